@@ -1,0 +1,141 @@
+// twobit: language models at about two bits per weight.
+//
+// Two objects: a tb_model holds weights (read-only, shareable by threads), a tb_seq is one
+// timeline on it (KV cache, position, logits; one thread at a time). A typical program:
+//
+//     tb_model *model;  tb_seq *seq;  tb_error err;
+//     tb_model_open(&model, "model.gguf", NULL, &err);
+//     tb_model_tokenize(model, text, size, TB_TOKENIZE_BOS, &ids, &count, &err);
+//     tb_seq_new(&seq, model, NULL, &err);
+//     tb_seq_push(seq, ids, count, &err);
+//     next = tb_sampler_pick(sampler, seq, &err);
+#ifndef TWOBIT_TWOBIT_H
+#define TWOBIT_TWOBIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "twobit/error.h"
+#include "twobit/version.h"
+
+#if defined(__GNUC__)
+#define TB_API __attribute__((visibility("default")))
+#else
+#define TB_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// The version of the library, e.g. "0.1.0".
+TB_API const char *tb_version(void);
+
+// ---- model ----
+
+typedef struct tb_model tb_model;
+
+typedef struct tb_model_options {
+    size_t threads;  // 0: all processors
+    const char *cpu; // highest kernel level: "scalar", "avx2", "avx512", "vnni"; NULL: native
+} tb_model_options;
+
+// Opens a GGUF file, a twobit file or a Hugging Face folder. The file is mapped, not read.
+// `options` may be NULL. TB_EUNSUPPORTED names what is not known (architecture, type, …).
+TB_API tb_code tb_model_open(tb_model **out, const char *path, const tb_model_options *options, tb_error *err);
+TB_API void tb_model_close(tb_model *model);
+
+TB_API const char *tb_model_architecture(const tb_model *model); // "llama", "qwen2" …
+TB_API size_t tb_model_vocab_size(const tb_model *model);
+TB_API size_t tb_model_context_length(const tb_model *model); // tokens it was trained for
+TB_API uint64_t tb_model_parameters(const tb_model *model);   // weights, all tensors
+
+// ---- tokens ----
+
+enum {
+    TB_TOKENIZE_BOS = 1,     // add the BOS where the model's own settings say so
+    TB_TOKENIZE_SPECIAL = 2, // recognise control tokens written in the text
+};
+
+// Converts text (any bytes) to ids. *ids is new memory: free with tb_free_ids.
+TB_API tb_code tb_model_tokenize(const tb_model *model, const char *text, size_t size, unsigned flags, int32_t **ids,
+                                 size_t *count, tb_error *err);
+TB_API void tb_free_ids(int32_t *ids);
+
+// Converts ids to bytes. *text is new memory with a NUL behind it: free with tb_free_text.
+TB_API tb_code tb_model_detokenize(const tb_model *model, const int32_t *ids, size_t count, bool special, char **text,
+                                   size_t *size, tb_error *err);
+TB_API void tb_free_text(char *text);
+
+// True for a token that ends an answer.
+TB_API bool tb_model_is_end(const tb_model *model, int32_t id);
+
+// ---- sequence ----
+
+typedef struct tb_seq tb_seq;
+
+typedef enum tb_kv_cache_type { TB_KV_CACHE_F16, TB_KV_CACHE_F32 } tb_kv_cache_type;
+
+typedef struct tb_seq_options {
+    size_t context;            // most tokens it will hold; 0: the model's context length, at most 4096
+    size_t batch;              // most tokens computed at once; 0: 256
+    tb_kv_cache_type kv_cache; // f16 by default
+} tb_seq_options;
+
+// All memory the sequence will ever need is allocated here. The model must outlive it.
+TB_API tb_code tb_seq_new(tb_seq **out, const tb_model *model, const tb_seq_options *options, tb_error *err);
+TB_API void tb_seq_free(tb_seq *seq);
+
+// Appends `n` tokens and computes the logits that follow the last of them. TB_ELIMIT if the
+// context would overflow, TB_EINVAL for an id outside the vocabulary; the sequence is then
+// unchanged. One thread at a time per sequence; sequences of one model may run in parallel.
+TB_API tb_code tb_seq_push(tb_seq *seq, const int32_t *tokens, size_t n, tb_error *err);
+
+// The same, with the logits after every token: out[n][vocab].
+TB_API tb_code tb_seq_push_all(tb_seq *seq, const int32_t *tokens, size_t n, float *out, tb_error *err);
+
+// Logits [vocab] after the last token; NULL before any. Borrowed until the next push.
+TB_API const float *tb_seq_logits(const tb_seq *seq);
+
+TB_API size_t tb_seq_length(const tb_seq *seq);
+TB_API size_t tb_seq_context(const tb_seq *seq);
+TB_API const int32_t *tb_seq_tokens(const tb_seq *seq); // [length], borrowed
+
+// Forgets all tokens from position `length` on. The logits are gone with them.
+TB_API void tb_seq_truncate(tb_seq *seq, size_t length);
+
+// ---- sampling ----
+
+// The chain, in this order: penalties, temperature 0 → greedy; else top-k, typical-p, top-p,
+// min-p, temperature, then a seeded draw. A zeroed option switches its step off.
+typedef struct tb_sampler_options {
+    double temperature; // 0: greedy
+    size_t top_k;
+    double top_p; // 0 or 1: off
+    double min_p;
+    double typical_p; // 0 or 1: off
+    double repeat_penalty; // 0 or 1: off
+    double presence_penalty;
+    double frequency_penalty;
+    size_t penalty_window; // how many of the last tokens the penalties look at; 0: 64
+    const int32_t *bias_ids; // logit bias: [bias_count] ids and what is added to their logits
+    const float *bias_values;
+    size_t bias_count;
+    uint64_t seed;
+} tb_sampler_options;
+
+typedef struct tb_sampler tb_sampler;
+
+TB_API tb_code tb_sampler_new(tb_sampler **out, const tb_model *model, const tb_sampler_options *options, tb_error *err);
+TB_API void tb_sampler_free(tb_sampler *sampler);
+
+// Picks the next token from the sequence's logits; does not push it. TB_EINVAL when there are
+// none, or when the logits are not finite (a broken model).
+TB_API tb_code tb_sampler_pick(int32_t *token, tb_sampler *sampler, const tb_seq *seq, tb_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,18 @@
+// base: what every other module stands on. Includes all of it.
+#ifndef TB_BASE_H
+#define TB_BASE_H
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/fail.h"
+#include "base/file.h"
+#include "base/half.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/parallel.h"
+#include "base/report.h"
+#include "base/rng.h"
+#include "base/str.h"
+
+#endif

@@ -1,0 +1,55 @@
+#include "base/cpu.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    tb_cpu cpu;
+} levels[] = {
+    {"scalar", 0},
+    {"avx2", TB_CPU_AVX2},
+    {"avx512", TB_CPU_AVX2 | TB_CPU_AVX512},
+    {"vnni", TB_CPU_AVX2 | TB_CPU_AVX512 | TB_CPU_VNNI},
+};
+
+enum { LEVELS = sizeof levels / sizeof levels[0] };
+
+tb_cpu tb_cpu_detect(void)
+{
+    tb_cpu cpu = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+        cpu |= TB_CPU_AVX2;
+    if ((cpu & TB_CPU_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        cpu |= TB_CPU_AVX512;
+    if ((cpu & TB_CPU_AVX512) && __builtin_cpu_supports("avx512vnni"))
+        cpu |= TB_CPU_VNNI;
+#endif
+    return cpu;
+}
+
+bool tb_cpu_parse(tb_cpu *out, const char *name)
+{
+    if (strcmp(name, "native") == 0) {
+        *out = tb_cpu_detect();
+        return true;
+    }
+    for (size_t i = 0; i < LEVELS; i++)
+        if (strcmp(name, levels[i].name) == 0) {
+            *out = levels[i].cpu;
+            return true;
+        }
+    return false;
+}
+
+const char *tb_cpu_name(tb_cpu cpu)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < LEVELS; i++)
+        if ((cpu & levels[i].cpu) == levels[i].cpu)
+            best = i;
+    return levels[best].name;
+}

@@ -1,0 +1,68 @@
+// kernels: the inner loops, as contracts. A struct of function pointers is filled once from
+// a CPU mask; the scalar reference in ref/ is always built and is the oracle of every other
+// variant (tests/kernel). Kernels are single-threaded, allocate nothing, know no file format
+// and do not fail: the caller has checked shapes and types.
+#ifndef TB_KERNELS_H
+#define TB_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cpu.h"
+#include "layout/layout.h"
+
+// Activations are padded: a vector for a matrix of `cols` columns is readable, and zero past
+// cols, up to a multiple of this many floats. Kernels may read the padding, so that tails
+// need no special loop; weight bits past the last column may have any value.
+#define TB_KERNEL_PAD 32
+
+static inline size_t tb_padded(size_t cols)
+{
+    return (cols + TB_KERNEL_PAD - 1) / TB_KERNEL_PAD * TB_KERNEL_PAD;
+}
+
+// y[r − row0] = Σ_c W[r][c]·x[c] for rows row0 ≤ r < row1; exactly row1 − row0 floats are
+// written. x is aligned to 64 bytes and padded as above; y, W and x do not overlap.
+// Promise: |y − exact| ≤ 2·(cols + 8)·2^-24·Σ_c |W[r][c]·x[c]| with W as tb_matrix_decode_row
+// gives it. Each row is independent of row0 and row1: any split gives the same bits.
+typedef void tb_gemv_fn(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x);
+
+// dst[r − row0][c] = decoded W[r][c], row stride `stride` floats; the same bits as
+// tb_matrix_decode_row.
+typedef void tb_decode_rows_fn(float *restrict dst, size_t stride, const tb_matrix *w, size_t row0, size_t row1);
+
+typedef struct tb_kernels {
+    tb_cpu cpu; // the level this table was made for
+
+    tb_gemv_fn *gemv_bitplanes;
+    tb_gemv_fn *gemv_affine;
+    tb_gemv_fn *gemv_tritplanes;
+    tb_gemv_fn *gemv_f32;
+    tb_gemv_fn *gemv_f16;
+    tb_gemv_fn *gemv_q8_0;
+    tb_gemv_fn *gemv_block; // every other decodable block type: decode a block, then dot
+
+    tb_decode_rows_fn *decode_bitplanes;
+    tb_decode_rows_fn *decode_affine;
+    tb_decode_rows_fn *decode_tritplanes;
+    tb_decode_rows_fn *decode_block; // every block type
+
+    // Σ_i a[i]·b[i]; any length, any alignment. Bound as for gemv with n for cols.
+    float (*dot_f32)(const float *a, const float *b, size_t n);
+    // Σ_i a[i]·half(b[i]).
+    float (*dot_f32_f16)(const float *a, const uint16_t *b, size_t n);
+    // y[i] += s·x[i], and the same with x in half.
+    void (*axpy_f32)(float *restrict y, float s, const float *restrict x, size_t n);
+    void (*axpy_f16)(float *restrict y, float s, const uint16_t *restrict x, size_t n);
+    // dst[i] = half(src[i]), to nearest even.
+    void (*half_from_float)(uint16_t *restrict dst, const float *restrict src, size_t n);
+} tb_kernels;
+
+// Fills the table with the best variants that `cpu` allows.
+void tb_kernels_init(tb_kernels *kernels, tb_cpu cpu);
+
+// The gemv and decode functions for a matrix type.
+tb_gemv_fn *tb_kernels_gemv(const tb_kernels *kernels, tb_type type);
+tb_decode_rows_fn *tb_kernels_decode(const tb_kernels *kernels, tb_type type);
+
+#endif

@@ -1,0 +1,86 @@
+// model: from a checkpoint to logits. Configuration, weight binding, the one forward pass,
+// KV cache, sampler; probes watch the pass. The public face is twobit/twobit.h; this header
+// is for the modules above: quantization, evaluation, sinks.
+#ifndef TB_MODEL_H
+#define TB_MODEL_H
+
+#include "formats/formats.h"
+#include "tensor/tensor.h"
+#include "text/text.h"
+#include "twobit/twobit.h"
+
+// ---- structure ----
+
+typedef enum tb_linear { TB_LINEAR_Q, TB_LINEAR_K, TB_LINEAR_V, TB_LINEAR_O, TB_LINEAR_GATE, TB_LINEAR_UP, TB_LINEAR_DOWN, TB_LINEARS } tb_linear;
+
+// GGUF stem of a linear: "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down".
+const char *tb_linear_name(tb_linear which);
+
+// The inputs that linears share: q, k, v read one; gate and up another.
+typedef enum tb_linear_input { TB_INPUT_ATTENTION, TB_INPUT_OUTPUT, TB_INPUT_FFN, TB_INPUT_DOWN, TB_LINEAR_INPUTS } tb_linear_input;
+tb_linear_input tb_linear_get_input(tb_linear which);
+
+typedef struct tb_config {
+    size_t blocks, width, ffn_width, heads, kv_heads, head_size, vocab, context;
+    double norm_eps;
+} tb_config;
+
+const tb_config *tb_model_config(const tb_model *model);
+const tb_checkpoint *tb_model_checkpoint(const tb_model *model);
+const tb_tokenizer *tb_model_tokenizer(const tb_model *model); // NULL when the file has none
+const tb_compute *tb_model_compute(const tb_model *model);
+// The chat template's text; empty when the model has none.
+tb_slice tb_model_chat_template(const tb_model *model);
+
+// The stored weights of a linear of a block. Borrowed.
+const tb_matrix *tb_model_linear(const tb_model *model, size_t block, tb_linear which);
+// Token embedding, and the output head (the same matrix where they are tied).
+const tb_matrix *tb_model_embedding(const tb_model *model);
+const tb_matrix *tb_model_head(const tb_model *model);
+bool tb_model_head_is_tied(const tb_model *model);
+
+// Bits per weight really stored: all bytes of the block linears / their weights.
+double tb_model_linear_bits(const tb_model *model);
+
+// ---- probes ----
+
+// Callbacks on the forward pass; unused ones are NULL. Data is borrowed for the call.
+// Calls come from one thread, in order of blocks and stages.
+typedef struct tb_probe {
+    // Input of linears: x[tokens] rows of `stride` floats, `cols` used (padding behind is zero).
+    void (*linear_input)(void *user, size_t block, tb_linear_input input, const float *x, size_t stride, size_t tokens, size_t cols);
+    // Attention weights of one head for the query at `position` over keys 0 … keys−1.
+    void (*attention_row)(void *user, size_t block, size_t head, size_t position, const float *weights, size_t keys);
+    // Residual stream after a block (block = blocks: the input embeddings come first as block −1 = SIZE_MAX).
+    void (*residual)(void *user, size_t block, const float *x, size_t stride, size_t tokens);
+    void *user;
+} tb_probe;
+
+// Watches every later push of the sequence; NULL stops. The probe is borrowed.
+void tb_seq_set_probe(tb_seq *seq, const tb_probe *probe);
+
+// ---- block by block, for quantization and layer-wise diagnostics ----
+
+// Hidden states of many equal windows: x[windows·length][stride], stride = tb_padded(width),
+// padding zero, aligned.
+typedef struct tb_states {
+    float *x;
+    size_t windows, length, stride;
+} tb_states;
+
+// Embeds windows·length tokens (with the model's embedding scale).
+tb_code tb_states_init(tb_states *states, const tb_model *model, const int32_t *tokens, size_t windows, size_t length,
+                       tb_error *err);
+void tb_states_clear(tb_states *states);
+
+// Runs one block over all windows in place: each window is a sequence of its own from position
+// 0. `override`[TB_LINEARS] replaces linears of this block where not NULL (may be NULL
+// itself). The probe (may be NULL) sees linear inputs of this block, window by window.
+// It is the same code that tb_seq_push runs.
+tb_code tb_states_run_block(tb_states *states, const tb_model *model, size_t block, const tb_matrix *const *override,
+                            const tb_probe *probe, tb_error *err);
+
+// Final norm and head for `n` rows of hidden states: logits[n][vocab].
+tb_code tb_states_logits(float *logits, const tb_model *model, const float *x, size_t stride, size_t n, tb_error *err);
+
+#endif

@@ -1,0 +1,64 @@
+// tensor: products with stored matrices, and the dense linear algebra of the quantizers.
+// Owns the division of rows among threads; results never depend on the number of threads.
+// OpenBLAS and LAPACKE are included by .c files of this module only, and run on one thread
+// per call: the loops around them are ours.
+#ifndef TB_TENSOR_H
+#define TB_TENSOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+#include "twobit/error.h"
+
+// Where and how products run. Shared, read-only after init.
+typedef struct tb_compute {
+    tb_kernels kernels;
+    size_t threads; // ≥ 1
+} tb_compute;
+
+// threads 0: all processors. Also checks once per process that the BLAS library multiplies
+// correctly on this processor (some versions do not); TB_EUNSUPPORTED with the remedy if not.
+tb_code tb_compute_init(tb_compute *compute, tb_cpu cpu, size_t threads, tb_error *err);
+
+// Floats of scratch that tb_matmul needs for up to `tokens` tokens and matrices of up to
+// `rows` × `cols`, with `threads` threads.
+size_t tb_matmul_scratch(size_t tokens, size_t rows, size_t cols, size_t threads);
+
+// y[t][r] = Σ_c W[r][c]·x[t][c], y: [tokens] rows of y_stride floats, x: [tokens] rows of
+// x_stride ≥ tb_padded(cols) floats, aligned to 64 bytes and zero past cols (each row).
+// Few tokens run the gemv kernels; more decode tiles of rows and multiply with BLAS. Which of
+// the two, and the tiles, depend on the shapes only. `scratch` as tb_matmul_scratch says.
+void tb_matmul(const tb_compute *compute, float *y, size_t y_stride, const tb_matrix *w, const float *x,
+               size_t x_stride, size_t tokens, float *scratch);
+
+// ---- dense linear algebra, row-major ----
+
+// C[m][n] (stride ldc) = alpha·op(A)·op(B) + beta·C, in double; a transposed operand is given
+// by transpose_* = true and its own stride. One thread.
+void tb_gemm_f64(double *c, size_t ldc, const double *a, size_t lda, bool transpose_a, const double *b, size_t ldb,
+                 bool transpose_b, size_t m, size_t n, size_t k, double alpha, double beta);
+void tb_gemm_f32(float *c, size_t ldc, const float *a, size_t lda, bool transpose_a, const float *b, size_t ldb,
+                 bool transpose_b, size_t m, size_t n, size_t k, float alpha, float beta);
+
+// G[n][n] += Xᵀ·X for X[tokens][n] (stride ldx): accumulates second moments. The products of
+// one call are summed in float per strip of 256 tokens and added to G in double; both
+// triangles are filled. Threads divide G into fixed tiles. scratch: n·n floats.
+void tb_accumulate_gram(const tb_compute *compute, double *g, const float *x, size_t ldx, size_t tokens, size_t n,
+                        float *scratch);
+
+// Factor of a symmetric positive definite A[n][n], in place: A = V·Vᵀ with V upper
+// triangular; the strict lower triangle is set to 0. TB_EINVAL when A is not positive definite
+// to working precision (A is then destroyed).
+tb_code tb_factor_upper(double *a, size_t n, tb_error *err);
+
+// B[m][n] ← B·V⁻¹ for V upper triangular [n][n] (stride ldv).
+void tb_solve_upper_right(double *b, size_t ldb, const double *v, size_t ldv, size_t m, size_t n);
+
+// B[m][n] ← B·V for V upper triangular.
+void tb_multiply_upper_right(double *b, size_t ldb, const double *v, size_t ldv, size_t m, size_t n);
+
+// Singular values of A[m][n] in descending order into s[min(m,n)]; A is destroyed.
+tb_code tb_singular_values(double *s, double *a, size_t m, size_t n, tb_error *err);
+
+#endif

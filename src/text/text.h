@@ -1,0 +1,120 @@
+// text: UTF-8, vocabularies, tokenizers, chat templates. Knows no model and no file format:
+// a vocabulary comes as arrays, from whoever holds them.
+#ifndef TB_TEXT_H
+#define TB_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+
+// ---- vocabularies ----
+
+typedef enum tb_token_kind { // GGUF's numbers (tokenizer.ggml.token_type)
+    TB_TOKEN_NORMAL = 1,
+    TB_TOKEN_UNKNOWN = 2,
+    TB_TOKEN_CONTROL = 3,      // special: matched in text only when asked, not printed by decode
+    TB_TOKEN_USER_DEFINED = 4, // added: always matched, printed
+    TB_TOKEN_UNUSED = 5,
+    TB_TOKEN_BYTE = 6,         // byte fallback, "<0x41>"
+} tb_token_kind;
+
+typedef enum tb_vocab_model {
+    TB_VOCAB_SPM,     // SentencePiece BPE with scores ("llama")
+    TB_VOCAB_UNIGRAM, // SentencePiece unigram ("t5")
+    TB_VOCAB_BPE,     // byte-level BPE with merges ("gpt2")
+} tb_vocab_model;
+
+typedef struct tb_slice {
+    const char *data;
+    size_t size;
+} tb_slice;
+
+// Everything a tokenizer is made from; borrowed only during tb_tokenizer_new.
+typedef struct tb_vocab {
+    tb_vocab_model model;
+    size_t size;
+    const tb_slice *tokens; // [size]; BPE: in the GPT-2 byte alphabet
+    const float *scores;    // [size] or NULL
+    const int32_t *kinds;   // [size] tb_token_kind, or NULL (all normal)
+    const tb_slice *merges; // [merge_count] "left right", by rank; BPE only
+    size_t merge_count;
+    tb_slice pre;           // name of the pre-tokenizer as GGUF says it ("smollm", "gpt-2", "llama-bpe", "qwen2" …)
+    int32_t bos, eos, unk, eot, pad; // −1: none
+    bool add_bos, add_eos;
+    bool add_space_prefix;  // SentencePiece: put a space in front of the text
+    bool remove_extra_whitespaces;
+    bool nfc;               // normalise to NFC first
+    bool byte_fallback;
+    bool ignore_merges;     // a whole pre-token in the vocabulary is taken as it stands (Llama 3)
+} tb_vocab;
+
+// A vocabulary that owns what it points to, read from tokenizer files of a Hugging Face folder.
+typedef struct tb_vocab_file tb_vocab_file;
+
+// `tokenizer_json` is a whole tokenizer.json; `config_json` a tokenizer_config.json or empty
+// (special ids, add_bos_token). TB_EUNSUPPORTED names a component that is not known.
+tb_code tb_vocab_file_from_json(tb_vocab_file **out, tb_slice tokenizer_json, tb_slice config_json, tb_error *err);
+// `model` is a whole tokenizer.model (a SentencePiece protobuf).
+tb_code tb_vocab_file_from_sentencepiece(tb_vocab_file **out, tb_slice model, tb_slice config_json, tb_error *err);
+const tb_vocab *tb_vocab_file_get(const tb_vocab_file *file);
+void tb_vocab_file_free(tb_vocab_file *file);
+
+// ---- tokenizers ----
+
+// Immutable and shareable after creation.
+typedef struct tb_tokenizer tb_tokenizer;
+
+tb_code tb_tokenizer_new(tb_tokenizer **out, const tb_vocab *vocab, tb_error *err);
+void tb_tokenizer_free(tb_tokenizer *tokenizer);
+
+size_t tb_tokenizer_size(const tb_tokenizer *tokenizer);
+int32_t tb_tokenizer_bos(const tb_tokenizer *tokenizer); // −1: none
+int32_t tb_tokenizer_eos(const tb_tokenizer *tokenizer);
+bool tb_tokenizer_adds_bos(const tb_tokenizer *tokenizer);
+// True for tokens that end a turn: eos, eot and their kin ("<|im_end|>", "<end_of_turn>", …).
+bool tb_tokenizer_ends_turn(const tb_tokenizer *tokenizer, int32_t id);
+// The raw token text; borrowed. Empty for an id out of range.
+tb_slice tb_tokenizer_token(const tb_tokenizer *tokenizer, int32_t id);
+int32_t tb_tokenizer_find(const tb_tokenizer *tokenizer, tb_slice token); // −1: absent
+
+typedef struct tb_ids {
+    int32_t *data; // free with tb_ids_clear
+    size_t size, capacity;
+} tb_ids;
+void tb_ids_clear(tb_ids *ids);
+
+typedef enum tb_encode_flag {
+    TB_ENCODE_BOS = 1,     // put the BOS in front where the tokenizer's own settings add one
+    TB_ENCODE_SPECIAL = 2, // recognise control tokens written out in the text
+} tb_encode_flag;
+
+// Appends the ids of `text` (any bytes; what is not UTF-8 survives through byte tokens).
+// Linear in the length of the text up to a logarithm.
+tb_code tb_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, unsigned flags, tb_error *err);
+
+// Appends the bytes of `n` tokens; control tokens print nothing unless `special`.
+tb_code tb_decode(tb_str *text, const tb_tokenizer *tokenizer, const int32_t *ids, size_t n, bool special, tb_error *err);
+
+// Decoding piece by piece: what it appends is always whole UTF-8 characters where the tokens
+// allow it; bytes of an unfinished character wait for the next token.
+typedef struct tb_decoder {
+    unsigned char pending[4];
+    unsigned pending_size;
+    bool started; // the leading space of SentencePiece has been dealt with
+} tb_decoder;
+tb_code tb_decoder_push(tb_decoder *decoder, tb_str *text, const tb_tokenizer *tokenizer, int32_t id, bool special,
+                        tb_error *err);
+// Appends what still waits (an unfinished character is printed as it is).
+tb_code tb_decoder_finish(tb_decoder *decoder, tb_str *text, tb_error *err);
+
+// ---- UTF-8 ----
+
+// Decodes one character: returns its bytes (1 … 4) and stores the code point, or 0 when
+// `text` is empty or does not start with a valid, shortest-form, non-surrogate sequence.
+size_t tb_utf8_decode(uint32_t *code_point, const char *text, size_t size);
+// Writes a code point as UTF-8 into out[4]; returns the bytes, 0 if it is not one.
+size_t tb_utf8_encode(char out[4], uint32_t code_point);
+
+#endif
