@@ -82,6 +82,8 @@ static inline bool tb_type_is_plane(tb_type type)
 // Trits per byte: 3^5 = 243 ≤ 256.
 #define TB_TRITS_PER_BYTE 5
 #define TB_MAX_PLANES 4
+// Largest number of rows or columns: BLAS counts in int.
+#define TB_MAX_DIM ((size_t)INT32_MAX)
 
 // A stored weight matrix, borrowed: W[rows][cols], rows are outputs. Never owns memory.
 //
@@ -92,6 +94,7 @@ static inline bool tb_type_is_plane(tb_type type)
 //   BITPLANES coefs: half [rows][groups][planes + 1]; index i < planes: coefficient of plane
 //           i, index `planes`: the bias of the grid (BPDQ, spec section 8).
 //           value = ((b_0·c_0 + b_1·c_1) + …) + c_planes, summed in float in this order
+//           (b·c is c or 0, also for an infinite c)
 //   AFFINE  coefs: half [rows][groups], the scale s; zeros: nibbles, uint8 [rows][ceil(groups/2)],
 //           group g in the low (g even) or high (g odd) half; code q = Σ 2^i·b_i.
 //           value = (q − z)·s, the difference exact, one rounding
@@ -118,7 +121,8 @@ typedef struct tb_matrix {
 
 // Bytes of the parts of a matrix; all are 0 for parts the type does not have. The sizes of
 // outside matrices are checked with this before they are used. False when the shape is
-// invalid (zero dimension, cols not a multiple of the block, bad group or planes) or overflows.
+// invalid (dimension 0 or above TB_MAX_DIM, cols not a multiple of the block, bad group or
+// planes, no such type) or overflows.
 typedef struct tb_matrix_sizes {
     size_t data, coefs, zeros;
 } tb_matrix_sizes;
@@ -144,6 +148,10 @@ static inline size_t tb_matrix_trit_bytes(const tb_matrix *m)
 
 // Decodes row `row` into dst[cols], the reference for every kernel. The type must be decodable.
 void tb_matrix_decode_row(float *dst, const tb_matrix *m, size_t row);
+
+// Decodes columns first … first+n−1 of a row into dst[n], the same values. For block types
+// `first` and `n` are multiples of the block.
+void tb_matrix_decode_part(float *dst, const tb_matrix *m, size_t row, size_t first, size_t n);
 
 // A packed matrix that owns its storage: what a quantizer returns.
 typedef struct tb_packed {
@@ -173,12 +181,14 @@ unsigned tb_matrix_get_zero(const tb_matrix *m, size_t row, size_t group);
 int tb_matrix_get_trit(const tb_matrix *m, size_t row, unsigned plane, size_t col);
 
 // Encodes `n` floats (a multiple of 32) as Q8_0 blocks: scale = max|x|/127 as half, codes
-// rounded to nearest. For embeddings and heads.
+// x/scale rounded to nearest. For embeddings and heads. NaN counts as 0, what lies beyond the
+// largest half scale as the end of its range.
 void tb_encode_q8_0(void *dst, const float *src, size_t n);
 
 // A checksum of decoded values, order-dependent, the same on every machine: files carry it so
-// that no reader misreads them quietly. FNV-1a over the bits of the decoded floats, row by
-// row, rows combined in order. (±0 are one value, so that equal weights have equal sums.)
+// that no reader misreads them quietly. 64-bit FNV-1a, one step per value: each row hashes the
+// 32 bits of its decoded floats, the result hashes the sums of the rows in order. (±0 are one
+// value, and all NaN are one, so that equal weights have equal sums.)
 uint64_t tb_matrix_checksum(const tb_matrix *m, float *row_scratch /* [cols] */);
 
 #endif

@@ -1,0 +1,32 @@
+// Decoders of the block types, one file per family; traits.c lists them. All read unaligned,
+// little-endian bytes, write `n` floats (a multiple of the block) and accept any bytes.
+#ifndef TB_LAYOUT_BLOCK_H
+#define TB_LAYOUT_BLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/half.h"
+
+typedef void tb_block_decode_fn(float *dst, const void *src, size_t n);
+
+tb_block_decode_fn tb_decode_f32, tb_decode_f16, tb_decode_bf16;
+tb_block_decode_fn tb_decode_q4_0, tb_decode_q4_1, tb_decode_q5_0, tb_decode_q5_1, tb_decode_q8_0;
+tb_block_decode_fn tb_decode_q4_k, tb_decode_q5_k, tb_decode_q6_k;
+
+static inline uint16_t tb_load_u16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static inline uint32_t tb_load_u32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline float tb_load_half(const uint8_t *p)
+{
+    return tb_half_to_float(tb_load_u16(p));
+}
+
+#endif

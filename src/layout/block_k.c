@@ -1,0 +1,82 @@
+// K-quants: super-blocks of 256 values cut into sub-blocks whose scales are integers times a
+// common half.
+//
+//   Q4_K  d, dmin, scales[12], nibbles[128]           8 sub-blocks of 32: (d·s)·q − dmin·m
+//   Q5_K  d, dmin, scales[12], high[32], nibbles[128] the same with a fifth bit
+//   Q6_K  low[128], high[64], int8 scales[16], d      16 sub-blocks of 16: (d·s)·(q − 32)
+#include "layout/block.h"
+
+enum { BLOCK = 256 };
+enum { Q4_K_BYTES = 144, Q5_K_BYTES = 176, Q6_K_BYTES = 210 };
+
+// Scale and minimum of sub-block j, six bits each: the first four of both lie in the low bits
+// of bytes 0 … 7; of the last four, the low nibbles are in bytes 8 … 11 (scale low, minimum
+// high) and the two upper bits on top of bytes 0 … 7.
+static void get_scale_min(unsigned *scale, unsigned *min, const uint8_t scales[12], size_t j)
+{
+    if (j < 4) {
+        *scale = scales[j] & 63u;
+        *min = scales[j + 4] & 63u;
+        return;
+    }
+    *scale = (scales[j + 4] & 15u) | (scales[j - 4] >> 6) << 4;
+    *min = (unsigned)scales[j + 4] >> 4 | (scales[j] >> 6) << 4;
+}
+
+void tb_decode_q4_k(float *dst, const void *src, size_t n)
+{
+    const uint8_t *p = src;
+    for (size_t i = 0; i < n; i += BLOCK, p += Q4_K_BYTES) {
+        float d = tb_load_half(p), dmin = tb_load_half(p + 2);
+        // Bytes 32k … 32k+31 hold sub-block 2k in their low and 2k+1 in their high nibbles.
+        for (size_t sub = 0; sub < 8; sub++, dst += 32) {
+            const uint8_t *q = p + 16 + sub / 2 * 32;
+            unsigned scale, min, shift = sub % 2 * 4;
+            get_scale_min(&scale, &min, p + 4, sub);
+            float step = d * (float)scale, offset = dmin * (float)min;
+            for (size_t j = 0; j < 32; j++)
+                dst[j] = step * (float)(q[j] >> shift & 15u) - offset;
+        }
+    }
+}
+
+void tb_decode_q5_k(float *dst, const void *src, size_t n)
+{
+    const uint8_t *p = src;
+    for (size_t i = 0; i < n; i += BLOCK, p += Q5_K_BYTES) {
+        float d = tb_load_half(p), dmin = tb_load_half(p + 2);
+        const uint8_t *high = p + 16; // bit `sub` of byte j: fifth bit of value j of the sub-block
+        for (size_t sub = 0; sub < 8; sub++, dst += 32) {
+            const uint8_t *q = p + 48 + sub / 2 * 32;
+            unsigned scale, min, shift = sub % 2 * 4;
+            get_scale_min(&scale, &min, p + 4, sub);
+            float step = d * (float)scale, offset = dmin * (float)min;
+            for (size_t j = 0; j < 32; j++)
+                dst[j] = step * (float)((q[j] >> shift & 15u) | (high[j] >> sub & 1u) << 4) - offset;
+        }
+    }
+}
+
+// Half a Q6_K block, 128 values in four runs of 32: run r takes the low (r < 2) or high nibble
+// of low[32·(r mod 2) + j] and bits 2r, 2r+1 of high[j].
+static void decode_q6_k_half(float *dst, const uint8_t *low, const uint8_t *high, const uint8_t *scales, float d)
+{
+    for (size_t run = 0; run < 4; run++)
+        for (size_t j = 0; j < 32; j++) {
+            unsigned nibble = low[run % 2 * 32 + j] >> (run / 2 * 4) & 15u;
+            unsigned code = nibble | (high[j] >> (2 * run) & 3u) << 4;
+            float step = d * (float)(int8_t)scales[2 * run + j / 16];
+            dst[32 * run + j] = step * (float)((int)code - 32);
+        }
+}
+
+void tb_decode_q6_k(float *dst, const void *src, size_t n)
+{
+    const uint8_t *p = src;
+    for (size_t i = 0; i < n; i += BLOCK, p += Q6_K_BYTES, dst += BLOCK) {
+        const uint8_t *low = p, *high = p + 128, *scales = p + 192;
+        float d = tb_load_half(p + 208);
+        decode_q6_k_half(dst, low, high, scales, d);
+        decode_q6_k_half(dst + 128, low + 64, high + 32, scales + 8, d);
+    }
+}

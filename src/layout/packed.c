@@ -1,0 +1,82 @@
+// Matrices that own their storage, written element by element.
+#include "base/fail.h"
+#include "base/mem.h"
+#include "layout/layout.h"
+
+#include <assert.h>
+#include <string.h>
+
+tb_code tb_packed_init(tb_packed *packed, tb_type type, size_t rows, size_t cols, unsigned planes, size_t group,
+                       tb_error *err)
+{
+    memset(packed, 0, sizeof *packed);
+    tb_matrix view = {.type = type, .rows = rows, .cols = cols};
+    if (tb_type_is_plane(type)) {
+        view.planes = planes;
+        view.group = group;
+    }
+    tb_matrix_sizes sizes;
+    if (!tb_matrix_get_sizes(&sizes, &view))
+        return tb_fail(err, TB_EINVAL, "no %s matrix has %zu rows, %zu columns, %u planes and groups of %zu",
+                       tb_type_name((uint32_t)type), rows, cols, view.planes, view.group);
+    packed->data = tb_alloc_array(sizes.data, 1);
+    packed->coefs = sizes.coefs ? tb_alloc_array(sizes.coefs, 1) : NULL;
+    packed->zeros = sizes.zeros ? tb_alloc_array(sizes.zeros, 1) : NULL;
+    if (!packed->data || (sizes.coefs && !packed->coefs) || (sizes.zeros && !packed->zeros)) {
+        tb_packed_clear(packed);
+        return tb_fail(err, TB_ENOMEM, "no memory for a %s matrix of %zu rows and %zu columns",
+                       tb_type_name((uint32_t)type), rows, cols);
+    }
+    view.data = packed->data;
+    view.coefs = packed->coefs;
+    view.zeros = packed->zeros;
+    packed->view = view;
+    return TB_OK;
+}
+
+void tb_packed_clear(tb_packed *packed)
+{
+    if (!packed)
+        return;
+    tb_free(packed->data);
+    tb_free(packed->coefs);
+    tb_free(packed->zeros);
+    memset(packed, 0, sizeof *packed);
+}
+
+void tb_packed_set_code(tb_packed *packed, size_t row, size_t col, unsigned code)
+{
+    const tb_matrix *m = &packed->view;
+    assert(row < m->rows && col < m->cols && code < 1u << m->planes);
+    uint32_t *words = (uint32_t *)packed->data + (row * tb_matrix_words(m) + col / TB_PLANE_WORD) * m->planes;
+    uint32_t bit = (uint32_t)1 << col % TB_PLANE_WORD;
+    for (unsigned i = 0; i < m->planes; i++)
+        words[i] = code >> i & 1u ? words[i] | bit : words[i] & ~bit;
+}
+
+void tb_packed_set_zero(tb_packed *packed, size_t row, size_t group, unsigned zero)
+{
+    size_t groups = tb_matrix_groups(&packed->view);
+    assert(row < packed->view.rows && group < groups && zero < 16);
+    uint8_t *byte = packed->zeros + row * ((groups + 1) / 2) + group / 2;
+    unsigned shift = group % 2 * 4;
+    *byte = (uint8_t)((*byte & ~(15u << shift)) | zero << shift);
+}
+
+void tb_packed_set_trits(tb_packed *packed, size_t row, unsigned plane, const int8_t *trits)
+{
+    const tb_matrix *m = &packed->view;
+    assert(row < m->rows && plane < 2);
+    size_t bytes = tb_matrix_trit_bytes(m);
+    uint8_t *out = (uint8_t *)packed->data + (2 * row + plane) * bytes;
+    for (size_t b = 0; b < bytes; b++) {
+        unsigned byte = 0;
+        for (size_t i = TB_TRITS_PER_BYTE; i-- > 0;) {
+            size_t col = b * TB_TRITS_PER_BYTE + i;
+            int trit = col < m->cols ? trits[col] : 0;
+            assert(trit >= -1 && trit <= 1);
+            byte = byte * 3 + (unsigned)(trit + 1);
+        }
+        out[b] = (uint8_t)byte;
+    }
+}
