@@ -23,7 +23,7 @@ typedef struct tb_perplexity_result {
     double stderr_;    // perplexity · nll_stderr
     // With a reference model p, this model q, over the same predictions:
     bool has_reference;
-    double reference_nll, reference_perplexity;
+    double reference_nll, reference_perplexity, reference_stderr; // as nll, perplexity, stderr_
     double kl_mean, kl_stderr, kl_p99, kl_max; // KL(p‖q), nats
     double top1_agreement; // share of positions where both prefer the same token
 } tb_perplexity_result;
@@ -33,6 +33,12 @@ tb_code tb_measure_perplexity(tb_perplexity_result *result, const tb_model *mode
                               const int32_t *tokens, size_t token_count, const tb_perplexity_options *options,
                               tb_error *err);
 
+// The same for `count` models in one pass over the text: results[i] belongs to models[i], and the
+// reference is computed once for all of them.
+tb_code tb_measure_perplexities(tb_perplexity_result *results, const tb_model *const *models, size_t count,
+                                const tb_model *reference, const int32_t *tokens, size_t token_count,
+                                const tb_perplexity_options *options, tb_error *err);
+
 typedef struct tb_bench_result {
     size_t prompt_tokens, generated_tokens, repeats;
     double prefill_tps, decode_tps; // medians
@@ -40,6 +46,8 @@ typedef struct tb_bench_result {
     size_t peak_rss_bytes;
 } tb_bench_result;
 
+// Pushes `prompt` random tokens at once, then `generate` one by one; `repeats` times after one
+// warm-up. All counts are at least 1; TB_ELIMIT when the model's context is shorter.
 tb_code tb_measure_speed(tb_bench_result *result, const tb_model *model, size_t prompt, size_t generate, size_t repeats,
                          const tb_report *report, tb_error *err);
 

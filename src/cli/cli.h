@@ -1,0 +1,83 @@
+// cli: the program around the library. Every command is a row in commands[] (main.c) with an
+// option table; it parses, calls library functions, prints results on stdout and talk on stderr.
+#ifndef TB_CLI_H
+#define TB_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "cli/option.h"
+#include "cli/progress.h"
+#include "twobit/twobit.h"
+
+typedef struct tb_command tb_command;
+
+// Options that mean the same everywhere.
+typedef struct tb_common_options {
+    uint64_t threads; // 0: all processors
+    uint64_t seed;
+    const char *cpu; // NULL: native
+    bool quiet, verbose, help;
+} tb_common_options;
+
+// What every command is given.
+typedef struct tb_cli {
+    const tb_command *command;
+    tb_common_options common;
+    tb_operands operands;
+    tb_progress progress;
+    tb_report report; // progress on the terminal, notes on stderr; asks to stop after Ctrl-C
+    bool misused;     // the error is one of usage: exit 2
+} tb_cli;
+
+struct tb_command {
+    const char *name;
+    const char *summary;         // one line
+    const char *usage;           // what stands behind the name: "MODEL [options]"
+    const char *const *examples; // pairs of a command line and what it does; NULL ends them
+    const char *notes;           // paragraphs for the help; may be NULL
+    size_t least_operands, most_operands;
+    const tb_option *options;
+    const void *defaults; // of the structure that `options` describes
+    size_t args_size;     // of that structure
+    tb_code (*run)(tb_cli *cli, const void *args, tb_error *err);
+};
+
+extern const tb_command tb_command_bench;
+extern const tb_command tb_command_compare;
+extern const tb_command tb_command_info;
+extern const tb_command tb_command_logits;
+extern const tb_command tb_command_perplexity;
+extern const tb_command tb_command_quantize;
+extern const tb_command tb_command_run;
+extern const tb_command tb_command_tokenize;
+
+// The common option table, for help and parsing.
+extern const tb_option tb_common_option_table[];
+
+// Prints the help of a command on stdout.
+tb_code tb_command_help(const tb_command *command, tb_error *err);
+
+// A mistake of usage: tb_fail with TB_EINVAL, and the program exits with 2.
+tb_code tb_fail_usage(tb_cli *cli, tb_error *err, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+// Opens a model with the common options. Close with tb_model_close.
+tb_code tb_cli_open_model(tb_model **out, const tb_cli *cli, const char *path, tb_error *err);
+
+// Threads that work will use: what was asked for, or all processors.
+size_t tb_cli_threads(const tb_cli *cli);
+
+// Reads a text of any bytes: a file, or standard input for "-". Free with tb_free.
+tb_code tb_cli_read_text(char **text, size_t *size, const char *path, tb_error *err);
+
+// The ids of a file's text, without BOS, for measuring; at most `most` of them (0: all).
+// Free with tb_free_ids.
+tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, const char *path, size_t most,
+                           tb_error *err);
+
+#endif

@@ -1,0 +1,52 @@
+// What commands do before their own work: options that all share, opening the model, reading text.
+#include "cli/cli.h"
+
+#include <string.h>
+
+// Texts beyond this are not read: nothing measures more.
+#define MOST_TEXT ((size_t)1 << 30)
+
+const tb_option tb_common_option_table[] = {
+    {"threads", 't', TB_OPTION_COUNT, offsetof(tb_common_options, threads), "N", 1, 1024,
+     "threads (default: all processors)"},
+    {"seed", 0, TB_OPTION_COUNT, offsetof(tb_common_options, seed), "N", 0, 0, "seed of everything random (default 0)"},
+    {"cpu", 0, TB_OPTION_TEXT, offsetof(tb_common_options, cpu), "LEVEL", 0, 0,
+     "highest kernel level: scalar, avx2, avx512, vnni or native (default native)"},
+    {"quiet", 'q', TB_OPTION_FLAG, offsetof(tb_common_options, quiet), NULL, 0, 0, "only results, warnings and errors"},
+    {"verbose", 'v', TB_OPTION_FLAG, offsetof(tb_common_options, verbose), NULL, 0, 0, "say more"},
+    {"help", 'h', TB_OPTION_FLAG, offsetof(tb_common_options, help), NULL, 0, 0, "this page"},
+    {0},
+};
+
+tb_code tb_cli_open_model(tb_model **out, const tb_cli *cli, const char *path, tb_error *err)
+{
+    tb_model_options options = {.threads = (size_t)cli->common.threads, .cpu = cli->common.cpu};
+    return tb_model_open(out, path, &options, err);
+}
+
+size_t tb_cli_threads(const tb_cli *cli)
+{
+    return cli->common.threads ? (size_t)cli->common.threads : tb_cpu_count();
+}
+
+tb_code tb_cli_read_text(char **text, size_t *size, const char *path, tb_error *err)
+{
+    return tb_file_read(text, size, strcmp(path, "-") == 0 ? "/dev/stdin" : path, MOST_TEXT, err);
+}
+
+tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, const char *path, size_t most,
+                           tb_error *err)
+{
+    *ids = NULL;
+    *count = 0;
+    char *text;
+    size_t size;
+    tb_code rc = tb_cli_read_text(&text, &size, path, err);
+    if (rc)
+        return rc;
+    rc = tb_model_tokenize(model, text, size, 0, ids, count, err);
+    tb_free(text);
+    if (!rc && most && *count > most)
+        *count = most;
+    return rc;
+}
