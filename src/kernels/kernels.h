@@ -31,6 +31,17 @@ typedef void tb_gemv_fn(float *restrict y, const tb_matrix *w, size_t row0, size
 // tb_matrix_decode_row.
 typedef void tb_decode_rows_fn(float *restrict dst, size_t stride, const tb_matrix *w, size_t row0, size_t row1);
 
+// Σ_i a[i]·b[i], b in float or half; any length, any alignment. Bound as for gemv, n for cols.
+typedef float tb_dot_f32_fn(const float *a, const float *b, size_t n);
+typedef float tb_dot_f32_f16_fn(const float *a, const uint16_t *b, size_t n);
+
+// y[i] += s·x[i], x in float or half; with one or two roundings, the same for every i.
+typedef void tb_axpy_f32_fn(float *restrict y, float s, const float *restrict x, size_t n);
+typedef void tb_axpy_f16_fn(float *restrict y, float s, const uint16_t *restrict x, size_t n);
+
+// dst[i] = half(src[i]), to nearest even.
+typedef void tb_half_from_float_fn(uint16_t *restrict dst, const float *restrict src, size_t n);
+
 typedef struct tb_kernels {
     tb_cpu cpu; // the level this table was made for
 
@@ -47,15 +58,11 @@ typedef struct tb_kernels {
     tb_decode_rows_fn *decode_tritplanes;
     tb_decode_rows_fn *decode_block; // every block type
 
-    // Σ_i a[i]·b[i]; any length, any alignment. Bound as for gemv with n for cols.
-    float (*dot_f32)(const float *a, const float *b, size_t n);
-    // Σ_i a[i]·half(b[i]).
-    float (*dot_f32_f16)(const float *a, const uint16_t *b, size_t n);
-    // y[i] += s·x[i], and the same with x in half.
-    void (*axpy_f32)(float *restrict y, float s, const float *restrict x, size_t n);
-    void (*axpy_f16)(float *restrict y, float s, const uint16_t *restrict x, size_t n);
-    // dst[i] = half(src[i]), to nearest even.
-    void (*half_from_float)(uint16_t *restrict dst, const float *restrict src, size_t n);
+    tb_dot_f32_fn *dot_f32;
+    tb_dot_f32_f16_fn *dot_f32_f16;
+    tb_axpy_f32_fn *axpy_f32;
+    tb_axpy_f16_fn *axpy_f16;
+    tb_half_from_float_fn *half_from_float;
 } tb_kernels;
 
 // Fills the table with the best variants that `cpu` allows.

@@ -1,0 +1,62 @@
+// The ladder: each level of the processor overwrites what the level below put in.
+#include "kernels/variants.h"
+
+static void init_ref(tb_kernels *k)
+{
+    k->gemv_bitplanes = tb_gemv_ref;
+    k->gemv_affine = tb_gemv_ref;
+    k->gemv_tritplanes = tb_gemv_ref;
+    k->gemv_f32 = tb_gemv_ref;
+    k->gemv_f16 = tb_gemv_ref;
+    k->gemv_q8_0 = tb_gemv_ref;
+    k->gemv_block = tb_gemv_ref;
+    k->decode_bitplanes = tb_decode_rows_ref;
+    k->decode_affine = tb_decode_rows_ref;
+    k->decode_tritplanes = tb_decode_rows_ref;
+    k->decode_block = tb_decode_rows_ref;
+    k->dot_f32 = tb_dot_f32_ref;
+    k->dot_f32_f16 = tb_dot_f32_f16_ref;
+    k->axpy_f32 = tb_axpy_f32_ref;
+    k->axpy_f16 = tb_axpy_f16_ref;
+    k->half_from_float = tb_half_from_float_ref;
+}
+
+void tb_kernels_init(tb_kernels *kernels, tb_cpu cpu)
+{
+    kernels->cpu = cpu;
+    init_ref(kernels);
+}
+
+tb_gemv_fn *tb_kernels_gemv(const tb_kernels *kernels, tb_type type)
+{
+    switch (type) {
+    case TB_TYPE_BITPLANES:
+        return kernels->gemv_bitplanes;
+    case TB_TYPE_AFFINE:
+        return kernels->gemv_affine;
+    case TB_TYPE_TRITPLANES:
+        return kernels->gemv_tritplanes;
+    case TB_TYPE_F32:
+        return kernels->gemv_f32;
+    case TB_TYPE_F16:
+        return kernels->gemv_f16;
+    case TB_TYPE_Q8_0:
+        return kernels->gemv_q8_0;
+    default:
+        return kernels->gemv_block;
+    }
+}
+
+tb_decode_rows_fn *tb_kernels_decode(const tb_kernels *kernels, tb_type type)
+{
+    switch (type) {
+    case TB_TYPE_BITPLANES:
+        return kernels->decode_bitplanes;
+    case TB_TYPE_AFFINE:
+        return kernels->decode_affine;
+    case TB_TYPE_TRITPLANES:
+        return kernels->decode_tritplanes;
+    default:
+        return kernels->decode_block;
+    }
+}

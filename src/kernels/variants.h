@@ -1,0 +1,16 @@
+// Every variant of every kernel, for the ladder in kernels.c. Names: tb_<op>_<weights>_<isa>.
+#ifndef TB_KERNELS_VARIANTS_H
+#define TB_KERNELS_VARIANTS_H
+
+#include "kernels/kernels.h"
+
+// The reference reads any matrix through layout: one function serves all types.
+tb_gemv_fn tb_gemv_ref;
+tb_decode_rows_fn tb_decode_rows_ref;
+tb_dot_f32_fn tb_dot_f32_ref;
+tb_dot_f32_f16_fn tb_dot_f32_f16_ref;
+tb_axpy_f32_fn tb_axpy_f32_ref;
+tb_axpy_f16_fn tb_axpy_f16_ref;
+tb_half_from_float_fn tb_half_from_float_ref;
+
+#endif

@@ -1,0 +1,165 @@
+#include "sample.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Where the half-precision scales of a block lie; everything else in a block may be any byte.
+static const struct {
+    tb_type type;
+    unsigned count, offsets[2];
+} scales[] = {
+    {TB_TYPE_Q4_0, 1, {0}},    {TB_TYPE_Q4_1, 2, {0, 2}},   {TB_TYPE_Q5_0, 1, {0}},    {TB_TYPE_Q5_1, 2, {0, 2}},
+    {TB_TYPE_Q8_0, 1, {0}},    {TB_TYPE_Q2_K, 2, {80, 82}}, {TB_TYPE_Q3_K, 1, {108}},  {TB_TYPE_Q4_K, 2, {0, 2}},
+    {TB_TYPE_Q5_K, 2, {0, 2}}, {TB_TYPE_Q6_K, 1, {208}},    {TB_TYPE_IQ1_S, 1, {0}},   {TB_TYPE_IQ2_XXS, 1, {0}},
+    {TB_TYPE_IQ2_XS, 1, {0}},  {TB_TYPE_IQ2_S, 1, {0}},     {TB_TYPE_IQ3_XXS, 1, {0}}, {TB_TYPE_IQ3_S, 1, {0}},
+    {TB_TYPE_IQ4_NL, 1, {0}},  {TB_TYPE_IQ4_XS, 1, {0}},    {TB_TYPE_TQ1_0, 1, {52}},  {TB_TYPE_TQ2_0, 1, {64}},
+};
+
+static float sample_value(sample_kind kind, tb_rng *rng)
+{
+    switch (kind) {
+    case SAMPLE_INTEGER:
+        return (float)((int)tb_rng_below(rng, 9) - 4);
+    case SAMPLE_EXTREME: {
+        static const float extremes[] = {0, -0.0f, 0x1p-24f, -0x1p-24f, 0x1.4p-15f, 1024, -1024, 1};
+        return extremes[tb_rng_below(rng, 8)];
+    }
+    default:
+        return (float)tb_rng_normal(rng);
+    }
+}
+
+static uint16_t sample_half(sample_kind kind, tb_rng *rng)
+{
+    return tb_half_from_float(sample_value(kind, rng));
+}
+
+static void put_half(uint8_t *p, uint16_t half)
+{
+    p[0] = (uint8_t)(half & 0xFF);
+    p[1] = (uint8_t)(half >> 8);
+}
+
+static void put_values(tb_packed *out, size_t bytes, sample_kind kind, tb_rng *rng)
+{
+    uint8_t *p = out->data, *end = p + bytes;
+    while (p < end) {
+        float value = sample_value(kind, rng);
+        switch (out->view.type) {
+        case TB_TYPE_F32:
+            memcpy(p, &value, sizeof value);
+            p += 4;
+            break;
+        case TB_TYPE_F16:
+            put_half(p, tb_half_from_float(value));
+            p += 2;
+            break;
+        default: // TB_TYPE_BF16
+            put_half(p, tb_bfloat_from_float(value));
+            p += 2;
+            break;
+        }
+    }
+}
+
+// The four nibbles of IQ1_M's half lie on top of its four scale words.
+static void put_iq1_m_scale(uint8_t *block, uint16_t half)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        uint8_t *top = block + 48 + 2 * i + 1;
+        *top = (uint8_t)((*top & 15u) | (half >> 4 * i & 15u) << 4);
+    }
+}
+
+static void put_block_scales(uint8_t *block, tb_type type, sample_kind kind, tb_rng *rng)
+{
+    for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++)
+        if (scales[i].type == type)
+            for (unsigned j = 0; j < scales[i].count; j++)
+                put_half(block + scales[i].offsets[j], sample_half(kind, rng));
+    if (type == TB_TYPE_IQ1_M)
+        put_iq1_m_scale(block, sample_half(kind, rng));
+    if (type == TB_TYPE_MXFP4) // an exponent: around 1, or towards the ends of what x can bear
+        block[0] = (uint8_t)(kind == SAMPLE_EXTREME ? tb_rng_below(rng, 150) : 126 + tb_rng_below(rng, 3));
+}
+
+static void put_random_bytes(uint8_t *p, size_t n, tb_rng *rng)
+{
+    for (size_t i = 0; i < n; i++)
+        p[i] = (uint8_t)tb_rng_u32(rng);
+}
+
+static void put_blocks(tb_packed *out, size_t bytes, sample_kind kind, tb_rng *rng)
+{
+    size_t block_bytes = tb_type_traits_get((uint32_t)out->view.type)->block_bytes;
+    put_random_bytes(out->data, bytes, rng);
+    for (uint8_t *p = out->data; p < (uint8_t *)out->data + bytes; p += block_bytes)
+        put_block_scales(p, out->view.type, kind, rng);
+}
+
+static void put_planes(tb_packed *out, const tb_matrix_sizes *sizes, sample_kind kind, tb_rng *rng)
+{
+    // Bits past the last column and bytes beyond 242 included: kernels must bear them.
+    put_random_bytes(out->data, sizes->data, rng);
+    put_random_bytes(out->zeros, sizes->zeros, rng);
+    for (size_t i = 0; i < sizes->coefs / sizeof(uint16_t); i++)
+        out->coefs[i] = sample_half(kind, rng);
+}
+
+void sample_matrix(tb_packed *out, const sample_shape *shape, sample_kind kind, tb_rng *rng)
+{
+    tb_error err;
+    tb_matrix_sizes sizes;
+    if (tb_packed_init(out, shape->type, shape->rows, shape->cols, shape->planes, shape->group, &err)) {
+        fprintf(stderr, "%s\n", err.message);
+        exit(1);
+    }
+    tb_matrix_get_sizes(&sizes, &out->view);
+    if (tb_type_is_plane(shape->type))
+        put_planes(out, &sizes, kind, rng);
+    else if (tb_type_traits_get((uint32_t)shape->type)->block_size == 1)
+        put_values(out, sizes.data, kind, rng);
+    else
+        put_blocks(out, sizes.data, kind, rng);
+}
+
+void sample_vector(float *x, size_t n, sample_kind kind, tb_rng *rng)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = sample_value(kind, rng);
+}
+
+static void every_plane_shape(tb_type type, size_t rows, void (*fn)(void *, const sample_shape *), void *user)
+{
+    static const size_t widths[] = {1, 7, 31, 32, 33, 63, 64, 65, 159, 160, 161, 172, 200, 320, 333, 576};
+    static const size_t groups[] = {32, 64, 96, 192, 1024};
+    unsigned first = type == TB_TYPE_TRITPLANES ? 2 : 1, last = type == TB_TYPE_TRITPLANES ? 2 : TB_MAX_PLANES;
+    for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++)
+        for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++)
+            for (unsigned planes = first; planes <= last; planes++)
+                fn(user, &(sample_shape){type, rows, widths[w], planes, groups[g]});
+}
+
+static void every_block_shape(const tb_type_traits *traits, size_t rows, void (*fn)(void *, const sample_shape *),
+                              void *user)
+{
+    static const size_t values[] = {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 200, 257, 576};
+    static const size_t blocks[] = {1, 2, 3, 5, 8, 9};
+    bool plain = traits->block_size == 1;
+    size_t count = plain ? sizeof values / sizeof values[0] : sizeof blocks / sizeof blocks[0];
+    for (size_t i = 0; i < count; i++)
+        fn(user, &(sample_shape){traits->type, rows, plain ? values[i] : blocks[i] * traits->block_size, 0, 0});
+}
+
+void sample_every_shape(size_t rows, void (*fn)(void *user, const sample_shape *shape), void *user)
+{
+    for (uint32_t type = 0; type < 256; type++) {
+        const tb_type_traits *traits = tb_type_traits_get(type);
+        if (traits && traits->decode)
+            every_block_shape(traits, rows, fn, user);
+    }
+    every_plane_shape(TB_TYPE_BITPLANES, rows, fn, user);
+    every_plane_shape(TB_TYPE_AFFINE, rows, fn, user);
+    every_plane_shape(TB_TYPE_TRITPLANES, rows, fn, user);
+}
