@@ -1,0 +1,477 @@
+// Reading GGUF: everything a valid file says comes out, and no other file does harm.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gguf_bytes.h"
+#include "temp_folder.h"
+#include "walk.h"
+
+#define FILE_NAME "model.gguf"
+
+// Opens the bytes as a file; the checkpoint is closed by the caller.
+static tb_code open_bytes(tb_checkpoint **out, const void *bytes, size_t size, tb_error *err)
+{
+    temp_write(FILE_NAME, bytes, size);
+    return tb_checkpoint_open(out, temp_path(FILE_NAME), err);
+}
+
+static tb_checkpoint *open_sample(void)
+{
+    tb_str file = {0};
+    tb_checkpoint *checkpoint;
+    tb_error err = {0};
+    put_sample(&file);
+    if (open_bytes(&checkpoint, file.data, file.size, &err))
+        fail_msg("%s", err.message);
+    tb_str_clear(&file);
+    return checkpoint;
+}
+
+static void assert_text(tb_text text, const char *expected)
+{
+    assert_int_equal(text.size, strlen(expected));
+    assert_memory_equal(text.data, expected, text.size);
+}
+
+// ---- what a valid file says ----
+
+static void gguf_open__reads_every_metadata_type(void **state)
+{
+    (void)state;
+    tb_checkpoint *c = open_sample();
+    assert_int_equal(tb_checkpoint_kv_count(c), 16);
+    assert_int_equal(tb_checkpoint_find(c, "u8")->value.u, 200);
+    assert_int_equal(tb_checkpoint_find(c, "i8")->value.i, INT8_MIN);
+    assert_int_equal(tb_checkpoint_find(c, "u16")->value.u, 60000);
+    assert_int_equal(tb_checkpoint_find(c, "i16")->value.i, INT16_MIN);
+    assert_int_equal(tb_checkpoint_find(c, "u32")->value.u, 4000000000u);
+    assert_int_equal(tb_checkpoint_find(c, "i32")->value.i, INT32_MIN);
+    assert_true(tb_checkpoint_find(c, "f32")->value.f == 1.5);
+    assert_int_equal(tb_checkpoint_find(c, "bool")->value.u, 1);
+    assert_true(tb_checkpoint_find(c, "u64")->value.u == UINT64_MAX);
+    assert_true(tb_checkpoint_find(c, "i64")->value.i == INT64_MIN);
+    assert_true(tb_checkpoint_find(c, "f64")->value.f == -2.0);
+    assert_text(tb_checkpoint_find(c, "text")->value.text, "a text");
+    assert_null(tb_checkpoint_find(c, "u"));
+    assert_null(tb_checkpoint_find(c, "u8x"));
+    tb_checkpoint_close(c);
+}
+
+static void gguf_open__reads_arrays(void **state)
+{
+    (void)state;
+    tb_checkpoint *c = open_sample();
+    const tb_kv *numbers = tb_checkpoint_find(c, "i16s"), *texts = tb_checkpoint_find(c, "texts");
+    assert_int_equal(numbers->type, TB_KV_ARRAY);
+    assert_int_equal(numbers->value.array.type, TB_KV_I16);
+    assert_int_equal(numbers->value.array.count, 3);
+    assert_int_equal(tb_kv_array_i64(numbers, 0), 1);
+    assert_int_equal(tb_kv_array_i64(numbers, 1), -1);
+    assert_true(tb_kv_array_f64(numbers, 2) == -32768.0);
+    assert_int_equal(tb_kv_array_i64(tb_checkpoint_find(c, "bools"), 0), 1);
+    assert_int_equal(tb_kv_array_i64(tb_checkpoint_find(c, "bools"), 1), 0);
+    assert_int_equal(texts->value.array.count, 3);
+    assert_text(texts->value.array.texts[0], "one");
+    assert_text(texts->value.array.texts[1], "");
+    assert_text(texts->value.array.texts[2], "zwölf");
+    assert_int_equal(tb_checkpoint_find(c, "nothing")->value.array.count, 0);
+    tb_checkpoint_close(c);
+}
+
+static void gguf_open__finds_tensors_and_their_bytes(void **state)
+{
+    (void)state;
+    tb_checkpoint *c = open_sample();
+    const tb_tensor_info *a = tb_checkpoint_tensor(c, "a"), *b = tb_checkpoint_tensor(c, "b");
+    const tb_tensor_info *last = tb_checkpoint_tensor(c, "c");
+    assert_int_equal(tb_checkpoint_tensor_count(c), 3);
+    assert_ptr_equal(a, tb_checkpoint_tensor_at(c, 0));
+    assert_int_equal(a->type, TB_TYPE_F32);
+    assert_int_equal(a->dim_count, 2);
+    assert_int_equal(a->dims[0] * 1000 + a->dims[1] * 100 + a->dims[2] * 10 + a->dims[3], 4211);
+    assert_int_equal(a->bytes, 32);
+    assert_int_equal(((const unsigned char *)a->data)[0], 1);
+    assert_int_equal(b->bytes, 34);
+    assert_int_equal(((const unsigned char *)b->data)[0], 33);
+    assert_int_equal(last->bytes, 6);
+    assert_int_equal(((const unsigned char *)last->data)[5], 102);
+    assert_int_equal((uintptr_t)a->data % 32, 0);
+    assert_null(tb_checkpoint_tensor(c, "d"));
+    assert_false(tb_checkpoint_is_folder(c));
+    tb_checkpoint_close(c);
+}
+
+static void gguf_open__reads_version_2(void **state)
+{
+    (void)state;
+    tb_str file = {0};
+    put_sample(&file);
+    file.data[4] = 2;
+    tb_checkpoint *c;
+    assert_int_equal(open_bytes(&c, file.data, file.size, NULL), TB_OK);
+    assert_int_equal(tb_checkpoint_tensor_count(c), 3);
+    tb_checkpoint_close(c);
+    tb_str_clear(&file);
+}
+
+static void gguf_open__accepts_a_vocabulary_without_tensors(void **state)
+{
+    (void)state;
+    tb_str file = {0};
+    put_header(&file, 3, 0, 1);
+    put_array_key(&file, "tokenizer.ggml.tokens", TB_KV_TEXT, 1);
+    put_text(&file, "x");
+    tb_checkpoint *c;
+    assert_int_equal(open_bytes(&c, file.data, file.size, NULL), TB_OK);
+    assert_int_equal(tb_checkpoint_tensor_count(c), 0);
+    assert_int_equal(tb_checkpoint_file_bytes(c), file.size);
+    tb_checkpoint_close(c);
+    tb_str_clear(&file);
+}
+
+static void get__converts_what_fits_and_names_the_key_otherwise(void **state)
+{
+    (void)state;
+    tb_checkpoint *c = open_sample();
+    uint64_t u = 7;
+    double f = 7;
+    bool b = false;
+    tb_text t = {0};
+    tb_error err = {0};
+    assert_int_equal(tb_checkpoint_get_u64(&u, c, "absent", false, &err), TB_OK);
+    assert_int_equal(u, 7);
+    assert_int_equal(tb_checkpoint_get_u64(&u, c, "absent", true, &err), TB_EFORMAT);
+    assert_non_null(strstr(err.message, "'absent'"));
+    assert_int_equal(tb_checkpoint_get_u64(&u, c, "u64", true, &err), TB_OK);
+    assert_true(u == UINT64_MAX);
+    assert_int_equal(tb_checkpoint_get_u64(&u, c, "i8", true, &err), TB_EFORMAT); // negative
+    assert_int_equal(tb_checkpoint_get_u64(&u, c, "f32", true, &err), TB_EFORMAT);
+    assert_int_equal(tb_checkpoint_get_u64(&u, c, "i16s", true, &err), TB_EFORMAT);
+    assert_non_null(strstr(err.message, "'i16s'"));
+    assert_int_equal(tb_checkpoint_get_f64(&f, c, "f32", true, &err), TB_OK);
+    assert_true(f == 1.5);
+    assert_int_equal(tb_checkpoint_get_f64(&f, c, "i8", true, &err), TB_OK);
+    assert_true(f == -128);
+    assert_int_equal(tb_checkpoint_get_f64(&f, c, "text", true, &err), TB_EFORMAT);
+    assert_int_equal(tb_checkpoint_get_bool(&b, c, "bool", true, &err), TB_OK);
+    assert_true(b);
+    assert_int_equal(tb_checkpoint_get_bool(&b, c, "u8", true, &err), TB_EFORMAT);
+    assert_int_equal(tb_checkpoint_get_text(&t, c, "text", true, &err), TB_OK);
+    assert_text(t, "a text");
+    assert_int_equal(tb_checkpoint_get_text(&t, c, "texts", true, &err), TB_EFORMAT);
+    tb_checkpoint_close(c);
+}
+
+// ---- what is refused ----
+
+static void assert_refused(const tb_str *file, tb_code code, const char *sentence)
+{
+    tb_checkpoint *c = NULL;
+    tb_error err = {0};
+    tb_code rc = open_bytes(&c, file->data, file->size, &err);
+    if (rc != code || !strstr(err.message, sentence))
+        fail_msg("code %d and '%s' instead of %d and '%s'", rc, err.message, code, sentence);
+    assert_null(c);
+}
+
+static void gguf_open__names_other_files_and_versions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *start, *sentence;
+        tb_code code;
+    } cases[] = {
+        {"", "has only 0 bytes", TB_EFORMAT},
+        {"PK\3\4 anything", "does not start with 'GGUF'", TB_EFORMAT},
+        {"tjgg12345678", "before GGUF", TB_EUNSUPPORTED},
+        {"GGUF\1\0\0\0xxxxxxxxxxxxxxxx", "GGUF version 1", TB_EUNSUPPORTED},
+        {"GGUF\0\0\0\3xxxxxxxxxxxxxxxx", "big-endian", TB_EUNSUPPORTED},
+        {"GGUF\4\0\0\0xxxxxxxxxxxxxxxx", "GGUF version 4", TB_EUNSUPPORTED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tb_str file = {0};
+        put_bytes(&file, cases[i].start, i < 2 ? strlen(cases[i].start) : i == 2 ? 12 : 24);
+        assert_refused(&file, cases[i].code, cases[i].sentence);
+        tb_str_clear(&file);
+    }
+}
+
+static void gguf_open__rejects_counts_beyond_the_file(void **state)
+{
+    (void)state;
+    // Each would take terabytes if it were believed.
+    for (int i = 0; i < 4; i++) {
+        tb_str file = {0};
+        put_header(&file, 3, i == 0 ? UINT64_C(1) << 40 : 0, i == 1 ? UINT64_C(1) << 60 : 1);
+        if (i == 2)
+            put_array_key(&file, "k", TB_KV_TEXT, UINT64_C(1) << 61);
+        else
+            put_array_key(&file, "k", TB_KV_F64, UINT64_C(1) << 61);
+        put_number(&file, 0, 8);
+        assert_refused(&file, TB_EFORMAT, i < 2 ? "more than it has room for" : "'k' announces 2305843009213693952");
+        tb_str_clear(&file);
+    }
+}
+
+// A file with one metadata entry that `put` writes.
+static void assert_entry_refused(void (*put)(tb_str *), tb_code code, const char *sentence)
+{
+    tb_str file = {0};
+    put_header(&file, 3, 0, 1);
+    put(&file);
+    put_number(&file, 0, 8); // so that it is not the length that is refused
+    assert_refused(&file, code, sentence);
+    tb_str_clear(&file);
+}
+
+static void put_nested(tb_str *out)
+{
+    put_array_key(out, "nested", TB_KV_ARRAY, 1);
+}
+
+static void put_unknown_type(tb_str *out)
+{
+    put_key(out, "odd", 13);
+}
+
+static void put_unknown_element(tb_str *out)
+{
+    put_array_key(out, "odds", 99, 1);
+}
+
+static void put_untruth(tb_str *out)
+{
+    put_key(out, "flag", TB_KV_BOOL);
+    put_number(out, 2, 1);
+}
+
+static void put_bad_key(tb_str *out)
+{
+    put_key(out, "a\xC0\xAF", TB_KV_U8); // an overlong '/'
+}
+
+static void put_empty_key(tb_str *out)
+{
+    put_key(out, "", TB_KV_U32);
+}
+
+static void put_alignment_48(tb_str *out)
+{
+    put_key(out, "general.alignment", TB_KV_U32);
+    put_number(out, 48, 4);
+}
+
+static void put_alignment_8(tb_str *out)
+{
+    put_key(out, "general.alignment", TB_KV_U32);
+    put_number(out, 8, 4);
+}
+
+static void put_split(tb_str *out)
+{
+    put_key(out, "split.count", TB_KV_U16);
+    put_number(out, 3, 2);
+}
+
+static void gguf_open__rejects_bad_metadata(void **state)
+{
+    (void)state;
+    assert_entry_refused(put_nested, TB_EUNSUPPORTED, "'nested'");
+    assert_entry_refused(put_unknown_type, TB_EFORMAT, "'odd' of");
+    assert_entry_refused(put_unknown_element, TB_EFORMAT, "unknown type 99");
+    assert_entry_refused(put_untruth, TB_EFORMAT, "'flag'");
+    assert_entry_refused(put_bad_key, TB_EFORMAT, "not UTF-8");
+    assert_entry_refused(put_empty_key, TB_EFORMAT, "empty");
+    assert_entry_refused(put_alignment_48, TB_EFORMAT, "is 48, not a power of two");
+    assert_entry_refused(put_alignment_8, TB_EUNSUPPORTED, "is 8; twobit needs at least 32");
+    assert_entry_refused(put_split, TB_EUNSUPPORTED, "one of 3 parts");
+}
+
+static void gguf_open__rejects_a_key_given_twice(void **state)
+{
+    (void)state;
+    tb_str file = {0};
+    put_header(&file, 3, 0, 3);
+    for (int i = 0; i < 3; i++) {
+        put_key(&file, i == 1 ? "other" : "same", TB_KV_U32);
+        put_number(&file, 1, 4);
+    }
+    assert_refused(&file, TB_EFORMAT, "two metadata keys named 'same'");
+    tb_str_clear(&file);
+}
+
+typedef struct tensor_case {
+    unsigned dim_count;
+    uint64_t dims[5];
+    uint32_t type;
+    uint64_t offset;
+    tb_code code;
+    const char *sentence;
+} tensor_case;
+
+// 64 bytes of tensors lie behind each entry.
+static void gguf_open__rejects_bad_tensors(void **state)
+{
+    (void)state;
+    static const tensor_case cases[] = {
+        {1, {17}, TB_TYPE_F32, 0, TB_EFORMAT, "lies outside"},
+        {1, {8}, TB_TYPE_F32, 64, TB_EFORMAT, "lies outside"},
+        {1, {8}, TB_TYPE_F32, UINT64_MAX - 31, TB_EFORMAT, "lies outside"},
+        {1, {8}, TB_TYPE_F32, 4, TB_EFORMAT, "not aligned"},
+        {0, {0}, TB_TYPE_F32, 0, TB_EFORMAT, "0 dimensions"},
+        {5, {1, 1, 1, 1, 1}, TB_TYPE_F32, 0, TB_EFORMAT, "5 dimensions"},
+        {2, {4, 0}, TB_TYPE_F32, 0, TB_EFORMAT, "dimension of 0"},
+        {1, {33}, TB_TYPE_Q8_0, 0, TB_EFORMAT, "not a multiple of the 32"},
+        {2, {UINT64_C(1) << 33, UINT64_C(1) << 33}, TB_TYPE_F32, 0, TB_EFORMAT, "too large"},
+        {4,
+         {UINT64_C(1) << 16, UINT64_C(1) << 16, UINT64_C(1) << 16, UINT64_C(1) << 16},
+         TB_TYPE_F32,
+         0,
+         TB_EFORMAT,
+         "too large"},
+        {1, {8}, 4, 0, TB_EUNSUPPORTED, "unknown type 4"},
+        {1, {8}, 0x1000, 0, TB_EUNSUPPORTED, "unknown type 4096"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tb_str file = {0};
+        put_header(&file, 3, 1, 0);
+        put_tensor(&file, "blk.0.x", cases[i].dim_count, cases[i].dims, cases[i].type, cases[i].offset);
+        put_padding(&file);
+        for (int k = 0; k < 8; k++)
+            put_number(&file, 0, 8);
+        assert_refused(&file, cases[i].code, cases[i].sentence);
+        assert_refused(&file, cases[i].code, "'blk.0.x'");
+        tb_str_clear(&file);
+    }
+}
+
+// Two F32 tensors of 32 bytes.
+static void put_pair(tb_str *out, const char *first, const char *second, uint64_t offset)
+{
+    put_header(out, 3, 2, 0);
+    put_tensor(out, first, 1, (uint64_t[]){8}, TB_TYPE_F32, 0);
+    put_tensor(out, second, 1, (uint64_t[]){8}, TB_TYPE_F32, offset);
+    put_padding(out);
+    for (int k = 0; k < 8; k++)
+        put_number(out, 0, 8);
+}
+
+static void gguf_open__rejects_tensors_that_share_name_or_bytes(void **state)
+{
+    (void)state;
+    tb_str file = {0};
+    put_pair(&file, "x", "y", 32);
+    tb_checkpoint *c;
+    assert_int_equal(open_bytes(&c, file.data, file.size, NULL), TB_OK);
+    tb_checkpoint_close(c);
+    tb_str_reset(&file);
+    put_pair(&file, "x", "x", 32);
+    assert_refused(&file, TB_EFORMAT, "two tensors named 'x'");
+    tb_str_reset(&file);
+    put_pair(&file, "x", "y", 0);
+    assert_refused(&file, TB_EFORMAT, "overlap");
+    tb_str_clear(&file);
+}
+
+static void checkpoint_open__names_a_path_that_does_not_exist(void **state)
+{
+    (void)state;
+    tb_checkpoint *c;
+    tb_error err;
+    assert_int_equal(tb_checkpoint_open(&c, temp_path("nowhere"), &err), TB_EIO);
+    assert_non_null(strstr(err.message, "nowhere"));
+    assert_non_null(strstr(err.message, "No such file"));
+}
+
+// ---- damaged files ----
+
+static void gguf_open__rejects_every_truncation(void **state)
+{
+    (void)state;
+    tb_str file = {0};
+    put_sample(&file);
+    for (size_t size = 0; size < file.size; size++) {
+        tb_checkpoint *c;
+        tb_error err = {0};
+        assert_int_equal(open_bytes(&c, file.data, size, &err), TB_EFORMAT);
+        assert_non_null(strstr(err.message, FILE_NAME));
+    }
+    tb_str_clear(&file);
+}
+
+static void gguf_open__survives_every_changed_byte(void **state)
+{
+    (void)state;
+    static const unsigned char changes[] = {0x01, 0x80, 0xFF};
+    tb_str file = {0};
+    put_sample(&file);
+    for (size_t i = 0; i < file.size; i++)
+        for (size_t k = 0; k < sizeof changes; k++) {
+            tb_checkpoint *c;
+            tb_error err = {0};
+            file.data[i] = (char)(file.data[i] ^ changes[k]);
+            if (open_bytes(&c, file.data, file.size, &err) == TB_OK) {
+                walk_checkpoint(c);
+                tb_checkpoint_close(c);
+            } else {
+                assert_true(err.message[0] != '\0');
+            }
+            file.data[i] = (char)(file.data[i] ^ changes[k]);
+        }
+    tb_str_clear(&file);
+}
+
+static void gguf_open__reports_every_failed_allocation(void **state)
+{
+    (void)state;
+    tb_str file = {0};
+    put_sample(&file);
+    temp_write(FILE_NAME, file.data, file.size);
+    tb_str_clear(&file);
+    tb_code rc = TB_ENOMEM;
+    int n = 0;
+    for (; rc == TB_ENOMEM; n++) {
+        tb_checkpoint *c;
+        tb_error err = {0};
+        tb_mem_fail_after(n);
+        rc = tb_checkpoint_open(&c, temp_path(FILE_NAME), &err);
+        tb_mem_fail_after(-1);
+        if (rc == TB_OK)
+            tb_checkpoint_close(c);
+        else
+            assert_int_equal(err.code, TB_ENOMEM);
+    }
+    assert_int_equal(rc, TB_OK);
+    assert_true(n > 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gguf_open__reads_every_metadata_type),
+        cmocka_unit_test(gguf_open__reads_arrays),
+        cmocka_unit_test(gguf_open__finds_tensors_and_their_bytes),
+        cmocka_unit_test(gguf_open__reads_version_2),
+        cmocka_unit_test(gguf_open__accepts_a_vocabulary_without_tensors),
+        cmocka_unit_test(get__converts_what_fits_and_names_the_key_otherwise),
+        cmocka_unit_test(gguf_open__names_other_files_and_versions),
+        cmocka_unit_test(gguf_open__rejects_counts_beyond_the_file),
+        cmocka_unit_test(gguf_open__rejects_bad_metadata),
+        cmocka_unit_test(gguf_open__rejects_a_key_given_twice),
+        cmocka_unit_test(gguf_open__rejects_bad_tensors),
+        cmocka_unit_test(gguf_open__rejects_tensors_that_share_name_or_bytes),
+        cmocka_unit_test(checkpoint_open__names_a_path_that_does_not_exist),
+        cmocka_unit_test(gguf_open__rejects_every_truncation),
+        cmocka_unit_test(gguf_open__survives_every_changed_byte),
+        cmocka_unit_test(gguf_open__reports_every_failed_allocation),
+    };
+    return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
+}
