@@ -29,7 +29,7 @@ tb_code tb_checkpoint_open(tb_checkpoint **out, const char *path, tb_error *err)
     if (!checkpoint->path)
         rc = tb_fail(err, TB_ENOMEM, "no memory to open '%s'", path);
     else if (checkpoint->folder)
-        rc = tb_fail(err, TB_EUNSUPPORTED, "'%s' is a folder", path);
+        rc = tb_hf_read(checkpoint, err);
     else
         rc = tb_gguf_read(checkpoint, err);
     if (rc) {
@@ -46,6 +46,8 @@ void tb_checkpoint_close(tb_checkpoint *checkpoint)
         return;
     for (size_t i = 0; i < checkpoint->map_count; i++)
         tb_map_close(&checkpoint->maps[i]);
+    for (size_t i = 0; i < TB_HF_FILES; i++)
+        tb_map_close(&checkpoint->hf_files[i]);
     tb_arena_clear(&checkpoint->arena);
     tb_free(checkpoint);
 }
@@ -70,7 +72,8 @@ size_t tb_checkpoint_file_bytes(const tb_checkpoint *checkpoint)
 
 tb_text tb_checkpoint_hf_file(const tb_checkpoint *checkpoint, tb_hf_file which)
 {
-    return checkpoint->hf_files[which];
+    const tb_map *map = &checkpoint->hf_files[which];
+    return (tb_text){(const char *)map->data, map->size};
 }
 
 // ---- look-ups ----

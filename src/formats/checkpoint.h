@@ -9,18 +9,19 @@ struct tb_checkpoint {
     tb_arena arena; // everything below that is not in a mapping
     char *path;
     bool folder;
-    tb_map *maps; // [map_count], in the arena
+    tb_map *maps; // [map_count], in the arena: the files that hold tensors
     size_t map_count;
     tb_kv *kvs;
     size_t kv_count;
     tb_tensor_info *tensors;
     size_t tensor_count;
     tb_name_index kv_index, tensor_index;
-    tb_text hf_files[TB_HF_FILES];
+    tb_map hf_files[TB_HF_FILES];
 };
 
 // The readers. Each fills the checkpoint, whose path is set; on failure the caller closes it.
 tb_code tb_gguf_read(tb_checkpoint *checkpoint, tb_error *err);
+tb_code tb_hf_read(tb_checkpoint *checkpoint, tb_error *err);
 
 // What a reader calls once the table is complete: sorts the names and refuses names that occur
 // twice; for tensors, refuses also bytes that belong to two of them.

@@ -1,0 +1,59 @@
+// Inside formats: Hugging Face folders in GGUF's vocabulary. hf_config.c translates
+// config.json, hf_names.c the names of tensors, hf_folder.c puts a checkpoint together.
+#ifndef TB_FORMATS_HF_H
+#define TB_FORMATS_HF_H
+
+#include "formats/checkpoint.h"
+
+struct json_t;
+
+// How blocks alternate between a window of keys and all of them where "layer_types" does not say it.
+typedef enum tb_hf_windows {
+    TB_HF_NO_WINDOWS,    // whatever "sliding_window" says
+    TB_HF_ALL_WINDOWS,   // every block
+    TB_HF_UPPER_WINDOWS, // blocks from "max_window_layers" on
+    TB_HF_NOPE_WINDOWS,  // blocks without RoPE
+    TB_HF_MOST_WINDOWS,  // all but every "sliding_window_pattern"-th
+} tb_hf_windows;
+
+// A family of models: what its config.json leaves unsaid.
+typedef struct tb_hf_family {
+    const char *model_type;   // of config.json
+    const char *architecture; // of GGUF
+    const char *activation;
+    bool sandwich_norms;  // norms also behind attention and ffn; all norm weights stored minus 1
+    bool skips_rope;      // some blocks do not rotate ("no_rope_layers")
+    bool tied;            // without "tie_word_embeddings"
+    bool window_switch;   // "sliding_window" counts only with "use_sliding_window"
+    tb_hf_windows windows;
+    // Values of absent keys; 0: the key is required, or there is no such thing.
+    uint32_t vocab, heads, kv_heads, head_size, context, window;
+    double norm_eps, rope_base, local_rope_base;
+    double query_scalar; // attention scores are divided by its root; 0: by that of the head size
+} tb_hf_family;
+
+// What the folder reader needs to know of a config.json.
+typedef struct tb_hf_model {
+    const tb_hf_family *family;
+    bool tied; // the head is the embedding
+} tb_hf_model;
+
+// Translates a whole config.json into metadata of the checkpoint. TB_EUNSUPPORTED names a
+// model type or a setting that twobit does not know.
+tb_code tb_hf_config_read(tb_hf_model *out, tb_checkpoint *checkpoint, const struct json_t *config, tb_error *err);
+
+// Adds one more text to the metadata, copied.
+tb_code tb_hf_add_text(tb_checkpoint *checkpoint, const char *key, tb_text value, tb_error *err);
+
+typedef enum tb_hf_name {
+    TB_HF_NAME_KNOWN,
+    TB_HF_NAME_SKIPPED, // not a weight of the text model: buffers, a vision tower
+    TB_HF_NAME_UNKNOWN,
+} tb_hf_name;
+
+#define TB_HF_NAME_SIZE 64
+
+// Translates a tensor's name; `out` is filled when it is known.
+tb_hf_name tb_hf_translate_name(char out[TB_HF_NAME_SIZE], const char *name, const tb_hf_family *family);
+
+#endif

@@ -1,0 +1,363 @@
+// A Hugging Face folder as a checkpoint: config.json, safetensors files, tokenizer files.
+#include "formats/hf.h"
+
+#include "formats/json_file.h"
+#include "formats/safetensors.h"
+
+#include <jansson.h>
+#include <string.h>
+
+// Far above any model known; bounds the search for a file's name in the list.
+#define MOST_SHARDS 1024
+
+// One safetensors file of the folder.
+typedef struct shard {
+    const char *name; // in the folder
+    const char *path;
+    tb_safetensor *tensors;
+    size_t count;
+} shard;
+
+typedef struct reader {
+    tb_checkpoint *out;
+    tb_hf_model model;
+    shard *shards;
+    size_t shard_count; // as many mappings are in out->maps once they are open
+} reader;
+
+// FOLDER/name in the arena, or NULL.
+static const char *join_path(tb_checkpoint *checkpoint, const char *name)
+{
+    tb_str path = {0};
+    const char *copy = NULL;
+    if (!tb_str_printf(&path, NULL, "%s/%s", checkpoint->path, name))
+        copy = tb_arena_text(&checkpoint->arena, path.data, path.size);
+    tb_str_clear(&path);
+    return copy;
+}
+
+// ---- config.json and the tokenizer's files ----
+
+static tb_code read_config(reader *r, tb_error *err)
+{
+    const char *path = join_path(r->out, "config.json");
+    if (!path)
+        return tb_checkpoint_no_memory(r->out, err);
+    if (!tb_path_exists(path))
+        return tb_fail(err, TB_EFORMAT, "folder '%s' is not a model: it has no config.json", r->out->path);
+    json_t *config;
+    tb_code rc = tb_json_file_parse(&config, path, err);
+    if (rc)
+        return rc;
+    rc = tb_hf_config_read(&r->model, r->out, config, err);
+    json_decref(config);
+    return rc;
+}
+
+static tb_code map_tokenizer_files(tb_checkpoint *out, tb_error *err)
+{
+    static const char *const names[TB_HF_FILES] = {
+        [TB_HF_TOKENIZER_JSON] = "tokenizer.json",
+        [TB_HF_TOKENIZER_MODEL] = "tokenizer.model",
+        [TB_HF_TOKENIZER_CONFIG] = "tokenizer_config.json",
+        [TB_HF_CHAT_TEMPLATE] = "chat_template.jinja",
+    };
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < TB_HF_FILES && !rc; i++) {
+        const char *path = join_path(out, names[i]);
+        if (!path)
+            rc = tb_checkpoint_no_memory(out, err);
+        else if (tb_path_exists(path))
+            rc = tb_map_open(&out->hf_files[i], path, err);
+    }
+    return rc;
+}
+
+// The template of a tokenizer_config.json: a text, or in a list of named ones the default.
+static const json_t *find_template(const json_t *config)
+{
+    const json_t *value = json_object_get(config, "chat_template");
+    const json_t *item;
+    size_t i;
+    if (!json_is_array(value))
+        return value;
+    json_array_foreach(value, i, item)
+    {
+        const char *name = json_string_value(json_object_get(item, "name"));
+        if (name && strcmp(name, "default") == 0)
+            return json_object_get(item, "template");
+    }
+    return NULL;
+}
+
+// A file of its own goes before the tokenizer's settings.
+static tb_code add_chat_template(tb_checkpoint *out, tb_error *err)
+{
+    static const char key[] = "tokenizer.chat_template";
+    tb_text text = tb_checkpoint_hf_file(out, TB_HF_CHAT_TEMPLATE);
+    if (text.size)
+        return tb_hf_add_text(out, key, text, err);
+    text = tb_checkpoint_hf_file(out, TB_HF_TOKENIZER_CONFIG);
+    if (!text.size)
+        return TB_OK;
+    tb_str what = {0};
+    json_t *config = NULL;
+    tb_code rc = tb_str_printf(&what, err, "tokenizer_config.json of '%s'", out->path);
+    if (!rc)
+        rc = tb_json_parse(&config, text, what.data, err);
+    tb_str_clear(&what);
+    const json_t *value = find_template(config);
+    if (json_is_string(value))
+        rc = tb_hf_add_text(out, key, (tb_text){json_string_value(value), json_string_length(value)}, err);
+    json_decref(config);
+    return rc;
+}
+
+// ---- which files ----
+
+// The index may name files of this folder only.
+static bool is_file_name(const char *name)
+{
+    return name && name[0] && !strchr(name, '/') && !strchr(name, '\\') && strcmp(name, "..") != 0 &&
+           strcmp(name, ".") != 0;
+}
+
+// Adds a file unless it is listed already.
+static tb_code add_shard(reader *r, const char *name, tb_error *err)
+{
+    for (size_t i = 0; i < r->shard_count; i++)
+        if (strcmp(r->shards[i].name, name) == 0)
+            return TB_OK;
+    if (r->shard_count == MOST_SHARDS)
+        return tb_fail(err, TB_ELIMIT, "'%s' has more than %d safetensors files", r->out->path, MOST_SHARDS);
+    shard *s = &r->shards[r->shard_count];
+    s->name = tb_arena_text(&r->out->arena, name, strlen(name));
+    s->path = join_path(r->out, name);
+    if (!s->name || !s->path)
+        return tb_checkpoint_no_memory(r->out, err);
+    r->shard_count++;
+    return TB_OK;
+}
+
+static tb_code list_shards(reader *r, json_t *weight_map, tb_error *err)
+{
+    const char *tensor;
+    json_t *value;
+    tb_code rc = TB_OK;
+    json_object_foreach(weight_map, tensor, value)
+    {
+        const char *name = json_string_value(value);
+        if (!rc && !is_file_name(name))
+            rc = tb_fail(err, TB_EFORMAT,
+                         "the index of '%s' puts tensor '%.96s' in '%.96s', which is no file of the folder",
+                         r->out->path, tensor, name ? name : "");
+        if (!rc)
+            rc = add_shard(r, name, err);
+    }
+    return rc;
+}
+
+static tb_code open_shards(reader *r, tb_error *err)
+{
+    tb_checkpoint *out = r->out;
+    out->maps = tb_arena_array(&out->arena, r->shard_count, sizeof out->maps[0]);
+    if (!out->maps)
+        return tb_checkpoint_no_memory(out, err);
+    for (size_t i = 0; i < r->shard_count; i++) {
+        shard *s = &r->shards[i];
+        tb_code rc = tb_map_open(&out->maps[i], s->path, err);
+        if (rc)
+            return rc;
+        out->map_count++;
+        rc = tb_safetensors_read(&s->tensors, &s->count, &out->arena, out->maps[i], s->path, err);
+        if (rc)
+            return rc;
+    }
+    return TB_OK;
+}
+
+// Index and files must tell of the same tensors.
+static tb_code compare_with_index(const reader *r, const json_t *weight_map, tb_error *err)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < r->shard_count; i++) {
+        const shard *s = &r->shards[i];
+        for (size_t k = 0; k < s->count; k++, found++) {
+            const char *name = json_string_value(json_object_get(weight_map, s->tensors[k].name.data));
+            if (!name || strcmp(name, s->name) != 0)
+                return tb_fail(err, TB_EFORMAT, "the index of '%s' does not put tensor '%.96s' in '%s'", r->out->path,
+                               s->tensors[k].name.data, s->name);
+        }
+    }
+    if (found != json_object_size(weight_map))
+        return tb_fail(err, TB_EFORMAT, "the index of '%s' has %zu tensors, its files have %zu", r->out->path,
+                       json_object_size(weight_map), found);
+    return TB_OK;
+}
+
+static tb_code open_indexed(reader *r, const char *index_path, tb_error *err)
+{
+    json_t *index;
+    tb_code rc = tb_json_file_parse(&index, index_path, err);
+    if (rc)
+        return rc;
+    json_t *weight_map = json_object_get(index, "weight_map");
+    if (!json_is_object(weight_map))
+        rc = tb_fail(err, TB_EFORMAT, "'%s' has no 'weight_map'", index_path);
+    if (!rc)
+        rc = list_shards(r, weight_map, err);
+    if (!rc)
+        rc = open_shards(r, err);
+    if (!rc)
+        rc = compare_with_index(r, weight_map, err);
+    json_decref(index);
+    return rc;
+}
+
+static tb_code open_files(reader *r, tb_error *err)
+{
+    static const char single[] = "model.safetensors";
+    const char *path = join_path(r->out, single), *index_path = join_path(r->out, "model.safetensors.index.json");
+    r->shards = tb_arena_array(&r->out->arena, MOST_SHARDS, sizeof r->shards[0]);
+    if (!path || !index_path || !r->shards)
+        return tb_checkpoint_no_memory(r->out, err);
+    if (tb_path_exists(path)) {
+        tb_code rc = add_shard(r, single, err);
+        return rc ? rc : open_shards(r, err);
+    }
+    if (tb_path_exists(index_path))
+        return open_indexed(r, index_path, err);
+    return tb_fail(err, TB_EUNSUPPORTED, "folder '%s' has no safetensors files", r->out->path);
+}
+
+// ---- tensors ----
+
+static bool get_type(tb_type *type, const char *dtype)
+{
+    static const struct {
+        const char *dtype;
+        tb_type type;
+    } types[] = {{"F32", TB_TYPE_F32}, {"F16", TB_TYPE_F16}, {"BF16", TB_TYPE_BF16}};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (strcmp(types[i].dtype, dtype) == 0) {
+            *type = types[i].type;
+            return true;
+        }
+    return false;
+}
+
+// Kernels read values, not bytes: a tensor that old writers put at an odd place is copied.
+static const void *align_data(tb_checkpoint *out, const tb_safetensor *from)
+{
+    if ((uintptr_t)from->data % sizeof(float) == 0)
+        return from->data;
+    void *copy = tb_arena_alloc(&out->arena, from->bytes);
+    return copy ? memcpy(copy, from->data, from->bytes) : NULL;
+}
+
+// Gemma stores norm weights w of a factor 1 + w; GGUF stores the factor.
+static tb_code add_one(tb_tensor_info *tensor, tb_checkpoint *out, tb_error *err)
+{
+    size_t count = (size_t)tensor->dims[0];
+    float *factors = tb_arena_array(&out->arena, count, sizeof *factors);
+    if (!factors)
+        return tb_checkpoint_no_memory(out, err);
+    for (size_t i = 0; i < count; i++) {
+        const void *data = tensor->data;
+        float w = tensor->type == TB_TYPE_F32   ? ((const float *)data)[i]
+                  : tensor->type == TB_TYPE_F16 ? tb_half_to_float(((const uint16_t *)data)[i])
+                                                : tb_bfloat_to_float(((const uint16_t *)data)[i]);
+        factors[i] = w + 1;
+    }
+    tensor->type = TB_TYPE_F32;
+    tensor->data = factors;
+    tensor->bytes = count * sizeof *factors;
+    return TB_OK;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static tb_code add_tensor(reader *r, const tb_safetensor *from, const char *name, tb_error *err)
+{
+    tb_checkpoint *out = r->out;
+    tb_tensor_info *tensor = &out->tensors[out->tensor_count];
+    if (!get_type(&tensor->type, from->dtype.data))
+        return tb_fail(err, TB_EUNSUPPORTED, "tensor '%.96s' of '%s' has type %s; twobit reads F32, F16 and BF16",
+                       from->name.data, out->path, from->dtype.data);
+    if (from->dim_count == 0 || from->bytes == 0)
+        return tb_fail(err, TB_EFORMAT, "tensor '%.96s' of '%s' has no values", from->name.data, out->path);
+    tensor->dim_count = from->dim_count;
+    for (unsigned i = 0; i < TB_MAX_DIMS; i++)
+        tensor->dims[i] = i < from->dim_count ? from->dims[from->dim_count - 1 - i] : 1;
+    tensor->name = (tb_text){tb_arena_text(&out->arena, name, strlen(name)), strlen(name)};
+    tensor->data = align_data(out, from);
+    tensor->bytes = from->bytes;
+    if (!tensor->name.data || !tensor->data)
+        return tb_checkpoint_no_memory(out, err);
+    out->tensor_count++;
+    return r->model.family->sandwich_norms && tensor->dim_count == 1 && ends_with(name, "norm.weight")
+               ? add_one(tensor, out, err)
+               : TB_OK;
+}
+
+static tb_code translate_tensor(reader *r, const tb_safetensor *from, tb_error *err)
+{
+    char name[TB_HF_NAME_SIZE];
+    switch (tb_hf_translate_name(name, from->name.data, r->model.family)) {
+    case TB_HF_NAME_UNKNOWN:
+        return tb_fail(err, TB_EUNSUPPORTED, "tensor '%.96s' of '%s' is not one of a %s model", from->name.data,
+                       r->out->path, r->model.family->model_type);
+    case TB_HF_NAME_SKIPPED:
+        return TB_OK;
+    case TB_HF_NAME_KNOWN:
+        break;
+    }
+    bool unused_head = r->model.tied && strcmp(name, "output.weight") == 0;
+    return unused_head ? TB_OK : add_tensor(r, from, name, err);
+}
+
+static tb_code translate_tensors(reader *r, tb_error *err)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < r->shard_count; i++)
+        most += r->shards[i].count;
+    r->out->tensors = tb_arena_array(&r->out->arena, most, sizeof r->out->tensors[0]);
+    tb_code rc = r->out->tensors ? TB_OK : tb_checkpoint_no_memory(r->out, err);
+    for (size_t i = 0; i < r->shard_count; i++)
+        for (size_t k = 0; k < r->shards[i].count && !rc; k++)
+            rc = translate_tensor(r, &r->shards[i].tensors[k], err);
+    return rc;
+}
+
+// Without a head the embedding would take its place: only where the config says so.
+static tb_code check_head(const reader *r, tb_error *err)
+{
+    if (!r->model.tied && !tb_checkpoint_tensor(r->out, "output.weight"))
+        return tb_fail(err, TB_EFORMAT,
+                       "'%s' has no 'lm_head.weight', but its config.json does not tie the head to the embedding",
+                       r->out->path);
+    return TB_OK;
+}
+
+tb_code tb_hf_read(tb_checkpoint *checkpoint, tb_error *err)
+{
+    reader r = {.out = checkpoint};
+    tb_code rc = read_config(&r, err);
+    if (!rc)
+        rc = open_files(&r, err);
+    if (!rc)
+        rc = translate_tensors(&r, err);
+    if (!rc)
+        rc = map_tokenizer_files(checkpoint, err);
+    if (!rc)
+        rc = add_chat_template(checkpoint, err);
+    if (!rc)
+        rc = tb_checkpoint_index_kvs(checkpoint, err);
+    if (!rc)
+        rc = tb_checkpoint_index_tensors(checkpoint, err);
+    return rc ? rc : check_head(&r, err);
+}

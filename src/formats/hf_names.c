@@ -1,0 +1,99 @@
+// Names of tensors: "model.layers.7.self_attn.q_proj.weight" is "blk.7.attn_q.weight".
+#include "formats/hf.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// Stems within a block. The two columns differ where Gemma's sandwich puts other norms at the same name.
+static const struct {
+    const char *hf, *gguf, *sandwich;
+} block_stems[] = {
+    {"input_layernorm", "attn_norm", "attn_norm"},      {"post_attention_layernorm", "ffn_norm", "post_attention_norm"},
+    {"pre_feedforward_layernorm", NULL, "ffn_norm"},    {"post_feedforward_layernorm", NULL, "post_ffw_norm"},
+    {"self_attn.q_proj", "attn_q", "attn_q"},           {"self_attn.k_proj", "attn_k", "attn_k"},
+    {"self_attn.v_proj", "attn_v", "attn_v"},           {"self_attn.o_proj", "attn_output", "attn_output"},
+    {"self_attn.q_norm", "attn_q_norm", "attn_q_norm"}, {"self_attn.k_norm", "attn_k_norm", "attn_k_norm"},
+    {"mlp.gate_proj", "ffn_gate", "ffn_gate"},          {"mlp.up_proj", "ffn_up", "ffn_up"},
+    {"mlp.down_proj", "ffn_down", "ffn_down"},
+};
+
+// Names outside of blocks, without the prefix of the text model.
+static const struct {
+    const char *hf, *gguf;
+} outer_names[] = {
+    {"embed_tokens.weight", "token_embd.weight"},
+    {"norm.weight", "output_norm.weight"},
+    {"lm_head.weight", "output.weight"},
+};
+
+// Moves *name behind `prefix` if it starts so.
+static bool drop_prefix(const char **name, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    if (strncmp(*name, prefix, n) != 0)
+        return false;
+    *name += n;
+    return true;
+}
+
+// Moves *name behind the prefix of the text model: "model.", or in models with a vision tower
+// "language_model.model." and the newer "model.language_model.". The head may have none.
+static void drop_model_prefix(const char **name, const tb_hf_family *family)
+{
+    if (family->sandwich_norms && drop_prefix(name, "language_model."))
+        drop_prefix(name, "model.");
+    else if (drop_prefix(name, "model.") && family->sandwich_norms)
+        drop_prefix(name, "language_model.");
+}
+
+static bool is_skipped(const char *name, const tb_hf_family *family)
+{
+    static const char *const vision[] = {"vision_tower.", "multi_modal_projector."};
+    static const char buffer[] = ".rotary_emb.inv_freq"; // frequencies, computed from the config instead
+    size_t size = strlen(name);
+    if (size > strlen(buffer) && strcmp(name + size - strlen(buffer), buffer) == 0)
+        return true;
+    if (!family->sandwich_norms)
+        return false;
+    drop_prefix(&name, "model.");
+    for (size_t i = 0; i < sizeof vision / sizeof vision[0]; i++)
+        if (strncmp(name, vision[i], strlen(vision[i])) == 0)
+            return true;
+    return false;
+}
+
+// "7.self_attn.q_proj.weight"
+static bool translate_block(char out[TB_HF_NAME_SIZE], const char *name, const tb_hf_family *family)
+{
+    size_t digits = strspn(name, "0123456789");
+    if (digits < 1 || digits > 6 || (digits > 1 && name[0] == '0') || name[digits] != '.')
+        return false;
+    const char *stem = name + digits + 1;
+    const char *suffix = strrchr(stem, '.');
+    if (!suffix || (strcmp(suffix, ".weight") != 0 && strcmp(suffix, ".bias") != 0))
+        return false;
+    for (size_t i = 0; i < sizeof block_stems / sizeof block_stems[0]; i++) {
+        const char *gguf = family->sandwich_norms ? block_stems[i].sandwich : block_stems[i].gguf;
+        size_t size = strlen(block_stems[i].hf);
+        if (gguf && (size_t)(suffix - stem) == size && memcmp(stem, block_stems[i].hf, size) == 0) {
+            snprintf(out, TB_HF_NAME_SIZE, "blk.%.*s.%s%s", (int)digits, name, gguf, suffix);
+            return true;
+        }
+    }
+    return false;
+}
+
+tb_hf_name tb_hf_translate_name(char out[TB_HF_NAME_SIZE], const char *name, const tb_hf_family *family)
+{
+    if (is_skipped(name, family))
+        return TB_HF_NAME_SKIPPED;
+    drop_model_prefix(&name, family);
+    if (drop_prefix(&name, "layers."))
+        return translate_block(out, name, family) ? TB_HF_NAME_KNOWN : TB_HF_NAME_UNKNOWN;
+    for (size_t i = 0; i < sizeof outer_names / sizeof outer_names[0]; i++)
+        if (strcmp(name, outer_names[i].hf) == 0) {
+            snprintf(out, TB_HF_NAME_SIZE, "%s", outer_names[i].gguf);
+            return TB_HF_NAME_KNOWN;
+        }
+    return TB_HF_NAME_UNKNOWN;
+}
