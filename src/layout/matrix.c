@@ -1,5 +1,6 @@
 // A stored matrix as a whole: the sizes of its parts, its decoded rows, its checksum.
-#include "base/base.h"
+#include "base/half.h"
+#include "base/mem.h"
 #include "layout/layout.h"
 #include "layout/planes.h"
 

@@ -1,5 +1,6 @@
 // Matrices that own their storage, written element by element.
-#include "base/base.h"
+#include "base/fail.h"
+#include "base/mem.h"
 #include "layout/layout.h"
 
 #include <assert.h>

@@ -10,51 +10,70 @@
 
 typedef enum tb_method { TB_METHOD_RTN, TB_METHOD_GPTQ, TB_METHOD_BPDQ, TB_METHOD_PTQTP, TB_METHODS } tb_method;
 
+// A zeroed object means: every default.
 typedef struct tb_quant_options {
-    unsigned bits;     // planes: 1 … 4; 0: the method's default (2). PTQTP: always two trit-planes
-    size_t group;      // columns per group, a multiple of 32; 0: the method's default
-    double damping;    // δ: H_jj += δ·mean(diag H); 0: 0.05 (spec bpdq 3.4)
+    unsigned bits;       // planes: 1 … 4; 0: the method's default. PTQTP: always two trit-planes
+    size_t group;        // columns per group, a multiple of 32; 0: the method's default
+    double damping;      // δ: H_jj += δ·mean(diag H); 0: 0.05
     unsigned iterations; // BPDQ sweeps (0: 10), PTQTP cap (0: 50)
-    double ridge;      // BPDQ α; 0: 1e-4
-    bool keep_order;   // no group-aware reordering (spec bpdq 4)
-    bool exact_coefs;  // BPDQ: fit and select with unrounded coefficients as the authors do, and round
-                       // to half only when packing. By default they are rounded before the errors are propagated.
-    size_t threads;    // ≥ 1
+    double ridge;        // BPDQ, α of the coefficient fit; 0: 1e-6, or 1e-4 with absolute_ridge
+    bool absolute_ridge; // α is added as it stands (the authors' rule), not times the mean curvature
+    bool exact_coefs;    // BPDQ: fit and select with unrounded coefficients (the authors' rule) and round to
+                         // half only when packing. By default they are rounded before errors are propagated
+    bool choose_per_row; // BPDQ: keep the best iterate of each row, not of the whole matrix
+    bool keep_order;     // no group-aware reordering of columns
+    size_t threads;      // 0: 1. Results do not depend on it
 } tb_quant_options;
 
-// What happened to one matrix, for the report.
-typedef struct tb_quant_report {
-    size_t dead_columns;     // inputs that were always zero
-    size_t nonfinite_weights; // replaced by 0
-    double damping_used;     // δ after the damping ladder; 0 without H
-    double error;            // Σ E²: tr((W−Q)(H+λI)(W−Q)ᵀ); without H: Σ(W−Q)²
-    double energy;           // the same of W itself (Q = 0): error/energy is the relative error
-} tb_quant_report;
+// Second moments of the inputs of a matrix, made ready for error feedback: dead inputs found,
+// columns ordered, the damped matrix factored. Matrices that read the same input share one.
+typedef struct tb_curvature tb_curvature;
 
-// One matrix to quantize. W is read; non-finite weights count as 0 and are reported.
+// From H[cols][cols] = 2/N·Σ x·xᵀ (symmetric; only read). Uses group, damping and keep_order
+// of `options`, with group given. TB_EINVAL: H not finite; TB_EUNSUPPORTED: not positive
+// definite after the whole damping ladder. Free with tb_curvature_free.
+tb_code tb_curvature_new(tb_curvature **out, const double *moments, size_t cols, const tb_quant_options *options,
+                         tb_error *err);
+void tb_curvature_free(tb_curvature *curvature);
+
+// One matrix to quantize. Non-finite weights count as 0 and are reported (PTQTP leaves them
+// out of its fit).
 typedef struct tb_quant_problem {
     const float *weights; // [rows][cols]
     size_t rows, cols;
-    const double *moments; // H[cols][cols] = 2/N·Σ x·xᵀ, or NULL (allowed for RTN and PTQTP)
+    const tb_curvature *curvature; // made with the same cols and group; NULL for RTN and PTQTP
 } tb_quant_problem;
 
-// Quantizes into new storage of the method's plane type. Results do not depend on
-// options->threads. TB_EINVAL: moments missing, shape or option out of range (says which);
-// TB_EUNSUPPORTED: H not positive definite after the whole damping ladder.
+// What happened to one matrix, for the report.
+typedef struct tb_quant_report {
+    size_t dead_columns;      // inputs that were always zero
+    size_t nonfinite_weights; // counted as 0
+    size_t clamped_coefs;     // coefficients beyond the range of half
+    double damping_used;      // δ after the damping ladder; 0 without curvature
+    double error;             // Σ E²: tr((W−Q)(H+λI)(W−Q)ᵀ); without curvature: Σ(W−Q)²
+    double energy;            // the same of W itself (Q = 0): error/energy is the relative error
+} tb_quant_report;
+
+// Quantizes into new storage of the method's plane type. TB_EINVAL: curvature missing or made
+// for another shape, an option out of range (says which).
 tb_code tb_quantize_matrix(tb_packed *out, tb_quant_report *report, tb_method method, const tb_quant_problem *problem,
                            const tb_quant_options *options, tb_error *err);
 
 // The row of the method table: "rtn", "gptq" … and what it needs.
 typedef struct tb_method_traits {
     const char *name;
-    const char *title;     // one line for people
-    tb_type type;          // what it packs into
-    bool needs_moments;
+    const char *title; // one line for people
+    tb_type type;      // what it packs into
+    bool needs_curvature;
     unsigned least_bits, most_bits, default_bits;
     size_t default_group;
 } tb_method_traits;
 const tb_method_traits *tb_method_get(tb_method method);
 bool tb_method_find(tb_method *out, const char *name);
+
+// The options with every default of the method filled in. TB_EINVAL: one is out of range.
+tb_code tb_quant_options_resolve(tb_quant_options *out, tb_method method, const tb_quant_options *options,
+                                 tb_error *err);
 
 // ---- pipeline ----
 
@@ -65,15 +84,15 @@ typedef struct tb_pipeline_options {
     size_t calibration_tokens;    // 0: 16384
     size_t window;                // tokens per window; 0: 512 (or the model's context when shorter)
     uint64_t seed;
-    bool keep_head;               // leave embedding and head as they are instead of Q8_0
-    const tb_report *report;      // may be NULL
+    bool keep_head;          // leave embedding and head as they are instead of Q8_0
+    const tb_report *report; // may be NULL
 } tb_pipeline_options;
 
 typedef struct tb_pipeline_result {
     size_t matrices, blocks_reused; // blocks taken over from an interrupted run
     size_t dead_columns, nonfinite_weights;
-    double relative_error; // Σ error / Σ energy over all matrices
-    double seconds;        // of this run
+    double relative_error;                   // Σ error / Σ energy over all matrices
+    double seconds;                          // of this run
     double perplexity, reference_perplexity; // on held-out text, after writing; 0: not measured
     size_t heldout_tokens;
     bool broken; // the result is unusable (a warning was noted)
