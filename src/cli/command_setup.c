@@ -34,8 +34,7 @@ tb_code tb_cli_read_text(char **text, size_t *size, const char *path, tb_error *
     return tb_file_read(text, size, strcmp(path, "-") == 0 ? "/dev/stdin" : path, MOST_TEXT, err);
 }
 
-tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, const char *path, size_t most,
-                           tb_error *err)
+tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, const char *path, tb_error *err)
 {
     *ids = NULL;
     *count = 0;
@@ -46,7 +45,5 @@ tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, 
         return rc;
     rc = tb_model_tokenize(model, text, size, 0, ids, count, err);
     tb_free(text);
-    if (!rc && most && *count > most)
-        *count = most;
     return rc;
 }

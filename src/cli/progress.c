@@ -8,8 +8,13 @@
 #include <unistd.h>
 
 #include "cli/interrupt.h"
+#include "cli/number_text.h"
 
-enum { BAR = 24, WIDTH_UNKNOWN = 80 };
+enum {
+    BAR = 24,
+    WIDTH_UNKNOWN = 80,
+    LONGEST_SECONDS = 359999, // 99:59:59; what takes longer is not known so well
+};
 
 // Seconds between two drawings.
 static const double pause_seconds = 1.0 / 6;
@@ -36,22 +41,6 @@ static size_t terminal_width(void)
     return WIDTH_UNKNOWN;
 }
 
-// "0:36", "1:02:03"
-static void format_time(char *out, size_t size, double seconds)
-{
-    unsigned long long s = (unsigned long long)(seconds + 0.5);
-    if (s >= 3600)
-        snprintf(out, size, "%llu:%02llu:%02llu", s / 3600, s / 60 % 60, s % 60);
-    else
-        snprintf(out, size, "%llu:%02llu", s / 60, s % 60);
-}
-
-// Three digits or so, whatever the size of the number.
-static void format_rate(char *out, size_t size, double rate)
-{
-    snprintf(out, size, "%.*f", rate < 1 ? 2 : rate < 100 ? 1 : 0, rate);
-}
-
 void tb_progress_format(char *line, size_t size, size_t width, const char *stage, double done, double begun_with,
                         double total, const char *unit, double seconds)
 {
@@ -61,10 +50,10 @@ void tb_progress_format(char *line, size_t size, size_t width, const char *stage
     for (size_t i = 0; i < BAR; i++)
         bar[i] = (double)i < share * BAR ? '#' : ' ';
     if (rate > 0) {
-        char rate_text[32], time_text[32];
-        format_rate(rate_text, sizeof rate_text, rate);
-        format_time(time_text, sizeof time_text, fmin((total - done) / rate, 359999));
-        snprintf(left, sizeof left, ", %s %s/s, %s left", rate_text, unit, time_text);
+        char number[TB_NUMBER_TEXT], time[TB_NUMBER_TEXT];
+        tb_text_of_real(number, rate);
+        tb_text_of_seconds(time, fmin((total - done) / rate, LONGEST_SECONDS));
+        snprintf(left, sizeof left, ", %s %s/s, %s left", number, unit, time);
     }
     snprintf(line, size, "%s [%s] %.0f/%.0f %s%s", stage, bar, floor(done), total, unit, left);
     if (width < size && strlen(line) > width)

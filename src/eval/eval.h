@@ -17,6 +17,7 @@ typedef struct tb_perplexity_options {
 
 typedef struct tb_perplexity_result {
     size_t ctx, skip, windows, tokens; // tokens: predictions scored
+    bool broken; // logits were not finite (NaN weights …): what follows is not set
     double nll;        // mean negative log likelihood, nats per token
     double nll_stderr; // standard error of that mean: from the window means when there are ≥ 2 windows
     double perplexity; // exp(nll)
@@ -28,7 +29,9 @@ typedef struct tb_perplexity_result {
     double top1_agreement; // share of positions where both prefer the same token
 } tb_perplexity_result;
 
-// `reference` may be NULL; it must have the same vocabulary size (TB_EINVAL otherwise).
+// `reference` may be NULL; it must have the same vocabulary size. TB_EINVAL when the sizes differ,
+// the text does not fill one window, or the reference is broken; TB_ELIMIT when ctx exceeds
+// a model's context.
 tb_code tb_measure_perplexity(tb_perplexity_result *result, const tb_model *model, const tb_model *reference,
                               const int32_t *tokens, size_t token_count, const tb_perplexity_options *options,
                               tb_error *err);

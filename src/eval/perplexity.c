@@ -23,6 +23,7 @@ enum {
 typedef struct tally {
     double *nll, *kl;
     size_t agreements;
+    bool broken; // a logit was not finite
 } tally;
 
 typedef struct measurement {
@@ -201,8 +202,12 @@ static tb_code add_scores(measurement *m, tally *t, size_t at, size_t n, tb_erro
 {
     for (size_t i = 0; i < n; i++) {
         const tb_score *score = &m->scores[i];
-        if (!score->finite)
-            return tb_fail(err, TB_EINVAL, "the model is broken: its logits are not finite at prediction %zu", at + i);
+        if (!score->reference_finite)
+            return tb_fail(err, TB_EINVAL, "the reference is broken: its logits are not finite");
+        if (!score->finite) {
+            t->broken = true;
+            continue;
+        }
         t->nll[at + i] = score->nll;
         t->kl[at + i] = score->kl;
         t->agreements += score->agrees;
@@ -263,6 +268,9 @@ static void fill_result(tb_perplexity_result *r, const measurement *m, const tal
     size_t predictions = m->windows * m->per_window;
     tb_mean nll = tb_mean_of_windows(t->nll, m->windows, m->per_window);
     *r = (tb_perplexity_result){.ctx = m->ctx, .skip = m->skip, .windows = m->windows, .tokens = predictions};
+    r->broken = t->broken;
+    if (r->broken)
+        return;
     r->nll = nll.mean;
     r->nll_stderr = nll.error;
     r->perplexity = exp(nll.mean);

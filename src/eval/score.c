@@ -53,8 +53,9 @@ void tb_score_prediction(tb_score *score, const float *logits, const float *refe
     *score = (tb_score){0};
     size_t top = find_largest(logits, vocab);
     size_t reference_top = reference ? find_largest(reference, vocab) : 0;
-    score->finite = top != vocab && reference_top != vocab;
-    if (!score->finite)
+    score->finite = top != vocab;
+    score->reference_finite = reference_top != vocab;
+    if (!score->finite || !score->reference_finite)
         return;
     double log_sum = log(sum_exp(logits, vocab, logits[top]));
     score->nll = log_sum - ((double)logits[target] - logits[top]);

@@ -7,11 +7,11 @@
 #include <stdint.h>
 
 typedef struct tb_score {
-    bool finite;          // false: a logit is NaN or infinite, and nothing else is set
-    double nll;           // −log q(target)
-    double reference_nll; // −log p(target)
-    double kl;            // KL(p‖q) ≥ 0
-    bool agrees;          // p and q prefer the same token (the first of equals)
+    bool finite, reference_finite; // false: a logit of that model is NaN or infinite, and nothing else is set
+    double nll;                    // −log q(target)
+    double reference_nll;          // −log p(target)
+    double kl;                     // KL(p‖q) ≥ 0
+    bool agrees;                   // p and q prefer the same token (the first of equals)
 } tb_score;
 
 // Scores logits[vocab] of the measured model q against the token that came; `reference` are the

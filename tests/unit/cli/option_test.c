@@ -187,11 +187,11 @@ static void progress__says_rate_and_time_left(void **state)
     char line[256];
     // 10 of the 12 blocks were done in these 20 seconds: 0.5 a second, 18 are left.
     tb_progress_format(line, sizeof line, 200, "quantize", 12, 2, 30, "blocks", 20);
-    assert_string_equal(line, "quantize [##########              ] 12/30 blocks, 0.50 blocks/s, 0:36 left");
+    assert_string_equal(line, "quantize [##########              ] 12/30 blocks, 0.500 blocks/s, 0:36 left");
     tb_progress_format(line, sizeof line, 200, "measure", 0, 0, 1000, "tokens", 0);
     assert_string_equal(line, "measure [                        ] 0/1000 tokens");
     tb_progress_format(line, sizeof line, 200, "measure", 1, 0, 40000, "tokens", 1);
-    assert_non_null(strstr(line, "1.0 tokens/s, 11:06:39 left"));
+    assert_non_null(strstr(line, "1.00 tokens/s, 11:06:39 left"));
 }
 
 static void progress__never_exceeds_the_terminal(void **state)

@@ -1,0 +1,52 @@
+#include "cli/json_out.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "base/base.h"
+#include "text/text.h"
+
+// Digits that say more than any measurement here, without the tail of binary fractions.
+enum { DIGITS = 12 };
+
+json_t *tb_json_real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+// Appends `text` with a replacement character for each byte that is not part of UTF-8.
+static tb_code append_as_utf8(tb_str *out, const char *text, size_t size)
+{
+    static const char replacement[] = "\xEF\xBF\xBD";
+    tb_code rc = TB_OK;
+    for (size_t i = 0; !rc && i < size;) {
+        uint32_t code_point;
+        size_t n = tb_utf8_decode(&code_point, text + i, size - i);
+        rc = n ? tb_str_append(out, text + i, n, NULL) : tb_str_append_text(out, replacement, NULL);
+        i += n ? n : 1;
+    }
+    return rc;
+}
+
+json_t *tb_json_text(const char *text, size_t size)
+{
+    tb_str utf8 = {0};
+    json_t *string = NULL;
+    if (!append_as_utf8(&utf8, text, size))
+        string = json_stringn(tb_str_get(&utf8), utf8.size);
+    tb_str_clear(&utf8);
+    return string;
+}
+
+tb_code tb_json_print(json_t *object, tb_error *err)
+{
+    if (!object)
+        return tb_fail(err, TB_ENOMEM, "no memory for the result");
+    int failed = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(DIGITS));
+    json_decref(object);
+    if (failed && !ferror(stdout)) // a failed write is noticed where the program ends
+        return tb_fail(err, TB_ENOMEM, "no memory for the result");
+    putchar('\n');
+    return TB_OK;
+}

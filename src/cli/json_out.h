@@ -1,0 +1,21 @@
+// Results as JSON: one object on stdout.
+#ifndef TB_CLI_JSON_OUT_H
+#define TB_CLI_JSON_OUT_H
+
+#include <stddef.h>
+
+#include "twobit/error.h"
+
+struct json_t;
+
+// A new number; null where JSON has none (NaN, infinity). NULL when memory ran out.
+struct json_t *tb_json_real(double value);
+
+// A new string of any bytes: those that are not UTF-8 become U+FFFD.
+struct json_t *tb_json_text(const char *text, size_t size);
+
+// Prints the object with a newline behind it and releases it. NULL, which jansson gives when
+// memory ran out, is TB_ENOMEM.
+tb_code tb_json_print(struct json_t *object, tb_error *err);
+
+#endif
