@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/cpu.h"
+#include "base/base.h"
 #include "layout/layout.h"
 
 // Activations are padded: a vector for a matrix of `cols` columns is readable, and zero past

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/half.h"
+#include "base/base.h"
 
 typedef void tb_block_decode_fn(float *dst, const void *src, size_t n);
 

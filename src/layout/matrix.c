@@ -1,6 +1,5 @@
 // A stored matrix as a whole: the sizes of its parts, its decoded rows, its checksum.
-#include "base/half.h"
-#include "base/mem.h"
+#include "base/base.h"
 #include "layout/layout.h"
 #include "layout/planes.h"
 

@@ -1,6 +1,5 @@
 // Matrices that own their storage, written element by element.
-#include "base/fail.h"
-#include "base/mem.h"
+#include "base/base.h"
 #include "layout/layout.h"
 
 #include <assert.h>

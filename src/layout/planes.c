@@ -4,7 +4,7 @@
 // one of nine; decoding tabulates the levels of a group once.
 #include "layout/planes.h"
 
-#include "base/half.h"
+#include "base/base.h"
 
 #include <assert.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/half.h"
+#include "base/base.h"
 
 #define TB_COEF_MAX 65504.0 // largest finite half
 

@@ -17,8 +17,16 @@ typedef enum tb_token_kind { // GGUF's numbers (tokenizer.ggml.token_type)
     TB_TOKEN_CONTROL = 3,      // special: matched in text only when asked, not printed by decode
     TB_TOKEN_USER_DEFINED = 4, // added: always matched, printed
     TB_TOKEN_UNUSED = 5,
-    TB_TOKEN_BYTE = 6,         // byte fallback, "<0x41>"
+    TB_TOKEN_BYTE = 6, // byte fallback, "<0x41>"
 } tb_token_kind;
+
+// How an added token (control or user-defined) takes part in matching, as tokenizer.json says it.
+typedef enum tb_token_flag {
+    TB_TOKEN_LSTRIP = 1,      // swallows the white space before it
+    TB_TOKEN_RSTRIP = 2,      // swallows the white space behind it
+    TB_TOKEN_SINGLE_WORD = 4, // not inside a word
+    TB_TOKEN_NORMALIZED = 8,  // looked for in the normalised text (matters with `nfc` only)
+} tb_token_flag;
 
 typedef enum tb_vocab_model {
     TB_VOCAB_SPM,     // SentencePiece BPE with scores ("llama")
@@ -38,17 +46,27 @@ typedef struct tb_vocab {
     const tb_slice *tokens; // [size]; BPE: in the GPT-2 byte alphabet
     const float *scores;    // [size] or NULL
     const int32_t *kinds;   // [size] tb_token_kind, or NULL (all normal)
+    const uint8_t *flags;   // [size] sets of tb_token_flag, or NULL (none)
     const tb_slice *merges; // [merge_count] "left right", by rank; BPE only
     size_t merge_count;
-    tb_slice pre;           // name of the pre-tokenizer as GGUF says it ("smollm", "gpt-2", "llama-bpe", "qwen2" …)
+    // Name of the pre-tokenizer as GGUF says it ("smollm", "gpt-2", "llama-bpe", "qwen2" …), or
+    // "regex:" and patterns, one a line, each applied to the pieces that the one before it left.
+    tb_slice pre;
+    tb_slice charsmap;               // SentencePiece's precompiled normalisation; empty: none
     int32_t bos, eos, unk, eot, pad; // −1: none
     bool add_bos, add_eos;
-    bool add_space_prefix;  // SentencePiece: put a space in front of the text
-    bool remove_extra_whitespaces;
-    bool nfc;               // normalise to NFC first
-    bool byte_fallback;
-    bool ignore_merges;     // a whole pre-token in the vocabulary is taken as it stands (Llama 3)
+    bool add_space_prefix;         // put a space in front of the text and of what follows a special token …
+    bool space_prefix_once;        // … in front of the text only
+    bool space_prefix_missing;     // … where it does not start with one (always so for BPE)
+    bool remove_extra_whitespaces; // SentencePiece: of a run of spaces one stays, at the ends none
+    bool nfc;                      // normalise to NFC first
+    bool byte_fallback;            // SentencePiece: what has no token becomes byte tokens
+    bool ignore_merges;            // a whole pre-token in the vocabulary is taken as it stands (Llama 3)
 } tb_vocab;
+
+// Sets the settings and special ids that a GGUF file means when it does not say them.
+// `model` and `pre` must be set already; arrays and `pre` stay as they are.
+void tb_vocab_set_defaults(tb_vocab *vocab);
 
 // A vocabulary that owns what it points to, read from tokenizer files of a Hugging Face folder.
 typedef struct tb_vocab_file tb_vocab_file;
@@ -95,7 +113,8 @@ typedef enum tb_encode_flag {
 tb_code tb_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, unsigned flags, tb_error *err);
 
 // Appends the bytes of `n` tokens; control tokens print nothing unless `special`.
-tb_code tb_decode(tb_str *text, const tb_tokenizer *tokenizer, const int32_t *ids, size_t n, bool special, tb_error *err);
+tb_code tb_decode(tb_str *text, const tb_tokenizer *tokenizer, const int32_t *ids, size_t n, bool special,
+                  tb_error *err);
 
 // Decoding piece by piece: what it appends is always whole UTF-8 characters where the tokens
 // allow it; bytes of an unfinished character wait for the next token.
@@ -116,5 +135,9 @@ tb_code tb_decoder_finish(tb_decoder *decoder, tb_str *text, tb_error *err);
 size_t tb_utf8_decode(uint32_t *code_point, const char *text, size_t size);
 // Writes a code point as UTF-8 into out[4]; returns the bytes, 0 if it is not one.
 size_t tb_utf8_encode(char out[4], uint32_t code_point);
+// Bytes at the start of `text` that are whole valid characters.
+size_t tb_utf8_valid_prefix(const char *text, size_t size);
+// Bytes (0 … 3) at the end of `text` that start a character and could still become a valid one.
+size_t tb_utf8_unfinished(const char *text, size_t size);
 
 #endif

@@ -1,7 +1,7 @@
 // Operations on vectors in plain loops.
 #include "kernels/variants.h"
 
-#include "base/half.h"
+#include "base/base.h"
 
 float tb_dot_f32_ref(const float *a, const float *b, size_t n)
 {

@@ -1,0 +1,31 @@
+// Byte-level BPE: the byte alphabet of GPT-2, the table of merges, and merging one piece.
+#ifndef TB_BPE_H
+#define TB_BPE_H
+
+#include "text/merge.h"
+#include "text/text_map.h"
+
+// The byte that a character of the alphabet stands for, or −1.
+int tb_byte_of_alphabet(uint32_t code_point);
+// The character that stands for a byte, as UTF-8; returns its bytes (1 or 2).
+size_t tb_alphabet_of_byte(char out[4], unsigned char byte);
+
+// Pairs of tokens that merge, with their ranks.
+typedef struct tb_merges tb_merges;
+
+// Reads "left right" texts; both sides and the result must be among the tokens of `map`.
+tb_code tb_merges_new(tb_merges **out, const tb_slice *merges, size_t count, const tb_text_map *map, tb_error *err);
+void tb_merges_free(tb_merges *merges);
+
+// Splits the text of a merge; false when it is not one.
+bool tb_merge_parse(tb_slice *left, tb_slice *right, tb_slice merge);
+
+// Appends to `ids` the tokens of one piece. byte_ids[b] is the token of byte b; bytes that
+// have none (−1) are left out before anything merges, as Hugging Face's tokenizers do.
+tb_code tb_bpe_encode(tb_ids *ids, const tb_merges *merges, const int32_t byte_ids[256], tb_slice piece,
+                      tb_merger *merger, tb_error *err);
+
+// Appends one id.
+tb_code tb_ids_push(tb_ids *ids, int32_t id, tb_error *err);
+
+#endif

@@ -1,0 +1,219 @@
+// From text to tokens: added tokens are cut out, what lies between them is normalised and
+// goes to the algorithm of the vocabulary.
+#include "text/spm.h"
+#include "text/tokenizer.h"
+
+#include <string.h>
+
+#include <utf8proc.h>
+
+// One call of tb_encode.
+typedef struct encoder {
+    const tb_tokenizer *tokenizer;
+    tb_ids *ids;
+    unsigned flags;
+    tb_merger merger;
+    tb_presplit *split; // BPE
+    tb_str marked;      // SentencePiece: the text with its spaces as marks
+} encoder;
+
+// ---- byte-level BPE ----
+
+static tb_code encode_piece(void *user, tb_slice piece, tb_error *err)
+{
+    encoder *e = user;
+    const tb_tokenizer *t = e->tokenizer;
+    int32_t whole = t->ignore_merges ? tb_text_map_find(&t->by_piece, piece.data, piece.size) : -1;
+    if (whole >= 0)
+        return tb_ids_push(e->ids, whole, err);
+    return tb_bpe_encode(e->ids, t->merges, t->byte_ids, piece, &e->merger, err);
+}
+
+static tb_code encode_bpe(encoder *e, tb_slice text, bool prefix, tb_error *err)
+{
+    if (!prefix)
+        return tb_presplit_run(e->split, text, encode_piece, e, err);
+    tb_str_reset(&e->marked);
+    tb_code rc = tb_str_append_text(&e->marked, " ", err);
+    if (!rc)
+        rc = tb_str_append(&e->marked, text.data, text.size, err);
+    return rc ? rc : tb_presplit_run(e->split, (tb_slice){e->marked.data, e->marked.size}, encode_piece, e, err);
+}
+
+// ---- SentencePiece ----
+
+// Writes `text` with its spaces as marks.
+static tb_code mark_spaces(tb_str *out, tb_slice text, bool prefix, bool squeeze, tb_error *err)
+{
+    tb_code rc = TB_OK;
+    if (prefix)
+        rc = tb_str_append_text(out, TB_SPACE_MARK, err);
+    while (!rc && text.size > 0) {
+        const char *space = memchr(text.data, ' ', text.size);
+        size_t n = space ? (size_t)(space - text.data) : text.size;
+        rc = tb_str_append(out, text.data, n, err);
+        text = (tb_slice){text.data + n, text.size - n};
+        if (rc || !space)
+            break;
+        size_t run = 0;
+        while (run < text.size && text.data[run] == ' ')
+            run++;
+        for (size_t i = 0; i < (squeeze ? 1 : run) && !rc; i++)
+            rc = tb_str_append_text(out, TB_SPACE_MARK, err);
+        text = (tb_slice){text.data + run, text.size - run};
+    }
+    return rc;
+}
+
+static tb_slice trim_spaces(tb_slice text)
+{
+    while (text.size > 0 && text.data[0] == ' ')
+        text = (tb_slice){text.data + 1, text.size - 1};
+    while (text.size > 0 && text.data[text.size - 1] == ' ')
+        text.size--;
+    return text;
+}
+
+static tb_code encode_sentencepiece(encoder *e, tb_slice text, bool prefix, tb_error *err)
+{
+    bool squeeze = e->tokenizer->remove_extra_whitespaces;
+    if (squeeze)
+        text = trim_spaces(text);
+    if (text.size == 0)
+        return TB_OK;
+    tb_str_reset(&e->marked);
+    tb_code rc = mark_spaces(&e->marked, text, prefix, squeeze, err);
+    tb_slice marked = {e->marked.data, e->marked.size};
+    return rc ? rc : tb_spm_encode(e->ids, e->tokenizer, marked, &e->merger, err);
+}
+
+// ---- stretches between added tokens ----
+
+static tb_code encode_stretch(encoder *e, tb_slice text, bool first, tb_error *err)
+{
+    const tb_tokenizer *t = e->tokenizer;
+    if (text.size == 0)
+        return TB_OK;
+    bool prefix =
+        t->add_space_prefix && (first || !t->space_prefix_once) && !(t->space_prefix_missing && text.data[0] == ' ');
+    return t->model == TB_VOCAB_BPE ? encode_bpe(e, text, prefix, err) : encode_sentencepiece(e, text, prefix, err);
+}
+
+static bool is_space(uint32_t c)
+{
+    if (c < 0x80)
+        return c == ' ' || (c >= '\t' && c <= '\r');
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
+    return c == 0x85 || category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
+           category == UTF8PROC_CATEGORY_ZP;
+}
+
+static bool is_word(uint32_t c)
+{
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
+    return (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO) || category == UTF8PROC_CATEGORY_PC;
+}
+
+// The character that ends at `at`; returns its bytes, 0 if there is none.
+static size_t character_before(uint32_t *c, tb_slice text, size_t at)
+{
+    for (size_t n = 1; n <= 4 && n <= at; n++)
+        if (tb_utf8_decode(c, text.data + at - n, n) == n)
+            return n;
+    return 0;
+}
+
+static bool stands_alone(tb_slice text, size_t begin, size_t end)
+{
+    uint32_t c;
+    if (character_before(&c, text, begin) && is_word(c))
+        return false;
+    return !(tb_utf8_decode(&c, text.data + end, text.size - end) && is_word(c));
+}
+
+// An added token found in a text, with the white space that it swallows.
+typedef struct found {
+    size_t begin, end;
+    int32_t id;
+} found;
+
+// The longest added token that starts at `at` and may be matched; its id is −1 if there is none.
+static found match_added(const encoder *e, tb_slice text, size_t at)
+{
+    const tb_tokenizer *t = e->tokenizer;
+    found best = {at, at, -1};
+    tb_prefix_walk walk = {0};
+    for (size_t end = at; end < text.size && tb_prefix_step(&walk, &t->added, (unsigned char)text.data[end]);) {
+        end++;
+        int32_t id = tb_prefix_here(&walk, &t->added);
+        if (id < 0 || (t->kinds[id] != TB_TOKEN_USER_DEFINED && !(e->flags & TB_ENCODE_SPECIAL)))
+            continue;
+        if (!(t->flags[id] & TB_TOKEN_SINGLE_WORD) || stands_alone(text, at, end))
+            best = (found){at, end, id};
+    }
+    return best;
+}
+
+// Widens a match over the white space that the token swallows, not further back than `from`.
+static void strip_around(found *match, const encoder *e, tb_slice text, size_t from)
+{
+    uint8_t flags = e->tokenizer->flags[match->id];
+    uint32_t c;
+    size_t n;
+    while ((flags & TB_TOKEN_LSTRIP) && match->begin > from && (n = character_before(&c, text, match->begin)) &&
+           is_space(c))
+        match->begin -= n;
+    while ((flags & TB_TOKEN_RSTRIP) && (n = tb_utf8_decode(&c, text.data + match->end, text.size - match->end)) &&
+           is_space(c))
+        match->end += n;
+}
+
+// The next added token at or behind `from`; its id is −1 at the end of the text.
+static found find_added(const encoder *e, tb_slice text, size_t from)
+{
+    const size_t *first = e->tokenizer->added.first;
+    for (size_t at = from; at < text.size; at++) {
+        unsigned char byte = (unsigned char)text.data[at];
+        if (first[byte] == first[byte + 1])
+            continue;
+        found match = match_added(e, text, at);
+        if (match.id < 0)
+            continue;
+        strip_around(&match, e, text, from);
+        return match;
+    }
+    return (found){text.size, text.size, -1};
+}
+
+static tb_code encode_text(encoder *e, tb_slice text, tb_error *err)
+{
+    size_t at = 0;
+    tb_code rc = TB_OK;
+    while (at < text.size && !rc) {
+        found match = find_added(e, text, at);
+        rc = encode_stretch(e, (tb_slice){text.data + at, match.begin - at}, at == 0, err);
+        if (!rc && match.id >= 0)
+            rc = tb_ids_push(e->ids, match.id, err);
+        at = match.end;
+    }
+    return rc;
+}
+
+tb_code tb_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, unsigned flags, tb_error *err)
+{
+    encoder e = {.tokenizer = tokenizer, .ids = ids, .flags = flags, .marked = {.limit = SIZE_MAX - 1}};
+    size_t before = ids->size;
+    tb_code rc = TB_OK;
+    if ((flags & TB_ENCODE_BOS) && tokenizer->add_bos)
+        rc = tb_ids_push(ids, tokenizer->bos, err);
+    if (!rc && tokenizer->pretokenizer)
+        rc = tb_presplit_new(&e.split, tokenizer->pretokenizer, err);
+    if (!rc)
+        rc = encode_text(&e, text, err);
+    if (rc)
+        ids->size = before;
+    tb_presplit_free(e.split);
+    tb_merger_clear(&e.merger);
+    tb_str_clear(&e.marked);
+    return rc;
+}

@@ -1,0 +1,396 @@
+// Making a tokenizer from a vocabulary, and asking it about its tokens.
+#include "text/tokenizer.h"
+
+#include <math.h>
+#include <string.h>
+
+void tb_vocab_set_defaults(tb_vocab *vocab)
+{
+    bool spm = vocab->model == TB_VOCAB_SPM, bpe = vocab->model == TB_VOCAB_BPE;
+    tb_pre_traits traits = bpe ? tb_pre_traits_of(vocab->pre) : (tb_pre_traits){0};
+    vocab->bos = bpe ? -1 : 1;
+    vocab->eos = bpe ? -1 : 2;
+    vocab->unk = bpe ? -1 : 0;
+    vocab->eot = vocab->pad = -1;
+    vocab->add_bos = spm || traits.add_bos;
+    vocab->add_eos = vocab->model == TB_VOCAB_UNIGRAM;
+    vocab->add_space_prefix = !bpe;
+    vocab->space_prefix_once = vocab->space_prefix_missing = false;
+    vocab->remove_extra_whitespaces = false;
+    vocab->nfc = false;
+    vocab->byte_fallback = !bpe;
+    vocab->ignore_merges = traits.ignore_merges;
+}
+
+// ---- checking ----
+
+static tb_code check_id(int32_t id, const char *what, const tb_vocab *vocab, tb_error *err)
+{
+    if (id < -1 || (id >= 0 && (size_t)id >= vocab->size))
+        return tb_fail(err, TB_EFORMAT, "%s token %d is outside the vocabulary of %zu", what, (int)id, vocab->size);
+    return TB_OK;
+}
+
+static tb_code check_kinds(const tb_vocab *vocab, tb_error *err)
+{
+    for (size_t i = 0; vocab->kinds && i < vocab->size; i++)
+        if (vocab->kinds[i] < 0 || vocab->kinds[i] > TB_TOKEN_BYTE)
+            return tb_fail(err, TB_EFORMAT, "token %zu is of unknown kind %d", i, (int)vocab->kinds[i]);
+    return TB_OK;
+}
+
+static tb_code check_scores(const tb_vocab *vocab, tb_error *err)
+{
+    if (vocab->model == TB_VOCAB_BPE)
+        return TB_OK;
+    if (!vocab->scores)
+        return tb_fail(err, TB_EFORMAT, "a SentencePiece vocabulary comes without scores");
+    for (size_t i = 0; i < vocab->size; i++)
+        if (!isfinite(vocab->scores[i]))
+            return tb_fail(err, TB_EFORMAT, "the score of token %zu is not a finite number", i);
+    return TB_OK;
+}
+
+static tb_code check_vocab(const tb_vocab *vocab, tb_error *err)
+{
+    if (vocab->size == 0 || vocab->size > INT32_MAX)
+        return tb_fail(err, TB_EFORMAT, "a vocabulary of %zu tokens makes no tokenizer", vocab->size);
+    if (vocab->model == TB_VOCAB_UNIGRAM)
+        return tb_fail(err, TB_EUNSUPPORTED, "SentencePiece unigram vocabularies are not supported");
+    const struct {
+        const char *what;
+        int32_t id;
+    } ids[] = {{"BOS", vocab->bos}, {"EOS", vocab->eos}, {"unknown", vocab->unk}, {"end-of-turn", vocab->eot}};
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < sizeof ids / sizeof *ids && !rc; i++)
+        rc = check_id(ids[i].id, ids[i].what, vocab, err);
+    if (!rc && vocab->add_bos && vocab->bos < 0)
+        rc = tb_fail(err, TB_EFORMAT, "the vocabulary wants a BOS token in front and has none");
+    if (!rc)
+        rc = check_kinds(vocab, err);
+    return rc ? rc : check_scores(vocab, err);
+}
+
+// ---- copying ----
+
+static bool copy_arrays(tb_tokenizer *t, const tb_vocab *vocab)
+{
+    size_t n = vocab->size;
+    t->tokens = tb_arena_array(&t->arena, n, sizeof *t->tokens);
+    t->pieces = tb_arena_array(&t->arena, n, sizeof *t->pieces);
+    t->kinds = tb_arena_array(&t->arena, n, sizeof *t->kinds);
+    t->flags = tb_arena_array(&t->arena, n, sizeof *t->flags);
+    t->ends_turn = tb_arena_array(&t->arena, n, sizeof *t->ends_turn);
+    if (!t->tokens || !t->pieces || !t->kinds || !t->flags || !t->ends_turn)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        int32_t kind = vocab->kinds ? vocab->kinds[i] : 0;
+        t->kinds[i] = (uint8_t)(kind ? kind : TB_TOKEN_NORMAL); // 0 in GGUF: not said
+        t->flags[i] = vocab->flags ? vocab->flags[i] : 0;
+    }
+    if (vocab->model != TB_VOCAB_BPE) {
+        t->scores = tb_arena_array(&t->arena, n, sizeof *t->scores);
+        if (!t->scores)
+            return false;
+        memcpy(t->scores, vocab->scores, n * sizeof *t->scores);
+    }
+    return true;
+}
+
+// All texts one behind the other: one block instead of a small one per token.
+static bool copy_tokens(tb_tokenizer *t, const tb_vocab *vocab)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < vocab->size; i++)
+        if (!tb_add_size(&total, total, vocab->tokens[i].size))
+            return false;
+    char *at = tb_arena_alloc(&t->arena, total);
+    if (!at)
+        return false;
+    for (size_t i = 0; i < vocab->size; i++) {
+        tb_slice token = vocab->tokens[i];
+        if (token.size)
+            memcpy(at, token.data, token.size);
+        t->tokens[i] = (tb_slice){at, token.size};
+        at += token.size;
+    }
+    return true;
+}
+
+// ---- what tokens print ----
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+// The byte of a token "<0x41>", or −1.
+static int byte_of_token(tb_slice token)
+{
+    if (token.size != 6 || memcmp(token.data, "<0x", 3) != 0 || token.data[5] != '>')
+        return -1;
+    int high = hex_digit(token.data[3]), low = hex_digit(token.data[4]);
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
+// Resolves the byte alphabet; a character outside it stands for itself. Writes at most token.size bytes.
+static size_t resolve_alphabet(char *out, tb_slice token)
+{
+    size_t size = 0;
+    for (size_t at = 0, n; at < token.size; at += n) {
+        uint32_t c = 0;
+        n = tb_utf8_decode(&c, token.data + at, token.size - at);
+        int byte = n ? tb_byte_of_alphabet(c) : -1;
+        if (byte >= 0) {
+            out[size++] = (char)byte;
+            continue;
+        }
+        n = n ? n : 1;
+        memcpy(out + size, token.data + at, n);
+        size += n;
+    }
+    return size;
+}
+
+static size_t resolve_marks(char *out, tb_slice token)
+{
+    size_t size = 0;
+    for (size_t at = 0; at < token.size;) {
+        bool mark =
+            token.size - at >= TB_SPACE_MARK_SIZE && memcmp(token.data + at, TB_SPACE_MARK, TB_SPACE_MARK_SIZE) == 0;
+        out[size++] = mark ? ' ' : token.data[at];
+        at += mark ? TB_SPACE_MARK_SIZE : 1;
+    }
+    return size;
+}
+
+static size_t resolve_piece(char *out, const tb_tokenizer *t, size_t id)
+{
+    tb_slice token = t->tokens[id];
+    uint8_t kind = t->kinds[id];
+    if (kind == TB_TOKEN_BYTE && byte_of_token(token) >= 0) {
+        *out = (char)byte_of_token(token);
+        return 1;
+    }
+    if (kind == TB_TOKEN_NORMAL && t->model == TB_VOCAB_BPE)
+        return resolve_alphabet(out, token);
+    if (tb_token_is_plain(t, (int32_t)id) && t->model != TB_VOCAB_BPE)
+        return resolve_marks(out, token);
+    if (token.size)
+        memcpy(out, token.data, token.size);
+    return token.size;
+}
+
+static bool make_pieces(tb_tokenizer *t)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < t->size; i++)
+        total += t->tokens[i].size;
+    char *at = tb_arena_alloc(&t->arena, total);
+    for (size_t i = 0; at && i < t->size; i++) {
+        size_t n = resolve_piece(at, t, i);
+        t->pieces[i] = (tb_slice){at, n};
+        at += n;
+    }
+    return at != NULL;
+}
+
+static void find_byte_tokens(tb_tokenizer *t, const tb_vocab *vocab)
+{
+    for (unsigned b = 0; b < 256; b++) {
+        char text[4];
+        t->byte_ids[b] = -1;
+        if (vocab->model == TB_VOCAB_BPE)
+            t->byte_ids[b] = tb_text_map_find(&t->by_token, text, tb_alphabet_of_byte(text, (unsigned char)b));
+    }
+    if (vocab->model == TB_VOCAB_BPE || !vocab->byte_fallback)
+        return;
+    for (size_t i = t->size; i-- > 0;) { // backwards: of several the first counts
+        int byte = t->kinds[i] == TB_TOKEN_BYTE ? byte_of_token(t->tokens[i]) : -1;
+        if (byte >= 0)
+            t->byte_ids[byte] = (int32_t)i;
+    }
+}
+
+// ---- added tokens and ends of turns ----
+
+static bool is_added(uint8_t kind)
+{
+    return kind == TB_TOKEN_CONTROL || kind == TB_TOKEN_UNKNOWN || kind == TB_TOKEN_USER_DEFINED;
+}
+
+static bool index_added(tb_tokenizer *t)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < t->size; i++)
+        count += is_added(t->kinds[i]) && t->pieces[i].size > 0;
+    tb_prefix_entry *entries = tb_arena_array(&t->arena, count, sizeof *entries);
+    if (!entries)
+        return false;
+    count = 0;
+    for (size_t i = 0; i < t->size; i++)
+        if (is_added(t->kinds[i]) && t->pieces[i].size > 0)
+            entries[count++] = (tb_prefix_entry){t->pieces[i], (int32_t)i};
+    tb_prefix_index_init(&t->added, entries, count);
+    return true;
+}
+
+// Files often name one of several ends (a base model's EOS in a chat model), so that the
+// names under which models are trained to end a turn count as well.
+static void find_ends(tb_tokenizer *t, const tb_vocab *vocab)
+{
+    static const char *const names[] = {
+        "</s>",
+        "<|endoftext|>",
+        "<|end_of_text|>",
+        "<|eot_id|>",
+        "<|eom_id|>",
+        "<|im_end|>",
+        "<|end|>",
+        "<|return|>",
+        "<|call|>",
+        "<end_of_turn>",
+        "<|end_of_turn|>",
+        "<|endofturn|>",
+        "<end_of_utterance>",
+        "<EOT>",
+        "_<EOT>",
+        "[EOT]",
+        "[EOS]",
+        "<｜end▁of▁sentence｜>",
+        "<eos>",
+    };
+    if (vocab->eos >= 0)
+        t->ends_turn[vocab->eos] = true;
+    if (vocab->eot >= 0)
+        t->ends_turn[vocab->eot] = true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        int32_t id = tb_text_map_find(&t->by_token, names[i], strlen(names[i]));
+        if (id >= 0 && is_added(t->kinds[id]))
+            t->ends_turn[id] = true;
+    }
+    // In gpt-oss's harmony format "<|end|>" ends a message and the turn goes on.
+    int32_t end = tb_text_map_find(&t->by_token, "<|end|>", 7);
+    if (end >= 0 && end != vocab->eos && tb_text_map_find(&t->by_token, "<|return|>", 10) >= 0 &&
+        tb_text_map_find(&t->by_token, "<|call|>", 8) >= 0)
+        t->ends_turn[end] = false;
+}
+
+// ---- making ----
+
+static bool index_tokens(tb_tokenizer *t)
+{
+    if (!tb_text_map_init(&t->by_token, t->tokens, t->size, &t->arena))
+        return false;
+    for (size_t i = 0; i < t->size; i++)
+        tb_text_map_add(&t->by_token, (int32_t)i);
+    if (!t->ignore_merges)
+        return true;
+    if (!tb_text_map_init(&t->by_piece, t->pieces, t->size, &t->arena))
+        return false;
+    for (size_t i = 0; i < t->size; i++)
+        if (t->kinds[i] == TB_TOKEN_NORMAL)
+            tb_text_map_add(&t->by_piece, (int32_t)i);
+    return true;
+}
+
+static void copy_settings(tb_tokenizer *t, const tb_vocab *vocab)
+{
+    t->model = vocab->model;
+    t->size = vocab->size;
+    t->bos = vocab->bos;
+    t->eos = vocab->eos;
+    t->unk = vocab->unk;
+    t->add_bos = vocab->add_bos;
+    t->add_space_prefix = vocab->add_space_prefix;
+    t->space_prefix_once = vocab->space_prefix_once;
+    t->space_prefix_missing = vocab->space_prefix_missing || vocab->model == TB_VOCAB_BPE;
+    t->remove_extra_whitespaces = vocab->remove_extra_whitespaces;
+    t->nfc = vocab->nfc;
+    t->ignore_merges = vocab->model == TB_VOCAB_BPE && vocab->ignore_merges;
+}
+
+static tb_code make_bpe(tb_tokenizer *t, const tb_vocab *vocab, tb_error *err)
+{
+    tb_code rc = tb_pretokenizer_new(&t->pretokenizer, vocab->pre, err);
+    return rc ? rc : tb_merges_new(&t->merges, vocab->merges, vocab->merge_count, &t->by_token, err);
+}
+
+tb_code tb_tokenizer_new(tb_tokenizer **out, const tb_vocab *vocab, tb_error *err)
+{
+    *out = NULL;
+    tb_code rc = check_vocab(vocab, err);
+    if (rc)
+        return rc;
+    tb_tokenizer *t = tb_new(tb_tokenizer);
+    if (!t)
+        return tb_fail(err, TB_ENOMEM, "no memory for a tokenizer");
+    copy_settings(t, vocab);
+    if (!copy_arrays(t, vocab) || !copy_tokens(t, vocab) || !make_pieces(t) || !index_tokens(t) || !index_added(t)) {
+        rc = tb_fail(err, TB_ENOMEM, "no memory for a vocabulary of %zu tokens", vocab->size);
+        goto fail;
+    }
+    find_byte_tokens(t, vocab);
+    find_ends(t, vocab);
+    if (vocab->model == TB_VOCAB_BPE && (rc = make_bpe(t, vocab, err)))
+        goto fail;
+    *out = t;
+    return TB_OK;
+fail:
+    tb_tokenizer_free(t);
+    return rc;
+}
+
+void tb_tokenizer_free(tb_tokenizer *tokenizer)
+{
+    if (!tokenizer)
+        return;
+    tb_merges_free(tokenizer->merges);
+    tb_pretokenizer_free(tokenizer->pretokenizer);
+    tb_arena_clear(&tokenizer->arena);
+    tb_free(tokenizer);
+}
+
+// ---- asking ----
+
+size_t tb_tokenizer_size(const tb_tokenizer *tokenizer)
+{
+    return tokenizer->size;
+}
+
+int32_t tb_tokenizer_bos(const tb_tokenizer *tokenizer)
+{
+    return tokenizer->bos;
+}
+
+int32_t tb_tokenizer_eos(const tb_tokenizer *tokenizer)
+{
+    return tokenizer->eos;
+}
+
+bool tb_tokenizer_adds_bos(const tb_tokenizer *tokenizer)
+{
+    return tokenizer->add_bos;
+}
+
+static bool in_vocabulary(const tb_tokenizer *tokenizer, int32_t id)
+{
+    return id >= 0 && (size_t)id < tokenizer->size;
+}
+
+bool tb_tokenizer_ends_turn(const tb_tokenizer *tokenizer, int32_t id)
+{
+    return in_vocabulary(tokenizer, id) && tokenizer->ends_turn[id];
+}
+
+tb_slice tb_tokenizer_token(const tb_tokenizer *tokenizer, int32_t id)
+{
+    return in_vocabulary(tokenizer, id) ? tokenizer->tokens[id] : (tb_slice){"", 0};
+}
+
+int32_t tb_tokenizer_find(const tb_tokenizer *tokenizer, tb_slice token)
+{
+    return tb_text_map_find(&tokenizer->by_token, token.data, token.size);
+}

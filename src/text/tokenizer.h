@@ -1,0 +1,47 @@
+// What a tokenizer holds. Everything is made by tb_tokenizer_new and only read afterwards.
+#ifndef TB_TOKENIZER_H
+#define TB_TOKENIZER_H
+
+#include "text/bpe.h"
+#include "text/prefix_index.h"
+#include "text/pretokenize.h"
+#include "text/text.h"
+#include "text/text_map.h"
+
+struct tb_tokenizer {
+    tb_arena arena; // owns the arrays and texts below
+    tb_vocab_model model;
+    size_t size;
+    tb_slice *tokens; // as the vocabulary has them
+    tb_slice *pieces; // the bytes they print: byte alphabet, "▁" and "<0x41>" resolved
+    uint8_t *kinds;   // tb_token_kind
+    uint8_t *flags;   // sets of tb_token_flag
+    bool *ends_turn;
+    float *scores; // NULL for BPE
+    tb_text_map by_token;
+    int32_t bos, eos, unk;
+    bool add_bos, add_space_prefix, space_prefix_once, space_prefix_missing;
+    bool remove_extra_whitespaces, nfc;
+    int32_t byte_ids[256]; // the token of a byte, −1: none
+
+    tb_prefix_index added; // control, unknown and user-defined tokens
+
+    // byte-level BPE
+    tb_merges *merges;
+    tb_pretokenizer *pretokenizer;
+    bool ignore_merges;
+    tb_text_map by_piece; // normal tokens; with ignore_merges only
+};
+
+// True for tokens that merges and lattices may make from text.
+static inline bool tb_token_is_plain(const tb_tokenizer *tokenizer, int32_t id)
+{
+    uint8_t kind = tokenizer->kinds[id];
+    return kind == TB_TOKEN_NORMAL || kind == TB_TOKEN_USER_DEFINED;
+}
+
+// What SentencePiece writes for a space: U+2581.
+#define TB_SPACE_MARK "\xE2\x96\x81"
+enum { TB_SPACE_MARK_SIZE = 3 };
+
+#endif
