@@ -5,6 +5,7 @@
 #define TB_QUANT_H
 
 #include "model/model.h"
+#include "quant/lieq.h"
 
 // ---- pure functions ----
 

@@ -88,3 +88,15 @@ tb_code tb_singular_values(double *s, double *a, size_t m, size_t n, tb_error *e
         return tb_fail(err, TB_EINVAL, "singular values of a %zu × %zu matrix do not converge: it is not finite", m, n);
     return TB_OK;
 }
+
+tb_code tb_symmetric_eigenvalues(double *values, double *a, size_t n, tb_error *err)
+{
+    if (n == 0)
+        return TB_OK;
+    lapack_int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'N', 'U', to_int(n), a, to_int(n), values);
+    if (info == LAPACK_WORK_MEMORY_ERROR)
+        return tb_fail(err, TB_ENOMEM, "no memory for the eigenvalues of a %zu × %zu matrix", n, n);
+    if (info != 0)
+        return tb_fail(err, TB_EINVAL, "eigenvalues of a %zu × %zu matrix do not converge: it is not finite", n, n);
+    return TB_OK;
+}

@@ -61,4 +61,7 @@ void tb_multiply_upper_right(double *b, size_t ldb, const double *v, size_t ldv,
 // Singular values of A[m][n] in descending order into s[min(m,n)]; A is destroyed.
 tb_code tb_singular_values(double *s, double *a, size_t m, size_t n, tb_error *err);
 
+// Eigenvalues of a symmetric A[n][n] in ascending order into values[n]; A is destroyed.
+tb_code tb_symmetric_eigenvalues(double *values, double *a, size_t n, tb_error *err);
+
 #endif
