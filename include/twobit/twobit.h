@@ -114,11 +114,11 @@ typedef struct tb_sampler_options {
     size_t top_k;
     double top_p; // 0 or 1: off
     double min_p;
-    double typical_p; // 0 or 1: off
+    double typical_p;      // 0 or 1: off
     double repeat_penalty; // 0 or 1: off
     double presence_penalty;
     double frequency_penalty;
-    size_t penalty_window; // how many of the last tokens the penalties look at; 0: 64
+    size_t penalty_window;   // how many of the last tokens the penalties look at; 0: 64
     const int32_t *bias_ids; // logit bias: [bias_count] ids and what is added to their logits
     const float *bias_values;
     size_t bias_count;
@@ -127,7 +127,8 @@ typedef struct tb_sampler_options {
 
 typedef struct tb_sampler tb_sampler;
 
-TB_API tb_code tb_sampler_new(tb_sampler **out, const tb_model *model, const tb_sampler_options *options, tb_error *err);
+TB_API tb_code tb_sampler_new(tb_sampler **out, const tb_model *model, const tb_sampler_options *options,
+                              tb_error *err);
 TB_API void tb_sampler_free(tb_sampler *sampler);
 
 // Picks the next token from the sequence's logits; does not push it. TB_EINVAL when there are

@@ -14,8 +14,8 @@ typedef struct tb_rng {
     uint32_t key[2];
     uint32_t counter[4]; // words 0,1: position; words 2,3: stream
     uint32_t block[4];
-    unsigned used;   // words of `block` already given out; 4: none left
-    double spare;    // second value of the last normal pair
+    unsigned used; // words of `block` already given out; 4: none left
+    double spare;  // second value of the last normal pair
     int has_spare;
 } tb_rng;
 
