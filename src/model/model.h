@@ -11,13 +11,28 @@
 
 // ---- structure ----
 
-typedef enum tb_linear { TB_LINEAR_Q, TB_LINEAR_K, TB_LINEAR_V, TB_LINEAR_O, TB_LINEAR_GATE, TB_LINEAR_UP, TB_LINEAR_DOWN, TB_LINEARS } tb_linear;
+typedef enum tb_linear {
+    TB_LINEAR_Q,
+    TB_LINEAR_K,
+    TB_LINEAR_V,
+    TB_LINEAR_O,
+    TB_LINEAR_GATE,
+    TB_LINEAR_UP,
+    TB_LINEAR_DOWN,
+    TB_LINEARS
+} tb_linear;
 
 // GGUF stem of a linear: "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down".
 const char *tb_linear_name(tb_linear which);
 
 // The inputs that linears share: q, k, v read one; gate and up another.
-typedef enum tb_linear_input { TB_INPUT_ATTENTION, TB_INPUT_OUTPUT, TB_INPUT_FFN, TB_INPUT_DOWN, TB_LINEAR_INPUTS } tb_linear_input;
+typedef enum tb_linear_input {
+    TB_INPUT_ATTENTION,
+    TB_INPUT_OUTPUT,
+    TB_INPUT_FFN,
+    TB_INPUT_DOWN,
+    TB_LINEAR_INPUTS
+} tb_linear_input;
 tb_linear_input tb_linear_get_input(tb_linear which);
 
 typedef struct tb_config {
@@ -42,19 +57,33 @@ bool tb_model_head_is_tied(const tb_model *model);
 // Bits per weight really stored: all bytes of the block linears / their weights.
 double tb_model_linear_bits(const tb_model *model);
 
+// ---- tokenizers of checkpoints ----
+
+// The tokenizer a checkpoint brings, in metadata or as a folder's files; *out is NULL when it brings
+// none. A checkpoint with nothing but a vocabulary suffices.
+tb_code tb_model_load_tokenizer(tb_tokenizer **out, const tb_checkpoint *checkpoint, tb_error *err);
+
+// Writes a checkpoint's tokenizer and chat template as metadata, from whichever container. These
+// are exactly the keys of which tb_is_tokenizer_key is true: whoever copies the rest skips those.
+tb_code tb_model_write_tokenizer(tb_gguf_writer *w, const tb_checkpoint *checkpoint, tb_error *err);
+bool tb_is_tokenizer_key(tb_text key);
+
 // ---- probes ----
 
 // Callbacks on the forward pass; unused ones are NULL. Data is borrowed for the call.
 // Calls come from one thread, in order of blocks and stages.
 typedef struct tb_probe {
     // Input of linears: x[tokens] rows of `stride` floats, `cols` used (padding behind is zero).
-    void (*linear_input)(void *user, size_t block, tb_linear_input input, const float *x, size_t stride, size_t tokens, size_t cols);
+    void (*linear_input)(void *user, size_t block, tb_linear_input input, const float *x, size_t stride, size_t tokens,
+                         size_t cols);
     // Attention weights of one head for the query at `position` over keys 0 … keys−1.
     void (*attention_row)(void *user, size_t block, size_t head, size_t position, const float *weights, size_t keys);
     // Residual stream after a block (block = blocks: the input embeddings come first as block −1 = SIZE_MAX).
     void (*residual)(void *user, size_t block, const float *x, size_t stride, size_t tokens);
     void *user;
 } tb_probe;
+
+const tb_model *tb_seq_model(const tb_seq *seq);
 
 // Watches every later push of the sequence; NULL stops. The probe is borrowed.
 void tb_seq_set_probe(tb_seq *seq, const tb_probe *probe);

@@ -1,0 +1,53 @@
+// The families. A new one is a row here, and a switch in the forward pass only when it needs
+// something that none before it had.
+#include "model/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const tb_arch archs[] = {
+    // Llama 1–3, Mistral, SmolLM2. GGUF stores their query and key rows permuted so that RoPE turns
+    // neighbours; a file that does not says so in twobit.rope_pairs.
+    {.name = "llama"},
+    {.name = "qwen2", .rope_halves = true, .needs_qkv_bias = true},
+    {.name = "qwen3", .rope_halves = true, .has_head_norms = true},
+    {.name = "smollm3", .unrotated_period = 4},
+    {
+        .name = "gemma3",
+        .activation = TB_GELU_TANH,
+        .rope_halves = true,
+        .has_head_norms = true,
+        .has_post_norms = true,
+        .scales_embedding = true,
+        .global_period = 6,
+        .window_rope_base = 10000.0,
+    },
+    {.name = "gemma2", .lacks = "soft-capped logits"},
+    {.name = "gemma3n", .lacks = "per-layer embeddings"},
+    {.name = "gpt-oss", .lacks = "learned sink logits and a mixture of experts"},
+    {.name = "llama4", .lacks = "a mixture of experts"},
+    {.name = "mistral3", .lacks = "YaRN and position-dependent query scales"},
+    {.name = "phi3", .lacks = "fused query-key-value tensors"},
+    {.name = "qwen2moe", .lacks = "a mixture of experts"},
+    {.name = "qwen3moe", .lacks = "a mixture of experts"},
+    {.name = "qwen3next", .lacks = "output gates and linear attention"},
+};
+
+enum { ARCHS = sizeof archs / sizeof archs[0] };
+
+const tb_arch *tb_arch_find(tb_text name)
+{
+    for (size_t i = 0; i < ARCHS; i++)
+        if (strlen(archs[i].name) == name.size && memcmp(archs[i].name, name.data, name.size) == 0)
+            return &archs[i];
+    return NULL;
+}
+
+void tb_arch_list(char *out, size_t capacity)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < ARCHS && used < capacity; i++)
+        if (!archs[i].lacks)
+            used += (size_t)snprintf(out + used, capacity - used, "%s%s", used ? ", " : "", archs[i].name);
+}

@@ -1,0 +1,267 @@
+// From tensor names to the weights of the network. Tables say which tensors there are; what
+// a table does not ask for is refused, because a forward pass that leaves out a tensor gives
+// wrong numbers without a word.
+#include "model/weights.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const linear_names[TB_LINEARS] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
+                                                     "ffn_gate", "ffn_up", "ffn_down"};
+
+static const tb_linear_input linear_inputs[TB_LINEARS] = {TB_INPUT_ATTENTION, TB_INPUT_ATTENTION, TB_INPUT_ATTENTION,
+                                                          TB_INPUT_OUTPUT,    TB_INPUT_FFN,       TB_INPUT_FFN,
+                                                          TB_INPUT_DOWN};
+
+// Vectors of a block besides the biases. `trait`: offset of the switch in tb_arch that brings it; 0: all have it.
+static const struct {
+    const char *stem;
+    size_t offset; // of its pointer in tb_block
+    size_t trait;
+    bool per_head; // head_size long, else width
+} norms[] = {
+    {"attn_norm", offsetof(tb_block, attention_norm), 0, false},
+    {"ffn_norm", offsetof(tb_block, ffn_norm), 0, false},
+    {"post_attention_norm", offsetof(tb_block, attention_post_norm), offsetof(tb_arch, has_post_norms), false},
+    {"post_ffw_norm", offsetof(tb_block, ffn_post_norm), offsetof(tb_arch, has_post_norms), false},
+    {"attn_q_norm", offsetof(tb_block, query_norm), offsetof(tb_arch, has_head_norms), true},
+    {"attn_k_norm", offsetof(tb_block, key_norm), offsetof(tb_arch, has_head_norms), true},
+};
+
+enum { NORMS = sizeof norms / sizeof norms[0], LONGEST_NAME = 96 };
+
+const char *tb_linear_name(tb_linear which)
+{
+    return linear_names[which];
+}
+
+tb_linear_input tb_linear_get_input(tb_linear which)
+{
+    return linear_inputs[which];
+}
+
+void tb_linear_shape(size_t *rows, size_t *cols, const tb_config *c, tb_linear which)
+{
+    size_t queries = c->heads * c->head_size, keys = c->kv_heads * c->head_size;
+    const size_t shapes[TB_LINEARS][2] = {
+        {queries, c->width},      {keys, c->width},         {keys, c->width},         {c->width, queries},
+        {c->ffn_width, c->width}, {c->ffn_width, c->width}, {c->width, c->ffn_width},
+    };
+    *rows = shapes[which][0];
+    *cols = shapes[which][1];
+}
+
+static bool arch_has(const tb_arch *arch, size_t trait)
+{
+    return trait == 0 || *(const bool *)((const char *)arch + trait);
+}
+
+static tb_code no_memory(tb_error *err, const char *name)
+{
+    return tb_fail(err, TB_ENOMEM, "no memory for '%s'", name);
+}
+
+// ---- matrices ----
+
+// rows 0: any number of rows.
+static tb_code bind_matrix(tb_matrix *out, tb_model *model, const char *name, size_t rows, size_t cols, tb_error *err)
+{
+    const char *path = tb_checkpoint_path(model->checkpoint);
+    tb_code rc = tb_checkpoint_matrix(out, model->checkpoint, name, err);
+    if (rc)
+        return rc;
+    if (out->rows == 0)
+        return tb_fail(err, TB_EFORMAT, "tensor '%s' is missing in '%s'", name, path);
+    if (out->cols != cols || (rows && out->rows != rows))
+        return tb_fail(err, TB_EFORMAT, "tensor '%s' of '%s' is %zu × %zu, not %zu × %zu", name, path, out->rows,
+                       out->cols, rows ? rows : out->rows, cols);
+    if (!tb_type_is_plane(out->type) && !tb_type_traits_get(out->type)->decode)
+        return tb_fail(err, TB_EUNSUPPORTED, "tensor '%s' of '%s' has type %s, which twobit cannot decode", name, path,
+                       tb_type_name(out->type));
+    model->parameters += (uint64_t)out->rows * out->cols;
+    return TB_OK;
+}
+
+// ---- vectors ----
+
+// Floats of a vector: the mapping itself where it holds aligned floats, else a copy.
+static const float *vector_floats(tb_model *model, const tb_tensor_info *tensor, size_t n)
+{
+    if (tensor->type == TB_TYPE_F32 && (uintptr_t)tensor->data % sizeof(float) == 0)
+        return tensor->data;
+    float *copy = tb_arena_array(&model->arena, n, sizeof *copy);
+    if (copy)
+        tb_type_traits_get(tensor->type)->decode(copy, tensor->data, n);
+    return copy;
+}
+
+// Leaves *out NULL when the tensor is absent and not required.
+static tb_code bind_vector(const float **out, tb_model *model, const char *name, size_t n, bool required, tb_error *err)
+{
+    const char *path = tb_checkpoint_path(model->checkpoint);
+    const tb_tensor_info *tensor = tb_checkpoint_tensor(model->checkpoint, name);
+    *out = NULL;
+    if (!tensor && required)
+        return tb_fail(err, TB_EFORMAT, "tensor '%s' is missing in '%s'", name, path);
+    if (!tensor)
+        return TB_OK;
+    bool is_vector = tensor->dims[0] == n && tensor->dims[1] == 1 && tensor->dims[2] == 1 && tensor->dims[3] == 1;
+    if (!is_vector)
+        return tb_fail(err, TB_EFORMAT, "tensor '%s' of '%s' is not a vector of %zu numbers", name, path, n);
+    if (tensor->type != TB_TYPE_F32 && tensor->type != TB_TYPE_F16 && tensor->type != TB_TYPE_BF16)
+        return tb_fail(err, TB_EUNSUPPORTED, "vector '%s' of '%s' has type %s, not F32, F16 or BF16", name, path,
+                       tb_type_name(tensor->type));
+    *out = vector_floats(model, tensor, n);
+    if (!*out)
+        return no_memory(err, name);
+    model->parameters += n;
+    return TB_OK;
+}
+
+static tb_code bind_norms(tb_model *model, size_t index, tb_error *err)
+{
+    const tb_config *config = &model->settings.config;
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < NORMS && !rc; i++) {
+        if (!arch_has(model->settings.arch, norms[i].trait))
+            continue;
+        char name[LONGEST_NAME];
+        snprintf(name, sizeof name, "blk.%zu.%s.weight", index, norms[i].stem);
+        const float **slot = (const float **)((char *)&model->blocks[index] + norms[i].offset);
+        rc = bind_vector(slot, model, name, norms[i].per_head ? config->head_size : config->width, true, err);
+    }
+    return rc;
+}
+
+static tb_code bind_linears(tb_model *model, size_t index, tb_error *err)
+{
+    const tb_settings *settings = &model->settings;
+    tb_block *block = &model->blocks[index];
+    tb_code rc = TB_OK;
+    for (tb_linear which = 0; which < TB_LINEARS && !rc; which++) {
+        size_t rows, cols;
+        tb_linear_shape(&rows, &cols, &settings->config, which);
+        char name[LONGEST_NAME];
+        snprintf(name, sizeof name, "blk.%zu.%s.weight", index, linear_names[which]);
+        rc = bind_matrix(&block->linears[which], model, name, rows, cols, err);
+        if (rc)
+            break;
+        bool required = settings->arch->needs_qkv_bias && linear_inputs[which] == TB_INPUT_ATTENTION;
+        snprintf(name, sizeof name, "blk.%zu.%s.bias", index, linear_names[which]);
+        rc = bind_vector(&block->biases[which], model, name, rows, required, err);
+    }
+    return rc;
+}
+
+// RoPE factors may come as a tensor (GGUF) instead of settings.
+static tb_code bind_rope_factors(tb_model *model, tb_error *err)
+{
+    tb_rope_settings *rope = &model->settings.rope, *near_rope = &model->settings.near_rope;
+    size_t pairs = model->settings.config.head_size / 2;
+    const float *factors;
+    tb_code rc = bind_vector(&factors, model, "rope_freqs.weight", pairs, false, err);
+    if (rc || !factors)
+        return rc;
+    for (size_t i = 0; i < pairs; i++)
+        if (!(factors[i] > 0))
+            return tb_fail(err, TB_EFORMAT, "a RoPE factor of '%s' is not positive",
+                           tb_checkpoint_path(model->checkpoint));
+    if (!model->settings.arch->window_rope_base)
+        near_rope->factors = factors;
+    rope->factors = factors;
+    model->parameters -= pairs; // they are no weights
+    return TB_OK;
+}
+
+// ---- nothing left over ----
+
+// True when `name` is `stem` followed by `ending` or, for matrices, by the ending of one part of a plane type.
+static bool name_is(const char *name, const char *stem, const char *ending, bool matrix)
+{
+    static const char *const parts[] = {"", ".planes", ".trits", ".coefs", ".zeros"};
+    size_t stem_size = strlen(stem), ending_size = strlen(ending);
+    if (strncmp(name, stem, stem_size) != 0 || strncmp(name + stem_size, ending, ending_size) != 0)
+        return false;
+    const char *rest = name + stem_size + ending_size;
+    for (size_t i = 0; i < (matrix ? sizeof parts / sizeof parts[0] : 1); i++)
+        if (strcmp(rest, parts[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool block_uses(const tb_model *model, const char *stem)
+{
+    for (size_t i = 0; i < NORMS; i++)
+        if (arch_has(model->settings.arch, norms[i].trait) && name_is(stem, norms[i].stem, ".weight", false))
+            return true;
+    for (size_t i = 0; i < TB_LINEARS; i++)
+        if (name_is(stem, linear_names[i], ".weight", true) || name_is(stem, linear_names[i], ".bias", false))
+            return true;
+    return false;
+}
+
+static bool model_uses(const tb_model *model, const char *name)
+{
+    size_t index;
+    int stem = 0;
+    if (sscanf(name, "blk.%4zu.%n", &index, &stem) == 1 && stem > 0)
+        return index < model->settings.config.blocks && block_uses(model, name + stem);
+    return name_is(name, "token_embd", ".weight", true) || name_is(name, "output_norm", ".weight", false) ||
+           name_is(name, "rope_freqs", ".weight", false) || (!model->tied && name_is(name, "output", ".weight", true));
+}
+
+static tb_code refuse_unused(const tb_model *model, tb_error *err)
+{
+    for (size_t i = 0; i < tb_checkpoint_tensor_count(model->checkpoint); i++) {
+        const char *name = tb_checkpoint_tensor_at(model->checkpoint, i)->name.data;
+        if (!model_uses(model, name))
+            return tb_fail(err, TB_EUNSUPPORTED, "'%s' has a tensor '%.200s' that the architecture '%s' does not use",
+                           tb_checkpoint_path(model->checkpoint), name, model->settings.arch->name);
+    }
+    return TB_OK;
+}
+
+// ---- all of it ----
+
+static tb_code bind_ends(tb_model *model, tb_error *err)
+{
+    tb_config *config = &model->settings.config;
+    const char *path = tb_checkpoint_path(model->checkpoint);
+    tb_code rc = bind_matrix(&model->embedding, model, "token_embd.weight", 0, config->width, err);
+    if (rc)
+        return rc;
+    config->vocab = model->embedding.rows;
+    if (config->vocab > INT32_MAX)
+        return tb_fail(err, TB_ELIMIT, "the vocabulary of '%s' has %zu entries", path, config->vocab);
+    rc = tb_checkpoint_matrix(&model->head, model->checkpoint, "output.weight", err);
+    if (rc)
+        return rc;
+    model->tied = model->head.rows == 0;
+    if (model->tied)
+        model->head = model->embedding;
+    else
+        rc = bind_matrix(&model->head, model, "output.weight", config->vocab, config->width, err);
+    if (!rc)
+        rc = bind_vector(&model->output_norm, model, "output_norm.weight", config->width, true, err);
+    return rc;
+}
+
+tb_code tb_model_bind(tb_model *model, tb_error *err)
+{
+    size_t blocks = model->settings.config.blocks;
+    tb_code rc = bind_ends(model, err);
+    if (rc)
+        return rc;
+    model->blocks = tb_arena_array(&model->arena, blocks, sizeof *model->blocks);
+    if (!model->blocks)
+        return no_memory(err, "blocks");
+    for (size_t i = 0; i < blocks && !rc; i++) {
+        rc = bind_linears(model, i, err);
+        if (!rc)
+            rc = bind_norms(model, i, err);
+    }
+    if (!rc)
+        rc = bind_rope_factors(model, err);
+    return rc ? rc : refuse_unused(model, err);
+}

@@ -1,0 +1,181 @@
+// One timeline on a model: its tokens, the caches of all blocks, the logits after the last
+// token. Nothing is allocated after tb_seq_new.
+#include "model/forward.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { DEFAULT_CONTEXT = 4096, DEFAULT_BATCH = 256 };
+
+struct tb_seq {
+    const tb_model *model;
+    size_t context, length;
+    bool has_logits;
+    int32_t *tokens;     // [context]
+    float *logits;       // [vocab]
+    float *x;            // [batch][width_stride]: the residual stream
+    tb_kv_cache *caches; // [blocks]
+    void *cache_storage; // left uninitialised, so that unused positions take no memory
+    tb_workspace work;
+};
+
+static tb_code allocate_caches(tb_seq *seq, tb_kv_cache_type type, tb_error *err)
+{
+    const tb_config *config = &seq->model->settings.config;
+    size_t half, all = 0;
+    bool fits = tb_kv_cache_bytes(&half, config, type, seq->context) && tb_mul_size(&all, half, 2 * config->blocks);
+    seq->cache_storage = fits ? tb_alloc(all) : NULL;
+    seq->caches = tb_alloc_array(config->blocks, sizeof *seq->caches);
+    if (!seq->cache_storage || !seq->caches)
+        return tb_fail(err, TB_ENOMEM, "no memory for a KV cache of %zu tokens (a shorter context needs less)",
+                       seq->context);
+    char *next = seq->cache_storage;
+    for (size_t i = 0; i < config->blocks; i++, next += 2 * half)
+        seq->caches[i] = (tb_kv_cache){.type = type, .capacity = seq->context, .keys = next, .values = next + half};
+    return TB_OK;
+}
+
+static tb_code allocate(tb_seq *seq, size_t batch, tb_kv_cache_type type, tb_error *err)
+{
+    const tb_config *config = &seq->model->settings.config;
+    tb_code rc = tb_workspace_init(&seq->work, seq->model, batch, seq->context, err);
+    if (!rc)
+        rc = allocate_caches(seq, type, err);
+    if (rc)
+        return rc;
+    seq->tokens = tb_alloc_array(seq->context, sizeof *seq->tokens);
+    seq->logits = tb_alloc_array(config->vocab, sizeof *seq->logits);
+    seq->x = tb_alloc_array(batch, seq->work.width_stride * sizeof *seq->x);
+    if (!seq->tokens || !seq->logits || !seq->x)
+        return tb_fail(err, TB_ENOMEM, "no memory for a sequence of %zu tokens", seq->context);
+    return TB_OK;
+}
+
+tb_code tb_seq_new(tb_seq **out, const tb_model *model, const tb_seq_options *options, tb_error *err)
+{
+    static const tb_seq_options defaults = {0};
+    size_t trained = model->settings.config.context;
+    *out = NULL;
+    if (!options)
+        options = &defaults;
+    if (options->kv_cache != TB_KV_CACHE_F16 && options->kv_cache != TB_KV_CACHE_F32)
+        return tb_fail(err, TB_EINVAL, "KV cache type %d is neither f16 nor f32", (int)options->kv_cache);
+    tb_seq *seq = tb_new(tb_seq);
+    if (!seq)
+        return tb_fail(err, TB_ENOMEM, "no memory for a sequence");
+    seq->model = model;
+    seq->context = options->context ? options->context : trained < DEFAULT_CONTEXT ? trained : DEFAULT_CONTEXT;
+    size_t batch = options->batch ? options->batch : DEFAULT_BATCH;
+    tb_code rc = allocate(seq, batch < seq->context ? batch : seq->context, options->kv_cache, err);
+    if (rc) {
+        tb_seq_free(seq);
+        return rc;
+    }
+    *out = seq;
+    return TB_OK;
+}
+
+void tb_seq_free(tb_seq *seq)
+{
+    if (!seq)
+        return;
+    tb_workspace_clear(&seq->work);
+    tb_free(seq->cache_storage);
+    tb_free(seq->caches);
+    tb_free(seq->tokens);
+    tb_free(seq->logits);
+    tb_free(seq->x);
+    tb_free(seq);
+}
+
+const tb_model *tb_seq_model(const tb_seq *seq)
+{
+    return seq->model;
+}
+
+void tb_seq_set_probe(tb_seq *seq, const tb_probe *probe)
+{
+    seq->work.probe = probe;
+}
+
+static tb_code check_push(const tb_seq *seq, const int32_t *tokens, size_t n, tb_error *err)
+{
+    size_t vocab = seq->model->settings.config.vocab;
+    if (n > seq->context - seq->length)
+        return tb_fail(err, TB_ELIMIT, "%zu tokens do not fit behind %zu in a context of %zu", n, seq->length,
+                       seq->context);
+    for (size_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || (size_t)tokens[i] >= vocab)
+            return tb_fail(err, TB_EINVAL, "token %" PRId32 " is outside the vocabulary of %zu", tokens[i], vocab);
+    return TB_OK;
+}
+
+// Runs one batch through all blocks; the residual stream is then in seq->x.
+static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n)
+{
+    tb_forward_embed(seq->x, &seq->work, tokens, n);
+    for (size_t block = 0; block < seq->model->settings.config.blocks; block++)
+        tb_forward_block(seq->x, &seq->work, block, NULL, &seq->caches[block], n, seq->length);
+    memcpy(seq->tokens + seq->length, tokens, n * sizeof *tokens);
+    seq->length += n;
+}
+
+// `all` [n][vocab] or NULL.
+static tb_code push(tb_seq *seq, const int32_t *tokens, size_t n, float *all, tb_error *err)
+{
+    size_t vocab = seq->model->settings.config.vocab, stride = seq->work.width_stride;
+    tb_code rc = check_push(seq, tokens, n, err);
+    if (rc || n == 0)
+        return rc;
+    size_t count = 0;
+    for (size_t done = 0; done < n; done += count) {
+        count = n - done < seq->work.batch ? n - done : seq->work.batch;
+        push_batch(seq, tokens + done, count);
+        if (all)
+            tb_forward_head(all + done * vocab, &seq->work, seq->x, stride, count);
+    }
+    if (all)
+        memcpy(seq->logits, all + (n - 1) * vocab, vocab * sizeof *all);
+    else
+        tb_forward_head(seq->logits, &seq->work, seq->x + (count - 1) * stride, stride, 1);
+    seq->has_logits = true;
+    return TB_OK;
+}
+
+tb_code tb_seq_push(tb_seq *seq, const int32_t *tokens, size_t n, tb_error *err)
+{
+    return push(seq, tokens, n, NULL, err);
+}
+
+tb_code tb_seq_push_all(tb_seq *seq, const int32_t *tokens, size_t n, float *out, tb_error *err)
+{
+    return push(seq, tokens, n, out, err);
+}
+
+const float *tb_seq_logits(const tb_seq *seq)
+{
+    return seq->has_logits ? seq->logits : NULL;
+}
+
+size_t tb_seq_length(const tb_seq *seq)
+{
+    return seq->length;
+}
+
+size_t tb_seq_context(const tb_seq *seq)
+{
+    return seq->context;
+}
+
+const int32_t *tb_seq_tokens(const tb_seq *seq)
+{
+    return seq->tokens;
+}
+
+void tb_seq_truncate(tb_seq *seq, size_t length)
+{
+    if (length >= seq->length)
+        return;
+    seq->length = length;
+    seq->has_logits = false;
+}

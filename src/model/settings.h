@@ -1,0 +1,55 @@
+// What a checkpoint's metadata says about the network: sizes, and the traits of its family.
+// Private to model.
+#ifndef TB_MODEL_SETTINGS_H
+#define TB_MODEL_SETTINGS_H
+
+#include "base/base.h"
+#include "model/model.h"
+
+typedef enum tb_activation { TB_SILU, TB_GELU_TANH } tb_activation;
+
+// One row per architecture: how it differs from plain Llama. There is one forward pass, and
+// these are its switches. Blocks are counted from 1 in the periods: period 6 means blocks
+// 6, 12, … .
+typedef struct tb_arch {
+    const char *name;
+    const char *lacks; // NULL: supported; else what the forward pass lacks for it
+    tb_activation activation;
+    bool rope_halves;        // RoPE turns (i, i + n/2) together; else (2i, 2i + 1)
+    bool needs_qkv_bias;     // biases are optional elsewhere
+    bool has_head_norms;     // RMSNorm of every query and key head before RoPE
+    bool has_post_norms;     // RMSNorm of what attention and FFN give, before it is added
+    bool scales_embedding;   // by sqrt(width)
+    size_t global_period;    // every n-th block sees all positions in spite of a window; 0: none does
+    double window_rope_base; // RoPE base of windowed blocks; 0: the same as elsewhere
+    size_t unrotated_period; // every n-th block has no RoPE; 0: all have
+} tb_arch;
+
+// RoPE turns pair i at position p by the angle p·scale·base^(−2i/n)/factors[i], n = head_size.
+typedef struct tb_rope_settings {
+    double base, scale;
+    const float *factors; // [head_size/2] or NULL: all 1
+} tb_rope_settings;
+
+typedef struct tb_settings {
+    tb_config config;
+    const tb_arch *arch;
+    bool rope_halves;
+    double embedding_scale;
+    double query_scale;                      // of the scores
+    size_t window;                           // windowed blocks see this many positions, their own included; 0: all
+    tb_rope_settings rope;                   // of blocks that see everything
+    tb_rope_settings near_rope;              // of windowed blocks
+    const unsigned char *windowed, *rotated; // [blocks] 0 or 1
+} tb_settings;
+
+// The row of an architecture; NULL when there is none.
+const tb_arch *tb_arch_find(tb_text name);
+// The supported ones as "a, b, c", cut to `capacity` bytes with the NUL.
+void tb_arch_list(char *out, size_t capacity);
+
+// Reads and checks everything but tensors; arrays lie in `arena`. TB_EUNSUPPORTED names what
+// is not known, TB_EFORMAT what makes no sense.
+tb_code tb_settings_read(tb_settings *out, tb_arena *arena, const tb_checkpoint *checkpoint, tb_error *err);
+
+#endif

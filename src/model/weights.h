@@ -1,0 +1,38 @@
+// A model: settings and the bound weights. Private to model.
+#ifndef TB_MODEL_WEIGHTS_H
+#define TB_MODEL_WEIGHTS_H
+
+#include "model/settings.h"
+
+typedef struct tb_block {
+    tb_matrix linears[TB_LINEARS];
+    const float *biases[TB_LINEARS];                  // [rows] each, or NULL
+    const float *attention_norm;                      // [width]
+    const float *ffn_norm;                            // [width]
+    const float *attention_post_norm, *ffn_post_norm; // [width], or NULL
+    const float *query_norm, *key_norm;               // [head_size], or NULL
+} tb_block;
+
+struct tb_model {
+    tb_checkpoint *checkpoint;
+    tb_tokenizer *tokenizer; // NULL: the file has none
+    tb_compute compute;
+    tb_settings settings;
+    tb_block *blocks;          // [config.blocks]
+    tb_matrix embedding, head; // [vocab][width]; the same where tied
+    bool tied;
+    const float *output_norm; // [width]
+    uint64_t parameters;
+    tb_slice chat_template;
+    tb_arena arena; // everything above that is not in the checkpoint's mapping
+};
+
+// Rows and columns that a linear must have.
+void tb_linear_shape(size_t *rows, size_t *cols, const tb_config *config, tb_linear which);
+
+// Finds all tensors of the network in model->checkpoint and checks their shapes against
+// model->settings, which it completes with the vocabulary's size. A tensor that is missing, has another
+// shape, or that the forward pass would not use is an error that names it.
+tb_code tb_model_bind(tb_model *model, tb_error *err);
+
+#endif

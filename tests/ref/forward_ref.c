@@ -1,0 +1,235 @@
+#include "forward_ref.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+// Rows of doubles, [rows][cols].
+typedef struct rows {
+    double *at;
+    size_t rows, cols;
+} rows;
+
+typedef struct ref {
+    const tb_model *model;
+    const tb_settings *settings;
+    const tb_config *config;
+    const tb_probe *probe;
+    size_t tokens;
+    bool failed;
+} ref;
+
+static rows new_rows(ref *r, size_t count, size_t cols)
+{
+    rows x = {calloc(count * cols, sizeof(double)), count, cols};
+    r->failed = r->failed || !x.at;
+    return x;
+}
+
+static rows multiply(ref *r, const tb_matrix *w, const float *bias, rows x)
+{
+    rows y = new_rows(r, x.rows, w->rows);
+    float *row = malloc(w->cols * sizeof *row);
+    r->failed = r->failed || !row;
+    for (size_t o = 0; o < w->rows && !r->failed; o++) {
+        tb_matrix_decode_row(row, w, o);
+        for (size_t t = 0; t < x.rows; t++) {
+            double sum = bias ? (double)bias[o] : 0;
+            for (size_t i = 0; i < w->cols; i++)
+                sum += (double)row[i] * x.at[t * x.cols + i];
+            y.at[t * y.cols + o] = sum;
+        }
+    }
+    free(row);
+    return y;
+}
+
+static void norm(double *x, size_t n, const float *weight, double eps)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += x[i] * x[i];
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] / sqrt(sum / (double)n + eps) * (double)weight[i];
+}
+
+static rows normed(ref *r, rows x, const float *weight)
+{
+    rows y = new_rows(r, x.rows, x.cols);
+    for (size_t i = 0; i < x.rows * x.cols && !r->failed; i++)
+        y.at[i] = x.at[i];
+    for (size_t t = 0; t < x.rows && !r->failed; t++)
+        norm(y.at + t * y.cols, y.cols, weight, r->config->norm_eps);
+    return y;
+}
+
+static void turn(double *head, const ref *r, const tb_rope_settings *rope, size_t position)
+{
+    size_t n = r->config->head_size;
+    for (size_t i = 0; i < n / 2; i++) {
+        double frequency = rope->scale * pow(rope->base, -2.0 * (double)i / (double)n);
+        double angle = (double)position * frequency / (rope->factors ? (double)rope->factors[i] : 1);
+        size_t first = r->settings->rope_halves ? i : 2 * i, second = r->settings->rope_halves ? i + n / 2 : 2 * i + 1;
+        double a = head[first], b = head[second];
+        head[first] = a * cos(angle) - b * sin(angle);
+        head[second] = a * sin(angle) + b * cos(angle);
+    }
+}
+
+static void finish_heads(const ref *r, rows x, size_t block, const float *weight)
+{
+    size_t n = r->config->head_size;
+    const tb_rope_settings *rope = r->settings->windowed[block] ? &r->settings->near_rope : &r->settings->rope;
+    for (size_t t = 0; t < x.rows && !r->failed; t++)
+        for (size_t head = 0; head < x.cols / n; head++) {
+            double *at = x.at + t * x.cols + head * n;
+            if (weight)
+                norm(at, n, weight, r->config->norm_eps);
+            if (r->settings->rotated[block])
+                turn(at, r, rope, t);
+        }
+}
+
+static void show_input(ref *r, size_t block, tb_linear_input input, rows x)
+{
+    if (r->failed || !r->probe || !r->probe->linear_input)
+        return;
+    float *floats = malloc(x.rows * x.cols * sizeof *floats);
+    r->failed = !floats;
+    for (size_t i = 0; i < x.rows * x.cols && !r->failed; i++)
+        floats[i] = (float)x.at[i];
+    if (!r->failed)
+        r->probe->linear_input(r->probe->user, block, input, floats, x.cols, x.rows, x.cols);
+    free(floats);
+}
+
+static void show_residual(ref *r, size_t block, rows x)
+{
+    if (r->failed || !r->probe || !r->probe->residual)
+        return;
+    float *floats = malloc(x.rows * x.cols * sizeof *floats);
+    r->failed = !floats;
+    for (size_t i = 0; i < x.rows * x.cols && !r->failed; i++)
+        floats[i] = (float)x.at[i];
+    if (!r->failed)
+        r->probe->residual(r->probe->user, block, floats, x.cols, x.rows);
+    free(floats);
+}
+
+// Weights of one query over the keys 0 … position, in double and for the probe in float.
+static void attend_row(ref *r, double *out, double *weights, float *shown, rows q, rows k, rows v, size_t block,
+                       size_t head, size_t position)
+{
+    size_t n = r->config->head_size, kv_head = head / (r->config->heads / r->config->kv_heads);
+    size_t window = r->settings->windowed[block] ? r->settings->window : SIZE_MAX;
+    double top = -INFINITY, sum = 0;
+    for (size_t p = 0; p <= position; p++) {
+        weights[p] = 0;
+        for (size_t i = 0; i < n; i++)
+            weights[p] += q.at[position * q.cols + head * n + i] * k.at[p * k.cols + kv_head * n + i];
+        weights[p] = position - p < window ? weights[p] * r->settings->query_scale : -INFINITY;
+        top = fmax(top, weights[p]);
+    }
+    for (size_t p = 0; p <= position; p++)
+        sum += weights[p] = exp(weights[p] - top);
+    for (size_t p = 0; p <= position; p++) {
+        weights[p] /= sum;
+        shown[p] = (float)weights[p];
+        for (size_t i = 0; i < n; i++)
+            out[i] += weights[p] * v.at[p * v.cols + kv_head * n + i];
+    }
+    if (r->probe && r->probe->attention_row)
+        r->probe->attention_row(r->probe->user, block, head, position, shown, position + 1);
+}
+
+static rows attend(ref *r, rows q, rows k, rows v, size_t block)
+{
+    rows out = new_rows(r, q.rows, q.cols);
+    double *weights = malloc(q.rows * sizeof *weights);
+    float *shown = malloc(q.rows * sizeof *shown);
+    r->failed = r->failed || !weights || !shown;
+    for (size_t head = 0; head < r->config->heads && !r->failed; head++)
+        for (size_t t = 0; t < q.rows; t++)
+            attend_row(r, out.at + t * out.cols + head * r->config->head_size, weights, shown, q, k, v, block, head, t);
+    free(weights);
+    free(shown);
+    return out;
+}
+
+static double activate(double x, tb_activation activation)
+{
+    if (activation == TB_GELU_TANH)
+        return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+    return x / (1 + exp(-x));
+}
+
+// x += y, normed before where there is a weight; frees y.
+static void add_and_free(ref *r, rows x, rows y, const float *post_norm)
+{
+    for (size_t t = 0; t < x.rows && post_norm && !r->failed; t++)
+        norm(y.at + t * y.cols, y.cols, post_norm, r->config->norm_eps);
+    for (size_t i = 0; i < x.rows * x.cols && !r->failed; i++)
+        x.at[i] += y.at[i];
+    free(y.at);
+}
+
+static void run_attention(ref *r, rows x, size_t index)
+{
+    const tb_block *b = &r->model->blocks[index];
+    rows n = normed(r, x, b->attention_norm);
+    show_input(r, index, TB_INPUT_ATTENTION, n);
+    rows q = multiply(r, &b->linears[TB_LINEAR_Q], b->biases[TB_LINEAR_Q], n);
+    rows k = multiply(r, &b->linears[TB_LINEAR_K], b->biases[TB_LINEAR_K], n);
+    rows v = multiply(r, &b->linears[TB_LINEAR_V], b->biases[TB_LINEAR_V], n);
+    finish_heads(r, q, index, b->query_norm);
+    finish_heads(r, k, index, b->key_norm);
+    rows mixed = attend(r, q, k, v, index);
+    show_input(r, index, TB_INPUT_OUTPUT, mixed);
+    add_and_free(r, x, multiply(r, &b->linears[TB_LINEAR_O], b->biases[TB_LINEAR_O], mixed), b->attention_post_norm);
+    free(n.at), free(q.at), free(k.at), free(v.at), free(mixed.at);
+}
+
+static void run_ffn(ref *r, rows x, size_t index)
+{
+    const tb_block *b = &r->model->blocks[index];
+    rows n = normed(r, x, b->ffn_norm);
+    show_input(r, index, TB_INPUT_FFN, n);
+    rows gate = multiply(r, &b->linears[TB_LINEAR_GATE], b->biases[TB_LINEAR_GATE], n);
+    rows up = multiply(r, &b->linears[TB_LINEAR_UP], b->biases[TB_LINEAR_UP], n);
+    for (size_t i = 0; i < gate.rows * gate.cols && !r->failed; i++)
+        gate.at[i] = activate(gate.at[i], r->settings->arch->activation) * up.at[i];
+    show_input(r, index, TB_INPUT_DOWN, gate);
+    add_and_free(r, x, multiply(r, &b->linears[TB_LINEAR_DOWN], b->biases[TB_LINEAR_DOWN], gate), b->ffn_post_norm);
+    free(n.at), free(gate.at), free(up.at);
+}
+
+static rows embed(ref *r, const int32_t *ids)
+{
+    rows x = new_rows(r, r->tokens, r->config->width);
+    float *row = malloc(x.cols * sizeof *row);
+    r->failed = r->failed || !row;
+    for (size_t t = 0; t < r->tokens && !r->failed; t++) {
+        tb_matrix_decode_row(row, &r->model->embedding, (size_t)ids[t]);
+        for (size_t i = 0; i < x.cols; i++)
+            x.at[t * x.cols + i] = (double)row[i] * r->settings->embedding_scale;
+    }
+    free(row);
+    return x;
+}
+
+bool ref_forward(double *logits, const tb_model *model, const int32_t *ids, size_t n, const tb_probe *probe)
+{
+    ref r = {model, &model->settings, &model->settings.config, probe, n, false};
+    rows x = embed(&r, ids);
+    show_residual(&r, SIZE_MAX, x);
+    for (size_t i = 0; i < r.config->blocks && !r.failed; i++) {
+        run_attention(&r, x, i);
+        run_ffn(&r, x, i);
+        show_residual(&r, i, x);
+    }
+    rows last = normed(&r, x, model->output_norm);
+    rows y = multiply(&r, &model->head, NULL, last);
+    for (size_t i = 0; i < y.rows * y.cols && !r.failed; i++)
+        logits[i] = y.at[i];
+    free(x.at), free(last.at), free(y.at);
+    return !r.failed;
+}

@@ -1,0 +1,12 @@
+// The forward pass in plain loops and double precision, over the weights that a model has
+// bound: slow, obvious, and the yardstick of the fast one.
+#ifndef TB_FORWARD_REF_H
+#define TB_FORWARD_REF_H
+
+#include "model/weights.h"
+
+// logits[n][vocab] after each of n tokens from position 0. The probe (may be NULL) sees what
+// that of tb_seq sees; all tokens are one batch. False when memory ran out.
+bool ref_forward(double *logits, const tb_model *model, const int32_t *ids, size_t n, const tb_probe *probe);
+
+#endif

@@ -1,0 +1,131 @@
+// Logits against those of other programs: tests/golden/gen/forward_reference.py (NumPy, double
+// precision) for every family and for SmolLM2, llama2.c for stories260K.
+#include "model_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+// The issue asks for 1e-4; float sums over rows of 48 and 56 leave 1e-6, and a wrong formula
+// (GELU by erf, an embedding scale in 16 bits) would show at 1e-4 already.
+#define TINY_TOLERANCE 1e-5
+
+static tb_npy open_npy(const char *path)
+{
+    tb_npy npy;
+    tb_error err;
+    if (tb_npy_open(&npy, path, &err))
+        fail_msg("%s", err.message);
+    return npy;
+}
+
+static void compare_tiny(const char *model_name, const char *family)
+{
+    char logits_name[64];
+    snprintf(logits_name, sizeof logits_name, "%s.logits.npy", family);
+    tb_npy ids = open_npy(tiny_path("ids.npy")), expected = open_npy(tiny_path(logits_name));
+    tb_model *model = open_model(tiny_path(model_name), 1);
+    assert_int_equal(expected.dims[0], ids.count);
+    assert_int_equal(expected.dims[1], tb_model_vocab_size(model));
+
+    tb_seq *seq = new_seq(model, ids.count, 0, TB_KV_CACHE_F32);
+    float *logits = push_all(seq, ids.data, ids.count);
+    double d = distance(logits, expected.data, expected.count);
+    if (d > TINY_TOLERANCE)
+        fail_msg("%s differs by %g", model_name, d);
+    tb_free(logits);
+    tb_seq_free(seq);
+    tb_model_close(model);
+    tb_npy_close(&ids);
+    tb_npy_close(&expected);
+}
+
+static void gguf__agrees_with_numpy_for_every_family(void **state)
+{
+    (void)state;
+    for (size_t i = 0; tiny_families[i]; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s.gguf", tiny_families[i]);
+        compare_tiny(name, tiny_families[i]);
+    }
+}
+
+static void folder__agrees_with_numpy_for_every_family(void **state)
+{
+    (void)state;
+    for (size_t i = 0; tiny_families[i]; i++)
+        compare_tiny(tiny_families[i], tiny_families[i]);
+}
+
+static void compare_stories(const char *name)
+{
+    const int32_t ids[] = {1, 403, 407, 261, 378, 383, 286, 261, 376};
+    const char *path = shared_path(name), *logits_path = shared_path("data/models/stories260K_logits_ids.npy");
+    if (!path || !logits_path)
+        skip();
+    tb_npy expected = open_npy(logits_path);
+    assert_int_equal(expected.dims[0], sizeof ids / sizeof ids[0]);
+    tb_model *model = open_model(path, 1);
+    tb_seq *seq = new_seq(model, 16, 0, TB_KV_CACHE_F32);
+    float *logits = push_all(seq, ids, expected.dims[0]);
+    for (size_t i = 0; i < expected.count; i++)
+        assert_float_equal(logits[i], ((const float *)expected.data)[i], 1e-4);
+    tb_free(logits);
+    tb_seq_free(seq);
+    tb_model_close(model);
+    tb_npy_close(&expected);
+}
+
+static void stories260k__agrees_from_gguf(void **state)
+{
+    (void)state;
+    compare_stories("data/models/stories260K.gguf");
+}
+
+static void stories260k__agrees_from_folder(void **state)
+{
+    (void)state;
+    compare_stories("data/models/stories260K-hf");
+}
+
+// smollm2.logits.npy: every 193rd logit after every third of these tokens.
+static void smollm2__agrees_with_numpy(void **state)
+{
+    (void)state;
+    const int32_t ids[] = {788, 5249, 282,  4649, 314, 260,  4052, 28,  564,
+                           346, 325,  2036, 281,  260, 3384, 30,   657, 1194};
+    enum { TOKENS = sizeof ids / sizeof ids[0], STEP = 193, EVERY = 3 };
+    const char *path = cached_path("SmolLM2-135M-Instruct-Q4_1.gguf");
+    if (!path)
+        skip();
+    tb_npy expected = open_npy(tiny_path("smollm2.logits.npy"));
+    tb_model *model = open_model(path, 1);
+    tb_seq *seq = new_seq(model, TOKENS, 0, TB_KV_CACHE_F32);
+    float *logits = push_all(seq, ids, TOKENS), row[256];
+    assert_true(expected.dims[1] <= 256);
+    for (size_t t = 0; t < expected.dims[0]; t++) {
+        for (size_t i = 0; i < expected.dims[1]; i++)
+            row[i] = logits[t * EVERY * tb_model_vocab_size(model) + i * STEP];
+        assert_true(distance(row, (const float *)expected.data + t * expected.dims[1], expected.dims[1]) < 1e-4);
+    }
+    tb_free(logits);
+    tb_seq_free(seq);
+    tb_model_close(model);
+    tb_npy_close(&expected);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gguf__agrees_with_numpy_for_every_family),
+        cmocka_unit_test(folder__agrees_with_numpy_for_every_family),
+        cmocka_unit_test(stories260k__agrees_from_gguf),
+        cmocka_unit_test(stories260k__agrees_from_folder),
+        cmocka_unit_test(smollm2__agrees_with_numpy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
