@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -89,49 +91,78 @@ bool tb_path_exists(const char *path)
 }
 
 struct tb_outfile {
-    char *path;
-    char *temporary; // NULL once committed
+    char *path;      // as the caller names it
+    char *target;    // what the temporary file is renamed to
+    char *temporary; // NULL once committed, and where bytes go straight to the target
     int fd;
     size_t position; // bytes written, buffered ones included
     size_t buffered;
     unsigned char buffer[OUT_BUFFER];
 };
 
+// Devices and pipes are written as they are: a file renamed over /dev/null would replace it. Behind
+// a symbolic link the file itself is replaced, not the link.
+static tb_code choose_target(char target[PATH_MAX], bool *direct, const char *path, tb_error *err)
+{
+    struct stat st;
+    bool exists = stat(path, &st) == 0;
+    *direct = exists && !S_ISREG(st.st_mode);
+    if (exists && S_ISDIR(st.st_mode))
+        return tb_fail(err, TB_EIO, "cannot write '%s': it is a folder", path);
+    if (strlen(path) >= PATH_MAX)
+        return tb_fail(err, TB_EIO, "cannot create '%s': %s", path, strerror(ENAMETOOLONG));
+    if (!exists || *direct)
+        memcpy(target, path, strlen(path) + 1);
+    else if (!realpath(path, target))
+        return tb_fail(err, TB_EIO, "cannot create '%s': %s", path, strerror(errno));
+    return TB_OK;
+}
+
+static tb_code open_temporary(tb_outfile *file, tb_error *err)
+{
+    tb_str name = {0};
+    tb_code rc = tb_str_printf(&name, err, "%s.tmp-%ld", file->target, (long)getpid());
+    if (rc)
+        return rc;
+    file->fd = open(name.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (file->fd < 0) {
+        rc = tb_fail(err, TB_EIO, "cannot create '%s': %s", file->path, strerror(errno));
+        tb_str_clear(&name);
+        return rc;
+    }
+    file->temporary = name.data;
+    return TB_OK;
+}
+
 tb_code tb_outfile_open(tb_outfile **out, const char *path, tb_error *err)
 {
     *out = NULL;
+    char target[PATH_MAX];
+    bool direct;
+    tb_code rc = choose_target(target, &direct, path, err);
+    if (rc)
+        return rc;
     tb_outfile *file = tb_new(tb_outfile);
-    tb_str name = {0};
-    tb_code rc = TB_OK;
     if (!file)
         return tb_fail(err, TB_ENOMEM, "no memory to write '%s'", path);
     file->fd = -1;
-    if (tb_path_is_folder(path))
-        rc = tb_fail(err, TB_EIO, "cannot write '%s': it is a folder", path);
-    if (!rc)
-        rc = tb_str_printf(&name, err, "%s.tmp-%ld", path, (long)getpid());
-    if (rc)
-        goto fail;
     file->path = tb_dup_text(path, strlen(path));
-    file->temporary = name.data;
-    name = (tb_str){0};
-    if (!file->path) {
+    file->target = tb_dup_text(target, strlen(target));
+    if (!file->path || !file->target) {
         rc = tb_fail(err, TB_ENOMEM, "no memory to write '%s'", path);
-        goto fail;
+    } else if (!direct) {
+        rc = open_temporary(file, err);
+    } else {
+        file->fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (file->fd < 0)
+            rc = tb_fail(err, TB_EIO, "cannot open '%s': %s", path, strerror(errno));
     }
-    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file->fd < 0) {
-        rc = tb_fail(err, TB_EIO, "cannot create '%s': %s", path, strerror(errno));
-        tb_free(file->temporary);
-        file->temporary = NULL;
-        goto fail;
+    if (rc) {
+        tb_outfile_close(file);
+        return rc;
     }
     *out = file;
     return TB_OK;
-fail:
-    tb_str_clear(&name);
-    tb_outfile_close(file);
-    return rc;
 }
 
 static tb_code write_all(tb_outfile *file, const unsigned char *bytes, size_t n, tb_error *err)
@@ -191,9 +222,9 @@ size_t tb_outfile_position(const tb_outfile *file)
 tb_code tb_outfile_commit(tb_outfile *file, tb_error *err)
 {
     tb_code rc = flush(file, err);
-    if (!rc && fsync(file->fd) != 0)
+    if (!rc && fsync(file->fd) != 0 && errno != EINVAL) // EINVAL: a device or pipe, nothing to sync
         rc = tb_fail(err, TB_EIO, "cannot write '%s': %s", file->path, strerror(errno));
-    if (!rc && rename(file->temporary, file->path) != 0)
+    if (!rc && file->temporary && rename(file->temporary, file->target) != 0)
         rc = tb_fail(err, TB_EIO, "cannot create '%s': %s", file->path, strerror(errno));
     if (!rc) {
         tb_free(file->temporary);
@@ -211,6 +242,7 @@ void tb_outfile_close(tb_outfile *file)
     if (file->temporary)
         unlink(file->temporary);
     tb_free(file->temporary);
+    tb_free(file->target);
     tb_free(file->path);
     tb_free(file);
 }

@@ -26,7 +26,8 @@ bool tb_path_is_folder(const char *path);
 bool tb_path_exists(const char *path);
 
 // An output file. Bytes go to "PATH.tmp-<pid>" beside the target, which is synced and
-// renamed over it on commit; close without commit removes it. One thread at a time.
+// renamed over it on commit; close without commit removes it. A target that is a device or a
+// pipe is written as the bytes come. One thread at a time.
 typedef struct tb_outfile tb_outfile;
 
 tb_code tb_outfile_open(tb_outfile **out, const char *path, tb_error *err);

@@ -7,10 +7,12 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -200,6 +202,41 @@ static void outfile__appears_complete_or_not_at_all(void **state)
     assert_null(file);
 }
 
+static void outfile__writes_into_pipes_and_through_links(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/twobit-base-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char pipe_path[64], file_path[64], link_path[64];
+    snprintf(pipe_path, sizeof pipe_path, "%s/pipe", folder);
+    snprintf(file_path, sizeof file_path, "%s/file", folder);
+    snprintf(link_path, sizeof link_path, "%s/link", folder);
+    tb_error err;
+
+    assert_int_equal(mkfifo(pipe_path, 0600), 0);
+    int reader = open(pipe_path, O_RDONLY | O_NONBLOCK);
+    assert_int_equal(tb_file_write(pipe_path, "bytes", 5, &err), TB_OK);
+    char bytes[8];
+    assert_int_equal(read(reader, bytes, sizeof bytes), 5);
+    close(reader);
+    struct stat st;
+    assert_int_equal(stat(pipe_path, &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+
+    assert_int_equal(tb_file_write(file_path, "old", 3, &err), TB_OK);
+    assert_int_equal(symlink("file", link_path), 0);
+    assert_int_equal(tb_file_write(link_path, "newer", 5, &err), TB_OK);
+    assert_int_equal(lstat(link_path, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(stat(file_path, &st), 0);
+    assert_int_equal(st.st_size, 5);
+
+    unlink(link_path);
+    unlink(file_path);
+    unlink(pipe_path);
+    assert_int_equal(rmdir(folder), 0); // nothing else was left there
+}
+
 static void mem__injected_failures_happen(void **state)
 {
     (void)state;
@@ -237,6 +274,7 @@ int main(void)
         cmocka_unit_test(fail__keeps_messages_printable_and_whole),
         cmocka_unit_test(parallel__covers_every_index_once),
         cmocka_unit_test(outfile__appears_complete_or_not_at_all),
+        cmocka_unit_test(outfile__writes_into_pipes_and_through_links),
         cmocka_unit_test(mem__injected_failures_happen),
         cmocka_unit_test(hash__agrees_with_fips_180),
     };
