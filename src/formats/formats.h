@@ -81,6 +81,10 @@ const char *tb_checkpoint_path(const tb_checkpoint *checkpoint);
 size_t tb_checkpoint_file_bytes(const tb_checkpoint *checkpoint);
 bool tb_checkpoint_is_folder(const tb_checkpoint *checkpoint);
 
+// 64 hexadecimal digits and a NUL that stand for the whole content, wherever it lies: reads all of
+// it (about a second per gigabyte).
+tb_code tb_checkpoint_fingerprint(char out[65], const tb_checkpoint *checkpoint, tb_error *err);
+
 size_t tb_checkpoint_kv_count(const tb_checkpoint *checkpoint);
 const tb_kv *tb_checkpoint_kv_at(const tb_checkpoint *checkpoint, size_t index);
 const tb_kv *tb_checkpoint_find(const tb_checkpoint *checkpoint, const char *key); // NULL: absent

@@ -1,5 +1,7 @@
 #include "walk.h"
 
+#include <string.h>
+
 static uint64_t walk_bytes(const void *bytes, size_t n)
 {
     uint64_t sum = n;
@@ -20,6 +22,28 @@ static uint64_t walk_array(const tb_kv *kv)
     return sum;
 }
 
+static uint64_t walk_matrix(const tb_checkpoint *checkpoint, const char *name)
+{
+    tb_matrix m;
+    tb_matrix_sizes sizes;
+    if (tb_checkpoint_matrix(&m, checkpoint, name, NULL) || m.rows == 0 || !tb_matrix_get_sizes(&sizes, &m))
+        return 0;
+    return walk_bytes(m.data, sizes.data) + walk_bytes(m.coefs, sizes.coefs) + walk_bytes(m.zeros, sizes.zeros);
+}
+
+// The matrix that a key like "twobit.matrix.NAME" describes.
+static uint64_t walk_described_matrix(const tb_checkpoint *checkpoint, const tb_kv *kv)
+{
+    static const char prefix[] = "twobit.matrix.";
+    size_t skip = strlen(prefix);
+    char name[256];
+    if (kv->key.size < skip || kv->key.size - skip >= sizeof name || memcmp(kv->key.data, prefix, skip) != 0)
+        return 0;
+    memcpy(name, kv->key.data + skip, kv->key.size - skip);
+    name[kv->key.size - skip] = '\0';
+    return walk_matrix(checkpoint, name);
+}
+
 static uint64_t walk_kv(const tb_kv *kv)
 {
     uint64_t sum = walk_bytes(kv->key.data, kv->key.size);
@@ -34,10 +58,8 @@ static uint64_t walk_kv(const tb_kv *kv)
 
 static uint64_t walk_tensor(const tb_checkpoint *checkpoint, const tb_tensor_info *tensor)
 {
-    tb_matrix matrix;
     uint64_t sum = walk_bytes(tensor->name.data, tensor->name.size + 1) + walk_bytes(tensor->data, tensor->bytes);
-    if (tb_checkpoint_matrix(&matrix, checkpoint, tensor->name.data, NULL) == TB_OK)
-        sum += matrix.rows;
+    sum += walk_matrix(checkpoint, tensor->name.data);
     return sum + (tb_checkpoint_tensor(checkpoint, tensor->name.data) != tensor);
 }
 
@@ -45,7 +67,8 @@ uint64_t walk_checkpoint(const tb_checkpoint *checkpoint)
 {
     uint64_t sum = tb_checkpoint_file_bytes(checkpoint);
     for (size_t i = 0; i < tb_checkpoint_kv_count(checkpoint); i++)
-        sum += walk_kv(tb_checkpoint_kv_at(checkpoint, i));
+        sum += walk_kv(tb_checkpoint_kv_at(checkpoint, i)) +
+               walk_described_matrix(checkpoint, tb_checkpoint_kv_at(checkpoint, i));
     for (size_t i = 0; i < tb_checkpoint_tensor_count(checkpoint); i++)
         sum += walk_tensor(checkpoint, tb_checkpoint_tensor_at(checkpoint, i));
     for (int i = 0; i < TB_HF_FILES; i++) {
