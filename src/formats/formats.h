@@ -42,9 +42,9 @@ typedef struct tb_kv {
     tb_text key;
     tb_kv_type type;
     union {
-        uint64_t u;  // unsigned types and bool
-        int64_t i;   // signed types
-        double f;    // float types
+        uint64_t u; // unsigned types and bool
+        int64_t i;  // signed types
+        double f;   // float types
         tb_text text;
         struct {
             tb_kv_type type; // element type; arrays of arrays are refused
@@ -95,10 +95,14 @@ const tb_tensor_info *tb_checkpoint_tensor(const tb_checkpoint *checkpoint, cons
 
 // Typed reads. *out keeps its value when the key is absent and `required` is false; a wrong
 // type or a value out of range is TB_EFORMAT and names the key.
-tb_code tb_checkpoint_get_u64(uint64_t *out, const tb_checkpoint *checkpoint, const char *key, bool required, tb_error *err);
-tb_code tb_checkpoint_get_f64(double *out, const tb_checkpoint *checkpoint, const char *key, bool required, tb_error *err);
-tb_code tb_checkpoint_get_bool(bool *out, const tb_checkpoint *checkpoint, const char *key, bool required, tb_error *err);
-tb_code tb_checkpoint_get_text(tb_text *out, const tb_checkpoint *checkpoint, const char *key, bool required, tb_error *err);
+tb_code tb_checkpoint_get_u64(uint64_t *out, const tb_checkpoint *checkpoint, const char *key, bool required,
+                              tb_error *err);
+tb_code tb_checkpoint_get_f64(double *out, const tb_checkpoint *checkpoint, const char *key, bool required,
+                              tb_error *err);
+tb_code tb_checkpoint_get_bool(bool *out, const tb_checkpoint *checkpoint, const char *key, bool required,
+                               tb_error *err);
+tb_code tb_checkpoint_get_text(tb_text *out, const tb_checkpoint *checkpoint, const char *key, bool required,
+                               tb_error *err);
 
 // Element `index` of a numeric array, as double or as integer; the entry must be such an array.
 double tb_kv_array_f64(const tb_kv *kv, size_t index);
@@ -106,7 +110,13 @@ int64_t tb_kv_array_i64(const tb_kv *kv, size_t index);
 
 // For a Hugging Face folder, the tokenizer files as they lie there (NULL text when absent):
 // GGUF keeps the tokenizer in metadata instead.
-typedef enum tb_hf_file { TB_HF_TOKENIZER_JSON, TB_HF_TOKENIZER_MODEL, TB_HF_TOKENIZER_CONFIG, TB_HF_CHAT_TEMPLATE, TB_HF_FILES } tb_hf_file;
+typedef enum tb_hf_file {
+    TB_HF_TOKENIZER_JSON,
+    TB_HF_TOKENIZER_MODEL,
+    TB_HF_TOKENIZER_CONFIG,
+    TB_HF_CHAT_TEMPLATE,
+    TB_HF_FILES
+} tb_hf_file;
 tb_text tb_checkpoint_hf_file(const tb_checkpoint *checkpoint, tb_hf_file which);
 
 // ---- matrices ----

@@ -244,11 +244,15 @@ static void translate_sizes(config *c)
         put_f32(c, "attention.scale", 1 / sqrt(read_positive(c, c->json, "query_pre_attn_scalar", f->query_scalar)));
 }
 
-static const char *rope_type(const json_t *rope)
+// `rope` may be NULL. Numbers of a scaling without its type are refused, not overlooked.
+static const char *rope_type(config *c, const json_t *rope)
 {
     const json_t *type = member(rope, "rope_type");
-    const char *name = json_string_value(type ? type : member(rope, "type"));
-    return name ? name : "default";
+    if (!type)
+        type = member(rope, "type");
+    if (type ? !json_is_string(type) : member(rope, "factor") != NULL)
+        refuse(c, "rope_scaling", "it has no type");
+    return json_is_string(type) ? json_string_value(type) : "default";
 }
 
 static void put_rope_numbers(config *c, const json_t *rope)
@@ -261,7 +265,7 @@ static void put_rope_numbers(config *c, const json_t *rope)
 
 static void translate_scaling(config *c, const json_t *rope)
 {
-    const char *name = rope_type(rope);
+    const char *name = rope_type(c, rope);
     if (strcmp(name, "default") == 0)
         return;
     bool llama3 = strcmp(name, "llama3") == 0;
@@ -282,8 +286,9 @@ static void translate_local_rope(config *c, const json_t *local)
         return;
     double base = read_positive(c, c->json, "rope_local_base_freq", c->family->local_rope_base);
     put_f32(c, "rope.freq_base_swa", read_positive(c, local, "rope_theta", base));
-    if (strcmp(rope_type(local), "default") != 0)
-        refuse_unsupported(c, "rope_type of sliding_attention", rope_type(local));
+    const char *type = rope_type(c, local);
+    if (strcmp(type, "default") != 0)
+        refuse_unsupported(c, "rope_type of sliding_attention", type);
 }
 
 // Newer files keep all of RoPE in "rope_parameters", which Gemma divides by kind of block;

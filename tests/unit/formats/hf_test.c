@@ -276,6 +276,8 @@ static void hf_config__refuses_by_name_what_it_does_not_know(void **state)
         {"{\"model_type\":\"llama\"," SIZES(1) ",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}}",
          TB_EUNSUPPORTED, "yarn"},
         {"{\"model_type\":\"llama\"," SIZES(1) ",\"rope_scaling\":{\"rope_type\":\"linear\"}}", TB_EFORMAT, "'factor'"},
+        {"{\"model_type\":\"llama\"," SIZES(1) ",\"rope_scaling\":{\"factor\":2}}", TB_EFORMAT, "no type"},
+        {"{\"model_type\":\"llama\"," SIZES(1) ",\"rope_scaling\":{\"type\":2}}", TB_EFORMAT, "no type"},
         {"{\"model_type\":\"llama\"," SIZES(1) ",\"rope_scaling\":\"linear\"}", TB_EFORMAT, "'rope_scaling'"},
         {"{\"model_type\":\"llama\"," SIZES(1) ",\"partial_rotary_factor\":0.5}", TB_EUNSUPPORTED,
          "'partial_rotary_factor'"},
