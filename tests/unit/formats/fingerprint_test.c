@@ -40,30 +40,39 @@ static void fingerprint__follows_content_and_not_the_name(void **state)
     tb_str_clear(&file);
 }
 
-#define CONFIG(eps)                                                                                                    \
-    "{\"model_type\":\"llama\",\"hidden_size\":64,\"intermediate_size\":128,\"num_hidden_layers\":1,"                  \
-    "\"num_attention_heads\":4,\"vocab_size\":2,\"max_position_embeddings\":256,\"tie_word_embeddings\":true,"         \
-    "\"rms_norm_eps\":" eps "}"
+// A config of three blocks with settings of its own.
+#define CONFIG(settings)                                                                                               \
+    "{\"model_type\":\"mistral\",\"hidden_size\":64,\"intermediate_size\":128,\"num_hidden_layers\":3,"                \
+    "\"num_attention_heads\":4,\"vocab_size\":2,\"max_position_embeddings\":256," settings "}"
 
-static void fingerprint__notices_a_changed_setting_of_a_folder(void **state)
+static void fingerprint__notices_every_changed_setting_of_a_folder(void **state)
 {
     (void)state;
-    static const test_tensor embedding = {"model.embed_tokens.weight", "F32", "[2, 2]", 16, 0};
-    static const char *const configs[] = {CONFIG("1e-5"), CONFIG("1e-6")};
-    char prints[2][65];
-    write_safetensors("model.safetensors", &embedding, 1);
-    for (size_t i = 0; i < 2; i++) {
+    static const test_tensor tensors[] = {{"model.embed_tokens.weight", "F32", "[2, 2]", 16, 0},
+                                          {"lm_head.weight", "F32", "[2, 2]", 16, 0}};
+    static const char *const configs[] = {
+        CONFIG("\"tie_word_embeddings\":true,\"rms_norm_eps\":1e-5"),
+        CONFIG("\"tie_word_embeddings\":true,\"rms_norm_eps\":1e-6"),
+        CONFIG("\"tie_word_embeddings\":false,\"rms_norm_eps\":1e-5"), // other tensors
+        CONFIG("\"tie_word_embeddings\":true,\"rms_norm_eps\":1e-5,"   // another list
+               "\"layer_types\":[\"full_attention\",\"sliding_attention\",\"sliding_attention\"]"),
+    };
+    enum { CONFIGS = sizeof configs / sizeof configs[0] };
+    char prints[CONFIGS][65];
+    write_safetensors("model.safetensors", tensors, 2);
+    for (size_t i = 0; i < CONFIGS; i++) {
         write_text("config.json", configs[i]);
         fingerprint_of(prints[i], temp_path(FOLDER));
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(prints[i], prints[k]);
     }
-    assert_string_not_equal(prints[0], prints[1]);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fingerprint__follows_content_and_not_the_name),
-        cmocka_unit_test(fingerprint__notices_a_changed_setting_of_a_folder),
+        cmocka_unit_test(fingerprint__notices_every_changed_setting_of_a_folder),
     };
     return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
 }
