@@ -49,8 +49,10 @@ tb_code tb_fail_context(tb_error *err, tb_code code, const char *format, ...)
     va_start(args, format);
     int n = vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
-    if (n >= 0 && (size_t)n + 3 < sizeof err->message)
-        snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", inner);
+    if (n >= 0 && (size_t)n + 3 < sizeof err->message) {
+        size_t room = sizeof err->message - (size_t)n;
+        snprintf(err->message + n, room, ": %.*s", (int)room - 3, inner);
+    }
     cut_at_character(err->message, sizeof err->message);
     make_printable(err->message);
     err->code = code;
