@@ -21,10 +21,46 @@ static void init_ref(tb_kernels *k)
     k->half_from_float = tb_half_from_float_ref;
 }
 
+#if defined(__x86_64__)
+static void init_x86(tb_kernels *k, tb_cpu cpu)
+{
+    if (!(cpu & TB_CPU_AVX2))
+        return;
+    k->gemv_bitplanes = tb_gemv_bitplanes_avx2;
+    k->gemv_affine = tb_gemv_affine_avx2;
+    k->gemv_tritplanes = tb_gemv_tritplanes_avx2;
+    k->gemv_f32 = tb_gemv_f32_avx2;
+    k->gemv_f16 = tb_gemv_f16_avx2;
+    k->gemv_q8_0 = tb_gemv_q8_0_avx2;
+    k->gemv_block = tb_gemv_block_avx2;
+    k->decode_bitplanes = tb_decode_bitplanes_avx2;
+    k->decode_affine = tb_decode_affine_avx2;
+    k->decode_tritplanes = tb_decode_tritplanes_avx2;
+    k->decode_block = tb_decode_block_avx2;
+    k->dot_f32 = tb_dot_f32_avx2;
+    k->dot_f32_f16 = tb_dot_f32_f16_avx2;
+    k->axpy_f32 = tb_axpy_f32_avx2;
+    k->axpy_f16 = tb_axpy_f16_avx2;
+    k->half_from_float = tb_half_from_float_avx2;
+
+    if (!(cpu & TB_CPU_AVX512))
+        return;
+    k->gemv_bitplanes = tb_gemv_bitplanes_avx512;
+    k->gemv_affine = tb_gemv_affine_avx512;
+    k->gemv_tritplanes = tb_gemv_tritplanes_avx512;
+    k->decode_bitplanes = tb_decode_bitplanes_avx512;
+    k->decode_affine = tb_decode_affine_avx512;
+    k->decode_tritplanes = tb_decode_tritplanes_avx512;
+}
+#endif
+
 void tb_kernels_init(tb_kernels *kernels, tb_cpu cpu)
 {
     kernels->cpu = cpu;
     init_ref(kernels);
+#if defined(__x86_64__)
+    init_x86(kernels, cpu);
+#endif
 }
 
 tb_gemv_fn *tb_kernels_gemv(const tb_kernels *kernels, tb_type type)

@@ -28,7 +28,7 @@ static inline size_t tb_padded(size_t cols)
 typedef void tb_gemv_fn(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x);
 
 // dst[r − row0][c] = decoded W[r][c], row stride `stride` floats; the same bits as
-// tb_matrix_decode_row.
+// tb_matrix_decode_row (but a NaN may be another NaN).
 typedef void tb_decode_rows_fn(float *restrict dst, size_t stride, const tb_matrix *w, size_t row0, size_t row1);
 
 // Σ_i a[i]·b[i], b in float or half; any length, any alignment. Bound as for gemv, n for cols.

@@ -1,0 +1,105 @@
+// Trit-planes with AVX2: 16 columns at a time (trits.h tells how digits are read). They lie in at
+// most five bytes; a shuffle brings each lane its byte. The digits of both planes make an index
+// 3·d1 + d2 into the nine levels of the group: eight in a register, the ninth blended in.
+#include "kernels/variants.h"
+
+#include "kernels/x86/avx2.h"
+#include "kernels/x86/trits.h"
+
+static const char places[5][32] = {
+    {PLACES(0, 0), PLACES(0, 8)}, {PLACES(1, 0), PLACES(1, 8)}, {PLACES(2, 0), PLACES(2, 8)},
+    {PLACES(3, 0), PLACES(3, 8)}, {PLACES(4, 0), PLACES(4, 8)},
+};
+static const uint16_t multipliers[5][16] = {
+    {MULTIPLIERS(0, 0), MULTIPLIERS(0, 8)}, {MULTIPLIERS(1, 0), MULTIPLIERS(1, 8)},
+    {MULTIPLIERS(2, 0), MULTIPLIERS(2, 8)}, {MULTIPLIERS(3, 0), MULTIPLIERS(3, 8)},
+    {MULTIPLIERS(4, 0), MULTIPLIERS(4, 8)},
+};
+
+#define INLINE static inline __attribute__((always_inline))
+
+// 16 digits, one per 16-bit lane, from column 16·index of a chunk.
+INLINE __m256i load_digits(const uint8_t *chunk, size_t index)
+{
+    size_t phase = 16 * index % 5;
+    long long bytes;
+    memcpy(&bytes, chunk + 16 * index / 5, sizeof bytes);
+    __m256i place = _mm256_loadu_si256((const __m256i *)places[phase]);
+    __m256i multiplier = _mm256_loadu_si256((const __m256i *)multipliers[phase]);
+    __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi64x(bytes), place);
+    return _mm256_mulhi_epu16(_mm256_mullo_epi16(spread, multiplier), _mm256_set1_epi16(3));
+}
+
+// The levels of indices 0 … 7, and that of 8.
+typedef struct levels {
+    __m256 first, last;
+} levels;
+
+// t1·α1 + t2·α2 for the trits of every index 3·(t1 + 1) + t2 + 1.
+INLINE levels group_levels(const uint16_t *coefs)
+{
+    const __m256 t1 = _mm256_setr_ps(-1, -1, -1, 0, 0, 0, 1, 1), t2 = _mm256_setr_ps(-1, 0, 1, -1, 0, 1, -1, 0);
+    __m256 alpha1 = broadcast_half_avx2(coefs), alpha2 = broadcast_half_avx2(coefs + 1);
+    return (levels){_mm256_add_ps(_mm256_mul_ps(t1, alpha1), _mm256_mul_ps(t2, alpha2)), _mm256_add_ps(alpha1, alpha2)};
+}
+
+INLINE __m256 look_up(levels group, __m128i index16)
+{
+    __m256i index = _mm256_cvtepu16_epi32(index16);
+    __m256 first = _mm256_permutevar8x32_ps(group.first, index);
+    // Only index 8 has bit 3, which the shift makes the sign that the blend looks at.
+    return _mm256_blendv_ps(first, group.last, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+}
+
+// The weights of columns 32·word … 32·word+31 of a chunk.
+INLINE void decode_word(__m256 w[4], levels group, const uint8_t *chunk1, const uint8_t *chunk2, size_t word)
+{
+    for (size_t half = 0; half < 2; half++) {
+        __m256i d1 = load_digits(chunk1, 2 * word + half), d2 = load_digits(chunk2, 2 * word + half);
+        __m256i index = _mm256_add_epi16(_mm256_add_epi16(d1, d1), _mm256_add_epi16(d1, d2));
+        w[2 * half] = look_up(group, _mm256_castsi256_si128(index));
+        w[2 * half + 1] = look_up(group, _mm256_extracti128_si256(index, 1));
+    }
+}
+
+// Passes over a row. With x: returns its product with the row; without: decodes it into dst.
+INLINE float run_row(float *dst, const tb_matrix *w, size_t row, const float *x)
+{
+    const size_t bytes = tb_matrix_trit_bytes(w);
+    const uint8_t *plane1 = (const uint8_t *)w->data + 2 * row * bytes, *plane2 = plane1 + bytes;
+    const uint16_t *coefs = w->coefs + 2 * row * tb_matrix_groups(w);
+    __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    levels group = group_levels(coefs);
+    size_t group_end = w->group;
+    for (size_t col = 0; col < w->cols;) {
+        trit_chunk c;
+        open_chunk(&c, plane1 + col / TB_TRITS_PER_BYTE, plane2 + col / TB_TRITS_PER_BYTE,
+                   bytes - col / TB_TRITS_PER_BYTE);
+        for (size_t word = 0; word < CHUNK / TB_PLANE_WORD && col < w->cols; word++, col += TB_PLANE_WORD) {
+            if (col == group_end) {
+                coefs += 2;
+                group = group_levels(coefs);
+                group_end += w->group;
+            }
+            __m256 weights[4];
+            decode_word(weights, group, c.plane1, c.plane2, word);
+            if (x)
+                add_products_avx2(sums, weights, x + col);
+            else
+                store_words_avx2(dst + col, weights, w->cols - col);
+        }
+    }
+    return sum_four_avx2(sums);
+}
+
+void tb_gemv_tritplanes_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)
+{
+    for (size_t r = row0; r < row1; r++)
+        y[r - row0] = run_row(NULL, w, r, x);
+}
+
+void tb_decode_tritplanes_avx2(float *restrict dst, size_t stride, const tb_matrix *w, size_t row0, size_t row1)
+{
+    for (size_t r = row0; r < row1; r++)
+        run_row(dst + (r - row0) * stride, w, r, NULL);
+}

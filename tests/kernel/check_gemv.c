@@ -1,0 +1,127 @@
+// gemv of every type: against a double loop over decoded rows within the promised bound; with
+// integers bit by bit against the reference; the same bits for every split of the rows; inputs
+// and outputs that end at unmapped pages.
+#include "check.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { ROWS = 7, MOST_COLS = 4096 };
+
+// A matrix whose parts end at unmapped pages.
+typedef struct guarded_matrix {
+    tb_matrix view;
+    guarded data, coefs, zeros;
+} guarded_matrix;
+
+static guarded guarded_copy(const void *bytes, size_t size)
+{
+    guarded g = guarded_new(size);
+    if (size)
+        memcpy(g.data, bytes, size);
+    return g;
+}
+
+static void guarded_matrix_init(guarded_matrix *out, const sample_shape *shape, sample_kind kind, tb_rng *rng)
+{
+    tb_packed packed;
+    tb_matrix_sizes sizes;
+    sample_matrix(&packed, shape, kind, rng);
+    tb_matrix_get_sizes(&sizes, &packed.view);
+    out->data = guarded_copy(packed.data, sizes.data);
+    out->coefs = guarded_copy(packed.coefs, sizes.coefs);
+    out->zeros = guarded_copy(packed.zeros, sizes.zeros);
+    out->view = packed.view;
+    out->view.data = out->data.data;
+    out->view.coefs = out->coefs.data;
+    out->view.zeros = out->zeros.data;
+    tb_packed_clear(&packed);
+}
+
+static void guarded_matrix_clear(guarded_matrix *m)
+{
+    guarded_free(&m->data);
+    guarded_free(&m->coefs);
+    guarded_free(&m->zeros);
+}
+
+static void check_bound(const char *name, const tb_matrix *w, const float *x, const float *y)
+{
+    static float row[MOST_COLS];
+    for (size_t r = 0; r < w->rows; r++) {
+        double exact = 0, magnitude = 0;
+        tb_matrix_decode_row(row, w, r);
+        for (size_t c = 0; c < w->cols; c++) {
+            exact += (double)row[c] * (double)x[c];
+            magnitude += fabs((double)row[c] * (double)x[c]);
+        }
+        double error = fabs((double)y[r] - exact), bound = 2 * ((double)w->cols + 8) * 0x1p-24 * magnitude;
+        if (!(error <= bound))
+            check_fail(name, "row %zu is %g, exactly %g: off by %g, allowed %g", r, (double)y[r], exact, error, bound);
+    }
+}
+
+static void check_exact(const char *name, const tb_matrix *w, const float *x, const float *y)
+{
+    static float row[MOST_COLS];
+    for (size_t r = 0; r < w->rows; r++) {
+        double exact = 0;
+        tb_matrix_decode_row(row, w, r);
+        for (size_t c = 0; c < w->cols; c++)
+            exact += (double)row[c] * (double)x[c];
+        if ((double)y[r] != exact)
+            check_fail(name, "row %zu of integers is %.9g, exactly %.9g", r, (double)y[r], exact);
+    }
+}
+
+static void check_split(const char *name, tb_gemv_fn *gemv, const tb_matrix *w, const float *x, const float *whole,
+                        size_t row0, size_t row1)
+{
+    guarded y = guarded_new((row1 - row0) * sizeof(float));
+    memset(y.data, 0xFF, y.size); // NaN
+    gemv(y.data, w, row0, row1, x);
+    if (memcmp(y.data, whole + row0, y.size))
+        check_fail(name, "rows %zu … %zu alone differ from the same rows among others", row0, row1);
+    if (!guarded_is_intact(&y))
+        check_fail(name, "wrote before its output");
+    guarded_free(&y);
+}
+
+static void check_matrix(const tb_kernels *kernels, const sample_shape *shape, sample_kind kind, tb_rng *rng)
+{
+    static const struct {
+        size_t row0, row1;
+    } splits[] = {{0, ROWS}, {0, 1}, {1, ROWS}, {2, 5}, {ROWS - 1, ROWS}, {3, 3}};
+    const char *name = shape_name(shape);
+    check_begin(name);
+    guarded_matrix w;
+    guarded_matrix_init(&w, shape, kind, rng);
+    guarded x = guarded_new(tb_padded(shape->cols) * sizeof(float));
+    memset(x.data, 0, x.size);
+    sample_vector(x.data, shape->cols, kind, rng);
+    float y[ROWS];
+    tb_gemv_fn *gemv = tb_kernels_gemv(kernels, shape->type);
+    gemv(y, &w.view, 0, ROWS, x.data);
+    if (kind == SAMPLE_INTEGER)
+        check_exact(name, &w.view, x.data, y);
+    else
+        check_bound(name, &w.view, x.data, y);
+    for (size_t i = 0; i < sizeof splits / sizeof splits[0]; i++)
+        check_split(name, gemv, &w.view, x.data, y, splits[i].row0, splits[i].row1);
+    guarded_free(&x);
+    guarded_matrix_clear(&w);
+}
+
+static void check_shape(void *user, const sample_shape *shape)
+{
+    tb_rng rng;
+    tb_rng_init(&rng, 1, shape->cols * 64 + shape->planes);
+    for (sample_kind kind = SAMPLE_NORMAL; kind <= SAMPLE_EXTREME; kind++)
+        check_matrix(user, shape, kind, &rng);
+}
+
+void check_gemv(const tb_kernels *kernels)
+{
+    tb_kernels copy = *kernels;
+    sample_every_shape(ROWS, check_shape, &copy);
+}
