@@ -1,0 +1,80 @@
+// Continues a text: opens a model, pushes the prompt, and picks token after token.
+//
+//     generate MODEL PROMPT [TOKENS]
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "twobit/twobit.h"
+
+// Prints what the newest token added to the text. A token may be half a character, and its
+// blanks depend on its neighbours: so the whole is decoded, and only its new end printed.
+static tb_code print_new_text(const tb_model *model, const tb_seq *seq, size_t *printed, tb_error *err)
+{
+    char *text;
+    size_t size;
+    tb_code rc = tb_model_detokenize(model, tb_seq_tokens(seq), tb_seq_length(seq), false, &text, &size, err);
+    if (rc)
+        return rc;
+    fwrite(text + *printed, 1, size - *printed, stdout);
+    fflush(stdout);
+    *printed = size;
+    tb_free_text(text);
+    return TB_OK;
+}
+
+static tb_code generate(const tb_model *model, tb_seq *seq, tb_sampler *sampler, size_t tokens, tb_error *err)
+{
+    size_t printed = 0;
+    tb_code rc = print_new_text(model, seq, &printed, err);
+    for (size_t i = 0; !rc && i < tokens && tb_seq_length(seq) < tb_seq_context(seq); i++) {
+        int32_t token;
+        rc = tb_sampler_pick(&token, sampler, seq, err);
+        if (!rc && tb_model_is_end(model, token))
+            break;
+        if (!rc)
+            rc = tb_seq_push(seq, &token, 1, err);
+        if (!rc)
+            rc = print_new_text(model, seq, &printed, err);
+    }
+    putchar('\n');
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 3) {
+        fprintf(stderr, "usage: generate MODEL PROMPT [TOKENS]\n");
+        return 2;
+    }
+    const char *prompt = argv[2];
+    size_t tokens = argc > 3 ? strtoul(argv[3], NULL, 10) : 64;
+
+    tb_model *model = NULL;
+    tb_seq *seq = NULL;
+    tb_sampler *sampler = NULL;
+    int32_t *ids = NULL;
+    size_t count;
+    tb_sampler_options warm = {.temperature = 0.7, .top_p = 0.9, .seed = 1};
+    tb_error err;
+
+    tb_code rc = tb_model_open(&model, argv[1], NULL, &err);
+    if (!rc)
+        rc = tb_model_tokenize(model, prompt, strlen(prompt), TB_TOKENIZE_BOS, &ids, &count, &err);
+    if (!rc)
+        rc = tb_seq_new(&seq, model, NULL, &err);
+    if (!rc)
+        rc = tb_sampler_new(&sampler, model, &warm, &err);
+    if (!rc)
+        rc = tb_seq_push(seq, ids, count, &err);
+    if (!rc)
+        rc = generate(model, seq, sampler, tokens, &err);
+    if (rc)
+        fprintf(stderr, "generate: %s\n", err.message);
+
+    tb_sampler_free(sampler);
+    tb_seq_free(seq);
+    tb_free_ids(ids);
+    tb_model_close(model);
+    return rc ? 1 : 0;
+}
