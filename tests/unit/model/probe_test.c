@@ -1,0 +1,193 @@
+// What a probe sees, against what tests/ref computes.
+#include "model_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "forward_ref.h"
+
+enum { TOKENS = 37, WIDEST = 64, MOST_HEADS = 4, MOST_BLOCKS = 7 };
+
+// Everything seen, by what it belongs to. Residuals: index 0 is the embedding.
+typedef struct trace {
+    float inputs[MOST_BLOCKS][TB_LINEAR_INPUTS][TOKENS][WIDEST];
+    float rows[MOST_BLOCKS][MOST_HEADS][TOKENS][TOKENS];
+    float residuals[MOST_BLOCKS + 1][TOKENS][WIDEST];
+    size_t done;  // tokens before those of this push
+    size_t stage; // of the last call: they must not go back
+    size_t calls;
+} trace;
+
+// Stages of a block in order: inputs of q, rows, inputs of o, of gate, of down, residual.
+static void advance(trace *t, size_t block, size_t stage)
+{
+    size_t now = (block + 1) * 6 + stage;
+    assert_true(now >= t->stage);
+    t->stage = now;
+    t->calls++;
+}
+
+static void see_input(void *user, size_t block, tb_linear_input input, const float *x, size_t stride, size_t tokens,
+                      size_t cols)
+{
+    static const size_t stages[TB_LINEAR_INPUTS] = {0, 2, 3, 4};
+    trace *t = user;
+    advance(t, block, stages[input]);
+    assert_true(stride >= cols && cols <= WIDEST && t->done + tokens <= TOKENS);
+    for (size_t i = 0; i < tokens; i++) {
+        memcpy(t->inputs[block][input][t->done + i], x + i * stride, cols * sizeof *x);
+        for (size_t j = cols; j < stride; j++)
+            assert_true(x[i * stride + j] == 0);
+    }
+}
+
+static void see_row(void *user, size_t block, size_t head, size_t position, const float *weights, size_t keys)
+{
+    trace *t = user;
+    advance(t, block, 1);
+    assert_int_equal(keys, position + 1);
+    memcpy(t->rows[block][head][position], weights, keys * sizeof *weights);
+}
+
+static void see_residual(void *user, size_t block, const float *x, size_t stride, size_t tokens)
+{
+    trace *t = user;
+    advance(t, block, 5);
+    for (size_t i = 0; i < tokens; i++)
+        memcpy(t->residuals[block + 1][t->done + i], x + i * stride, 48 * sizeof *x);
+}
+
+static tb_probe probe_into(trace *t)
+{
+    return (tb_probe){.linear_input = see_input, .attention_row = see_row, .residual = see_residual, .user = t};
+}
+
+static void compare(const trace *seen, const trace *expected)
+{
+    assert_true(distance(&seen->inputs[0][0][0][0], &expected->inputs[0][0][0][0], sizeof seen->inputs / 4) < 1e-5);
+    assert_true(distance(&seen->rows[0][0][0][0], &expected->rows[0][0][0][0], sizeof seen->rows / 4) < 1e-5);
+    assert_true(distance(&seen->residuals[0][0][0], &expected->residuals[0][0][0], sizeof seen->residuals / 4) < 1e-5);
+}
+
+static void probe__sees_what_plain_loops_compute(void **state)
+{
+    (void)state;
+    static const size_t pieces[] = {30, 1, 2, 4}; // tiles, rows, and the seams between pushes
+    trace *seen = tb_new(trace), *expected = tb_new(trace);
+    for (size_t f = 0; tiny_families[f]; f++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s.gguf", tiny_families[f]);
+        tb_model *model = open_model(tiny_path(name), 2);
+        size_t vocab = tb_model_vocab_size(model);
+        int32_t *ids = random_ids(TOKENS, vocab, f);
+        double *logits = tb_alloc_array(TOKENS * vocab, sizeof *logits);
+        tb_seq *seq = new_seq(model, TOKENS, 0, TB_KV_CACHE_F32);
+        tb_probe a = probe_into(seen), b = probe_into(expected);
+        memset(seen, 0, sizeof *seen);
+        memset(expected, 0, sizeof *expected);
+        tb_seq_set_probe(seq, &a);
+        for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; seen->done += pieces[i], i++) {
+            seen->stage = 0;
+            tb_free(push_all(seq, ids + seen->done, pieces[i]));
+        }
+        assert_true(ref_forward(logits, model, ids, TOKENS, &b));
+        compare(seen, expected);
+        tb_free(logits), tb_free(ids);
+        tb_seq_free(seq);
+        tb_model_close(model);
+    }
+    tb_free(seen), tb_free(expected);
+}
+
+static void probe__changes_no_bit(void **state)
+{
+    (void)state;
+    trace *t = tb_new(trace);
+    tb_probe probe = probe_into(t);
+    tb_model *model = open_model(tiny_path("gemma3.gguf"), 2);
+    size_t n = TOKENS * tb_model_vocab_size(model);
+    int32_t *ids = random_ids(TOKENS, tb_model_vocab_size(model), 3);
+    tb_seq *seq = new_seq(model, TOKENS, 0, TB_KV_CACHE_F16);
+    float *without = push_all(seq, ids, TOKENS);
+    tb_seq_truncate(seq, 0);
+    tb_seq_set_probe(seq, &probe);
+    float *with = push_all(seq, ids, TOKENS);
+    assert_memory_equal(with, without, n * sizeof *with);
+    size_t calls = t->calls;
+    tb_seq_truncate(seq, 0);
+    tb_seq_set_probe(seq, NULL);
+    tb_free(with);
+    with = push_all(seq, ids, TOKENS);
+    assert_int_equal(t->calls, calls);
+    tb_free(with), tb_free(without), tb_free(ids), tb_free(t);
+    tb_seq_free(seq);
+    tb_model_close(model);
+}
+
+// Windows of blocks with a window: no weight lies outside, and the weights are a distribution.
+static void attention_row__is_a_distribution_over_the_window(void **state)
+{
+    (void)state;
+    trace *t = tb_new(trace);
+    tb_probe probe = {.attention_row = see_row, .user = t};
+    tb_model *model = open_model(tiny_path("gemma3.gguf"), 1);
+    int32_t *ids = random_ids(TOKENS, tb_model_vocab_size(model), 4);
+    tb_seq *seq = new_seq(model, TOKENS, 0, TB_KV_CACHE_F16);
+    tb_seq_set_probe(seq, &probe);
+    tb_free(push_all(seq, ids, TOKENS));
+    for (size_t block = 0; block < 7; block++)
+        for (size_t head = 0; head < 2; head++)
+            for (size_t p = 0; p < TOKENS; p++) {
+                double sum = 0, outside = 0;
+                for (size_t key = 0; key <= p; key++) {
+                    sum += (double)t->rows[block][head][p][key];
+                    outside += p - key >= 9 ? (double)t->rows[block][head][p][key] : 0;
+                }
+                assert_true(fabs(sum - 1) < 1e-5);
+                assert_true(block == 5 ? p < 9 || outside > 0 : outside == 0);
+            }
+    tb_free(ids), tb_free(t);
+    tb_seq_free(seq);
+    tb_model_close(model);
+}
+
+// The probe of one block sees that block, window by window.
+static void states_run_block__shows_inputs_of_its_block(void **state)
+{
+    (void)state;
+    enum { LENGTH = 18 };
+    tb_error err;
+    trace *seen = tb_new(trace), *expected = tb_new(trace);
+    tb_probe a = {.linear_input = see_input, .user = seen}, b = {.linear_input = see_input, .user = expected};
+    tb_model *model = open_model(tiny_path("qwen3.gguf"), 1);
+    int32_t *ids = random_ids(2 * LENGTH, tb_model_vocab_size(model), 5);
+    tb_states states;
+    assert_int_equal(tb_states_init(&states, model, ids + LENGTH, 1, LENGTH, &err), TB_OK);
+    assert_int_equal(tb_states_run_block(&states, model, 0, NULL, &a, &err), TB_OK);
+    tb_seq *seq = new_seq(model, LENGTH, 0, TB_KV_CACHE_F32);
+    tb_seq_set_probe(seq, &b);
+    tb_free(push_all(seq, ids + LENGTH, LENGTH));
+    assert_int_equal(seen->calls, TB_LINEAR_INPUTS);
+    assert_memory_equal(seen->inputs, expected->inputs, sizeof seen->inputs);
+    tb_states_clear(&states);
+    tb_free(ids), tb_free(seen), tb_free(expected);
+    tb_seq_free(seq);
+    tb_model_close(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(probe__sees_what_plain_loops_compute),
+        cmocka_unit_test(probe__changes_no_bit),
+        cmocka_unit_test(attention_row__is_a_distribution_over_the_window),
+        cmocka_unit_test(states_run_block__shows_inputs_of_its_block),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
