@@ -21,10 +21,10 @@ typedef struct tb_hf_family {
     const char *model_type;   // of config.json
     const char *architecture; // of GGUF
     const char *activation;
-    bool sandwich_norms;  // norms also behind attention and ffn; all norm weights stored minus 1
-    bool skips_rope;      // some blocks do not rotate ("no_rope_layers")
-    bool tied;            // without "tie_word_embeddings"
-    bool window_switch;   // "sliding_window" counts only with "use_sliding_window"
+    bool sandwich_norms; // norms also behind attention and ffn; all norm weights stored minus 1
+    bool skips_rope;     // some blocks do not rotate ("no_rope_layers")
+    bool tied;           // without "tie_word_embeddings"
+    bool window_switch;  // "sliding_window" counts only with "use_sliding_window"
     tb_hf_windows windows;
     // Values of absent keys; 0: the key is required, or there is no such thing.
     uint32_t vocab, heads, kv_heads, head_size, context, window;
