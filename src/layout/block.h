@@ -12,7 +12,10 @@ typedef void tb_block_decode_fn(float *dst, const void *src, size_t n);
 
 tb_block_decode_fn tb_decode_f32, tb_decode_f16, tb_decode_bf16;
 tb_block_decode_fn tb_decode_q4_0, tb_decode_q4_1, tb_decode_q5_0, tb_decode_q5_1, tb_decode_q8_0;
-tb_block_decode_fn tb_decode_q4_k, tb_decode_q5_k, tb_decode_q6_k;
+tb_block_decode_fn tb_decode_iq1_s, tb_decode_iq1_m, tb_decode_iq2_xxs, tb_decode_iq2_xs, tb_decode_iq2_s;
+tb_block_decode_fn tb_decode_iq3_xxs, tb_decode_iq3_s, tb_decode_iq4_nl, tb_decode_iq4_xs, tb_decode_mxfp4;
+tb_block_decode_fn tb_decode_tq1_0, tb_decode_tq2_0;
+tb_block_decode_fn tb_decode_q2_k, tb_decode_q3_k, tb_decode_q4_k, tb_decode_q5_k, tb_decode_q6_k;
 
 static inline uint16_t tb_load_u16(const uint8_t *p)
 {

@@ -1,13 +1,64 @@
 // K-quants: super-blocks of 256 values cut into sub-blocks whose scales are integers times a
 // common half.
 //
+//   Q2_K  scales[16], codes[64], d, dmin              16 sub-blocks of 16: (d·s)·q − dmin·m
+//   Q3_K  high[32], codes[64], scales[12], d          16 sub-blocks of 16: (d·(s − 32))·(q − 4)
 //   Q4_K  d, dmin, scales[12], nibbles[128]           8 sub-blocks of 32: (d·s)·q − dmin·m
 //   Q5_K  d, dmin, scales[12], high[32], nibbles[128] the same with a fifth bit
 //   Q6_K  low[128], high[64], int8 scales[16], d      16 sub-blocks of 16: (d·s)·(q − 32)
 #include "layout/block.h"
 
 enum { BLOCK = 256 };
-enum { Q4_K_BYTES = 144, Q5_K_BYTES = 176, Q6_K_BYTES = 210 };
+enum { Q2_K_BYTES = 84, Q3_K_BYTES = 110, Q4_K_BYTES = 144, Q5_K_BYTES = 176, Q6_K_BYTES = 210 };
+
+// Two-bit codes of sub-block `sub`: half a block lies in 32 bytes, 16 of which hold sub-blocks
+// 0, 2, 4, 6 of the half from the lowest bits up, the others 1, 3, 5, 7.
+static const uint8_t *two_bit_codes(unsigned *shift, const uint8_t codes[64], size_t sub)
+{
+    *shift = (unsigned)(sub / 2 % 4) * 2;
+    return codes + sub / 8 * 32 + sub % 2 * 16;
+}
+
+void tb_decode_q2_k(float *dst, const void *src, size_t n)
+{
+    const uint8_t *p = src;
+    for (size_t i = 0; i < n; i += BLOCK, p += Q2_K_BYTES) {
+        float d = tb_load_half(p + 80), dmin = tb_load_half(p + 82);
+        for (size_t sub = 0; sub < 16; sub++, dst += 16) {
+            unsigned shift;
+            const uint8_t *q = two_bit_codes(&shift, p + 16, sub);
+            float step = d * (float)(p[sub] & 15u), offset = dmin * (float)(p[sub] >> 4);
+            for (size_t j = 0; j < 16; j++)
+                dst[j] = step * (float)(q[j] >> shift & 3u) - offset;
+        }
+    }
+}
+
+// Six-bit scale of sub-block j: low nibbles in bytes 0 … 7, those of j ≥ 8 in the upper halves;
+// two upper bits in bytes 8 … 11.
+static int q3_k_scale(const uint8_t scales[12], size_t j)
+{
+    unsigned low = scales[j % 8] >> j / 8 * 4 & 15u, high = scales[8 + j % 4] >> j / 4 * 2 & 3u;
+    return (int)(low | high << 4) - 32;
+}
+
+void tb_decode_q3_k(float *dst, const void *src, size_t n)
+{
+    const uint8_t *p = src;
+    for (size_t i = 0; i < n; i += BLOCK, p += Q3_K_BYTES) {
+        float d = tb_load_half(p + 108);
+        for (size_t sub = 0; sub < 16; sub++, dst += 16) {
+            unsigned shift;
+            const uint8_t *q = two_bit_codes(&shift, p + 32, sub);
+            const uint8_t *high = p + sub % 2 * 16; // bit sub/2: third bit of the code
+            float step = d * (float)q3_k_scale(p + 96, sub);
+            for (size_t j = 0; j < 16; j++) {
+                unsigned code = (q[j] >> shift & 3u) | (high[j] >> sub / 2 & 1u) << 2;
+                dst[j] = step * (float)((int)code - 4);
+            }
+        }
+    }
+}
 
 // Scale and minimum of sub-block j, six bits each: the first four of both lie in the low bits
 // of bytes 0 … 7; of the last four, the low nibbles are in bytes 8 … 11 (scale low, minimum
