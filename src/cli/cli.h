@@ -29,6 +29,7 @@ typedef struct tb_cli {
     tb_progress progress;
     tb_report report; // progress on the terminal, notes on stderr; asks to stop after Ctrl-C
     bool misused;     // the error is one of usage: exit 2
+    int output_errno; // why the first write to stdout failed that was seen to fail; 0: none
 } tb_cli;
 
 struct tb_command {
@@ -68,6 +69,10 @@ tb_code tb_fail_usage(tb_cli *cli, tb_error *err, const char *format, ...)
 
 // Opens a model with the common options. Close with tb_model_close.
 tb_code tb_cli_open_model(tb_model **out, const tb_cli *cli, const char *path, tb_error *err);
+
+// Writes to stdout and flushes, for text that is read while it is made. False when it cannot be
+// written: the command should end, the program then fails by itself.
+bool tb_cli_stream(tb_cli *cli, const char *text, size_t size);
 
 // Threads that work will use: what was asked for, or all processors.
 size_t tb_cli_threads(const tb_cli *cli);

@@ -1,6 +1,8 @@
 // What commands do before their own work: options that all share, opening the model, reading text.
 #include "cli/cli.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 // Texts beyond this are not read: nothing measures more.
@@ -22,6 +24,15 @@ tb_code tb_cli_open_model(tb_model **out, const tb_cli *cli, const char *path, t
 {
     tb_model_options options = {.threads = (size_t)cli->common.threads, .cpu = cli->common.cpu};
     return tb_model_open(out, path, &options, err);
+}
+
+bool tb_cli_stream(tb_cli *cli, const char *text, size_t size)
+{
+    if (fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0)
+        return true;
+    if (!cli->output_errno)
+        cli->output_errno = errno;
+    return false;
 }
 
 size_t tb_cli_threads(const tb_cli *cli)

@@ -1,10 +1,203 @@
-// The program: finds the command and runs it.
+// The program: finds the command, parses its options, runs it, and turns its result into an exit
+// status: 0, 1 (failed) or 2 (usage).
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
-#include "twobit/version.h"
+#include "cli/cli.h"
+#include "cli/interrupt.h"
 
-int main(void)
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static const tb_command *const commands[] = {
+    &tb_command_info,  &tb_command_run,      &tb_command_perplexity,
+    &tb_command_bench, &tb_command_tokenize, &tb_command_logits,
+};
+
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_overview(FILE *to)
 {
-    puts("twobit " TB_VERSION);
-    return 0;
+    fputs("twobit: language models at about two bits per weight\n\n"
+          "Examples:\n"
+          "  twobit run model.gguf -p \"Once upon a time\"\n"
+          "  twobit quantize model.gguf -o small.gguf --method bpdq\n"
+          "  twobit compare model.gguf\n\n"
+          "Usage: twobit COMMAND [arguments]\n\n"
+          "Commands:\n",
+          to);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(to, "  %-12s%s\n", commands[i]->name, commands[i]->summary);
+    fputs("\n'twobit help COMMAND' says more about each. A MODEL is a GGUF file, a twobit file or a\n"
+          "Hugging Face folder.\n",
+          to);
+}
+
+static const tb_command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+static int fail_unknown_command(const char *name)
+{
+    const char *names[COMMANDS];
+    for (size_t i = 0; i < COMMANDS; i++)
+        names[i] = commands[i]->name;
+    const char *meant = tb_suggest(name, names, COMMANDS);
+    fprintf(stderr, "twobit: unknown command '%s'", name);
+    if (meant)
+        fprintf(stderr, "; did you mean '%s'?", meant);
+    fputs("\nusage: twobit COMMAND [arguments]; 'twobit help' lists the commands\n", stderr);
+    return EXIT_USAGE;
+}
+
+tb_code tb_fail_usage(tb_cli *cli, tb_error *err, const char *format, ...)
+{
+    char text[sizeof err->message];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    cli->misused = true;
+    return tb_fail(err, TB_EINVAL, "%s", text);
+}
+
+static tb_code check_operands(tb_cli *cli, tb_error *err)
+{
+    const tb_command *c = cli->command;
+    if (cli->operands.count < c->least_operands)
+        return tb_fail_usage(cli, err, "%s is missing", cli->operands.count == 0 ? "the model" : "an argument");
+    if (cli->operands.count > c->most_operands)
+        return tb_fail_usage(cli, err, "'%s' is one argument too many", cli->operands.items[c->most_operands]);
+    return TB_OK;
+}
+
+static tb_code check_common(tb_cli *cli, tb_error *err)
+{
+    tb_cpu cpu;
+    if (cli->common.cpu && !tb_cpu_parse(&cpu, cli->common.cpu))
+        return tb_fail_usage(cli, err, "unknown kernel level '%s'; use scalar, avx2, avx512, vnni or native",
+                             cli->common.cpu);
+    return TB_OK;
+}
+
+// Parses into `args` (which holds the defaults) and runs the command.
+static tb_code parse_and_run(tb_cli *cli, void *args, int argc, const char *const *argv, tb_error *err)
+{
+    const tb_option_set sets[] = {{cli->command->options, args}, {tb_common_option_table, &cli->common}};
+    tb_code rc = tb_options_parse(&cli->operands, sets, 2, argc, argv, err);
+    cli->misused = rc == TB_EINVAL;
+    if (rc)
+        return rc;
+    if (cli->common.help)
+        return tb_command_help(cli->command, err);
+    rc = check_common(cli, err);
+    if (!rc)
+        rc = check_operands(cli, err);
+    if (rc)
+        return rc;
+    tb_progress_init(&cli->progress, cli->common.quiet, cli->common.verbose);
+    cli->report = tb_progress_report(&cli->progress);
+    rc = cli->command->run(cli, args, err);
+    tb_progress_clear(&cli->progress);
+    return rc;
+}
+
+static tb_code run_command(tb_cli *cli, int argc, const char *const *argv, tb_error *err)
+{
+    const tb_command *c = cli->command;
+    void *args = tb_alloc(c->args_size);
+    cli->operands.items = tb_alloc_array((size_t)argc + 1, sizeof *cli->operands.items);
+    tb_code rc = TB_OK;
+    if (!args || !cli->operands.items) {
+        rc = tb_fail(err, TB_ENOMEM, "no memory for the arguments");
+    } else {
+        memcpy(args, c->defaults, c->args_size);
+        rc = parse_and_run(cli, args, argc, argv, err);
+    }
+    tb_free(cli->operands.items);
+    tb_free(args);
+    return rc;
+}
+
+// What was printed must have arrived. A reader that went away needs no sentence about it.
+// `earlier` is the errno of a write that failed before, or 0.
+static int finish_stdout(int earlier)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    int reason = earlier ? earlier : errno;
+    if (reason != EPIPE)
+        fprintf(stderr, "twobit: cannot write the output: %s\n", strerror(reason));
+    return EXIT_FAILED;
+}
+
+static int start_command(const tb_command *command, int argc, const char *const *argv)
+{
+    tb_cli cli = {.command = command};
+    tb_error err = {0};
+    tb_code rc = run_command(&cli, argc, argv, &err);
+    if (!rc)
+        return finish_stdout(cli.output_errno);
+    fflush(stdout);
+    if (rc == TB_ECANCELLED)
+        tb_interrupt_finish();
+    fprintf(stderr, "twobit: %s\n", err.message);
+    if (!cli.misused)
+        return EXIT_FAILED;
+    fprintf(stderr, "usage: twobit %s %s\n'twobit help %s' explains the options\n", command->name, command->usage,
+            command->name);
+    return EXIT_USAGE;
+}
+
+static int start_named(const char *name, int argc, const char *const *argv)
+{
+    const tb_command *command = find_command(name);
+    return command ? start_command(command, argc, argv) : fail_unknown_command(name);
+}
+
+// `twobit help`, `twobit help COMMAND`
+static int help(int argc, const char *const *argv)
+{
+    static const char *const ask[] = {"--help"};
+    if (argc > 0)
+        return start_named(argv[0], 1, ask);
+    print_overview(stdout);
+    return finish_stdout(0);
+}
+
+static int dispatch(int argc, const char *const *argv)
+{
+    if (argc < 2) {
+        print_overview(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("twobit %s\n", tb_version());
+        return finish_stdout(0);
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return help(argc - 2, argv + 2);
+    return start_named(argv[1], argc - 2, argv + 2);
+}
+
+// A file must not become standard output because that was closed when the program started.
+static void open_missing_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+}
+
+int main(int argc, char **argv)
+{
+    open_missing_streams();
+    tb_interrupt_init();
+    return dispatch(argc, (const char *const *)argv);
 }

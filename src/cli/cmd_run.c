@@ -1,0 +1,135 @@
+// twobit run: continues a text and streams it to stdout.
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/generate.h"
+#include "cli/number_text.h"
+
+typedef struct run_args {
+    const char *prompt, *prompt_file;
+    uint64_t tokens;
+    double temperature;
+    uint64_t top_k;
+    double top_p, min_p;
+    bool no_prompt, special;
+} run_args;
+
+static const run_args defaults = {.tokens = 128, .temperature = 0.8, .top_k = 40, .top_p = 0.95, .min_p = 0.05};
+
+static const tb_option options[] = {
+    {"prompt", 'p', TB_OPTION_TEXT, offsetof(run_args, prompt), "TEXT", 0, 0, "the text to continue"},
+    {"prompt-file", 'f', TB_OPTION_TEXT, offsetof(run_args, prompt_file), "FILE", 0, 0,
+     "read it from a file; - for standard input"},
+    {"tokens", 'n', TB_OPTION_COUNT, offsetof(run_args, tokens), "N", 0, 1 << 24, "most tokens to add"},
+    {"temp", 0, TB_OPTION_REAL, offsetof(run_args, temperature), "T", 0, 100,
+     "temperature; 0 always takes the likeliest token"},
+    {"top-k", 0, TB_OPTION_COUNT, offsetof(run_args, top_k), "K", 0, 1 << 24,
+     "choose among the K likeliest tokens; 0: among all"},
+    {"top-p", 0, TB_OPTION_REAL, offsetof(run_args, top_p), "P", 0, 1,
+     "… among the likeliest that together have probability P; 1: among all"},
+    {"min-p", 0, TB_OPTION_REAL, offsetof(run_args, min_p), "P", 0, 1,
+     "… among those at least P times as likely as the likeliest; 0: among all"},
+    {"no-prompt", 0, TB_OPTION_FLAG, offsetof(run_args, no_prompt), NULL, 0, 0, "print the continuation only"},
+    {"special", 0, TB_OPTION_FLAG, offsetof(run_args, special), NULL, 0, 0,
+     "take control tokens written in the prompt, such as <|im_start|>, for what they say"},
+    {0},
+};
+
+static const char *const examples[] = {
+    "twobit run model.gguf -p \"Once upon a time\"",
+    "prints the prompt and its continuation, as one text",
+    "twobit run model.gguf -p \"The capital of France is\" -n 8 --temp 0 --no-prompt",
+    "the likeliest eight tokens behind the prompt, without the prompt",
+    "twobit run model.gguf -f story.txt -n 500 --seed 7 -v > more.txt",
+    "a prompt from a file; speed and seed are told on stderr",
+    NULL,
+};
+
+static bool print_piece(void *user, const char *text, size_t size)
+{
+    tb_cli *cli = user;
+    tb_progress_clear(&cli->progress);
+    return tb_cli_stream(cli, text, size);
+}
+
+static void tell_stats(const tb_cli *cli, const tb_generate_stats *s)
+{
+    static const char *const ends[] = {
+        [TB_GENERATE_COUNT] = "as many tokens as asked for",
+        [TB_GENERATE_TOKEN] = "the model ended the text",
+        [TB_GENERATE_CONTEXT] = "the context is full",
+        [TB_GENERATE_TAKER] = "the output was closed",
+    };
+    char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT];
+    tb_report_note(&cli->report, TB_NOTE_DETAIL, "prompt %zu tokens, %s tokens/s; continuation %zu tokens, %s tokens/s",
+                   s->prompt_tokens, tb_text_of_real(a, (double)s->prompt_tokens / s->prompt_seconds), s->tokens,
+                   tb_text_of_real(b, s->seconds > 0 ? (double)s->tokens / s->seconds : 0));
+    tb_report_note(&cli->report, TB_NOTE_DETAIL, "seed %llu; stopped: %s", (unsigned long long)cli->common.seed,
+                   ends[s->end]);
+    if (s->end == TB_GENERATE_CONTEXT)
+        tb_report_note(&cli->report, TB_NOTE_INFO, "the model's context is full after %zu tokens",
+                       s->prompt_tokens + s->tokens);
+}
+
+static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *prompt, size_t size, tb_error *err)
+{
+    tb_model *model;
+    tb_code rc = tb_cli_open_model(&model, cli, cli->operands.items[0], err);
+    if (rc)
+        return rc;
+    tb_generate_options generate = {
+        .tokenize = TB_TOKENIZE_BOS | (args->special ? TB_TOKENIZE_SPECIAL : 0),
+        .most = (size_t)args->tokens,
+        .echo = !args->no_prompt,
+        .sampler = {.temperature = args->temperature,
+                    .top_k = (size_t)args->top_k,
+                    .top_p = args->top_p,
+                    .min_p = args->min_p,
+                    .seed = cli->common.seed},
+        .report = &cli->report,
+        .take = print_piece,
+        .user = cli,
+    };
+    tb_generate_stats stats;
+    rc = tb_generate(&stats, model, prompt, size, &generate, err);
+    tb_progress_clear(&cli->progress);
+    if (isatty(STDOUT_FILENO)) // a file gets the text and nothing else
+        putchar('\n');
+    if (!rc)
+        tell_stats(cli, &stats);
+    tb_model_close(model);
+    return rc;
+}
+
+static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
+{
+    const run_args *args = untyped;
+    if ((args->prompt != NULL) == (args->prompt_file != NULL))
+        return tb_fail_usage(cli, err, "give the text to continue either with -p or with --prompt-file");
+    if (args->prompt)
+        return continue_prompt(cli, args, args->prompt, strlen(args->prompt), err);
+    char *text;
+    size_t size;
+    tb_code rc = tb_cli_read_text(&text, &size, args->prompt_file, err);
+    if (!rc)
+        rc = continue_prompt(cli, args, text, size, err);
+    tb_free(text);
+    return rc;
+}
+
+const tb_command tb_command_run = {
+    .name = "run",
+    .summary = "continue a text",
+    .usage = "MODEL -p TEXT [options]",
+    .examples = examples,
+    .notes = "Standard output gets the prompt and its continuation, as one text, while it is made; nothing else is\n"
+             "printed there. The same seed gives the same text.\n",
+    .least_operands = 1,
+    .most_operands = 1,
+    .options = options,
+    .defaults = &defaults,
+    .args_size = sizeof defaults,
+    .run = run,
+};

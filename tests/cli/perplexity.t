@@ -1,0 +1,47 @@
+$ make_tiny_model tiny.gguf
+$ make_tiny_model other.gguf --seed 2
+$ for i in 1 2 3 4 5 6 7 8; do echo "the hat and the rat are on the tent in the east $i"; done >text
+
+$ twobit perplexity tiny.gguf --text text --ctx 64
+perplexity  * ± * (* nats per token, 189 predictions) (glob)
+protocol    'text': 3 windows of 64 tokens that do not overlap, BOS in the place of the first,
+            predictions at positions 0 to 62 of each scored; took * (glob)
+
+$ twobit perplexity tiny.gguf --text text --ctx 64 --json >a; keys <a
+bos ctx nll nll_stderr perplexity seconds skip stderr tokens windows
+$ twobit perplexity tiny.gguf --text text --ctx 64 --threads 1 --json | grep nll >b; grep nll a | cmp - b
+$ twobit perplexity tiny.gguf --text - --ctx 64 --json <text | grep nll | cmp - b
+
+# Against another model; against itself nothing is lost.
+$ twobit perplexity tiny.gguf --text text --ctx 64 --reference other.gguf --json | keys
+bos ctx kl_max kl_mean kl_p99 kl_stderr nll nll_stderr perplexity reference_nll reference_perplexity seconds skip stderr tokens top1_agreement windows
+$ twobit perplexity tiny.gguf --text text --ctx 64 --reference tiny.gguf --json | grep -e kl_ -e top1
+  "kl_mean": 0.0,
+  "kl_stderr": 0.0,
+  "kl_p99": 0.0,
+  "kl_max": 0.0,
+  "top1_agreement": 1.0,
+
+# Only whole windows count.
+$ twobit perplexity tiny.gguf --text text --ctx 64 --max-tokens 130 --skip 32 --json | grep -e tokens -e windows
+  "tokens": 62,
+  "windows": 2,
+
+$ twobit perplexity tiny.gguf --text text --ctx 63 --skip 62
+! twobit: no prediction is left in windows of 63 tokens when 62 are skipped
+= 1
+$ twobit perplexity tiny.gguf --text text --ctx 257
+! twobit: windows of 257 tokens are longer than the model's context of 256
+= 1
+$ echo short >short; twobit perplexity tiny.gguf --text short
+! twobit: 6 tokens of text do not fill one window of 256
+= 1
+$ twobit perplexity tiny.gguf --text missing
+! twobit: cannot open 'missing': No such file or directory
+= 1
+$ make_tiny_model nan.gguf --nan; twobit perplexity nan.gguf --text text --ctx 64
+! twobit: the model is broken: its logits are not finite
+= 1
+$ twobit perplexity tiny.gguf --text text --ctx 64 --reference nan.gguf
+! twobit: the reference is broken: its logits are not finite
+= 1
