@@ -36,9 +36,10 @@ static unsigned eight_signs(unsigned seven)
     return seven | (parity & 1u) << 7;
 }
 
+// Without a branch: signs are as random as can be.
 static float with_sign(float value, unsigned signs, size_t j)
 {
-    return signs >> j & 1u ? -value : value;
+    return tb_float_from_bits(tb_float_bits(value) ^ (signs >> j & 1u) << 31);
 }
 
 static void put_eight(float *dst, unsigned point, unsigned signs, float scale)

@@ -32,7 +32,7 @@ static inline __m256 broadcast_half_avx2(const void *half)
 // 32 floats multiplied with x and added to four sums.
 static inline void add_products_avx2(__m256 sums[4], const __m256 w[4], const float *x)
 {
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         sums[i] = _mm256_fmadd_ps(w[i], _mm256_loadu_ps(x + 8 * i), sums[i]);
 }
 
@@ -40,12 +40,12 @@ static inline void add_products_avx2(__m256 sums[4], const __m256 w[4], const fl
 static inline void store_words_avx2(float *dst, const __m256 w[4], size_t n)
 {
     if (n >= 32) {
-        for (int i = 0; i < 4; i++)
+        for (size_t i = 0; i < 4; i++)
             _mm256_storeu_ps(dst + 8 * i, w[i]);
         return;
     }
     float all[32];
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++)
         _mm256_storeu_ps(all + 8 * i, w[i]);
     memcpy(dst, all, n * sizeof *dst);
 }

@@ -74,12 +74,13 @@ INLINE float multiply_row(const tb_matrix *w, size_t row, const float *x, unsign
     for (size_t group = 0, col = 0; col < w->cols; group++) {
         __m512 levels = group_levels(w, row, group, planes, uniform);
         size_t end = w->cols - col < w->group ? w->cols : col + w->group;
-        for (; col + TB_PLANE_WORD < end; col += 2 * TB_PLANE_WORD, words += 2 * planes) {
+        while (col < end) {
             add_word(even, levels, words, x + col, planes);
-            add_word(odd, levels, words + planes, x + col + TB_PLANE_WORD, planes);
-        }
-        if (col < end) {
-            add_word(even, levels, words, x + col, planes);
+            col += TB_PLANE_WORD;
+            words += planes;
+            if (col >= end)
+                break;
+            add_word(odd, levels, words, x + col, planes);
             col += TB_PLANE_WORD;
             words += planes;
         }

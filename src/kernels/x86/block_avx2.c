@@ -52,7 +52,7 @@ INLINE __m128i high_nibbles(__m128i bytes)
 }
 
 // Bits 16·half … 16·half+15 of a word, each moved to bit 4 of a byte of its own.
-INLINE __m128i fifth_bits(const uint8_t *word, int half)
+INLINE __m128i fifth_bits(const uint8_t *word, size_t half)
 {
     const __m128i byte_of = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
     const __m128i bit_of = _mm_set1_epi64x((long long)0x8040201008040201);
@@ -193,6 +193,12 @@ INLINE __m128i bit_as_fifth(__m128i bytes, unsigned bit)
     return _mm_and_si128(_mm_cmpeq_epi8(_mm_and_si128(bytes, mask), mask), _mm_set1_epi8(16));
 }
 
+// 16 codes: nibbles with bit `sub` of `high` above them.
+INLINE __m128i five_bits(__m128i nibbles, __m128i high, size_t sub)
+{
+    return _mm_or_si128(nibbles, bit_as_fifth(high, (unsigned)sub));
+}
+
 static void decode_q5_k(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
@@ -200,36 +206,34 @@ static void decode_q5_k(float *dst, const void *src, size_t n)
         k_scales scales;
         load_k_scales(&scales, p);
         __m128i high1 = load16(p + 16), high2 = load16(p + 32);
-        for (unsigned pair = 0; pair < 4; pair++, dst += 64) {
-            __m128i first = load16(p + 48 + 32 * pair), second = load16(p + 64 + 32 * pair);
-            store_sub_block(dst, _mm_or_si128(low_nibbles(first), bit_as_fifth(high1, 2 * pair)),
-                            _mm_or_si128(low_nibbles(second), bit_as_fifth(high2, 2 * pair)), &scales, 2 * pair);
-            store_sub_block(dst + 32, _mm_or_si128(high_nibbles(first), bit_as_fifth(high1, 2 * pair + 1)),
-                            _mm_or_si128(high_nibbles(second), bit_as_fifth(high2, 2 * pair + 1)), &scales,
-                            2 * pair + 1);
+        for (size_t sub = 0; sub < 8; sub += 2, dst += 64) {
+            __m128i first = load16(p + 48 + 16 * sub), second = load16(p + 64 + 16 * sub);
+            store_sub_block(dst, five_bits(low_nibbles(first), high1, sub), five_bits(low_nibbles(second), high2, sub),
+                            &scales, sub);
+            store_sub_block(dst + 32, five_bits(high_nibbles(first), high1, sub + 1),
+                            five_bits(high_nibbles(second), high2, sub + 1), &scales, sub + 1);
         }
     }
 }
 
 // Bits 2·run and 2·run+1 of every byte, moved to bits 4 and 5.
-INLINE __m128i top_bits(__m128i bytes, int run)
+INLINE __m128i top_bits(__m128i bytes, size_t run)
 {
-    __m128i bottom = _mm_srli_epi16(bytes, 2 * run);
+    __m128i bottom = _mm_srli_epi16(bytes, 2 * (int)run);
     return _mm_and_si128(_mm_slli_epi16(bottom, 4), _mm_set1_epi8(0x30));
 }
 
-// Half a block, 128 values in four runs of 32; `steps` are those of its eight sub-blocks.
+// Half a block, 128 values in eight sub-blocks of 16; layout/block_k.c draws where they lie.
 INLINE void decode_q6_k_half(float *dst, const uint8_t *low, const uint8_t *high, const float *steps)
 {
     const __m128i bias = _mm_set1_epi8(32);
-    for (int run = 0; run < 4; run++)
-        for (size_t part = 0; part < 2; part++) {
-            __m128i bytes = load16(low + run % 2 * 32 + 16 * part);
-            __m128i nibbles = run < 2 ? low_nibbles(bytes) : high_nibbles(bytes);
-            __m128i codes = _mm_or_si128(nibbles, top_bits(load16(high + 16 * part), run));
-            store_scaled(dst + 32 * run + 16 * (int)part, _mm_sub_epi8(codes, bias),
-                         _mm256_set1_ps(steps[2 * run + (int)part]));
-        }
+    for (size_t sub = 0; sub < 8; sub++) {
+        size_t run = sub / 2, part = sub % 2;
+        __m128i bytes = load16(low + run % 2 * 32 + 16 * part);
+        __m128i nibbles = run < 2 ? low_nibbles(bytes) : high_nibbles(bytes);
+        __m128i codes = _mm_or_si128(nibbles, top_bits(load16(high + 16 * part), run));
+        store_scaled(dst + 16 * sub, _mm_sub_epi8(codes, bias), _mm256_set1_ps(steps[sub]));
+    }
 }
 
 static void decode_q6_k(float *dst, const void *src, size_t n)

@@ -6,16 +6,6 @@
 #include "kernels/x86/avx2.h"
 #include "kernels/x86/trits.h"
 
-static const char places[5][32] = {
-    {PLACES(0, 0), PLACES(0, 8)}, {PLACES(1, 0), PLACES(1, 8)}, {PLACES(2, 0), PLACES(2, 8)},
-    {PLACES(3, 0), PLACES(3, 8)}, {PLACES(4, 0), PLACES(4, 8)},
-};
-static const uint16_t multipliers[5][16] = {
-    {MULTIPLIERS(0, 0), MULTIPLIERS(0, 8)}, {MULTIPLIERS(1, 0), MULTIPLIERS(1, 8)},
-    {MULTIPLIERS(2, 0), MULTIPLIERS(2, 8)}, {MULTIPLIERS(3, 0), MULTIPLIERS(3, 8)},
-    {MULTIPLIERS(4, 0), MULTIPLIERS(4, 8)},
-};
-
 #define INLINE static inline __attribute__((always_inline))
 
 // 16 digits, one per 16-bit lane, from column 16·index of a chunk.
@@ -24,8 +14,8 @@ INLINE __m256i load_digits(const uint8_t *chunk, size_t index)
     size_t phase = 16 * index % 5;
     long long bytes;
     memcpy(&bytes, chunk + 16 * index / 5, sizeof bytes);
-    __m256i place = _mm256_loadu_si256((const __m256i *)places[phase]);
-    __m256i multiplier = _mm256_loadu_si256((const __m256i *)multipliers[phase]);
+    __m256i place = _mm256_loadu_si256((const __m256i *)(trit_places + 2 * phase));
+    __m256i multiplier = _mm256_loadu_si256((const __m256i *)(trit_multipliers + phase));
     __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi64x(bytes), place);
     return _mm256_mulhi_epu16(_mm256_mullo_epi16(spread, multiplier), _mm256_set1_epi16(3));
 }

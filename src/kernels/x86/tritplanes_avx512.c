@@ -5,21 +5,6 @@
 #include "kernels/x86/avx512.h"
 #include "kernels/x86/trits.h"
 
-static const char places[5][64] = {
-    {PLACES(0, 0), PLACES(0, 8), PLACES(0, 16), PLACES(0, 24)},
-    {PLACES(1, 0), PLACES(1, 8), PLACES(1, 16), PLACES(1, 24)},
-    {PLACES(2, 0), PLACES(2, 8), PLACES(2, 16), PLACES(2, 24)},
-    {PLACES(3, 0), PLACES(3, 8), PLACES(3, 16), PLACES(3, 24)},
-    {PLACES(4, 0), PLACES(4, 8), PLACES(4, 16), PLACES(4, 24)},
-};
-static const uint16_t multipliers[5][32] = {
-    {MULTIPLIERS(0, 0), MULTIPLIERS(0, 8), MULTIPLIERS(0, 16), MULTIPLIERS(0, 24)},
-    {MULTIPLIERS(1, 0), MULTIPLIERS(1, 8), MULTIPLIERS(1, 16), MULTIPLIERS(1, 24)},
-    {MULTIPLIERS(2, 0), MULTIPLIERS(2, 8), MULTIPLIERS(2, 16), MULTIPLIERS(2, 24)},
-    {MULTIPLIERS(3, 0), MULTIPLIERS(3, 8), MULTIPLIERS(3, 16), MULTIPLIERS(3, 24)},
-    {MULTIPLIERS(4, 0), MULTIPLIERS(4, 8), MULTIPLIERS(4, 16), MULTIPLIERS(4, 24)},
-};
-
 #define INLINE static inline __attribute__((always_inline))
 
 // 32 digits, one per 16-bit lane, from column 32·word of a chunk.
@@ -28,7 +13,8 @@ INLINE __m512i load_digits(const uint8_t *chunk, size_t word)
     size_t phase = 32 * word % 5;
     long long bytes;
     memcpy(&bytes, chunk + 32 * word / 5, sizeof bytes);
-    __m512i place = _mm512_loadu_si512(places[phase]), multiplier = _mm512_loadu_si512(multipliers[phase]);
+    __m512i place = _mm512_loadu_si512(trit_places + 2 * phase),
+            multiplier = _mm512_loadu_si512(trit_multipliers + phase);
     __m512i spread = _mm512_shuffle_epi8(_mm512_set1_epi64(bytes), place);
     return _mm512_mulhi_epu16(_mm512_mullo_epi16(spread, multiplier), _mm512_set1_epi16(3));
 }

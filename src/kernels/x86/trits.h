@@ -20,21 +20,33 @@ enum {
     READ_BYTES = 8, // read at once, perhaps past the chunk
 };
 
-// ceil(2^16/3^(i+1))
-#define FRACTION(i) (i == 0 ? 21846 : i == 1 ? 7282 : i == 2 ? 2428 : i == 3 ? 810 : 270)
-
-// Columns begin at digit `phase` of a byte: for lane l, the place of its byte for a shuffle that
-// widens to 16 bits, and the multiplier of its digit.
-#define PLACE(phase, l) (char)(((phase) + (l)) / 5), (char)0x80
-#define MULTIPLIER(phase, l) FRACTION((((phase) + (l)) % 5))
-
-// 8 lanes from lane l on.
-#define PLACES(p, l)                                                                                                   \
-    PLACE(p, l), PLACE(p, l + 1), PLACE(p, l + 2), PLACE(p, l + 3), PLACE(p, l + 4), PLACE(p, l + 5), PLACE(p, l + 6), \
-        PLACE(p, l + 7)
-#define MULTIPLIERS(p, l)                                                                                              \
-    MULTIPLIER(p, l), MULTIPLIER(p, l + 1), MULTIPLIER(p, l + 2), MULTIPLIER(p, l + 3), MULTIPLIER(p, l + 4),          \
-        MULTIPLIER(p, l + 5), MULTIPLIER(p, l + 6), MULTIPLIER(p, l + 7)
+// For columns that begin at digit `phase` of a byte, lane l needs byte (phase + l)/5 and its digit
+// (phase + l) mod 5. Both are windows on one sequence, which begin at `phase`: the shuffle that
+// brings each 16-bit lane its byte, WIDE giving the zero above it, and the multiplier
+// ceil(2^16/3^(i+1)) of its digit i.
+enum { WIDE = 0x80 };
+// clang-format off
+static const uint8_t trit_places[2 * 36] = {
+    0, WIDE, 0, WIDE, 0, WIDE, 0, WIDE, 0, WIDE,
+    1, WIDE, 1, WIDE, 1, WIDE, 1, WIDE, 1, WIDE,
+    2, WIDE, 2, WIDE, 2, WIDE, 2, WIDE, 2, WIDE,
+    3, WIDE, 3, WIDE, 3, WIDE, 3, WIDE, 3, WIDE,
+    4, WIDE, 4, WIDE, 4, WIDE, 4, WIDE, 4, WIDE,
+    5, WIDE, 5, WIDE, 5, WIDE, 5, WIDE, 5, WIDE,
+    6, WIDE, 6, WIDE, 6, WIDE, 6, WIDE, 6, WIDE,
+    7, WIDE,
+};
+static const uint16_t trit_multipliers[36] = {
+    21846, 7282, 2428, 810, 270,
+    21846, 7282, 2428, 810, 270,
+    21846, 7282, 2428, 810, 270,
+    21846, 7282, 2428, 810, 270,
+    21846, 7282, 2428, 810, 270,
+    21846, 7282, 2428, 810, 270,
+    21846, 7282, 2428, 810, 270,
+    21846,
+};
+// clang-format on
 
 // The bytes of up to 160 columns of both planes, readable a little beyond.
 typedef struct trit_chunk {
