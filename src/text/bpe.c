@@ -135,6 +135,13 @@ tb_code tb_merges_new(tb_merges **out, const tb_slice *merges, size_t count, con
     return rc;
 }
 
+int32_t tb_merges_find(const tb_merges *merges, uint32_t *rank, int32_t left, int32_t right)
+{
+    const merge_slot *slot = find_slot(merges, left, right);
+    *rank = slot->rank;
+    return slot->result;
+}
+
 void tb_merges_free(tb_merges *merges)
 {
     if (merges)
@@ -146,9 +153,7 @@ void tb_merges_free(tb_merges *merges)
 
 static int32_t pair_by_ids(const void *user, uint32_t *priority, const tb_symbol *left, const tb_symbol *right)
 {
-    const merge_slot *slot = find_slot(user, left->id, right->id);
-    *priority = slot->rank;
-    return slot->result;
+    return tb_merges_find(user, priority, left->id, right->id);
 }
 
 tb_code tb_bpe_encode(tb_ids *ids, const tb_merges *merges, const int32_t byte_ids[256], tb_slice piece,

@@ -17,6 +17,9 @@ typedef struct tb_merges tb_merges;
 tb_code tb_merges_new(tb_merges **out, const tb_slice *merges, size_t count, const tb_text_map *map, tb_error *err);
 void tb_merges_free(tb_merges *merges);
 
+// The token that two tokens become and the rank of that; −1: they do not merge.
+int32_t tb_merges_find(const tb_merges *merges, uint32_t *rank, int32_t left, int32_t right);
+
 // Splits the text of a merge; false when it is not one.
 bool tb_merge_parse(tb_slice *left, tb_slice *right, tb_slice merge);
 

@@ -9,8 +9,8 @@ static bool is_printed(const tb_tokenizer *tokenizer, int32_t id, bool special)
     return special || kind == TB_TOKEN_NORMAL || kind == TB_TOKEN_USER_DEFINED || kind == TB_TOKEN_BYTE;
 }
 
-// The bytes that a token prints at this place: the first one gives back the space that encoding
-// put in front of the text.
+// The bytes that a token prints at this place: the first one gives back the space that
+// SentencePiece put in front of the text.
 static tb_code piece_at(tb_slice *piece, bool *started, const tb_tokenizer *tokenizer, int32_t id, bool special,
                         tb_error *err)
 {
@@ -20,8 +20,8 @@ static tb_code piece_at(tb_slice *piece, bool *started, const tb_tokenizer *toke
     if (!is_printed(tokenizer, id, special))
         return TB_OK;
     *piece = tokenizer->pieces[id];
-    bool plain = tokenizer->kinds[id] == TB_TOKEN_NORMAL;
-    if (!*started && plain && tokenizer->add_space_prefix && piece->size > 0 && piece->data[0] == ' ')
+    bool prefixed = tokenizer->model != TB_VOCAB_BPE && tokenizer->add_space_prefix;
+    if (!*started && prefixed && tokenizer->kinds[id] == TB_TOKEN_NORMAL && piece->size > 0 && piece->data[0] == ' ')
         *piece = (tb_slice){piece->data + 1, piece->size - 1};
     *started = true;
     return TB_OK;

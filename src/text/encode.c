@@ -2,6 +2,7 @@
 // goes to the algorithm of the vocabulary.
 #include "text/spm.h"
 #include "text/tokenizer.h"
+#include "text/unigram.h"
 
 #include <string.h>
 
@@ -14,7 +15,9 @@ typedef struct encoder {
     unsigned flags;
     tb_merger merger;
     tb_presplit *split; // BPE
-    tb_str marked;      // SentencePiece: the text with its spaces as marks
+    tb_lattice lattice; // unigram
+    tb_str normal;      // a stretch, normalised
+    tb_str marked;      // a stretch with a space in front or, for SentencePiece, with marks for spaces
 } encoder;
 
 // ---- byte-level BPE ----
@@ -77,27 +80,30 @@ static tb_slice trim_spaces(tb_slice text)
 static tb_code encode_sentencepiece(encoder *e, tb_slice text, bool prefix, tb_error *err)
 {
     bool squeeze = e->tokenizer->remove_extra_whitespaces;
-    if (squeeze)
+    if (squeeze) {
         text = trim_spaces(text);
-    if (text.size == 0)
-        return TB_OK;
+        if (text.size == 0)
+            return TB_OK;
+    }
     tb_str_reset(&e->marked);
     tb_code rc = mark_spaces(&e->marked, text, prefix, squeeze, err);
     tb_slice marked = {e->marked.data, e->marked.size};
-    return rc ? rc : tb_spm_encode(e->ids, e->tokenizer, marked, &e->merger, err);
+    if (rc)
+        return rc;
+    return e->tokenizer->model == TB_VOCAB_SPM ? tb_spm_encode(e->ids, e->tokenizer, marked, &e->merger, err)
+                                               : tb_unigram_encode(e->ids, e->tokenizer, marked, &e->lattice, err);
 }
 
-// ---- stretches between added tokens ----
-
-static tb_code encode_stretch(encoder *e, tb_slice text, bool first, tb_error *err)
+// Tokenizes a normalised stretch without added tokens; `prefix`: a space may be due in front of it.
+static tb_code encode_plain(encoder *e, tb_slice text, bool prefix, tb_error *err)
 {
     const tb_tokenizer *t = e->tokenizer;
-    if (text.size == 0)
-        return TB_OK;
-    bool prefix =
-        t->add_space_prefix && (first || !t->space_prefix_once) && !(t->space_prefix_missing && text.data[0] == ' ');
+    if (t->space_prefix_missing && text.size > 0 && text.data[0] == ' ')
+        prefix = false;
     return t->model == TB_VOCAB_BPE ? encode_bpe(e, text, prefix, err) : encode_sentencepiece(e, text, prefix, err);
 }
+
+// ---- added tokens ----
 
 static bool is_space(uint32_t c)
 {
@@ -138,14 +144,14 @@ typedef struct found {
 } found;
 
 // The longest added token that starts at `at` and may be matched; its id is −1 if there is none.
-static found match_added(const encoder *e, tb_slice text, size_t at)
+static found match_added(const encoder *e, const tb_prefix_index *index, tb_slice text, size_t at)
 {
     const tb_tokenizer *t = e->tokenizer;
     found best = {at, at, -1};
     tb_prefix_walk walk = {0};
-    for (size_t end = at; end < text.size && tb_prefix_step(&walk, &t->added, (unsigned char)text.data[end]);) {
+    for (size_t end = at; end < text.size && tb_prefix_step(&walk, index, (unsigned char)text.data[end]);) {
         end++;
-        int32_t id = tb_prefix_here(&walk, &t->added);
+        int32_t id = tb_prefix_here(&walk, index);
         if (id < 0 || (t->kinds[id] != TB_TOKEN_USER_DEFINED && !(e->flags & TB_ENCODE_SPECIAL)))
             continue;
         if (!(t->flags[id] & TB_TOKEN_SINGLE_WORD) || stands_alone(text, at, end))
@@ -169,14 +175,13 @@ static void strip_around(found *match, const encoder *e, tb_slice text, size_t f
 }
 
 // The next added token at or behind `from`; its id is −1 at the end of the text.
-static found find_added(const encoder *e, tb_slice text, size_t from)
+static found find_added(const encoder *e, const tb_prefix_index *index, tb_slice text, size_t from)
 {
-    const size_t *first = e->tokenizer->added.first;
     for (size_t at = from; at < text.size; at++) {
         unsigned char byte = (unsigned char)text.data[at];
-        if (first[byte] == first[byte + 1])
+        if (index->first[byte] == index->first[byte + 1])
             continue;
-        found match = match_added(e, text, at);
+        found match = match_added(e, index, text, at);
         if (match.id < 0)
             continue;
         strip_around(&match, e, text, from);
@@ -185,23 +190,55 @@ static found find_added(const encoder *e, tb_slice text, size_t from)
     return (found){text.size, text.size, -1};
 }
 
-static tb_code encode_text(encoder *e, tb_slice text, tb_error *err)
+// True when a token is part of the text around it as far as the space prefix goes.
+static bool is_part_of_text(const tb_tokenizer *t, int32_t id)
 {
-    size_t at = 0;
+    return id >= 0 && t->space_prefix_over_user_defined && t->kinds[id] == TB_TOKEN_USER_DEFINED;
+}
+
+typedef tb_code (*stretch_fn)(encoder *e, tb_slice text, bool prefix, tb_error *err);
+
+// Cuts the added tokens of `index` out of a text and gives what lies between them to `fn`;
+// `prefix`: a space is due in front of the text.
+static tb_code encode_between(encoder *e, const tb_prefix_index *index, tb_slice text, bool prefix, stretch_fn fn,
+                              tb_error *err)
+{
+    const tb_tokenizer *t = e->tokenizer;
     tb_code rc = TB_OK;
-    while (at < text.size && !rc) {
-        found match = find_added(e, text, at);
-        rc = encode_stretch(e, (tb_slice){text.data + at, match.begin - at}, at == 0, err);
+    for (size_t at = 0; at < text.size && !rc;) {
+        found match = find_added(e, index, text, at);
+        tb_slice stretch = {text.data + at, match.begin - at};
+        bool only_prefix = stretch.size == 0 && prefix && is_part_of_text(t, match.id);
+        if (stretch.size > 0 || only_prefix)
+            rc = fn(e, stretch, prefix, err);
         if (!rc && match.id >= 0)
             rc = tb_ids_push(e->ids, match.id, err);
+        prefix = t->add_space_prefix && !t->space_prefix_once && !is_part_of_text(t, match.id);
         at = match.end;
     }
     return rc;
 }
 
+static tb_code encode_stretch(encoder *e, tb_slice text, bool prefix, tb_error *err)
+{
+    const tb_tokenizer *t = e->tokenizer;
+    if ((!t->nfc && t->charsmap.unit_count == 0) || text.size == 0)
+        return encode_plain(e, text, prefix, err);
+    tb_str_reset(&e->normal);
+    tb_code rc = tb_tokenizer_normalize(&e->normal, t, text, err);
+    tb_slice normal = {tb_str_get(&e->normal), e->normal.size};
+    return rc ? rc : encode_between(e, &t->added_normalized, normal, prefix, encode_plain, err);
+}
+
+tb_code tb_tokenizer_normalize(tb_str *out, const tb_tokenizer *tokenizer, tb_slice text, tb_error *err)
+{
+    return tokenizer->nfc ? tb_nfc_append(out, text, err) : tb_charsmap_append(out, &tokenizer->charsmap, text, err);
+}
+
 tb_code tb_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, unsigned flags, tb_error *err)
 {
-    encoder e = {.tokenizer = tokenizer, .ids = ids, .flags = flags, .marked = {.limit = SIZE_MAX - 1}};
+    encoder e = {.tokenizer = tokenizer, .ids = ids, .flags = flags};
+    e.normal.limit = e.marked.limit = SIZE_MAX / 4;
     size_t before = ids->size;
     tb_code rc = TB_OK;
     if ((flags & TB_ENCODE_BOS) && tokenizer->add_bos)
@@ -209,11 +246,13 @@ tb_code tb_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, uns
     if (!rc && tokenizer->pretokenizer)
         rc = tb_presplit_new(&e.split, tokenizer->pretokenizer, err);
     if (!rc)
-        rc = encode_text(&e, text, err);
+        rc = encode_between(&e, &tokenizer->added, text, tokenizer->add_space_prefix, encode_stretch, err);
     if (rc)
         ids->size = before;
     tb_presplit_free(e.split);
     tb_merger_clear(&e.merger);
+    tb_lattice_clear(&e.lattice);
+    tb_str_clear(&e.normal);
     tb_str_clear(&e.marked);
     return rc;
 }

@@ -23,7 +23,6 @@ enum {
 
 // ---- the known patterns ----
 
-#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define LLAMA3_WITH_DIGITS(digits)                                                                                     \
     CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                                                              \
@@ -35,8 +34,8 @@ enum {
 #define CASED_REST "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define CJK "[一-龥ࠀ-一가-퟿]+"
 
-static const char *const gpt2_patterns[] = {GPT2, NULL};
-static const char *const digits_patterns[] = {"\\p{N}", GPT2, NULL};
+static const char *const gpt2_patterns[] = {TB_PATTERN_GPT2, NULL};
+static const char *const digits_patterns[] = {TB_PATTERN_DIGIT, TB_PATTERN_GPT2, NULL};
 static const char *const llama3_patterns[] = {LLAMA3_WITH_DIGITS("\\p{N}{1,3}"), NULL};
 static const char *const qwen2_patterns[] = {LLAMA3_WITH_DIGITS("\\p{N}"), NULL};
 static const char *const qwen35_patterns[] = {CONTRACTIONS
@@ -48,10 +47,17 @@ static const char *const gpt4o_patterns[] = {CASED_WORDS(CONTRACTIONS "?") "|\\p
 static const char *const deepseek_coder_patterns[] = {"[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}", NULL};
 static const char *const deepseek_llm_patterns[] = {
     "[\r\n]",
-    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-"
+    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-"
+    "ᵷᵹ-"
+    "ᶚḀ-"
+    "ἕἘ-"
+    "Ἕἠ-"
+    "ὅὈ-"
     "Ὅ"
     "ὐ-ὗὙὛὝὟ-\u1F7Dᾀ-ᾴᾶ-ᾼ\u1FBEῂ-ῄῆ-ῌῐ-\u1FD3ῖ-\u1FDBῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\u2126ℨ\u212A-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-"
-    "ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]"
+    "ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-"
+    "𑣟𞤀-"
+    "𞥃]"
     "+",
     "\\s?[!-/:-~！-／：-～‘-‟　-。]+",
     "\\s+$",
@@ -63,8 +69,10 @@ static const char *const deepseek_v3_patterns[] = {
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
     "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
     NULL};
-static const char *const falcon_patterns[] = {"[\\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]", NULL};
-static const char *const default_patterns[] = {"[\\p{P}$+<=>^~|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]", NULL};
+static const char *const falcon_patterns[] = {TB_PATTERN_PUNCTUATION "+", TB_PATTERN_GPT2, TB_PATTERN_DIGIT "+",
+                                              "[0-9][0-9][0-9]", NULL};
+static const char *const default_patterns[] = {"[\\p{P}$+<=>^~|]+", TB_PATTERN_GPT2, TB_PATTERN_DIGIT "+",
+                                               "[0-9][0-9][0-9]", NULL};
 static const char *const bloom_patterns[] = {" ?[^(\\s|.,!?…。，、।۔،)]+", NULL};
 static const char *const viking_patterns[] = {" ?[^(\\s|.,!?…。，、।۔،)]+", "\\p{N}", NULL};
 

@@ -1,5 +1,8 @@
 // Two symbols merge when their joined text is a normal or user-defined token. Unused tokens
 // take no part (SentencePiece merges through them and takes them apart again afterwards).
+//
+// Where no token has a mark behind another character, nothing merges across the start of a
+// word, and words are merged one by one: the same result from heaps that fit a cache.
 #include "text/spm.h"
 
 typedef struct spm_text {
@@ -30,31 +33,59 @@ static int32_t pair_by_text(const void *user, uint32_t *priority, const tb_symbo
     return id;
 }
 
+static int32_t pair_by_ids(const void *user, uint32_t *priority, const tb_symbol *left, const tb_symbol *right)
+{
+    const spm_text *spm = user;
+    return tb_merges_find(spm->tokenizer->merges, priority, left->id, right->id);
+}
+
+static bool all_have_tokens(const tb_tokenizer *tokenizer, tb_slice bytes)
+{
+    size_t i = 0;
+    while (i < bytes.size && tokenizer->byte_ids[(unsigned char)bytes.data[i]] >= 0)
+        i++;
+    return i == bytes.size;
+}
+
 tb_code tb_spm_push_unknown(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, tb_error *err)
 {
     tb_code rc = TB_OK;
-    for (size_t i = 0; i < text.size && !rc; i++) {
-        int32_t id = tokenizer->byte_ids[(unsigned char)text.data[i]];
-        if (id < 0)
-            id = tokenizer->unk;
-        if (id < 0)
-            return tb_fail(err, TB_EUNSUPPORTED, "byte 0x%02X has no token, and the vocabulary no unknown token",
-                           (unsigned char)text.data[i]);
-        if (id != tokenizer->unk || ids->size == 0 || ids->data[ids->size - 1] != id)
-            rc = tb_ids_push(ids, id, err);
+    if (all_have_tokens(tokenizer, text)) {
+        for (size_t i = 0; i < text.size && !rc; i++)
+            rc = tb_ids_push(ids, tokenizer->byte_ids[(unsigned char)text.data[i]], err);
+        return rc;
     }
-    return rc;
+    if (tokenizer->unk < 0)
+        return tb_fail(err, TB_EUNSUPPORTED, "'%.*s' has no token, and the vocabulary no unknown token",
+                       (int)(text.size < 64 ? text.size : 64), text.data);
+    return tb_ids_push(ids, tokenizer->unk, err);
 }
 
-static tb_code push_symbol(tb_ids *ids, const tb_tokenizer *tokenizer, const char *text, const tb_symbol *symbol,
-                           tb_error *err)
+// Appends the tokens of the symbols that are left. Those without a token that follow one
+// another are unknown together.
+static tb_code push_symbols(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, const tb_merger *merger,
+                            tb_error *err)
 {
-    if (symbol->id >= 0)
-        return tb_ids_push(ids, symbol->id, err);
-    return tb_spm_push_unknown(ids, tokenizer, (tb_slice){text + symbol->start, symbol->size}, err);
+    tb_slice unknown = {text.data, 0};
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < merger->count && !rc; i++) {
+        const tb_symbol *symbol = &merger->symbols[i];
+        if (symbol->size == 0)
+            continue;
+        if (symbol->id < 0) {
+            unknown.size += symbol->size;
+            continue;
+        }
+        if (unknown.size > 0)
+            rc = tb_spm_push_unknown(ids, tokenizer, unknown, err);
+        unknown = (tb_slice){text.data + symbol->start + symbol->size, 0};
+        if (!rc)
+            rc = tb_ids_push(ids, symbol->id, err);
+    }
+    return !rc && unknown.size > 0 ? tb_spm_push_unknown(ids, tokenizer, unknown, err) : rc;
 }
 
-tb_code tb_spm_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, tb_merger *merger, tb_error *err)
+static tb_code encode_part(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, tb_merger *merger, tb_error *err)
 {
     tb_code rc = tb_merger_reset(merger, text.size, err);
     if (rc)
@@ -67,9 +98,28 @@ tb_code tb_spm_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text,
         tb_merger_push(merger, at, n, find_plain(tokenizer, text.data + at, n));
     }
     spm_text user = {tokenizer, text.data};
-    rc = tb_merger_run(merger, pair_by_text, &user, err);
-    for (size_t i = 0; i < merger->count && !rc; i++)
-        if (merger->symbols[i].size > 0)
-            rc = push_symbol(ids, tokenizer, text.data, &merger->symbols[i], err);
+    rc = tb_merger_run(merger, tokenizer->merges ? pair_by_ids : pair_by_text, &user, err);
+    return rc ? rc : push_symbols(ids, tokenizer, text, merger, err);
+}
+
+// Bytes up to the next mark that follows something else than a mark.
+static size_t word_size(tb_slice text)
+{
+    size_t at = 0;
+    while (tb_starts_with_mark((tb_slice){text.data + at, text.size - at}))
+        at += TB_SPACE_MARK_SIZE;
+    while (at < text.size && !tb_starts_with_mark((tb_slice){text.data + at, text.size - at}))
+        at++;
+    return at;
+}
+
+tb_code tb_spm_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, tb_merger *merger, tb_error *err)
+{
+    tb_code rc = TB_OK;
+    while (text.size > 0 && !rc) {
+        size_t n = tokenizer->marks_lead ? word_size(text) : text.size;
+        rc = encode_part(ids, tokenizer, (tb_slice){text.data, n}, merger, err);
+        text = (tb_slice){text.data + n, text.size - n};
+    }
     return rc;
 }

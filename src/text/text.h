@@ -47,7 +47,9 @@ typedef struct tb_vocab {
     const float *scores;    // [size] or NULL
     const int32_t *kinds;   // [size] tb_token_kind, or NULL (all normal)
     const uint8_t *flags;   // [size] sets of tb_token_flag, or NULL (none)
-    const tb_slice *merges; // [merge_count] "left right", by rank; BPE only
+    // [merge_count] "left right", by rank. For BPE; for SPM, where there are some, they decide instead
+    // of the scores (files converted from SentencePiece have them, and break ties otherwise).
+    const tb_slice *merges;
     size_t merge_count;
     // Name of the pre-tokenizer as GGUF says it ("smollm", "gpt-2", "llama-bpe", "qwen2" …), or
     // "regex:" and patterns, one a line, each applied to the pieces that the one before it left.
@@ -55,13 +57,14 @@ typedef struct tb_vocab {
     tb_slice charsmap;               // SentencePiece's precompiled normalisation; empty: none
     int32_t bos, eos, unk, eot, pad; // −1: none
     bool add_bos, add_eos;
-    bool add_space_prefix;         // put a space in front of the text and of what follows a special token …
-    bool space_prefix_once;        // … in front of the text only
-    bool space_prefix_missing;     // … where it does not start with one (always so for BPE)
-    bool remove_extra_whitespaces; // SentencePiece: of a run of spaces one stays, at the ends none
-    bool nfc;                      // normalise to NFC first
-    bool byte_fallback;            // SentencePiece: what has no token becomes byte tokens
-    bool ignore_merges;            // a whole pre-token in the vocabulary is taken as it stands (Llama 3)
+    bool add_space_prefix;               // put a space in front of the text and of what follows an added token …
+    bool space_prefix_once;              // … in front of the text only
+    bool space_prefix_missing;           // … only where it does not start with one (always so for BPE)
+    bool space_prefix_over_user_defined; // … user-defined tokens are part of the text, and none follows them
+    bool remove_extra_whitespaces;       // SentencePiece: of a run of spaces one stays, at the ends none
+    bool nfc;                            // normalise to NFC first
+    bool byte_fallback;                  // SentencePiece: what has no token becomes byte tokens
+    bool ignore_merges;                  // a whole pre-token in the vocabulary is taken as it stands (Llama 3)
 } tb_vocab;
 
 // Sets the settings and special ids that a GGUF file means when it does not say them.

@@ -15,7 +15,7 @@ void tb_vocab_set_defaults(tb_vocab *vocab)
     vocab->add_bos = spm || traits.add_bos;
     vocab->add_eos = vocab->model == TB_VOCAB_UNIGRAM;
     vocab->add_space_prefix = !bpe;
-    vocab->space_prefix_once = vocab->space_prefix_missing = false;
+    vocab->space_prefix_once = vocab->space_prefix_missing = vocab->space_prefix_over_user_defined = false;
     vocab->remove_extra_whitespaces = false;
     vocab->nfc = false;
     vocab->byte_fallback = !bpe;
@@ -55,8 +55,6 @@ static tb_code check_vocab(const tb_vocab *vocab, tb_error *err)
 {
     if (vocab->size == 0 || vocab->size > INT32_MAX)
         return tb_fail(err, TB_EFORMAT, "a vocabulary of %zu tokens makes no tokenizer", vocab->size);
-    if (vocab->model == TB_VOCAB_UNIGRAM)
-        return tb_fail(err, TB_EUNSUPPORTED, "SentencePiece unigram vocabularies are not supported");
     const struct {
         const char *what;
         int32_t id;
@@ -197,18 +195,26 @@ static bool make_pieces(tb_tokenizer *t)
     return at != NULL;
 }
 
+// The byte that a token of the vocabulary's own kind of byte tokens stands for, or −1.
+// DeepSeek's vocabularies have added tokens that look like letters of the byte alphabet and mean
+// the letters: only normal tokens count there.
+static int byte_of_id(const tb_tokenizer *t, size_t id)
+{
+    if (t->model != TB_VOCAB_BPE)
+        return t->kinds[id] == TB_TOKEN_BYTE ? byte_of_token(t->tokens[id]) : -1;
+    if (t->kinds[id] != TB_TOKEN_NORMAL || t->pieces[id].size != 1 || t->tokens[id].size > 2)
+        return -1;
+    return (unsigned char)t->pieces[id].data[0];
+}
+
 static void find_byte_tokens(tb_tokenizer *t, const tb_vocab *vocab)
 {
-    for (unsigned b = 0; b < 256; b++) {
-        char text[4];
+    for (size_t b = 0; b < 256; b++)
         t->byte_ids[b] = -1;
-        if (vocab->model == TB_VOCAB_BPE)
-            t->byte_ids[b] = tb_text_map_find(&t->by_token, text, tb_alphabet_of_byte(text, (unsigned char)b));
-    }
-    if (vocab->model == TB_VOCAB_BPE || !vocab->byte_fallback)
+    if (t->model != TB_VOCAB_BPE && !vocab->byte_fallback)
         return;
     for (size_t i = t->size; i-- > 0;) { // backwards: of several the first counts
-        int byte = t->kinds[i] == TB_TOKEN_BYTE ? byte_of_token(t->tokens[i]) : -1;
+        int byte = byte_of_id(t, i);
         if (byte >= 0)
             t->byte_ids[byte] = (int32_t)i;
     }
@@ -221,20 +227,48 @@ static bool is_added(uint8_t kind)
     return kind == TB_TOKEN_CONTROL || kind == TB_TOKEN_UNKNOWN || kind == TB_TOKEN_USER_DEFINED;
 }
 
-static bool index_added(tb_tokenizer *t)
+static bool matched_after_normalisation(const tb_tokenizer *t, size_t id)
+{
+    return (t->nfc || t->charsmap.unit_count > 0) && (t->flags[id] & TB_TOKEN_NORMALIZED);
+}
+
+// The text under which an added token is looked for, copied where it is a normalised one.
+static tb_code added_text(tb_slice *text, tb_tokenizer *t, size_t id, tb_error *err)
+{
+    *text = t->pieces[id];
+    if (!matched_after_normalisation(t, id))
+        return TB_OK;
+    tb_str normal = {0};
+    tb_code rc = tb_tokenizer_normalize(&normal, t, t->pieces[id], err);
+    *text = (tb_slice){rc ? NULL : tb_arena_text(&t->arena, normal.data, normal.size), normal.size};
+    if (!rc && !text->data)
+        rc = tb_fail(err, TB_ENOMEM, "no memory for added tokens");
+    tb_str_clear(&normal);
+    return rc;
+}
+
+// Indexes the added tokens that are looked for before, or after, normalisation.
+static tb_code index_added(tb_prefix_index *index, tb_tokenizer *t, bool after, tb_error *err)
 {
     size_t count = 0;
     for (size_t i = 0; i < t->size; i++)
-        count += is_added(t->kinds[i]) && t->pieces[i].size > 0;
+        count += is_added(t->kinds[i]) && matched_after_normalisation(t, i) == after;
     tb_prefix_entry *entries = tb_arena_array(&t->arena, count, sizeof *entries);
     if (!entries)
-        return false;
+        return tb_fail(err, TB_ENOMEM, "no memory for %zu added tokens", count);
     count = 0;
-    for (size_t i = 0; i < t->size; i++)
-        if (is_added(t->kinds[i]) && t->pieces[i].size > 0)
-            entries[count++] = (tb_prefix_entry){t->pieces[i], (int32_t)i};
-    tb_prefix_index_init(&t->added, entries, count);
-    return true;
+    for (size_t i = 0; i < t->size; i++) {
+        if (!is_added(t->kinds[i]) || matched_after_normalisation(t, i) != after)
+            continue;
+        tb_slice text;
+        tb_code rc = added_text(&text, t, i, err);
+        if (rc)
+            return rc;
+        if (text.size > 0)
+            entries[count++] = (tb_prefix_entry){text, (int32_t)i};
+    }
+    tb_prefix_index_init(index, entries, count);
+    return TB_OK;
 }
 
 // Files often name one of several ends (a base model's EOS in a chat model), so that the
@@ -278,8 +312,6 @@ static void find_ends(tb_tokenizer *t, const tb_vocab *vocab)
         t->ends_turn[end] = false;
 }
 
-// ---- making ----
-
 static bool index_tokens(tb_tokenizer *t)
 {
     if (!tb_text_map_init(&t->by_token, t->tokens, t->size, &t->arena))
@@ -307,15 +339,76 @@ static void copy_settings(tb_tokenizer *t, const tb_vocab *vocab)
     t->add_space_prefix = vocab->add_space_prefix;
     t->space_prefix_once = vocab->space_prefix_once;
     t->space_prefix_missing = vocab->space_prefix_missing || vocab->model == TB_VOCAB_BPE;
+    t->space_prefix_over_user_defined = vocab->space_prefix_over_user_defined;
     t->remove_extra_whitespaces = vocab->remove_extra_whitespaces;
     t->nfc = vocab->nfc;
     t->ignore_merges = vocab->model == TB_VOCAB_BPE && vocab->ignore_merges;
 }
 
-static tb_code make_bpe(tb_tokenizer *t, const tb_vocab *vocab, tb_error *err)
+// ---- SentencePiece ----
+
+// True when a mark follows another character in the token.
+static bool has_inner_mark(tb_slice token)
 {
-    tb_code rc = tb_pretokenizer_new(&t->pretokenizer, vocab->pre, err);
-    return rc ? rc : tb_merges_new(&t->merges, vocab->merges, vocab->merge_count, &t->by_token, err);
+    size_t at = 0;
+    while (tb_starts_with_mark((tb_slice){token.data + at, token.size - at}))
+        at += TB_SPACE_MARK_SIZE;
+    while (at < token.size && !tb_starts_with_mark((tb_slice){token.data + at, token.size - at}))
+        at++;
+    return at < token.size;
+}
+
+static tb_code make_sentencepiece(tb_tokenizer *t, tb_error *err)
+{
+    t->marks_lead = true;
+    size_t normal = 0;
+    for (size_t i = 0; i < t->size; i++) {
+        t->marks_lead = t->marks_lead && !(tb_token_is_plain(t, (int32_t)i) && has_inner_mark(t->tokens[i]));
+        normal += t->kinds[i] == TB_TOKEN_NORMAL && t->tokens[i].size > 0;
+    }
+    if (t->model != TB_VOCAB_UNIGRAM)
+        return TB_OK;
+    tb_prefix_entry *entries = tb_arena_array(&t->arena, normal, sizeof *entries);
+    if (!entries)
+        return tb_fail(err, TB_ENOMEM, "no memory for %zu tokens", normal);
+    size_t count = 0;
+    for (size_t i = 0; i < t->size; i++)
+        if (t->kinds[i] == TB_TOKEN_NORMAL && t->tokens[i].size > 0) {
+            entries[count++] = (tb_prefix_entry){t->tokens[i], (int32_t)i};
+            t->worst_score = fmin(t->worst_score, (double)t->scores[i]);
+        }
+    tb_prefix_index_init(&t->lattice_tokens, entries, count);
+    return TB_OK;
+}
+
+static tb_code copy_charsmap(tb_tokenizer *t, const tb_vocab *vocab, tb_error *err)
+{
+    size_t size = t->model == TB_VOCAB_BPE ? 0 : vocab->charsmap.size;
+    char *copy = tb_arena_text(&t->arena, vocab->charsmap.data, size);
+    return copy ? tb_charsmap_init(&t->charsmap, (tb_slice){copy, size}, err)
+                : tb_fail(err, TB_ENOMEM, "no memory for a character map of %zu bytes", size);
+}
+
+// ---- making ----
+
+static tb_code make(tb_tokenizer *t, const tb_vocab *vocab, tb_error *err)
+{
+    copy_settings(t, vocab);
+    if (!copy_arrays(t, vocab) || !copy_tokens(t, vocab) || !make_pieces(t) || !index_tokens(t))
+        return tb_fail(err, TB_ENOMEM, "no memory for a vocabulary of %zu tokens", vocab->size);
+    find_byte_tokens(t, vocab);
+    find_ends(t, vocab);
+    tb_code rc = copy_charsmap(t, vocab, err);
+    if (!rc)
+        rc = index_added(&t->added, t, false, err);
+    if (!rc)
+        rc = index_added(&t->added_normalized, t, true, err);
+    if (!rc && (t->model == TB_VOCAB_BPE || (t->model == TB_VOCAB_SPM && vocab->merge_count > 0)))
+        rc = tb_merges_new(&t->merges, vocab->merges, vocab->merge_count, &t->by_token, err);
+    if (!rc)
+        rc = t->model == TB_VOCAB_BPE ? tb_pretokenizer_new(&t->pretokenizer, vocab->pre, err)
+                                      : make_sentencepiece(t, err);
+    return rc;
 }
 
 tb_code tb_tokenizer_new(tb_tokenizer **out, const tb_vocab *vocab, tb_error *err)
@@ -327,19 +420,11 @@ tb_code tb_tokenizer_new(tb_tokenizer **out, const tb_vocab *vocab, tb_error *er
     tb_tokenizer *t = tb_new(tb_tokenizer);
     if (!t)
         return tb_fail(err, TB_ENOMEM, "no memory for a tokenizer");
-    copy_settings(t, vocab);
-    if (!copy_arrays(t, vocab) || !copy_tokens(t, vocab) || !make_pieces(t) || !index_tokens(t) || !index_added(t)) {
-        rc = tb_fail(err, TB_ENOMEM, "no memory for a vocabulary of %zu tokens", vocab->size);
-        goto fail;
-    }
-    find_byte_tokens(t, vocab);
-    find_ends(t, vocab);
-    if (vocab->model == TB_VOCAB_BPE && (rc = make_bpe(t, vocab, err)))
-        goto fail;
-    *out = t;
-    return TB_OK;
-fail:
-    tb_tokenizer_free(t);
+    rc = make(t, vocab, err);
+    if (rc)
+        tb_tokenizer_free(t);
+    else
+        *out = t;
     return rc;
 }
 

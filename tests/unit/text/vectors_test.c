@@ -1,5 +1,6 @@
 // text against real vocabularies: encodings that llama.cpp's own tests expect, of texts that
-// tease pre-tokenizers, for vocabulary-only GGUF files. Skips what the shared data lack.
+// tease pre-tokenizers, and the numbers of tokens of WikiText-2, from GGUF files, tokenizer.json,
+// tokenizer.model and GPT-2's own files. Skips what the shared data lack.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <jansson.h>
 
 #include "vocab_gguf.h"
 
@@ -138,6 +141,182 @@ static void encode__agrees_with_vectors_of_deepseek_llm(void **state)
     check_gguf("deepseek-llm");
 }
 
+// ---- Hugging Face's files ----
+
+// Unpacks an .xz file of the shared data; NULL when it is absent or cannot be unpacked.
+static char *unpack(size_t *size, const char *relative)
+{
+    const char *path = shared_path(relative);
+    char command[4200];
+    snprintf(command, sizeof command, "xz -dc '%s'", path ? path : "");
+    FILE *pipe = path ? popen(command, "r") : NULL;
+    if (!pipe)
+        return NULL;
+    tb_str text = {0};
+    static char chunk[1 << 16];
+    for (size_t n; (n = fread(chunk, 1, sizeof chunk, pipe)) > 0;)
+        assert_int_equal(tb_str_append(&text, chunk, n, NULL), TB_OK);
+    bool ok = pclose(pipe) == 0;
+    if (!ok)
+        printf("SKIPPED: '%s' failed; is xz installed?\n", command);
+    *size = text.size;
+    return ok ? text.data : NULL;
+}
+
+// The vocabulary of data/tokenizers/NAME, read from tokenizer.json and tokenizer_config.json.
+static tb_vocab_file *open_json(const char *name)
+{
+    char relative[256];
+    snprintf(relative, sizeof relative, "data/tokenizers/%s/tokenizer.json.xz", name);
+    size_t size = 0, config_size;
+    char *json = unpack(&size, relative), *config;
+    if (!json)
+        skip();
+    snprintf(relative, sizeof relative, "data/tokenizers/%s/tokenizer_config.json", name);
+    tb_error err = {0};
+    assert_int_equal(tb_file_read(&config, &config_size, shared_path(relative), 1 << 20, &err), TB_OK);
+    tb_vocab_file *file;
+    if (tb_vocab_file_from_json(&file, (tb_slice){json, size}, (tb_slice){config, config_size}, &err))
+        fail_msg("%s", err.message);
+    tb_free(json);
+    tb_free(config);
+    return file;
+}
+
+static tb_tokenizer *make(const tb_vocab *vocab)
+{
+    tb_tokenizer *tokenizer;
+    tb_error err = {0};
+    if (tb_tokenizer_new(&tokenizer, vocab, &err))
+        fail_msg("%s", err.message);
+    return tokenizer;
+}
+
+// WikiText-2's raw test split must be so many tokens and come back from them.
+static void check_wiki(const tb_tokenizer *tokenizer, size_t count)
+{
+    const char *path = shared_path("data/text/wiki.test.raw");
+    char *text;
+    size_t size;
+    if (!path)
+        skip();
+    assert_int_equal(tb_file_read(&text, &size, path, 1 << 24, NULL), TB_OK);
+    tb_ids ids = {0};
+    assert_int_equal(tb_encode(&ids, tokenizer, (tb_slice){text, size}, 0, NULL), TB_OK);
+    assert_int_equal(ids.size, count);
+    tb_str back = {0};
+    assert_int_equal(tb_decode(&back, tokenizer, ids.data, ids.size, false, NULL), TB_OK);
+    assert_int_equal(back.size, size);
+    assert_memory_equal(back.data, text, size);
+    tb_str_clear(&back);
+    tb_ids_clear(&ids);
+    tb_free(text);
+}
+
+static void json__of_llama3_agrees_with_vectors_and_count(void **state)
+{
+    (void)state;
+    tb_vocab_file *file = open_json("llama3_1");
+    const tb_vocab *vocab = tb_vocab_file_get(file);
+    assert_int_equal(vocab->pre.size, strlen("llama-bpe"));
+    assert_memory_equal(vocab->pre.data, "llama-bpe", vocab->pre.size);
+    assert_true(vocab->add_bos && vocab->bos == 128000 && vocab->eos == 128009);
+    tb_tokenizer *tokenizer = make(vocab);
+    tb_vocab_file_free(file);
+    check_vectors(tokenizer, "llama-bpe");
+    check_wiki(tokenizer, 289076);
+    tb_tokenizer_free(tokenizer);
+}
+
+static void json__of_qwen3_agrees_with_vectors_and_count(void **state)
+{
+    (void)state;
+    tb_vocab_file *file = open_json("qwen3");
+    tb_vocab vocab = *tb_vocab_file_get(file);
+    assert_int_equal(vocab.pre.size, strlen("qwen2"));
+    assert_memory_equal(vocab.pre.data, "qwen2", vocab.pre.size);
+    assert_true(vocab.nfc && !vocab.add_bos && vocab.eos == 151645);
+    tb_tokenizer *tokenizer = make(&vocab);
+    check_vectors(tokenizer, "qwen2");
+    check_wiki(tokenizer, 299078);
+    tb_tokenizer_free(tokenizer);
+    // Qwen3.5's vectors have these tokens, another pattern, and, as GGUF files go, no NFC.
+    vocab.pre = (tb_slice){"qwen35", 6};
+    vocab.nfc = false;
+    tokenizer = make(&vocab);
+    check_vectors(tokenizer, "qwen35");
+    tb_tokenizer_free(tokenizer);
+    tb_vocab_file_free(file);
+}
+
+// GPT-2's vocab.json maps texts to ids, merges.txt has a comment and a merge a line.
+static void gpt2__from_its_own_files_agrees_with_vectors_and_count(void **state)
+{
+    (void)state;
+    const char *path = shared_path("data/tokenizers/gpt2/gpt2_vocab.json");
+    if (!path)
+        skip();
+    json_t *json = json_load_file(path, 0, NULL);
+    assert_non_null(json);
+    char *text;
+    size_t size;
+    assert_int_equal(tb_file_read(&text, &size, shared_path("data/tokenizers/gpt2/gpt2_merges.txt"), 1 << 20, NULL),
+                     TB_OK);
+    tb_vocab vocab = {.model = TB_VOCAB_BPE, .pre = {"gpt-2", 5}, .size = json_object_size(json)};
+    tb_vocab_set_defaults(&vocab);
+    tb_slice *tokens = tb_alloc_array(vocab.size, sizeof *tokens), *merges = tb_alloc_array(vocab.size, sizeof *merges);
+    const char *key;
+    json_t *id;
+    json_object_foreach(json, key, id) tokens[json_integer_value(id)] = (tb_slice){key, strlen(key)};
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+        if (strncmp(line, "#version", 8) != 0)
+            merges[vocab.merge_count++] = (tb_slice){line, strlen(line)};
+    vocab.tokens = tokens;
+    vocab.merges = merges;
+    tb_tokenizer *tokenizer = make(&vocab);
+    tb_free(tokens);
+    tb_free(merges);
+    tb_free(text);
+    json_decref(json);
+    check_vectors(tokenizer, "gpt-2");
+    check_wiki(tokenizer, 286221);
+    tb_tokenizer_free(tokenizer);
+}
+
+// ---- stories260K: the same vocabulary in both containers ----
+
+static void sentencepiece__agrees_with_the_gguf_of_the_same_model(void **state)
+{
+    (void)state;
+    const char *path = shared_path("data/models/tok512.model");
+    if (!path)
+        skip();
+    char *bytes;
+    size_t size;
+    tb_error err;
+    assert_int_equal(tb_file_read(&bytes, &size, path, 1 << 20, &err), TB_OK);
+    tb_vocab_file *file;
+    assert_int_equal(tb_vocab_file_from_sentencepiece(&file, (tb_slice){bytes, size}, (tb_slice){0}, &err), TB_OK);
+    tb_free(bytes);
+    vocab_gguf gguf;
+    assert_int_equal(vocab_gguf_open(&gguf, shared_path("data/models/stories260K.gguf"), &err), TB_OK);
+    tb_tokenizer *from_model = make(tb_vocab_file_get(file)), *from_gguf = make(&gguf.vocab);
+    tb_slice text = {"Once upon a time, Lily saw a bird.\nIt's \xC3\xA9\xE6\x97\xA5!", 44};
+    tb_ids a = {0}, b = {0};
+    assert_int_equal(tb_encode(&a, from_model, text, TB_ENCODE_BOS, &err), TB_OK);
+    assert_int_equal(tb_encode(&b, from_gguf, text, TB_ENCODE_BOS, &err), TB_OK);
+    assert_int_equal(a.size, b.size);
+    assert_memory_equal(a.data, b.data, a.size * sizeof *a.data);
+    const int32_t start[] = {1, 403, 407, 261, 378}; // "<s> Once upon a time"
+    assert_memory_equal(a.data, start, sizeof start);
+    tb_ids_clear(&a);
+    tb_ids_clear(&b);
+    tb_tokenizer_free(from_model);
+    tb_tokenizer_free(from_gguf);
+    vocab_gguf_close(&gguf);
+    tb_vocab_file_free(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +325,10 @@ int main(void)
         cmocka_unit_test(encode__agrees_with_vectors_of_phi3),
         cmocka_unit_test(encode__agrees_with_vectors_of_starcoder),
         cmocka_unit_test(encode__agrees_with_vectors_of_deepseek_llm),
+        cmocka_unit_test(json__of_llama3_agrees_with_vectors_and_count),
+        cmocka_unit_test(json__of_qwen3_agrees_with_vectors_and_count),
+        cmocka_unit_test(gpt2__from_its_own_files_agrees_with_vectors_and_count),
+        cmocka_unit_test(sentencepiece__agrees_with_the_gguf_of_the_same_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,33 @@
+// The steps of a tokenizer.json around its model: what they amount to for a tb_vocab.
+#ifndef TB_VOCAB_JSON_H
+#define TB_VOCAB_JSON_H
+
+#include "text/text.h"
+
+struct json_t; // jansson's
+
+enum { TB_JSON_MAX_PATTERNS = 16 };
+
+typedef struct tb_json_steps {
+    bool byte_level; // bytes are written as characters: byte-level BPE
+    bool marks;      // spaces become marks: SentencePiece
+    bool nfc;
+    tb_slice charsmap;    // in base64, as the file has it
+    bool prefix;          // a space is put in front …
+    bool prefix_once;     // … of the text only
+    bool prefix_missing;  // … where there is none
+    bool squeeze;         // runs of spaces become one
+    bool strip;           // spaces at the ends are dropped
+    bool splits_at_marks; // each word is tokenized apart
+    tb_slice patterns[TB_JSON_MAX_PATTERNS];
+    size_t pattern_count;
+    bool needs_known_name; // a tb_vocab can express them under a known name only
+    int32_t front, back;   // special tokens that are put in front and behind; −1: none
+} tb_json_steps;
+
+// Reads normalizer, pre_tokenizer, post_processor and decoder of the file's root. Texts are
+// borrowed from it or put into the arena. TB_EUNSUPPORTED names a component or a setting that
+// is not known.
+tb_code tb_json_steps_read(tb_json_steps *steps, const struct json_t *root, tb_arena *arena, tb_error *err);
+
+#endif

@@ -1,0 +1,387 @@
+// The library behind tokenizer.json strings small components together; models use them in a few
+// combinations. Each component is translated into a setting of tb_json_steps or refused, so
+// that what is accepted means what it means there.
+#include "text/vocab_json.h"
+
+#include "text/pretokenize.h"
+
+#include <string.h>
+
+#include <jansson.h>
+
+#define SPACE_MARK "▁"
+typedef struct reader {
+    tb_json_steps *steps;
+    tb_arena *arena;
+    bool after_bytes; // a ByteLevel has been read: what follows sees bytes as characters
+} reader;
+
+typedef tb_code (*component_fn)(reader *r, const json_t *component, tb_error *err);
+
+// A kind of component and what reads it.
+typedef struct component_kind {
+    const char *type;
+    component_fn read;
+} component_kind;
+
+// ---- access ----
+
+static tb_slice text_at(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_string(value) ? (tb_slice){json_string_value(value), json_string_length(value)}
+                                 : (tb_slice){NULL, 0};
+}
+
+static bool slice_is(tb_slice slice, const char *text)
+{
+    return slice.data && slice.size == strlen(text) && memcmp(slice.data, text, slice.size) == 0;
+}
+
+static bool bool_at(const json_t *object, const char *key, bool otherwise)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_boolean(value) ? json_is_true(value) : otherwise;
+}
+
+static int shown(tb_slice text)
+{
+    return (int)(text.size < 120 ? text.size : 120);
+}
+
+static tb_code unsupported(tb_error *err, const char *what, tb_slice setting)
+{
+    return tb_fail(err, TB_EUNSUPPORTED, "%s '%.*s' is not supported", what, shown(setting),
+                   setting.data ? setting.data : "");
+}
+
+// Reads a component by its type; null is none. `members`: the key of a Sequence's list.
+static tb_code read_component(reader *r, const json_t *component, const char *what, const char *members,
+                              const component_kind *kinds, tb_error *err)
+{
+    if (!component || json_is_null(component))
+        return TB_OK;
+    tb_slice type = text_at(component, "type");
+    if (!type.data)
+        return tb_fail(err, TB_EFORMAT, "a %s has no type", what);
+    if (slice_is(type, "Sequence")) {
+        const json_t *list = json_object_get(component, members);
+        tb_code rc = TB_OK;
+        for (size_t i = 0; i < json_array_size(list) && !rc; i++)
+            rc = read_component(r, json_array_get(list, i), what, members, kinds, err);
+        return rc;
+    }
+    for (; kinds->type; kinds++)
+        if (slice_is(type, kinds->type))
+            return kinds->read ? kinds->read(r, component, err) : TB_OK;
+    return unsupported(err, what, type);
+}
+
+// ---- normalizer ----
+
+static tb_code read_nfc(reader *r, const json_t *component, tb_error *err)
+{
+    (void)component, (void)err;
+    r->steps->nfc = true;
+    return TB_OK;
+}
+
+static tb_code read_prepend(reader *r, const json_t *component, tb_error *err)
+{
+    tb_slice text = text_at(component, "prepend");
+    if (!slice_is(text, SPACE_MARK))
+        return unsupported(err, "normalizer Prepend of", text);
+    r->steps->marks = r->steps->prefix = true;
+    return TB_OK;
+}
+
+static tb_code read_replace(reader *r, const json_t *component, tb_error *err)
+{
+    const json_t *pattern = json_object_get(component, "pattern");
+    tb_slice text = text_at(pattern, "String"), regex = text_at(pattern, "Regex"),
+             content = text_at(component, "content");
+    if (slice_is(text, " ") && slice_is(content, SPACE_MARK)) {
+        r->steps->marks = true;
+        return TB_OK;
+    }
+    if (slice_is(regex, " {2,}") && (slice_is(content, " ") || slice_is(content, SPACE_MARK))) {
+        r->steps->squeeze = true;
+        return TB_OK;
+    }
+    return unsupported(err, "normalizer Replace of", text.data ? text : regex);
+}
+
+static tb_code read_precompiled(reader *r, const json_t *component, tb_error *err)
+{
+    (void)err;
+    r->steps->charsmap = text_at(component, "precompiled_charsmap");
+    return TB_OK;
+}
+
+// Stripping the left end alone is never asked for; what the right end needs is the same.
+static tb_code read_strip(reader *r, const json_t *component, tb_error *err)
+{
+    if (!bool_at(component, "strip_right", false))
+        return unsupported(err, "normalizer", text_at(component, "type"));
+    r->steps->strip = true;
+    return TB_OK;
+}
+
+static const component_kind normalizers[] = {
+    {"NFC", read_nfc},         {"Prepend", read_prepend},
+    {"Replace", read_replace}, {"Precompiled", read_precompiled},
+    {"Strip", read_strip},     {NULL, NULL},
+};
+
+// ---- pre_tokenizer ----
+
+static tb_code add_pattern(reader *r, tb_slice pattern, tb_error *err)
+{
+    tb_json_steps *steps = r->steps;
+    if (steps->pattern_count == TB_JSON_MAX_PATTERNS)
+        return tb_fail(err, TB_EUNSUPPORTED, "more than %d pre_tokenizer patterns are not supported",
+                       TB_JSON_MAX_PATTERNS);
+    steps->patterns[steps->pattern_count++] = pattern;
+    steps->needs_known_name = steps->needs_known_name || r->after_bytes;
+    return TB_OK;
+}
+
+static tb_code add_text_pattern(reader *r, const char *pattern, tb_error *err)
+{
+    return add_pattern(r, (tb_slice){pattern, strlen(pattern)}, err);
+}
+
+// Adds before + pattern + after.
+static tb_code add_wrapped_pattern(reader *r, const char *before, tb_slice pattern, const char *after, tb_error *err)
+{
+    tb_str text = {0};
+    tb_code rc = tb_str_append_text(&text, before, err);
+    if (!rc)
+        rc = tb_str_append(&text, pattern.data, pattern.size, err);
+    if (!rc)
+        rc = tb_str_append_text(&text, after, err);
+    char *copy = rc ? NULL : tb_arena_text(r->arena, text.data, text.size);
+    tb_slice wrapped = {copy, text.size};
+    tb_str_clear(&text);
+    if (!rc && !copy)
+        rc = tb_fail(err, TB_ENOMEM, "no memory for a pre_tokenizer pattern");
+    return rc ? rc : add_pattern(r, wrapped, err);
+}
+
+static tb_code read_byte_level(reader *r, const json_t *component, tb_error *err)
+{
+    r->steps->byte_level = true;
+    r->steps->prefix = r->steps->prefix || bool_at(component, "add_prefix_space", true);
+    tb_code rc = bool_at(component, "use_regex", true) ? add_text_pattern(r, TB_PATTERN_GPT2, err) : TB_OK;
+    r->after_bytes = true;
+    return rc;
+}
+
+static tb_code read_digits(reader *r, const json_t *component, tb_error *err)
+{
+    return add_text_pattern(r, bool_at(component, "individual_digits", false) ? TB_PATTERN_DIGIT : TB_PATTERN_DIGIT "+",
+                            err);
+}
+
+static tb_code read_punctuation(reader *r, const json_t *component, tb_error *err)
+{
+    tb_slice behavior = text_at(component, "behavior");
+    if (!behavior.data || slice_is(behavior, "Isolated"))
+        return add_text_pattern(r, TB_PATTERN_PUNCTUATION, err);
+    if (slice_is(behavior, "Contiguous"))
+        return add_text_pattern(r, TB_PATTERN_PUNCTUATION "+", err);
+    return unsupported(err, "pre_tokenizer Punctuation with behavior", behavior);
+}
+
+// The patterns are written for Oniguruma, whose character classes nest and intersect, and in
+// which a few letters mean something else than in PCRE2. Refuses what would be misread.
+static tb_code check_dialect(tb_slice pattern, tb_error *err)
+{
+    bool in_class = false;
+    for (size_t i = 0; i < pattern.size; i++) {
+        char c = pattern.data[i], next = i + 1 < pattern.size ? pattern.data[i + 1] : '\0';
+        if (c == '\\') {
+            if (next == 'h' || next == 'H' || next == 'K' || next == 'O' || next == 'y' || next == 'Y')
+                return unsupported(err, "pre_tokenizer pattern", pattern);
+            i++;
+        } else if (in_class && ((c == '[' && next != ':') || (c == '&' && next == '&'))) {
+            return unsupported(err, "pre_tokenizer pattern", pattern);
+        } else if (in_class && c == '[') {
+            i += 1; // "[:alpha:]": its end is found as one more ']' below
+            while (i + 1 < pattern.size && !(pattern.data[i] == ':' && pattern.data[i + 1] == ']'))
+                i++;
+            i++;
+        } else if (c == '[') {
+            in_class = true;
+        } else if (c == ']') {
+            in_class = false;
+        } else if (!in_class && c == '(' && next == '?' && i + 2 < pattern.size && pattern.data[i + 2] == 'm') {
+            return unsupported(err, "pre_tokenizer pattern", pattern);
+        }
+    }
+    return TB_OK;
+}
+
+static tb_code read_split_pattern(reader *r, tb_slice pattern, const json_t *component, tb_error *err)
+{
+    tb_slice behavior = text_at(component, "behavior");
+    bool invert = bool_at(component, "invert", false);
+    if (slice_is(behavior, "Isolated"))
+        return add_pattern(r, pattern, err);
+    if (slice_is(behavior, "Contiguous") && !invert)
+        return add_wrapped_pattern(r, "(?:", pattern, ")+", err);
+    if (slice_is(behavior, "Removed") && invert) { // drops what does not match: nothing, where the pattern covers all
+        r->steps->needs_known_name = true;
+        return add_pattern(r, pattern, err);
+    }
+    return unsupported(err, "pre_tokenizer Split with behavior", behavior);
+}
+
+static tb_code read_split(reader *r, const json_t *component, tb_error *err)
+{
+    const json_t *pattern = json_object_get(component, "pattern");
+    tb_slice text = text_at(pattern, "String"), regex = text_at(pattern, "Regex");
+    if (slice_is(text, " ") && r->steps->marks)
+        return TB_OK; // there are no spaces left to split at
+    if (regex.data) {
+        tb_code rc = check_dialect(regex, err);
+        return rc ? rc : read_split_pattern(r, regex, component, err);
+    }
+    if (!text.data || memchr(text.data, '\\', text.size)) // a backslash could end the quotation
+        return unsupported(err, "pre_tokenizer Split at", text);
+    if (!slice_is(text_at(component, "behavior"), "Isolated"))
+        return unsupported(err, "pre_tokenizer Split with behavior", text_at(component, "behavior"));
+    return add_wrapped_pattern(r, "\\Q", text, "\\E", err);
+}
+
+static tb_code read_metaspace(reader *r, const json_t *component, tb_error *err)
+{
+    tb_json_steps *steps = r->steps;
+    tb_slice mark = text_at(component, "replacement"), scheme = text_at(component, "prepend_scheme");
+    if (mark.data && !slice_is(mark, SPACE_MARK))
+        return unsupported(err, "pre_tokenizer Metaspace with replacement", mark);
+    if (!scheme.data)
+        steps->prefix = bool_at(component, "add_prefix_space", true);
+    else if (slice_is(scheme, "always") || slice_is(scheme, "first"))
+        steps->prefix = true;
+    else if (!slice_is(scheme, "never"))
+        return unsupported(err, "pre_tokenizer Metaspace with prepend_scheme", scheme);
+    steps->prefix_once = slice_is(scheme, "first");
+    steps->prefix_missing = steps->marks = true;
+    steps->splits_at_marks = bool_at(component, "split", true);
+    return TB_OK;
+}
+
+// Drops all white space between words; in front of Metaspace, which marks where words begin.
+// A character map must have made spaces of all of it, else other white space would have to go too.
+static tb_code read_whitespace_split(reader *r, const json_t *component, tb_error *err)
+{
+    if (r->steps->charsmap.size == 0)
+        return unsupported(err, "pre_tokenizer", text_at(component, "type"));
+    r->steps->squeeze = r->steps->strip = true;
+    return TB_OK;
+}
+
+static const component_kind pre_tokenizers[] = {
+    {"ByteLevel", read_byte_level},
+    {"Digits", read_digits},
+    {"Punctuation", read_punctuation},
+    {"Split", read_split},
+    {"Metaspace", read_metaspace},
+    {"WhitespaceSplit", read_whitespace_split},
+    {NULL, NULL},
+};
+
+// ---- post_processor ----
+
+static tb_code special_id(int32_t *id, const json_t *component, const json_t *special, tb_error *err)
+{
+    tb_slice name = text_at(special, "id");
+    const json_t *entry =
+        name.data ? json_object_getn(json_object_get(component, "special_tokens"), name.data, name.size) : NULL;
+    const json_t *ids = json_object_get(entry, "ids"), *value = json_array_get(ids, 0);
+    if (!json_is_integer(value) || json_array_size(ids) != 1 || json_integer_value(value) < 0 ||
+        json_integer_value(value) > INT32_MAX)
+        return tb_fail(err, TB_EUNSUPPORTED, "special token '%.*s' of the post_processor is not one token", shown(name),
+                       name.data ? name.data : "");
+    if (*id >= 0)
+        return tb_fail(err, TB_EUNSUPPORTED, "a post_processor that adds '%.*s' beside another token is not supported",
+                       shown(name), name.data);
+    *id = (int32_t)json_integer_value(value);
+    return TB_OK;
+}
+
+static tb_code read_template(reader *r, const json_t *component, tb_error *err)
+{
+    const json_t *single = json_object_get(component, "single");
+    bool behind = false;
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < json_array_size(single) && !rc; i++) {
+        const json_t *part = json_array_get(single, i), *special = json_object_get(part, "SpecialToken");
+        if (special)
+            rc = special_id(behind ? &r->steps->back : &r->steps->front, component, special, err);
+        else
+            behind = true;
+    }
+    return rc;
+}
+
+static const component_kind post_processors[] = {
+    {"ByteLevel", NULL}, // changes offsets only
+    {"TemplateProcessing", read_template},
+    {NULL, NULL},
+};
+
+// ---- decoder ----
+
+// Decoders undo what the other steps did; they only must be ones that do just that.
+static tb_code check_decoder_replace(reader *r, const json_t *component, tb_error *err)
+{
+    (void)r;
+    tb_slice text = text_at(json_object_get(component, "pattern"), "String");
+    if (slice_is(text, SPACE_MARK) && slice_is(text_at(component, "content"), " "))
+        return TB_OK;
+    return unsupported(err, "decoder Replace of", text);
+}
+
+static const component_kind decoders[] = {
+    {"ByteLevel", NULL}, {"Metaspace", NULL}, {"ByteFallback", NULL},
+    {"Fuse", NULL},      {"Strip", NULL},     {"Replace", check_decoder_replace},
+    {NULL, NULL},
+};
+
+// ---- all together ----
+
+static tb_code check_combination(const tb_json_steps *steps, tb_error *err)
+{
+    if (steps->byte_level == steps->marks)
+        return tb_fail(err, TB_EUNSUPPORTED, "%s is not supported",
+                       steps->marks ? "a pre_tokenizer with both bytes and '" SPACE_MARK "'"
+                                    : "a tokenizer without ByteLevel and without '" SPACE_MARK "' for spaces");
+    if (steps->marks && steps->pattern_count > 0)
+        return tb_fail(err, TB_EUNSUPPORTED,
+                       "pre_tokenizer pattern '%.*s' beside '" SPACE_MARK "' for spaces is not supported",
+                       shown(steps->patterns[0]), steps->patterns[0].data);
+    if (steps->nfc && steps->charsmap.size > 0)
+        return tb_fail(err, TB_EUNSUPPORTED, "normalizer 'NFC' beside 'Precompiled' is not supported");
+    if (steps->squeeze != steps->strip || (steps->squeeze && steps->byte_level))
+        return tb_fail(err, TB_EUNSUPPORTED, "a normalizer that %s is not supported",
+                       steps->squeeze ? "squeezes spaces and leaves them at the ends" : "strips the ends only");
+    return TB_OK;
+}
+
+tb_code tb_json_steps_read(tb_json_steps *steps, const json_t *root, tb_arena *arena, tb_error *err)
+{
+    *steps = (tb_json_steps){.front = -1, .back = -1};
+    reader r = {.steps = steps, .arena = arena};
+    tb_code rc = read_component(&r, json_object_get(root, "normalizer"), "normalizer", "normalizers", normalizers, err);
+    if (!rc)
+        rc = read_component(&r, json_object_get(root, "pre_tokenizer"), "pre_tokenizer", "pretokenizers",
+                            pre_tokenizers, err);
+    if (!rc)
+        rc = read_component(&r, json_object_get(root, "post_processor"), "post_processor", "processors",
+                            post_processors, err);
+    if (!rc)
+        rc = read_component(&r, json_object_get(root, "decoder"), "decoder", "decoders", decoders, err);
+    return rc ? rc : check_combination(steps, err);
+}
