@@ -9,6 +9,8 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +66,9 @@ static void philox__agrees_with_published_vectors(void **state)
     } known[] = {
         {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
         {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+         {0xa4093822, 0x299f31d0},
+         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
     };
     for (size_t i = 0; i < 3; i++) {
         uint32_t out[4];
@@ -171,6 +175,43 @@ static void parallel__covers_every_index_once(void **state)
         }
 }
 
+struct sum {
+    _Atomic long total;
+};
+
+static void add_range(void *user, size_t begin, size_t end, size_t worker)
+{
+    (void)worker;
+    struct sum *sum = user;
+    for (size_t i = begin; i < end; i++)
+        sum->total += (long)i;
+}
+
+// Loops of many lengths, one right after the other, as a forward pass makes them.
+static void *run_many_loops(void *failed)
+{
+    for (size_t round = 0; round < 2000; round++) {
+        struct sum sum = {0};
+        size_t n = round % 37;
+        tb_parallel(1 + round % 4, n, 1 + round % 3, add_range, &sum);
+        if (sum.total != (long)(n * (n > 0 ? n - 1 : 0) / 2))
+            *(atomic_bool *)failed = true;
+    }
+    return NULL;
+}
+
+static void parallel__serves_several_callers_at_once(void **state)
+{
+    (void)state;
+    pthread_t callers[3];
+    atomic_bool failed = false;
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&callers[i], NULL, run_many_loops, &failed), 0);
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(callers[i], NULL);
+    assert_false(failed);
+}
+
 static void outfile__appears_complete_or_not_at_all(void **state)
 {
     (void)state;
@@ -273,6 +314,7 @@ int main(void)
         cmocka_unit_test(str__grows_and_stops_at_its_limit),
         cmocka_unit_test(fail__keeps_messages_printable_and_whole),
         cmocka_unit_test(parallel__covers_every_index_once),
+        cmocka_unit_test(parallel__serves_several_callers_at_once),
         cmocka_unit_test(outfile__appears_complete_or_not_at_all),
         cmocka_unit_test(outfile__writes_into_pipes_and_through_links),
         cmocka_unit_test(mem__injected_failures_happen),
