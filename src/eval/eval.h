@@ -17,16 +17,16 @@ typedef struct tb_perplexity_options {
 
 typedef struct tb_perplexity_result {
     size_t ctx, skip, windows, tokens; // tokens: predictions scored
-    bool broken; // logits were not finite (NaN weights …): what follows is not set
-    double nll;        // mean negative log likelihood, nats per token
+    bool broken;                       // logits were not finite (NaN weights …): what follows is not set
+    double nll;                        // mean negative log likelihood, nats per token
     double nll_stderr; // standard error of that mean: from the window means when there are ≥ 2 windows
     double perplexity; // exp(nll)
     double stderr_;    // perplexity · nll_stderr
     // With a reference model p, this model q, over the same predictions:
     bool has_reference;
     double reference_nll, reference_perplexity, reference_stderr; // as nll, perplexity, stderr_
-    double kl_mean, kl_stderr, kl_p99, kl_max; // KL(p‖q), nats
-    double top1_agreement; // share of positions where both prefer the same token
+    double kl_mean, kl_stderr, kl_p99, kl_max;                    // KL(p‖q), nats
+    double top1_agreement;                                        // share of positions where both prefer the same token
 } tb_perplexity_result;
 
 // `reference` may be NULL; it must have the same vocabulary size. TB_EINVAL when the sizes differ,
@@ -44,7 +44,7 @@ tb_code tb_measure_perplexities(tb_perplexity_result *results, const tb_model *c
 
 typedef struct tb_bench_result {
     size_t prompt_tokens, generated_tokens, repeats;
-    double prefill_tps, decode_tps; // medians
+    double prefill_tps, decode_tps;       // medians
     double prefill_spread, decode_spread; // (max − min)/median over the repeats
     size_t peak_rss_bytes;
 } tb_bench_result;
