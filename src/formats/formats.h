@@ -131,6 +131,23 @@ tb_text tb_checkpoint_hf_file(const tb_checkpoint *checkpoint, tb_hf_file which)
 // Returns TB_OK with out->rows = 0 when no such matrix exists.
 tb_code tb_checkpoint_matrix(tb_matrix *out, const tb_checkpoint *checkpoint, const char *name, tb_error *err);
 
+// ---- files by twobit ----
+
+// Version of the layout of plane-type matrices. A file with such matrices says it under the first
+// key, and has under the second with NAME behind it, for every matrix, the U64 tb_matrix_checksum of its
+// values; also for other matrices that twobit wrote.
+#define TB_TWOBIT_VERSION 1
+#define TB_KEY_TWOBIT_VERSION "twobit.format_version"
+#define TB_KEY_CHECKSUM "twobit.checksum."
+
+// Refuses plane-type matrices of an unknown version or without a checksum; every other file passes.
+// Fast: looks at keys only.
+tb_code tb_checkpoint_check_planes(const tb_checkpoint *checkpoint, tb_error *err);
+
+// The same, then decodes every matrix that has a checksum and compares. TB_EFORMAT names the matrix that
+// differs; TB_EUNSUPPORTED: there are no checksums.
+tb_code tb_checkpoint_verify(const tb_checkpoint *checkpoint, size_t threads, const tb_report *report, tb_error *err);
+
 // ---- writing GGUF v3 ----
 
 // Declare all metadata and tensors first, then begin, then write the tensors' bytes in the

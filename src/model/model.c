@@ -24,6 +24,8 @@ static tb_code load(tb_model *model, const char *path, tb_error *err)
 {
     tb_code rc = tb_checkpoint_open(&model->checkpoint, path, err);
     if (!rc)
+        rc = tb_checkpoint_check_planes(model->checkpoint, err);
+    if (!rc)
         rc = tb_settings_read(&model->settings, &model->arena, model->checkpoint, err);
     if (!rc)
         rc = tb_model_bind(model, err);
