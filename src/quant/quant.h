@@ -78,11 +78,16 @@ tb_code tb_quant_options_resolve(tb_quant_options *out, tb_method method, const 
 
 // ---- pipeline ----
 
+// Texts that twobit brings along (share/text): one to calibrate on, and one to measure with that
+// shares no document with it. Borrowed for ever.
+typedef enum tb_builtin_text { TB_TEXT_CALIBRATION, TB_TEXT_HELDOUT } tb_builtin_text;
+tb_slice tb_builtin_text_get(tb_builtin_text which);
+
 typedef struct tb_pipeline_options {
     tb_method method;
     tb_quant_options quant;
     const char *calibration_path; // text; NULL: the text built into twobit
-    size_t calibration_tokens;    // 0: 16384
+    size_t calibration_tokens;    // in whole windows, at least one; 0: 16384
     size_t window;                // tokens per window; 0: 512 (or the model's context when shorter)
     uint64_t seed;
     bool keep_head;          // leave embedding and head as they are instead of Q8_0
@@ -92,9 +97,10 @@ typedef struct tb_pipeline_options {
 typedef struct tb_pipeline_result {
     size_t matrices, blocks_reused; // blocks taken over from an interrupted run
     size_t dead_columns, nonfinite_weights;
-    double relative_error;                   // Σ error / Σ energy over all matrices
-    double seconds;                          // of this run
-    double perplexity, reference_perplexity; // on held-out text, after writing; 0: not measured
+    double relative_error; // Σ error / Σ energy over all matrices
+    double seconds;        // of this run until the file was written
+    // On the built-in held-out text, after writing; 0: not measured (the model has no tokenizer).
+    double perplexity, reference_perplexity;
     size_t heldout_tokens;
     bool broken; // the result is unusable (a warning was noted)
 } tb_pipeline_result;

@@ -1,0 +1,67 @@
+#include "quant/calibration.h"
+
+#include <string.h>
+
+enum {
+    DEFAULT_WINDOW = 512,
+    // Texts have four to five bytes per token: a head of the text this long practically always
+    // holds enough tokens, and a text of gigabytes is not tokenized for its first page.
+    BYTES_PER_TOKEN = 32,
+};
+
+static tb_code encode_head(tb_ids *ids, const tb_model *model, tb_slice text, size_t most_tokens, tb_error *err)
+{
+    const tb_tokenizer *tokenizer = tb_model_tokenizer(model);
+    if (!tokenizer)
+        return tb_fail(err, TB_EUNSUPPORTED, "'%s' has no tokenizer to read a text with",
+                       tb_checkpoint_path(tb_model_checkpoint(model)));
+    tb_slice head = text;
+    if (most_tokens < text.size / BYTES_PER_TOKEN)
+        head.size = most_tokens * BYTES_PER_TOKEN;
+    tb_code rc = tb_encode(ids, tokenizer, head, 0, err);
+    if (rc || ids->size >= most_tokens || head.size == text.size)
+        return rc;
+    ids->size = 0;
+    return tb_encode(ids, tokenizer, text, 0, err);
+}
+
+static tb_code choose_length(size_t *length, const tb_model *model, tb_error *err)
+{
+    size_t context = tb_model_context_length(model);
+    if (*length == 0)
+        *length = context < DEFAULT_WINDOW ? context : DEFAULT_WINDOW;
+    if (*length > context)
+        return tb_fail(err, TB_EINVAL, "windows of %zu tokens do not fit the model's context of %zu", *length, context);
+    return TB_OK;
+}
+
+tb_code tb_windows_init(tb_windows *out, const tb_model *model, tb_slice text, size_t most_tokens, size_t length,
+                        tb_error *err)
+{
+    tb_ids ids = {0};
+    *out = (tb_windows){0};
+    tb_code rc = choose_length(&length, model, err);
+    if (rc)
+        return rc;
+    if (most_tokens < length)
+        most_tokens = length;
+    rc = encode_head(&ids, model, text, most_tokens, err);
+    size_t tokens = ids.size < most_tokens ? ids.size : most_tokens;
+    if (!rc && tokens < length)
+        rc = tb_fail(err, TB_EINVAL, "the text has %zu tokens, fewer than one window of %zu", tokens, length);
+    if (rc) {
+        tb_ids_clear(&ids);
+        return rc;
+    }
+    *out = (tb_windows){.ids = ids, .count = tokens / length, .length = length};
+    if (tb_tokenizer_adds_bos(tb_model_tokenizer(model)))
+        for (size_t w = 0; w < out->count; w++)
+            ids.data[w * length] = tb_tokenizer_bos(tb_model_tokenizer(model));
+    return TB_OK;
+}
+
+void tb_windows_clear(tb_windows *windows)
+{
+    tb_ids_clear(&windows->ids);
+    *windows = (tb_windows){0};
+}

@@ -1,0 +1,317 @@
+// Two passes over the tensors of the source: one declares, one writes. What a tensor becomes
+// follows from its name alone, so both passes agree.
+#include "quant/output.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+// ---- what becomes of a tensor ----
+
+typedef enum tensor_role {
+    ROLE_LINEAR, // packed planes
+    ROLE_END,    // embedding or head: 8 bits, or as it is
+    ROLE_VECTOR, // norms and the like: floats
+} tensor_role;
+
+typedef struct tensor_plan {
+    const tb_tensor_info *info;
+    tensor_role role;
+    size_t block;    // ROLE_LINEAR
+    tb_linear which; // ROLE_LINEAR
+    tb_matrix end;   // ROLE_END: the matrix as stored in the source
+    tb_type type;    // ROLE_END: the type it gets
+} tensor_plan;
+
+static bool find_linear(tensor_plan *plan, const tb_model *model)
+{
+    char name[96];
+    const char *wanted = plan->info->name.data;
+    if (sscanf(wanted, "blk.%zu.", &plan->block) != 1 || plan->block >= tb_model_config(model)->blocks)
+        return false;
+    for (size_t i = 0; i < TB_LINEARS; i++) {
+        snprintf(name, sizeof name, "blk.%zu.%s.weight", plan->block, tb_linear_name((tb_linear)i));
+        plan->which = (tb_linear)i;
+        if (strcmp(name, wanted) == 0)
+            return true;
+    }
+    return false;
+}
+
+// Q8_0, unless the stored form is no larger already or rows do not divide into its blocks.
+static tb_type end_type(const tb_matrix *m, bool keep)
+{
+    size_t stored = tb_row_bytes(m->type, m->cols), packed = tb_row_bytes(TB_TYPE_Q8_0, m->cols);
+    if (keep || (packed && stored <= packed))
+        return m->type;
+    if (packed)
+        return TB_TYPE_Q8_0;
+    return stored <= 2 * m->cols ? m->type : TB_TYPE_F16;
+}
+
+static tensor_plan plan_tensor(const tb_output *o, size_t index)
+{
+    tensor_plan plan = {.info = tb_checkpoint_tensor_at(tb_model_checkpoint(o->model), index), .role = ROLE_VECTOR};
+    const char *name = plan.info->name.data;
+    if (find_linear(&plan, o->model)) {
+        plan.role = ROLE_LINEAR;
+    } else if (strcmp(name, "token_embd.weight") == 0 || strcmp(name, "output.weight") == 0) {
+        plan.role = ROLE_END;
+        plan.end = *(name[0] == 't' ? tb_model_embedding(o->model) : tb_model_head(o->model));
+        plan.type = end_type(&plan.end, o->keep_head);
+    }
+    return plan;
+}
+
+// ---- embedding and head ----
+
+static void encode_row(void *dst, tb_type type, float *row, size_t cols, size_t *nonfinite)
+{
+    for (size_t c = 0; c < cols; c++)
+        if (!isfinite(row[c])) {
+            row[c] = 0;
+            ++*nonfinite;
+        }
+    if (type == TB_TYPE_Q8_0) {
+        tb_encode_q8_0(dst, row, cols);
+        return;
+    }
+    uint16_t *halves = dst;
+    for (size_t c = 0; c < cols; c++)
+        halves[c] = tb_half_from_float(row[c]);
+}
+
+// The matrix in its new type; `packed` owns it where it is not the source's own.
+static tb_code convert_end(tb_matrix *out, tb_packed *packed, const tensor_plan *plan, size_t *nonfinite, tb_error *err)
+{
+    *out = plan->end;
+    *packed = (tb_packed){0};
+    if (plan->type == plan->end.type)
+        return TB_OK;
+    size_t rows = plan->end.rows, cols = plan->end.cols, row_bytes = tb_row_bytes(plan->type, cols);
+    float *row = tb_alloc_array(cols, sizeof *row);
+    tb_code rc = row ? tb_packed_init(packed, plan->type, rows, cols, 0, 0, err)
+                     : tb_fail(err, TB_ENOMEM, "no memory for a row of %zu values", cols);
+    for (size_t r = 0; r < rows && !rc; r++) {
+        tb_matrix_decode_row(row, &plan->end, r);
+        encode_row((unsigned char *)packed->data + r * row_bytes, plan->type, row, cols, nonfinite);
+    }
+    tb_free(row);
+    *out = packed->view;
+    return rc;
+}
+
+// ---- metadata ----
+
+static bool starts_with(tb_text text, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return text.size >= n && memcmp(text.data, prefix, n) == 0;
+}
+
+static bool is_key(tb_text text, const char *key)
+{
+    return text.size == strlen(key) && starts_with(text, key);
+}
+
+// Keys that describe the source's encoding, or that are written afresh.
+static bool is_replaced(tb_text key)
+{
+    static const char *const replaced[] = {"general.file_type",   "general.alignment", "general.quantization_version",
+                                           TB_KEY_TWOBIT_VERSION, "twobit.generator",  "twobit.method",
+                                           "twobit.bits",         "twobit.group",      "twobit.recipe",
+                                           "twobit.source",       "twobit.calibration"};
+    for (size_t i = 0; i < sizeof replaced / sizeof replaced[0]; i++)
+        if (is_key(key, replaced[i]))
+            return true;
+    return tb_is_tokenizer_key(key) || starts_with(key, TB_KEY_CHECKSUM);
+}
+
+static tb_code add_source_metadata(tb_gguf_writer *w, const tb_checkpoint *source, tb_error *err)
+{
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < tb_checkpoint_kv_count(source) && !rc; i++)
+        if (!is_replaced(tb_checkpoint_kv_at(source, i)->key))
+            rc = tb_gguf_writer_add_kv(w, tb_checkpoint_kv_at(source, i), err);
+    return rc ? rc : tb_model_write_tokenizer(w, source, err);
+}
+
+static tb_code add_text(tb_gguf_writer *w, const char *key, const char *value, tb_error *err)
+{
+    return tb_gguf_writer_add_text(w, key, (tb_text){value, strlen(value)}, err);
+}
+
+static tb_code add_own_metadata(tb_gguf_writer *w, const tb_output *o, tb_error *err)
+{
+    tb_code rc = tb_gguf_writer_add_u32(w, TB_KEY_TWOBIT_VERSION, TB_TWOBIT_VERSION, err);
+    if (!rc)
+        rc = add_text(w, "twobit.generator", "twobit " TB_VERSION, err);
+    if (!rc)
+        rc = add_text(w, "twobit.method", tb_method_get(o->method)->name, err);
+    if (!rc)
+        rc = tb_gguf_writer_add_u32(w, "twobit.bits", o->options->bits, err);
+    if (!rc)
+        rc = tb_gguf_writer_add_u32(w, "twobit.group", (uint32_t)o->options->group, err);
+    if (!rc)
+        rc = add_text(w, "twobit.recipe", o->identity->recipe, err);
+    if (!rc)
+        rc = add_text(w, "twobit.source", o->identity->model, err);
+    if (!rc && o->identity->tokens[0])
+        rc = add_text(w, "twobit.calibration", o->identity->tokens, err);
+    return rc;
+}
+
+static tb_code add_checksum(tb_gguf_writer *w, const char *name, uint64_t checksum, tb_error *err)
+{
+    tb_str key = {0};
+    tb_code rc = tb_str_printf(&key, err, TB_KEY_CHECKSUM "%s", name);
+    if (!rc)
+        rc = tb_gguf_writer_add_u64(w, key.data, checksum, err);
+    tb_str_clear(&key);
+    return rc;
+}
+
+// ---- declaring ----
+
+// The shape that every linear of the method has, for the matrix in the place of `plan`.
+static tb_matrix packed_shape(const tb_output *o, const tensor_plan *plan)
+{
+    const tb_matrix *source = tb_model_linear(o->model, plan->block, plan->which);
+    return (tb_matrix){.type = tb_method_get(o->method)->type,
+                       .rows = source->rows,
+                       .cols = source->cols,
+                       .planes = o->options->bits,
+                       .group = o->options->group};
+}
+
+static tb_code declare_linear(tb_gguf_writer *w, const tb_output *o, const tensor_plan *plan, tb_error *err)
+{
+    const char *name = plan->info->name.data;
+    tb_matrix shape = packed_shape(o, plan);
+    tb_code rc = tb_gguf_writer_add_matrix(w, name, &shape, err);
+    return rc ? rc : add_checksum(w, name, o->checksums[plan->block * TB_LINEARS + plan->which], err);
+}
+
+static tb_code declare_end(tb_gguf_writer *w, tb_output *o, const tensor_plan *plan, tb_error *err)
+{
+    tb_matrix matrix;
+    tb_packed packed;
+    float *row = NULL;
+    tb_code rc = convert_end(&matrix, &packed, plan, &o->nonfinite_weights, err);
+    if (!rc)
+        rc = tb_gguf_writer_add_matrix(w, plan->info->name.data, &matrix, err);
+    if (!rc && !(row = tb_alloc_array(matrix.cols, sizeof *row)))
+        rc = tb_fail(err, TB_ENOMEM, "no memory for a row of %zu values", matrix.cols);
+    if (!rc)
+        rc = add_checksum(w, plan->info->name.data, tb_matrix_checksum(&matrix, row), err);
+    tb_free(row);
+    tb_packed_clear(&packed);
+    return rc;
+}
+
+static tb_code declare_tensors(tb_gguf_writer *w, tb_output *o, tb_error *err)
+{
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < tb_checkpoint_tensor_count(tb_model_checkpoint(o->model)) && !rc; i++) {
+        tensor_plan plan = plan_tensor(o, i);
+        if (plan.role == ROLE_LINEAR)
+            rc = declare_linear(w, o, &plan, err);
+        else if (plan.role == ROLE_END)
+            rc = declare_end(w, o, &plan, err);
+        else
+            rc = tb_gguf_writer_add_tensor(w, plan.info->name.data, TB_TYPE_F32, plan.info->dim_count, plan.info->dims,
+                                           err);
+    }
+    return rc;
+}
+
+// ---- writing ----
+
+// The block whose linears are being written, kept while the source's order stays in it.
+typedef struct loaded_block {
+    tb_quant_block block;
+    size_t index;
+    bool valid;
+} loaded_block;
+
+static tb_code write_linear(tb_gguf_writer *w, const tb_output *o, const tensor_plan *plan, loaded_block *loaded,
+                            tb_error *err)
+{
+    if (!loaded->valid || loaded->index != plan->block) {
+        tb_quant_block_clear(&loaded->block);
+        tb_code rc = tb_partial_load(&loaded->block, &loaded->valid, o->partial, o->model, plan->block, err);
+        if (rc)
+            return rc;
+        if (!loaded->valid)
+            return tb_fail(err, TB_EIO, "block %zu has vanished from the partial results", plan->block);
+        loaded->index = plan->block;
+    }
+    return tb_gguf_writer_matrix(w, &loaded->block.linears[plan->which].view, err);
+}
+
+static tb_code write_end(tb_gguf_writer *w, const tensor_plan *plan, tb_error *err)
+{
+    tb_matrix matrix;
+    tb_packed packed;
+    size_t counted_before = 0;
+    tb_code rc = convert_end(&matrix, &packed, plan, &counted_before, err);
+    if (!rc)
+        rc = tb_gguf_writer_matrix(w, &matrix, err);
+    tb_packed_clear(&packed);
+    return rc;
+}
+
+static tb_code write_vector(tb_gguf_writer *w, const tb_tensor_info *info, tb_error *err)
+{
+    size_t count = 1;
+    for (unsigned i = 0; i < info->dim_count; i++)
+        count *= (size_t)info->dims[i]; // fits: the checkpoint has checked it against its bytes
+    float *values = tb_alloc_array(count, sizeof *values);
+    if (!values)
+        return tb_fail(err, TB_ENOMEM, "no memory for '%s'", info->name.data);
+    tb_type_traits_get(info->type)->decode(values, info->data, count);
+    tb_code rc = tb_gguf_writer_data(w, values, count * sizeof *values, err);
+    tb_free(values);
+    return rc;
+}
+
+static tb_code write_tensors(tb_gguf_writer *w, const tb_output *o, tb_error *err)
+{
+    size_t count = tb_checkpoint_tensor_count(tb_model_checkpoint(o->model));
+    loaded_block loaded = {0};
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < count && !rc; i++) {
+        tensor_plan plan = plan_tensor(o, i);
+        if (plan.role == ROLE_LINEAR)
+            rc = write_linear(w, o, &plan, &loaded, err);
+        else if (plan.role == ROLE_END)
+            rc = write_end(w, &plan, err);
+        else
+            rc = write_vector(w, plan.info, err);
+        if (!rc && tb_report_progress(o->report, "write", (double)(i + 1), (double)count, "tensors"))
+            rc = tb_fail(err, TB_ECANCELLED, "writing was stopped");
+    }
+    tb_quant_block_clear(&loaded.block);
+    return rc;
+}
+
+tb_code tb_output_write(tb_output *o, const char *path, tb_error *err)
+{
+    tb_gguf_writer *w;
+    tb_code rc = tb_gguf_writer_open(&w, path, err);
+    if (rc)
+        return rc;
+    rc = add_source_metadata(w, tb_model_checkpoint(o->model), err);
+    if (!rc)
+        rc = add_own_metadata(w, o, err);
+    if (!rc)
+        rc = declare_tensors(w, o, err);
+    if (!rc)
+        rc = tb_gguf_writer_begin(w, err);
+    if (!rc)
+        rc = write_tensors(w, o, err);
+    if (!rc)
+        rc = tb_gguf_writer_commit(w, err);
+    tb_gguf_writer_close(w);
+    return rc;
+}

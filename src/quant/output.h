@@ -1,0 +1,22 @@
+// The quantized model file: GGUF with the source's metadata, its tokenizer, twobit's own keys,
+// and every tensor of the source in the source's order.
+#ifndef TB_QUANT_OUTPUT_H
+#define TB_QUANT_OUTPUT_H
+
+#include "quant/partial.h"
+
+typedef struct tb_output {
+    const tb_model *model;
+    const tb_partial *partial; // holds every block
+    const uint64_t *checksums; // [blocks][TB_LINEARS] of the packed linears
+    tb_method method;
+    const tb_quant_options *options; // resolved
+    const tb_run_identity *identity;
+    bool keep_head; // embedding and head as they are instead of Q8_0
+    const tb_report *report;
+    size_t nonfinite_weights; // of embedding and head, counted while writing
+} tb_output;
+
+tb_code tb_output_write(tb_output *output, const char *path, tb_error *err);
+
+#endif

@@ -1,0 +1,407 @@
+#include "quant/partial.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    MANIFEST_VERSION = 1, // of the folder's contents
+    MANIFEST_LIMIT = 1 << 16,
+    HEX = 64, // digits of a SHA-256
+};
+
+#define MANIFEST "manifest.json"
+#define OUTPUT "model.gguf"
+
+struct tb_partial {
+    char *target; // OUT
+    char *folder; // OUT.partial
+    char *output; // OUT.partial/model.gguf
+    bool has_blocks;
+};
+
+static tb_code no_memory(const char *path, tb_error *err)
+{
+    return tb_fail(err, TB_ENOMEM, "no memory for the partial results of '%s'", path);
+}
+
+static char *join(const char *a, const char *b, tb_error *err)
+{
+    tb_str text = {0};
+    if (tb_str_printf(&text, err, "%s%s", a, b) == TB_OK)
+        return text.data;
+    tb_str_clear(&text);
+    return NULL;
+}
+
+// ---- the manifest ----
+
+// New reference, or NULL when memory ran out.
+static json_t *describe(const tb_run_identity *identity)
+{
+    return json_pack("{s:i, s:s, s:s, s:s, s:o}", "partial", MANIFEST_VERSION, "twobit", TB_VERSION, "model",
+                     identity->model, "tokens", identity->tokens, "recipe", json_loads(identity->recipe, 0, NULL));
+}
+
+static int append_piece(const char *bytes, size_t n, void *text)
+{
+    return tb_str_append(text, bytes, n, NULL) ? -1 : 0;
+}
+
+static tb_code write_manifest(const char *path, const json_t *manifest, tb_error *err)
+{
+    tb_str text = {0};
+    tb_code rc = TB_OK;
+    if (json_dump_callback(manifest, append_piece, &text, JSON_INDENT(2) | JSON_SORT_KEYS) != 0)
+        rc = no_memory(path, err);
+    if (!rc)
+        rc = tb_file_write(path, text.data, text.size, err);
+    tb_str_clear(&text);
+    return rc;
+}
+
+// The first key of `here` whose value in `there` is another, or NULL.
+static const char *find_difference(json_t *here, const json_t *there)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(here, key, value) if (!json_equal(value, json_object_get(there, key))) return key;
+    return NULL;
+}
+
+static tb_code refuse(const tb_partial *p, const char *what, tb_error *err)
+{
+    return tb_fail(err, TB_EINVAL,
+                   "%s changed since '%s' was begun; go on as before, or remove that folder to start afresh", what,
+                   p->folder);
+}
+
+static tb_code compare_manifests(const tb_partial *p, json_t *here, const json_t *there, tb_error *err)
+{
+    const char *key = find_difference(here, there);
+    if (!key)
+        return TB_OK;
+    if (strcmp(key, "model") == 0)
+        return refuse(p, "the model", err);
+    if (strcmp(key, "tokens") == 0)
+        return refuse(p, "the calibration text", err);
+    if (strcmp(key, "recipe") != 0)
+        return refuse(p, "the version of twobit", err);
+    char what[64];
+    key = find_difference(json_object_get(here, "recipe"), json_object_get(there, "recipe"));
+    snprintf(what, sizeof what, "option '%s'", key ? key : "?");
+    return refuse(p, what, err);
+}
+
+static tb_code check_manifest(const tb_partial *p, const char *path, json_t *here, tb_error *err)
+{
+    char *text;
+    size_t size;
+    tb_code rc = tb_file_read(&text, &size, path, MANIFEST_LIMIT, err);
+    if (rc)
+        return rc;
+    json_t *there = json_loadb(text, size, 0, NULL);
+    tb_free(text);
+    if (!json_is_object(there))
+        rc = tb_fail(err, TB_EFORMAT, "'%s' is damaged; remove its folder to start afresh", path);
+    else
+        rc = compare_manifests(p, here, there, err);
+    json_decref(there);
+    return rc;
+}
+
+// ---- the folder ----
+
+static bool is_block(const char *name)
+{
+    return strncmp(name, "block-", 6) == 0;
+}
+
+static bool is_ours(const char *name)
+{
+    return is_block(name) || strncmp(name, MANIFEST, strlen(MANIFEST)) == 0 ||
+           strncmp(name, OUTPUT, strlen(OUTPUT)) == 0;
+}
+
+static bool has_blocks(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    bool found = false;
+    for (struct dirent *entry = dir ? readdir(dir) : NULL; entry && !found; entry = readdir(dir))
+        found = is_block(entry->d_name);
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+// Removes our files, also temporary ones of a process that died, and the folder.
+static tb_code remove_folder(const char *folder, tb_error *err)
+{
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return tb_fail(err, TB_EIO, "cannot read '%s': %s", folder, strerror(errno));
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
+        if (is_ours(entry->d_name))
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    closedir(dir);
+    if (rmdir(folder) != 0)
+        return tb_fail(err, TB_EIO, "cannot remove '%s': %s", folder, strerror(errno));
+    return TB_OK;
+}
+
+static tb_code enter_folder(tb_partial *p, json_t *manifest, tb_error *err)
+{
+    if (mkdir(p->folder, 0777) != 0 && errno != EEXIST)
+        return tb_fail(err, TB_EIO, "cannot create '%s': %s", p->folder, strerror(errno));
+    char *path = join(p->folder, "/" MANIFEST, err);
+    if (!path)
+        return TB_ENOMEM;
+    tb_code rc = TB_OK;
+    p->has_blocks = has_blocks(p->folder);
+    if (p->has_blocks)
+        rc = check_manifest(p, path, manifest, err);
+    else // nothing to lose
+        rc = write_manifest(path, manifest, err);
+    tb_free(path);
+    return rc;
+}
+
+tb_code tb_partial_open(tb_partial **out, const char *out_path, const tb_run_identity *identity, tb_error *err)
+{
+    *out = NULL;
+    if (tb_path_is_folder(out_path))
+        return tb_fail(err, TB_EIO, "cannot write '%s': it is a folder", out_path);
+    tb_partial *p = tb_new(tb_partial);
+    json_t *manifest = describe(identity);
+    tb_code rc = p && manifest ? TB_OK : no_memory(out_path, err);
+    if (!rc) {
+        p->target = tb_dup_text(out_path, strlen(out_path));
+        p->folder = join(out_path, ".partial", err);
+        p->output = join(out_path, ".partial/" OUTPUT, err);
+        rc = p->target && p->folder && p->output ? enter_folder(p, manifest, err) : no_memory(out_path, err);
+    }
+    json_decref(manifest);
+    if (rc)
+        tb_partial_close(p);
+    else
+        *out = p;
+    return rc;
+}
+
+void tb_partial_close(tb_partial *p)
+{
+    if (!p)
+        return;
+    if (p->folder && !p->has_blocks && tb_path_is_folder(p->folder))
+        remove_folder(p->folder, NULL);
+    tb_free(p->target);
+    tb_free(p->folder);
+    tb_free(p->output);
+    tb_free(p);
+}
+
+const char *tb_partial_output_path(const tb_partial *p)
+{
+    return p->output;
+}
+
+tb_code tb_partial_publish(tb_partial *p, tb_error *err)
+{
+    if (rename(p->output, p->target) != 0)
+        return tb_fail(err, TB_EIO, "cannot create '%s': %s", p->target, strerror(errno));
+    return TB_OK;
+}
+
+tb_code tb_partial_remove(tb_partial *p, tb_error *err)
+{
+    p->has_blocks = false;
+    return remove_folder(p->folder, err);
+}
+
+// ---- blocks ----
+
+// A block file is this header, then a stored_linear and its parts for each linear, then the
+// SHA-256 of all that in hexadecimal digits. Numbers are the machine's own: the folder does
+// not travel.
+typedef struct block_header {
+    char magic[8];
+    uint64_t linears;
+} block_header;
+
+static const block_header expected_header = {"tbblock1", TB_LINEARS};
+
+// Only 8-byte members: no padding.
+typedef struct stored_linear {
+    uint64_t type, rows, cols, planes, group;
+    uint64_t dead_columns, nonfinite_weights, clamped_coefs;
+    double damping_used, error, energy;
+} stored_linear;
+
+static stored_linear linear_to_stored(const tb_matrix *m, const tb_quant_report *r)
+{
+    return (stored_linear){
+        m->type,          m->rows,         m->cols,  m->planes, m->group, r->dead_columns, r->nonfinite_weights,
+        r->clamped_coefs, r->damping_used, r->error, r->energy};
+}
+
+static tb_quant_report stored_report(const stored_linear *s)
+{
+    return (tb_quant_report){.dead_columns = s->dead_columns,
+                             .nonfinite_weights = s->nonfinite_weights,
+                             .clamped_coefs = s->clamped_coefs,
+                             .damping_used = s->damping_used,
+                             .error = s->error,
+                             .energy = s->energy};
+}
+
+static tb_code block_path(tb_str *path, const tb_partial *p, size_t index, tb_error *err)
+{
+    return tb_str_printf(path, err, "%s/block-%05zu.bin", p->folder, index);
+}
+
+// An output file and the hash of what went into it.
+typedef struct hashed_file {
+    tb_outfile *file;
+    tb_hash *hash;
+} hashed_file;
+
+static tb_code put(hashed_file *out, const void *bytes, size_t n, tb_error *err)
+{
+    tb_hash_update(out->hash, bytes, n);
+    return tb_outfile_write(out->file, bytes, n, err);
+}
+
+static tb_code put_linear(hashed_file *out, const tb_matrix *m, const tb_quant_report *report, tb_error *err)
+{
+    tb_matrix_sizes sizes = {0};
+    stored_linear stored = linear_to_stored(m, report);
+    tb_matrix_get_sizes(&sizes, m);
+    tb_code rc = put(out, &stored, sizeof stored, err);
+    if (!rc)
+        rc = put(out, m->data, sizes.data, err);
+    if (!rc)
+        rc = put(out, m->coefs, sizes.coefs, err);
+    if (!rc && sizes.zeros)
+        rc = put(out, m->zeros, sizes.zeros, err);
+    return rc;
+}
+
+static tb_code put_block(hashed_file *out, const tb_quant_block *block, tb_error *err)
+{
+    tb_code rc = put(out, &expected_header, sizeof expected_header, err);
+    for (size_t i = 0; i < TB_LINEARS && !rc; i++)
+        rc = put_linear(out, &block->linears[i].view, &block->reports[i], err);
+    char hex[HEX + 1];
+    tb_hash_hex(out->hash, hex);
+    return rc ? rc : tb_outfile_write(out->file, hex, HEX, err);
+}
+
+tb_code tb_partial_store(tb_partial *p, size_t index, const tb_quant_block *block, tb_error *err)
+{
+    tb_str path = {0};
+    hashed_file out = {NULL, tb_hash_new()};
+    tb_code rc = out.hash ? block_path(&path, p, index, err) : no_memory(p->target, err);
+    if (!rc)
+        rc = tb_outfile_open(&out.file, path.data, err);
+    if (!rc)
+        rc = put_block(&out, block, err);
+    if (!rc)
+        rc = tb_outfile_commit(out.file, err);
+    if (!rc)
+        p->has_blocks = true;
+    tb_outfile_close(out.file);
+    tb_hash_free(out.hash);
+    tb_str_clear(&path);
+    return rc;
+}
+
+// What is left of a mapped block file.
+typedef struct cursor {
+    const unsigned char *data;
+    size_t left;
+} cursor;
+
+static bool take(void *out, cursor *c, size_t n)
+{
+    if (n > c->left)
+        return false;
+    memcpy(out, c->data, n);
+    c->data += n;
+    c->left -= n;
+    return true;
+}
+
+static bool take_parts(tb_packed *out, cursor *c)
+{
+    tb_matrix_sizes sizes;
+    return tb_matrix_get_sizes(&sizes, &out->view) && take(out->data, c, sizes.data) &&
+           take(out->coefs, c, sizes.coefs) && (!sizes.zeros || take(out->zeros, c, sizes.zeros));
+}
+
+static tb_code take_linear(tb_quant_block *out, bool *ok, cursor *c, const tb_matrix *original, size_t which,
+                           tb_error *err)
+{
+    stored_linear s;
+    *ok = take(&s, c, sizeof s) && s.rows == original->rows && s.cols == original->cols && s.planes <= TB_MAX_PLANES &&
+          tb_type_is_plane((tb_type)s.type);
+    if (!*ok)
+        return TB_OK;
+    tb_code rc =
+        tb_packed_init(&out->linears[which], (tb_type)s.type, s.rows, s.cols, (unsigned)s.planes, s.group, err);
+    if (rc)
+        return rc;
+    *ok = take_parts(&out->linears[which], c);
+    out->reports[which] = stored_report(&s);
+    return TB_OK;
+}
+
+static tb_code hash_matches(bool *out, const tb_map *map, tb_error *err)
+{
+    char hex[HEX + 1];
+    tb_hash *hash = tb_hash_new();
+    if (!hash)
+        return tb_fail(err, TB_ENOMEM, "no memory to check a block");
+    tb_hash_update(hash, map->data, map->size - HEX);
+    tb_hash_hex(hash, hex);
+    tb_hash_free(hash);
+    *out = memcmp(hex, map->data + map->size - HEX, HEX) == 0;
+    return TB_OK;
+}
+
+static tb_code read_block(tb_quant_block *out, bool *ok, const tb_map *map, const tb_model *model, size_t index,
+                          tb_error *err)
+{
+    block_header header;
+    cursor c = {map->data, map->size > HEX ? map->size - HEX : 0};
+    tb_code rc = TB_OK;
+    *ok = take(&header, &c, sizeof header) && memcmp(&header, &expected_header, sizeof header) == 0;
+    if (*ok)
+        rc = hash_matches(ok, map, err);
+    for (size_t i = 0; i < TB_LINEARS && !rc && *ok; i++)
+        rc = take_linear(out, ok, &c, tb_model_linear(model, index, (tb_linear)i), i, err);
+    return rc;
+}
+
+tb_code tb_partial_load(tb_quant_block *out, bool *found, const tb_partial *p, const tb_model *model, size_t index,
+                        tb_error *err)
+{
+    tb_str path = {0};
+    tb_map map = {0};
+    *out = (tb_quant_block){0};
+    *found = false;
+    tb_code rc = block_path(&path, p, index, err);
+    if (!rc && tb_path_exists(path.data)) {
+        rc = tb_map_open(&map, path.data, err);
+        if (!rc)
+            rc = read_block(out, found, &map, model, index, err);
+        tb_map_close(&map);
+    }
+    tb_str_clear(&path);
+    if (rc || !*found)
+        tb_quant_block_clear(out);
+    return rc;
+}

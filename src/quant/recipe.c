@@ -1,0 +1,45 @@
+#include "quant/recipe.h"
+
+#include <jansson.h>
+
+static int append_piece(const char *bytes, size_t n, void *text)
+{
+    return tb_str_append(text, bytes, n, NULL) ? -1 : 0;
+}
+
+// Each returns false when memory ran out.
+
+static bool set_curvature(json_t *recipe, const tb_quant_options *o, const tb_windows *w)
+{
+    return json_object_set_new(recipe, "damping", json_real(o->damping)) == 0 &&
+           json_object_set_new(recipe, "keep_order", json_boolean(o->keep_order)) == 0 &&
+           json_object_set_new(recipe, "windows", json_integer((json_int_t)w->count)) == 0 &&
+           json_object_set_new(recipe, "window", json_integer((json_int_t)w->length)) == 0;
+}
+
+static bool set_bpdq(json_t *recipe, const tb_quant_options *o)
+{
+    return json_object_set_new(recipe, "ridge", json_real(o->ridge)) == 0 &&
+           json_object_set_new(recipe, "absolute_ridge", json_boolean(o->absolute_ridge)) == 0 &&
+           json_object_set_new(recipe, "exact_coefs", json_boolean(o->exact_coefs)) == 0 &&
+           json_object_set_new(recipe, "choose_per_row", json_boolean(o->choose_per_row)) == 0;
+}
+
+tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
+                         bool keep_head, const char *cpu, tb_error *err)
+{
+    json_t *recipe =
+        json_pack("{s:s, s:i, s:I, s:b, s:s}", "method", tb_method_get(method)->name, "bits", (int)options->bits,
+                  "group", (json_int_t)options->group, "keep_head", (int)keep_head, "cpu", cpu);
+    bool ok = recipe != NULL;
+    if (ok && windows)
+        ok = set_curvature(recipe, options, windows);
+    if (ok && method == TB_METHOD_BPDQ)
+        ok = set_bpdq(recipe, options);
+    if (ok && (method == TB_METHOD_BPDQ || method == TB_METHOD_PTQTP))
+        ok = json_object_set_new(recipe, "iterations", json_integer(options->iterations)) == 0;
+    if (ok)
+        ok = json_dump_callback(recipe, append_piece, out, JSON_COMPACT | JSON_SORT_KEYS) == 0;
+    json_decref(recipe);
+    return ok ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for the recipe");
+}

@@ -1,0 +1,13 @@
+// The recipe of a quantized file: everything besides model and text that bears on the result,
+// as a JSON object. It goes into the file and decides whether an interrupted run may continue.
+#ifndef TB_QUANT_RECIPE_H
+#define TB_QUANT_RECIPE_H
+
+#include "quant/calibration.h"
+
+// Appends the object on one line. `options` are resolved; `windows` is NULL without
+// calibration; `cpu` names the kernel level, since sums depend on it in their last bits.
+tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
+                         bool keep_head, const char *cpu, tb_error *err);
+
+#endif

@@ -1,0 +1,584 @@
+// The pipeline on a tiny model: what is written, what an interruption leaves, what is refused.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "quant/calibration.h"
+#include "quant/quant.h"
+#include "tiny_model.h"
+
+#define SOURCE "source.gguf"
+#define OUT "out.gguf"
+#define PARTIAL "out.gguf.partial"
+
+static tb_error err;
+#define OK(call)                                                                                                       \
+    do {                                                                                                               \
+        if ((call) != TB_OK)                                                                                           \
+            fail_msg("%s", err.message);                                                                               \
+    } while (0)
+
+// ---- a folder of its own for every test ----
+
+static char folder[64];
+
+static int enter_folder(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/twobit-pipeline-XXXXXX");
+    return !mkdtemp(folder) || chdir(folder) != 0;
+}
+
+static int leave_folder(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return chdir("/") != 0 || system(command) != 0;
+}
+
+static size_t count_entries(const char *path)
+{
+    size_t count = 0;
+    DIR *dir = opendir(path);
+    for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir))
+        count += entry->d_name[0] != '.';
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+// ---- models and runs ----
+
+static tb_model *open_model(const char *path, size_t threads)
+{
+    tb_model *model;
+    tb_model_options options = {.threads = threads};
+    OK(tb_model_open(&model, path, &options, &err));
+    return model;
+}
+
+static tb_model *tiny(const tiny_model *shape, size_t threads)
+{
+    OK(tiny_model_write(SOURCE, shape, &err));
+    return open_model(SOURCE, threads);
+}
+
+// 4 windows of 64 tokens: quick.
+static tb_pipeline_options quick(tb_method method)
+{
+    return (tb_pipeline_options){.method = method, .quant = {.group = 32}, .calibration_tokens = 256, .window = 64};
+}
+
+// Texts of all notes, one after the other.
+typedef struct notes {
+    tb_str warnings, infos;
+} notes;
+
+static void take_note(void *user, tb_note_level level, const char *text)
+{
+    notes *n = user;
+    if (level != TB_NOTE_DETAIL)
+        OK(tb_str_printf(level == TB_NOTE_WARNING ? &n->warnings : &n->infos, &err, "%s\n", text));
+}
+
+static void notes_clear(notes *n)
+{
+    tb_str_clear(&n->warnings);
+    tb_str_clear(&n->infos);
+}
+
+typedef struct file_bytes {
+    char *data;
+    size_t size;
+} file_bytes;
+
+static file_bytes read_file(const char *path)
+{
+    file_bytes f;
+    OK(tb_file_read(&f.data, &f.size, path, 1 << 24, &err));
+    return f;
+}
+
+// ---- what is written ----
+
+static void check_linears(const tb_model *source, const tb_model *written, tb_method method)
+{
+    for (size_t b = 0; b < 2; b++)
+        for (size_t i = 0; i < TB_LINEARS; i++) {
+            const tb_matrix *from = tb_model_linear(source, b, (tb_linear)i),
+                            *to = tb_model_linear(written, b, (tb_linear)i);
+            assert_int_equal(to->type, tb_method_get(method)->type);
+            assert_int_equal(to->rows, from->rows);
+            assert_int_equal(to->cols, from->cols);
+            assert_int_equal(to->group, 32);
+        }
+}
+
+static void pipeline__writes_a_model_that_opens_and_verifies(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    for (unsigned m = 0; m < TB_METHODS; m++) {
+        tb_pipeline_options options = quick((tb_method)m);
+        tb_pipeline_result result;
+        OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+        assert_int_equal(result.matrices, 2 * TB_LINEARS);
+        assert_int_equal(result.blocks_reused, 0);
+        assert_true(result.relative_error > 0 && result.relative_error < 1);
+        assert_true(result.perplexity > 1 && result.reference_perplexity > 1 && result.heldout_tokens > 0);
+        assert_false(tb_path_exists(PARTIAL));
+
+        tb_model *written = open_model(OUT, 1);
+        const tb_checkpoint *file = tb_model_checkpoint(written);
+        OK(tb_checkpoint_verify(file, 2, NULL, &err));
+        check_linears(source, written, (tb_method)m);
+        assert_int_equal(tb_model_embedding(written)->type, TB_TYPE_Q8_0);
+        assert_int_equal(tb_model_head(written)->type, TB_TYPE_Q8_0);
+        tb_text text;
+        OK(tb_checkpoint_get_text(&text, file, "twobit.method", true, &err));
+        assert_memory_equal(text.data, tb_method_get((tb_method)m)->name, text.size);
+        OK(tb_checkpoint_get_text(&text, file, "general.name", true, &err));
+        assert_memory_equal(text.data, "tiny", 4);
+        assert_non_null(tb_model_tokenizer(written));
+        tb_model_close(written);
+    }
+    tb_model_close(source);
+}
+
+// RTN needs nothing but the weights: the file holds what the pure function gives.
+static void pipeline__stores_what_the_method_made(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    tb_pipeline_options options = quick(TB_METHOD_RTN);
+    tb_pipeline_result result;
+    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    tb_model *written = open_model(OUT, 1);
+    const tb_matrix *from = tb_model_linear(source, 1, TB_LINEAR_DOWN),
+                    *to = tb_model_linear(written, 1, TB_LINEAR_DOWN);
+    tb_quant_problem problem = {from->data, from->rows, from->cols, NULL};
+    tb_quant_report report;
+    tb_packed packed;
+    tb_matrix_sizes sizes;
+    OK(tb_quantize_matrix(&packed, &report, TB_METHOD_RTN, &problem, &options.quant, &err));
+    assert_true(tb_matrix_get_sizes(&sizes, to));
+    assert_memory_equal(to->data, packed.data, sizes.data);
+    assert_memory_equal(to->coefs, packed.coefs, sizes.coefs);
+    assert_memory_equal(to->zeros, packed.zeros, sizes.zeros);
+    tb_packed_clear(&packed);
+    tb_model_close(written);
+    tb_model_close(source);
+}
+
+static void pipeline__output_does_not_depend_on_threads(void **state)
+{
+    (void)state;
+    file_bytes first = {0};
+    for (size_t threads = 1; threads <= 3; threads++) {
+        tb_model *source = tiny(&tiny_model_default, threads);
+        tb_pipeline_options options = quick(TB_METHOD_BPDQ);
+        options.quant.threads = threads;
+        tb_pipeline_result result;
+        OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+        file_bytes f = read_file(OUT);
+        if (first.data) {
+            assert_int_equal(f.size, first.size);
+            assert_memory_equal(f.data, first.data, f.size);
+            tb_free(f.data);
+        } else {
+            first = f;
+        }
+        tb_model_close(source);
+    }
+    tb_free(first.data);
+}
+
+static void pipeline__keeps_the_head_when_told_and_halves_odd_rows(void **state)
+{
+    (void)state;
+    tb_pipeline_options options = quick(TB_METHOD_RTN);
+    options.keep_head = true;
+    tb_pipeline_result result;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    tb_model *written = open_model(OUT, 1);
+    assert_int_equal(tb_model_embedding(written)->type, TB_TYPE_F32);
+    tb_model_close(written);
+    tb_model_close(source);
+
+    tiny_model odd = tiny_model_default;
+    odd.width = 48; // no multiple of 32
+    odd.tied = true;
+    options.keep_head = false;
+    source = tiny(&odd, 1);
+    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    written = open_model(OUT, 1);
+    assert_int_equal(tb_model_embedding(written)->type, TB_TYPE_F16);
+    assert_true(tb_model_head_is_tied(written));
+    tb_model_close(written);
+    tb_model_close(source);
+}
+
+// ---- interruptions ----
+
+// Dies without a word at the n-th report of progress.
+static bool die_in_time(void *user, const char *stage, double done, double total, const char *unit)
+{
+    (void)stage;
+    (void)done;
+    (void)total;
+    (void)unit;
+    size_t *left = user;
+    if (*left == 0)
+        raise(SIGKILL);
+    --*left;
+    return false;
+}
+
+// Runs in a child, which is killed at the n-th report; true when it came to its end before.
+static bool run_and_kill(const tb_pipeline_options *base, size_t n)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        tb_report report = {.progress = die_in_time, .user = &n};
+        tb_pipeline_options options = *base;
+        tb_pipeline_result result;
+        options.report = &report;
+        tb_model *source = open_model(SOURCE, 1);
+        _exit(tb_pipeline_run(&result, OUT, source, &options, &err) != TB_OK);
+    }
+    int status;
+    assert_true(child > 0 && waitpid(child, &status, 0) == child);
+    if (WIFSIGNALED(status))
+        assert_int_equal(WTERMSIG(status), SIGKILL);
+    else
+        assert_int_equal(WEXITSTATUS(status), 0);
+    return WIFEXITED(status);
+}
+
+// Killed at every point in turn, the run goes on where it was and ends with the same bytes.
+static void pipeline__continues_after_being_killed(void **state)
+{
+    (void)state;
+    tb_pipeline_options options = quick(TB_METHOD_BPDQ);
+    tb_pipeline_result result;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    OK(tb_pipeline_run(&result, "whole.gguf", source, &options, &err));
+    tb_model_close(source);
+    file_bytes whole = read_file("whole.gguf");
+    for (size_t stride = 1; stride <= 9; stride += 4) {
+        size_t n = stride, deaths = 0;
+        while (!run_and_kill(&options, n)) {
+            if (!tb_path_exists(OUT))
+                assert_true(tb_path_is_folder(PARTIAL));
+            deaths++;
+            n += stride;
+        }
+        assert_true(deaths > 0);
+        file_bytes f = read_file(OUT);
+        assert_int_equal(f.size, whole.size);
+        assert_memory_equal(f.data, whole.data, f.size);
+        tb_free(f.data);
+        assert_false(tb_path_exists(PARTIAL));
+        assert_int_equal(count_entries("."), 3); // source, whole, out
+        unlink(OUT);
+    }
+    tb_free(whole.data);
+}
+
+static bool stop_in_time(void *user, const char *stage, double done, double total, const char *unit)
+{
+    (void)done;
+    (void)total;
+    (void)unit;
+    return strcmp(stage, user) == 0;
+}
+
+// Leaves a partial folder with both blocks: stopped when writing begins.
+static void stop_before_the_end(const tb_model *source, const tb_pipeline_options *base)
+{
+    char stage[] = "write";
+    tb_report report = {.progress = stop_in_time, .user = stage};
+    tb_pipeline_options options = *base;
+    tb_pipeline_result result;
+    options.report = &report;
+    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_ECANCELLED);
+    assert_false(tb_path_exists(OUT));
+    assert_true(tb_path_is_folder(PARTIAL));
+}
+
+static void pipeline__reuses_finished_blocks(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    tb_pipeline_options options = quick(TB_METHOD_GPTQ);
+    tb_pipeline_result result;
+    stop_before_the_end(source, &options);
+    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    assert_int_equal(result.blocks_reused, 2);
+    assert_int_equal(result.matrices, 2 * TB_LINEARS);
+    tb_model_close(source);
+}
+
+static void damage(const char *path, bool shorten)
+{
+    file_bytes f = read_file(path);
+    f.data[f.size / 2] ^= 1;
+    OK(tb_file_write(path, f.data, shorten ? f.size / 2 : f.size, &err));
+    tb_free(f.data);
+}
+
+static void pipeline__makes_damaged_blocks_again(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    tb_pipeline_options options = quick(TB_METHOD_GPTQ);
+    tb_pipeline_result result;
+    OK(tb_pipeline_run(&result, "whole.gguf", source, &options, &err));
+    file_bytes whole = read_file("whole.gguf");
+    for (int shorten = 0; shorten < 2; shorten++) {
+        stop_before_the_end(source, &options);
+        damage(PARTIAL "/block-00000.bin", shorten);
+        OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+        assert_int_equal(result.blocks_reused, 1);
+        file_bytes f = read_file(OUT);
+        assert_memory_equal(f.data, whole.data, whole.size);
+        tb_free(f.data);
+        unlink(OUT);
+    }
+    tb_free(whole.data);
+    tb_model_close(source);
+}
+
+static void assert_refused(const tb_model *source, const tb_pipeline_options *options, const char *says)
+{
+    tb_pipeline_result result;
+    assert_int_equal(tb_pipeline_run(&result, OUT, source, options, &err), TB_EINVAL);
+    assert_non_null(strstr(err.message, says));
+    assert_non_null(strstr(err.message, PARTIAL));
+}
+
+static void pipeline__refuses_to_mix_runs(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    tb_pipeline_options options = quick(TB_METHOD_BPDQ), other = options;
+    stop_before_the_end(source, &options);
+    other.quant.damping = 0.01;
+    assert_refused(source, &other, "option 'damping' changed");
+    other = options;
+    other.quant.bits = 3;
+    assert_refused(source, &other, "option 'bits' changed");
+    other = options;
+    other.method = TB_METHOD_GPTQ;
+    assert_refused(source, &other, "option 'method' changed");
+    other = options;
+    OK(tb_file_write("other.txt", tb_builtin_text_get(TB_TEXT_HELDOUT).data, 8000, &err));
+    other.calibration_path = "other.txt";
+    assert_refused(source, &other, "the calibration text changed");
+    tb_model_close(source);
+
+    tiny_model changed = tiny_model_default;
+    changed.seed = 2;
+    source = tiny(&changed, 1);
+    assert_refused(source, &options, "the model changed");
+    tb_model_close(source);
+    assert_int_equal(count_entries(PARTIAL), 3); // manifest and two blocks: nothing was touched
+}
+
+static void pipeline__leaves_foreign_files_alone(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    tb_pipeline_options options = quick(TB_METHOD_RTN);
+    tb_pipeline_result result;
+    assert_int_equal(mkdir(PARTIAL, 0777), 0);
+    OK(tb_file_write(PARTIAL "/letter.txt", "dear", 4, &err));
+    notes seen = {0};
+    tb_report report = {.note = take_note, .user = &seen};
+    options.report = &report;
+    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    assert_int_equal(count_entries(PARTIAL), 1);
+    assert_non_null(strstr(tb_str_get(&seen.warnings), "cannot remove"));
+    notes_clear(&seen);
+    tb_model_close(source);
+}
+
+// ---- bad input ----
+
+static void pipeline__refuses_bad_input(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    tb_pipeline_options options = quick(TB_METHOD_GPTQ);
+    tb_pipeline_result result;
+    OK(tb_file_write("short.txt", "too short", 9, &err));
+    options.calibration_path = "short.txt";
+    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
+    assert_non_null(strstr(err.message, "fewer than one window of 64"));
+    options.calibration_path = "absent.txt";
+    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EIO);
+    options.calibration_path = NULL;
+    options.window = 100000;
+    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
+    options = quick(TB_METHOD_GPTQ);
+    assert_int_equal(tb_pipeline_run(&result, ".", source, &options, &err), TB_EIO);
+    assert_int_equal(tb_pipeline_run(&result, "no/such/folder.gguf", source, &options, &err), TB_EIO);
+    assert_int_equal(count_entries("."), 2); // source and short.txt
+    tb_model_close(source);
+}
+
+static void pipeline__refuses_what_it_has_written_itself(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    tb_pipeline_options options = quick(TB_METHOD_RTN);
+    tb_pipeline_result result;
+    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    tb_model_close(source);
+    source = open_model(OUT, 1);
+    assert_int_equal(tb_pipeline_run(&result, "again.gguf", source, &options, &err), TB_EUNSUPPORTED);
+    assert_non_null(strstr(err.message, "quantized by twobit already"));
+    tb_model_close(source);
+}
+
+static void pipeline__survives_weights_that_are_not_finite(void **state)
+{
+    (void)state;
+    tiny_model broken = tiny_model_default;
+    broken.nan = true;
+    tb_model *source = tiny(&broken, 1);
+    for (unsigned m = 0; m < TB_METHODS; m++) {
+        tb_pipeline_options options = quick((tb_method)m);
+        notes seen = {0};
+        tb_report report = {.note = take_note, .user = &seen};
+        tb_pipeline_result result;
+        options.report = &report;
+        OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+        assert_int_equal(result.nonfinite_weights, 1);
+        assert_non_null(strstr(tb_str_get(&seen.warnings), "block 1, ffn_up: 1 weights are not finite"));
+        notes_clear(&seen);
+        assert_true(isfinite(result.perplexity)); // the NaN counts as 0
+        assert_false(isfinite(result.reference_perplexity));
+    }
+    tb_model_close(source);
+}
+
+static void pipeline__says_when_text_is_short(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    tb_pipeline_options options = quick(TB_METHOD_GPTQ);
+    OK(tb_file_write("little.txt", tb_builtin_text_get(TB_TEXT_CALIBRATION).data, 300, &err));
+    notes seen = {0};
+    tb_report report = {.note = take_note, .user = &seen};
+    tb_pipeline_result result;
+    options.calibration_path = "little.txt";
+    options.report = &report;
+    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    assert_non_null(strstr(tb_str_get(&seen.infos), "of 256 tokens"));
+    notes_clear(&seen);
+    tb_model_close(source);
+}
+
+static void pipeline__survives_failing_memory(void **state)
+{
+    (void)state;
+    tiny_model one = tiny_model_default;
+    one.blocks = 1;
+    one.context = 64;
+    tb_model *source = tiny(&one, 1);
+    char stage[] = "measure result"; // what follows is the model's
+    tb_report report = {.progress = stop_in_time, .user = stage};
+    tb_pipeline_options options = quick(TB_METHOD_BPDQ);
+    options.calibration_tokens = 64;
+    options.report = &report;
+    tb_code rc = TB_ENOMEM;
+    for (long long n = 0; rc == TB_ENOMEM; n += 1 + n / 16) {
+        tb_pipeline_result result;
+        tb_mem_fail_after(n);
+        rc = tb_pipeline_run(&result, OUT, source, &options, &err);
+        tb_mem_fail_after(-1);
+        if (rc == TB_ENOMEM)
+            assert_int_equal(err.code, TB_ENOMEM);
+        assert_true(n < 100000);
+    }
+    assert_int_equal(rc, TB_ECANCELLED);
+    tb_model_close(source);
+}
+
+// ---- texts and windows ----
+
+static void builtin_texts__are_those_of_the_source(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {TB_SOURCE_ROOT "/share/text/calibration.txt",
+                                        TB_SOURCE_ROOT "/share/text/heldout.txt"};
+    for (unsigned which = 0; which < 2; which++) {
+        tb_slice text = tb_builtin_text_get((tb_builtin_text)which);
+        file_bytes f = read_file(paths[which]);
+        assert_int_equal(text.size, f.size);
+        assert_memory_equal(text.data, f.data, f.size);
+        tb_free(f.data);
+    }
+}
+
+static void windows__are_the_first_tokens_with_bos_in_front(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    tb_slice text = tb_builtin_text_get(TB_TEXT_CALIBRATION); // long: only its head is tokenized
+    tb_windows windows;
+    tb_ids all = {0};
+    OK(tb_encode(&all, tb_model_tokenizer(source), text, 0, &err));
+    OK(tb_windows_init(&windows, source, text, 300, 64, &err));
+    assert_int_equal(windows.count, 4); // 256 of 300
+    for (size_t i = 0; i < 256; i++)
+        assert_int_equal(windows.ids.data[i], i % 64 == 0 ? tb_tokenizer_bos(tb_model_tokenizer(source)) : all.data[i]);
+    tb_windows_clear(&windows);
+    OK(tb_windows_init(&windows, source, text, 1, 0, &err)); // at least one; as long as the context allows
+    assert_int_equal(windows.count, 1);
+    assert_int_equal(windows.length, 256);
+    tb_windows_clear(&windows);
+    tb_ids_clear(&all);
+    tb_model_close(source);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, enter_folder, leave_folder)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(pipeline__writes_a_model_that_opens_and_verifies),
+        TEST(pipeline__stores_what_the_method_made),
+        TEST(pipeline__keeps_the_head_when_told_and_halves_odd_rows),
+        TEST(pipeline__continues_after_being_killed), // before threads were started: it forks
+        TEST(pipeline__reuses_finished_blocks),
+        TEST(pipeline__makes_damaged_blocks_again),
+        TEST(pipeline__refuses_to_mix_runs),
+        TEST(pipeline__leaves_foreign_files_alone),
+        TEST(pipeline__refuses_bad_input),
+        TEST(pipeline__refuses_what_it_has_written_itself),
+        TEST(pipeline__survives_weights_that_are_not_finite),
+        TEST(pipeline__says_when_text_is_short),
+        TEST(pipeline__survives_failing_memory),
+        TEST(builtin_texts__are_those_of_the_source),
+        TEST(windows__are_the_first_tokens_with_bos_in_front),
+        TEST(pipeline__output_does_not_depend_on_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
