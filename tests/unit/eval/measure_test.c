@@ -1,0 +1,289 @@
+// eval: measurements of tiny models against the protocol carried out step by step.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "eval/eval.h"
+#include "eval/score.h"
+#include "tiny_model.h"
+
+enum { CTX = 24, TEXT = 100 }; // four windows of 24, four tokens are left over
+
+static char folder[] = "/tmp/twobit-eval-XXXXXX";
+static char path_a[64], path_b[64], path_nan[64];
+static tb_model *model_a, *model_b, *model_nan;
+static int32_t text[TEXT];
+static tb_error err;
+
+#define OK(call)                                                                                                       \
+    do {                                                                                                               \
+        if ((call) != TB_OK)                                                                                           \
+            fail_msg("%s", err.message);                                                                               \
+    } while (0)
+
+static void make_model(tb_model **out, char path[64], const char *name, tiny_model shape)
+{
+    snprintf(path, 64, "%s/%s", folder, name);
+    OK(tiny_model_write(path, &shape, &err));
+    OK(tb_model_open(out, path, &(tb_model_options){.threads = 2}, &err));
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    tiny_model shape = tiny_model_default, nan = tiny_model_default;
+    assert_non_null(mkdtemp(folder));
+    make_model(&model_a, path_a, "a.gguf", shape);
+    shape.seed = 2;
+    make_model(&model_b, path_b, "b.gguf", shape);
+    nan.nan = true;
+    make_model(&model_nan, path_nan, "nan.gguf", nan);
+    tb_rng rng;
+    tb_rng_init(&rng, 3, 0);
+    for (size_t i = 0; i < TEXT; i++)
+        text[i] = (int32_t)tb_rng_below(&rng, tiny_model_vocab_size());
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    tb_model_close(model_a);
+    tb_model_close(model_b);
+    tb_model_close(model_nan);
+    unlink(path_a);
+    unlink(path_b);
+    unlink(path_nan);
+    return rmdir(folder);
+}
+
+// Logits of a window [CTX][vocab] as one sequence; BOS in the place of its first token.
+static float *window_logits(const tb_model *model, const int32_t *window)
+{
+    int32_t tokens[CTX];
+    memcpy(tokens, window, sizeof tokens);
+    tokens[0] = tb_tokenizer_bos(tb_model_tokenizer(model));
+    float *logits = tb_alloc_array(CTX * tb_model_vocab_size(model), sizeof *logits);
+    tb_seq *seq;
+    OK(tb_seq_new(&seq, model, &(tb_seq_options){.context = CTX, .kv_cache = TB_KV_CACHE_F32}, &err));
+    OK(tb_seq_push_all(seq, tokens, CTX, logits, &err));
+    tb_seq_free(seq);
+    return logits;
+}
+
+typedef struct expected {
+    double nll, reference_nll, kl, kl_max, agreement;
+} expected;
+
+static expected follow_protocol(const tb_model *model, const tb_model *reference, size_t windows, size_t skip)
+{
+    expected sum = {0};
+    size_t vocab = tb_model_vocab_size(model), n = windows * (CTX - 1 - skip);
+    for (size_t w = 0; w < windows; w++) {
+        float *q = window_logits(model, text + w * CTX), *p = window_logits(reference, text + w * CTX);
+        for (size_t i = skip; i + 1 < CTX; i++) {
+            tb_score score;
+            tb_score_prediction(&score, q + i * vocab, p + i * vocab, vocab, text[w * CTX + i + 1]);
+            sum.nll += score.nll / (double)n;
+            sum.reference_nll += score.reference_nll / (double)n;
+            sum.kl += score.kl / (double)n;
+            sum.kl_max = fmax(sum.kl_max, score.kl);
+            sum.agreement += score.agrees / (double)n;
+        }
+        tb_free(q);
+        tb_free(p);
+    }
+    return sum;
+}
+
+// Windows run in batches here and one by one there: sums of floats in another order.
+static void assert_near(double a, double b)
+{
+    if (!(fabs(a - b) <= 1e-5 * fmax(1, fabs(b))))
+        fail_msg("%.12g is not %.12g", a, b);
+}
+
+static void perplexity__follows_the_protocol(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t skip, max_tokens, windows;
+    } cases[] = {{0, 0, 4}, {12, 0, 4}, {22, 0, 4}, {0, 60, 2}, {0, 72, 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tb_perplexity_options options = {.ctx = CTX, .skip = cases[i].skip, .max_tokens = cases[i].max_tokens};
+        tb_perplexity_result r;
+        OK(tb_measure_perplexity(&r, model_a, model_b, text, TEXT, &options, &err));
+        expected e = follow_protocol(model_a, model_b, cases[i].windows, cases[i].skip);
+        assert_int_equal(r.windows, cases[i].windows);
+        assert_int_equal(r.tokens, cases[i].windows * (CTX - 1 - cases[i].skip));
+        assert_near(r.nll, e.nll);
+        assert_near(r.perplexity, exp(e.nll));
+        assert_near(r.reference_perplexity, exp(e.reference_nll));
+        assert_near(r.kl_mean, e.kl);
+        assert_near(r.kl_max, e.kl_max);
+        assert_near(r.top1_agreement, e.agreement);
+        assert_true(r.kl_p99 <= r.kl_max && r.kl_p99 >= r.kl_mean);
+        assert_near(r.stderr_, r.perplexity * r.nll_stderr);
+    }
+}
+
+static void assert_same(const tb_perplexity_result *a, const tb_perplexity_result *b)
+{
+    assert_int_equal(a->tokens, b->tokens);
+    assert_true(a->nll == b->nll && a->nll_stderr == b->nll_stderr && a->reference_nll == b->reference_nll);
+    assert_true(a->kl_mean == b->kl_mean && a->kl_p99 == b->kl_p99 && a->top1_agreement == b->top1_agreement);
+}
+
+static void perplexity__many_models_are_measured_as_each_alone(void **state)
+{
+    (void)state;
+    const tb_model *models[] = {model_a, model_nan, model_b};
+    tb_perplexity_options options = {.ctx = CTX};
+    tb_perplexity_result together[3], alone;
+    OK(tb_measure_perplexities(together, models, 3, model_b, text, TEXT, &options, &err));
+    OK(tb_measure_perplexity(&alone, model_a, model_b, text, TEXT, &options, &err));
+    assert_same(&together[0], &alone);
+    assert_true(together[1].broken);
+    assert_true(together[2].kl_mean == 0 && together[2].top1_agreement == 1);
+    assert_true(together[2].nll == together[2].reference_nll);
+    assert_true(together[2].stderr_ == together[2].reference_stderr);
+}
+
+static void perplexity__does_not_depend_on_threads(void **state)
+{
+    (void)state;
+    tb_perplexity_options options = {.ctx = CTX};
+    tb_perplexity_result two, one;
+    tb_model *single;
+    OK(tb_model_open(&single, path_a, &(tb_model_options){.threads = 1}, &err));
+    OK(tb_measure_perplexity(&one, single, model_b, text, TEXT, &options, &err));
+    OK(tb_measure_perplexity(&two, model_a, model_b, text, TEXT, &options, &err));
+    assert_same(&one, &two);
+    tb_model_close(single);
+}
+
+static void perplexity__names_what_does_not_fit(void **state)
+{
+    (void)state;
+    tb_perplexity_result r;
+    tb_perplexity_options options = {.ctx = 1000};
+    assert_int_equal(tb_measure_perplexity(&r, model_a, NULL, text, TEXT, &options, &err), TB_ELIMIT);
+    options = (tb_perplexity_options){.ctx = CTX, .skip = CTX - 1};
+    assert_int_equal(tb_measure_perplexity(&r, model_a, NULL, text, TEXT, &options, &err), TB_EINVAL);
+    options = (tb_perplexity_options){.ctx = TEXT + 1};
+    assert_int_equal(tb_measure_perplexity(&r, model_a, NULL, text, TEXT, &options, &err), TB_EINVAL);
+    options = (tb_perplexity_options){.ctx = CTX};
+    assert_int_equal(tb_measure_perplexity(&r, model_a, model_nan, text, TEXT, &options, &err), TB_EINVAL);
+    int32_t outside[CTX] = {0};
+    outside[CTX - 1] = (int32_t)tiny_model_vocab_size();
+    assert_int_equal(tb_measure_perplexity(&r, model_a, NULL, outside, CTX, &options, &err), TB_EINVAL);
+}
+
+// Asks to stop at the call that is counted down to.
+static bool stop_later(void *user, const char *stage, double done, double total, const char *unit)
+{
+    (void)stage;
+    (void)unit;
+    assert_true(done >= 0 && done <= total);
+    int *left = user;
+    return (*left)-- == 0;
+}
+
+static void measurements__stop_when_asked(void **state)
+{
+    (void)state;
+    for (int calls = 0; calls < 3; calls++) {
+        int left = calls;
+        tb_report report = {.progress = stop_later, .user = &left};
+        tb_perplexity_options options = {.ctx = CTX, .report = &report};
+        tb_perplexity_result r;
+        assert_int_equal(tb_measure_perplexity(&r, model_a, model_b, text, TEXT, &options, &err), TB_ECANCELLED);
+        left = calls;
+        tb_bench_result b;
+        assert_int_equal(tb_measure_speed(&b, model_a, 4, 4, 1, &report, &err), TB_ECANCELLED);
+    }
+}
+
+static double last_done;
+
+static bool watch(void *user, const char *stage, double done, double total, const char *unit)
+{
+    (void)user;
+    (void)stage;
+    (void)unit;
+    assert_true(done >= last_done && done <= total);
+    last_done = done;
+    return false;
+}
+
+static void progress__only_goes_forward_and_reaches_the_end(void **state)
+{
+    (void)state;
+    tb_report report = {.progress = watch};
+    tb_perplexity_options options = {.ctx = CTX, .report = &report};
+    tb_perplexity_result r;
+    last_done = 0;
+    OK(tb_measure_perplexity(&r, model_a, model_b, text, TEXT, &options, &err));
+    assert_true(last_done == 4 * CTX);
+}
+
+static void speed__reports_medians_of_what_was_run(void **state)
+{
+    (void)state;
+    tb_bench_result r;
+    OK(tb_measure_speed(&r, model_a, 16, 8, 3, NULL, &err));
+    assert_int_equal(r.prompt_tokens, 16);
+    assert_int_equal(r.generated_tokens, 8);
+    assert_true(r.prefill_tps > 0 && r.decode_tps > 0);
+    assert_true(r.prefill_spread >= 0 && r.decode_spread >= 0);
+    assert_true(r.peak_rss_bytes > 0);
+    assert_int_equal(tb_measure_speed(&r, model_a, 256, 1, 1, NULL, &err), TB_ELIMIT);
+}
+
+static void measurements__report_failed_allocations(void **state)
+{
+    (void)state;
+    tb_perplexity_options options = {.ctx = CTX};
+    tb_perplexity_result r;
+    tb_bench_result b;
+    long long n = 0;
+    for (tb_code rc = TB_ENOMEM; rc; n++) {
+        tb_mem_fail_after(n);
+        rc = tb_measure_perplexity(&r, model_a, model_b, text, TEXT, &options, &err);
+        tb_mem_fail_after(-1);
+        assert_true(rc == TB_OK || rc == TB_ENOMEM);
+    }
+    assert_true(n > 5);
+    n = 0;
+    for (tb_code rc = TB_ENOMEM; rc; n++) {
+        tb_mem_fail_after(n);
+        rc = tb_measure_speed(&b, model_a, 4, 2, 1, NULL, &err);
+        tb_mem_fail_after(-1);
+        assert_true(rc == TB_OK || rc == TB_ENOMEM);
+    }
+    assert_true(n > 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(perplexity__follows_the_protocol),
+        cmocka_unit_test(perplexity__many_models_are_measured_as_each_alone),
+        cmocka_unit_test(perplexity__does_not_depend_on_threads),
+        cmocka_unit_test(perplexity__names_what_does_not_fit),
+        cmocka_unit_test(measurements__stop_when_asked),
+        cmocka_unit_test(progress__only_goes_forward_and_reaches_the_end),
+        cmocka_unit_test(speed__reports_medians_of_what_was_run),
+        cmocka_unit_test(measurements__report_failed_allocations),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
