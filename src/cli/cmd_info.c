@@ -48,13 +48,17 @@ static double file_bits(const tb_model *model)
 
 static const char recipe_prefix[] = "twobit.";
 
+static bool starts_with(tb_text text, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return text.size > n && memcmp(text.data, prefix, n) == 0;
+}
+
 // Single values only: lists and the entries of each matrix are for programs.
 static bool is_recipe(const tb_kv *kv)
 {
-    static const char matrix_prefix[] = "twobit.matrix.";
-    size_t n = strlen(recipe_prefix), m = strlen(matrix_prefix);
-    bool of_matrix = kv->key.size >= m && memcmp(kv->key.data, matrix_prefix, m) == 0;
-    return kv->key.size > n && memcmp(kv->key.data, recipe_prefix, n) == 0 && !of_matrix && kv->type != TB_KV_ARRAY;
+    bool of_matrix = starts_with(kv->key, "twobit.matrix.") || starts_with(kv->key, TB_KEY_CHECKSUM);
+    return starts_with(kv->key, recipe_prefix) && !of_matrix && kv->type != TB_KV_ARRAY;
 }
 
 static json_t *recipe_value(const tb_kv *kv)
@@ -99,11 +103,13 @@ static tb_code print_recipe(const tb_checkpoint *checkpoint, tb_error *err)
     json_t *recipe = make_recipe(checkpoint);
     if (!recipe)
         return tb_fail(err, TB_ENOMEM, "no memory for the recipe");
+    if (json_object_size(recipe) > 0)
+        puts("\nwritten by twobit:");
     const char *key;
     json_t *value;
     json_object_foreach(recipe, key, value)
     {
-        printf("%-14s", key);
+        printf("%-14s  ", key);
         if (json_is_string(value))
             puts(json_string_value(value));
         else
@@ -204,20 +210,21 @@ static tb_code print_types(const tb_checkpoint *checkpoint, tb_error *err)
 
 // ---- the whole ----
 
-static tb_code print_json(const tb_model *model, tb_error *err)
+// `verified`: the checksums were compared and are right.
+static tb_code print_json(const tb_model *model, bool verified, tb_error *err)
 {
     const tb_checkpoint *checkpoint = tb_model_checkpoint(model);
     const tb_config *c = tb_model_config(model);
     return tb_json_print(
-        json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "architecture",
-                  tb_model_architecture(model), "parameters", (json_int_t)tb_model_parameters(model), "file_bytes",
-                  (json_int_t)tb_checkpoint_file_bytes(checkpoint), "linear_bits_per_weight",
+        json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o}",
+                  "architecture", tb_model_architecture(model), "parameters", (json_int_t)tb_model_parameters(model),
+                  "file_bytes", (json_int_t)tb_checkpoint_file_bytes(checkpoint), "linear_bits_per_weight",
                   tb_json_real(tb_model_linear_bits(model)), "file_bits_per_weight", tb_json_real(file_bits(model)),
                   "blocks", (json_int_t)c->blocks, "width", (json_int_t)c->width, "ffn_width", (json_int_t)c->ffn_width,
                   "heads", (json_int_t)c->heads, "kv_heads", (json_int_t)c->kv_heads, "head_size",
                   (json_int_t)c->head_size, "vocab", (json_int_t)c->vocab, "context", (json_int_t)c->context,
-                  "tied_head", tb_model_head_is_tied(model), "recipe", make_recipe(checkpoint), "tensors",
-                  make_tensors(checkpoint)),
+                  "tied_head", tb_model_head_is_tied(model), "verified", verified ? json_true() : json_null(), "recipe",
+                  make_recipe(checkpoint), "tensors", make_tensors(checkpoint)),
         err);
 }
 
@@ -236,10 +243,12 @@ static void print_shape(const tb_model *model)
            tb_model_linear_bits(model));
 }
 
-static tb_code print_text(const tb_cli *cli, const tb_model *model, tb_error *err)
+static tb_code print_text(const tb_cli *cli, const tb_model *model, bool verified, tb_error *err)
 {
     const tb_checkpoint *checkpoint = tb_model_checkpoint(model);
     print_shape(model);
+    if (verified)
+        puts("checksums     all right: every matrix decodes to the values it was written with");
     tb_code rc = print_recipe(checkpoint, err);
     putchar('\n');
     if (!rc)
@@ -254,7 +263,11 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     tb_code rc = tb_cli_open_model(&model, cli, cli->operands.items[0], err);
     if (rc)
         return rc;
-    rc = args->json ? print_json(model, err) : print_text(cli, model, err);
+    if (args->verify)
+        rc = tb_checkpoint_verify(tb_model_checkpoint(model), tb_cli_threads(cli), &cli->report, err);
+    tb_progress_clear(&cli->progress);
+    if (!rc)
+        rc = args->json ? print_json(model, args->verify, err) : print_text(cli, model, args->verify, err);
     tb_model_close(model);
     return rc;
 }

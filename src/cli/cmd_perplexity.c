@@ -17,7 +17,8 @@ typedef struct perplexity_args {
 static const perplexity_args defaults;
 
 static const tb_option options[] = {
-    {"text", 0, TB_OPTION_TEXT, offsetof(perplexity_args, text), "FILE", 0, 0, "the text; - for standard input"},
+    {"text", 0, TB_OPTION_TEXT, offsetof(perplexity_args, text), "FILE", 0, 0,
+     "the text; - for standard input (default: a held-out text that comes with twobit)"},
     {"ctx", 'c', TB_OPTION_COUNT, offsetof(perplexity_args, ctx), "N", 2, 1 << 24,
      "tokens per window (default 512, or the model's context when that is shorter)"},
     {"skip", 0, TB_OPTION_COUNT, offsetof(perplexity_args, skip), "N", 0, 1 << 24,
@@ -80,8 +81,9 @@ static tb_code print_json(const tb_perplexity_result *r, const tb_model *model, 
 static void print_protocol(const tb_perplexity_result *r, const tb_model *model, const char *path, double seconds)
 {
     char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT];
-    printf("protocol    '%s': %s windows of %zu tokens that do not overlap, %s,\n", path,
-           tb_text_of_count(a, r->windows), r->ctx, adds_bos(model) ? "BOS in the place of the first" : "no BOS");
+    printf("protocol    %s: %s windows of %zu tokens that do not overlap, %s,\n",
+           path ? path : "held-out text of twobit", tb_text_of_count(a, r->windows), r->ctx,
+           adds_bos(model) ? "BOS in the place of the first" : "no BOS");
     printf("            predictions at positions %zu to %zu of each scored; took %s\n", r->skip, r->ctx - 2,
            tb_text_of_seconds(b, seconds));
 }
@@ -126,8 +128,6 @@ static tb_code measure(tb_cli *cli, const perplexity_args *args, const tb_model 
 static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
 {
     const perplexity_args *args = untyped;
-    if (!args->text)
-        return tb_fail_usage(cli, err, "give the text with --text FILE");
     tb_model *model = NULL, *reference = NULL;
     tb_code rc = tb_cli_open_model(&model, cli, cli->operands.items[0], err);
     if (!rc && args->reference)
@@ -142,7 +142,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
 const tb_command tb_command_perplexity = {
     .name = "perplexity",
     .summary = "measure how well a model predicts a text",
-    .usage = "MODEL --text FILE [--reference MODEL0] [options]",
+    .usage = "MODEL [--text FILE] [--reference MODEL0] [options]",
     .examples = examples,
     .notes = notes,
     .least_operands = 1,

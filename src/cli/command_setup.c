@@ -1,5 +1,6 @@
 // What commands do before their own work: options that all share, opening the model, reading text.
 #include "cli/cli.h"
+#include "quant/quant.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -49,6 +50,9 @@ tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, 
 {
     *ids = NULL;
     *count = 0;
+    tb_slice builtin = tb_builtin_text_get(TB_TEXT_HELDOUT);
+    if (!path)
+        return tb_model_tokenize(model, builtin.data, builtin.size, 0, ids, count, err);
     char *text;
     size_t size;
     tb_code rc = tb_cli_read_text(&text, &size, path, err);

@@ -13,8 +13,8 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const tb_command *const commands[] = {
-    &tb_command_info,  &tb_command_run,      &tb_command_perplexity,
-    &tb_command_bench, &tb_command_tokenize, &tb_command_logits,
+    &tb_command_info,    &tb_command_run,   &tb_command_quantize, &tb_command_perplexity,
+    &tb_command_compare, &tb_command_bench, &tb_command_tokenize, &tb_command_logits,
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

@@ -4,7 +4,7 @@ $ for i in 1 2 3 4 5 6 7 8; do echo "the hat and the rat are on the tent in the 
 
 $ twobit perplexity tiny.gguf --text text --ctx 64
 perplexity  * ± * (* nats per token, 189 predictions) (glob)
-protocol    'text': 3 windows of 64 tokens that do not overlap, BOS in the place of the first,
+protocol    text: 3 windows of 64 tokens that do not overlap, BOS in the place of the first,
             predictions at positions 0 to 62 of each scored; took * (glob)
 
 $ twobit perplexity tiny.gguf --text text --ctx 64 --json >a; keys <a

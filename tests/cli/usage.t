@@ -13,7 +13,9 @@ $ twobit
 ! Commands:
 !   info        show what a model is made of
 !   run         continue a text
+!   quantize    write a model in fewer bits
 !   perplexity  measure how well a model predicts a text
+!   compare     quantize a model in several ways and print one table
 !   bench       measure the speed of prefill and decode
 !   tokenize    show a text as token ids
 !   logits      write what the model predicts after each token
@@ -25,9 +27,11 @@ $ twobit --help >a && twobit help >b && cmp a b && head -n 1 a
 twobit: language models at about two bits per weight
 
 # Help is the same by three ways, starts with examples, and knows the defaults.
-$ for c in info run perplexity bench tokenize logits; do
+$ for c in info run quantize perplexity compare bench tokenize logits; do
 >     twobit help $c >a && twobit $c --help >b && twobit $c -h >c && cmp a b && cmp a c && sed -n 3p a
 > done
+Examples:
+Examples:
 Examples:
 Examples:
 Examples:

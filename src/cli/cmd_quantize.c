@@ -1,0 +1,190 @@
+// twobit quantize: a model in fewer bits.
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/cli.h"
+#include "cli/json_out.h"
+#include "cli/number_text.h"
+#include "quant/quant.h"
+
+typedef struct quantize_args {
+    const char *output, *method, *calibration;
+    uint64_t bits, group, calibration_tokens, iterations;
+    double damping;
+    bool keep_head, json;
+} quantize_args;
+
+static const quantize_args defaults = {.method = "bpdq"};
+
+static const tb_option options[] = {
+    {"output", 'o', TB_OPTION_TEXT, offsetof(quantize_args, output), "FILE", 0, 0, "the file to write"},
+    {"method", 'm', TB_OPTION_TEXT, offsetof(quantize_args, method), "NAME", 0, 0, "rtn, gptq, bpdq or ptqtp"},
+    {"bits", 'b', TB_OPTION_COUNT, offsetof(quantize_args, bits), "K", 1, TB_MAX_PLANES,
+     "bit-planes per weight (default 2); ptqtp always has two planes of trits"},
+    {"group", 'g', TB_OPTION_COUNT, offsetof(quantize_args, group), "G", TB_PLANE_WORD, 1 << 20,
+     "columns that share coefficients, a multiple of 32 (default: the method's own)"},
+    {"calib", 0, TB_OPTION_TEXT, offsetof(quantize_args, calibration), "FILE", 0, 0,
+     "text to calibrate on (default: the text that comes with twobit)"},
+    {"calib-tokens", 0, TB_OPTION_COUNT, offsetof(quantize_args, calibration_tokens), "N", 1, 1 << 30,
+     "most tokens of it that are used (default 16384)"},
+    {"damping", 0, TB_OPTION_REAL, offsetof(quantize_args, damping), "D", 1e-9, 10,
+     "added to the diagonal of the second moments, times their mean (default 0.05)"},
+    {"iterations", 0, TB_OPTION_COUNT, offsetof(quantize_args, iterations), "N", 1, 1000,
+     "sweeps of bpdq (default 10) or most steps of ptqtp (default 50)"},
+    {"keep-head", 0, TB_OPTION_FLAG, offsetof(quantize_args, keep_head), NULL, 0, 0,
+     "leave embedding and output head as they are instead of storing them in 8 bits"},
+    {"json", 0, TB_OPTION_FLAG, offsetof(quantize_args, json), NULL, 0, 0,
+     "print an object: file_bytes, linear_bits_per_weight, relative_error, seconds, peak_rss_bytes, perplexity and "
+     "more"},
+    {0},
+};
+
+static const char *const examples[] = {
+    "twobit quantize model.gguf -o small.gguf --method bpdq",
+    "two bit-planes, calibrated on the text that comes with twobit",
+    "twobit quantize model.gguf -o small.gguf --method gptq --bits 3 --calib my.txt",
+    "three bits, calibrated on text like yours",
+    "twobit quantize hf-folder -o small.gguf --method bpdq --bits 3 --group 192 --threads 2",
+    "larger groups need fewer bytes for coefficients",
+    NULL,
+};
+
+static const char notes[] =
+    "Blocks are quantized one after the other. Finished ones are kept in FILE.partial/ until FILE is complete: the\n"
+    "same command continues after an interruption, and the result is the same to the byte. Afterwards the result is\n"
+    "measured on text that calibration did not see; a warning says when the model is broken.\n";
+
+// What there is to tell about a finished file.
+typedef struct outcome {
+    tb_pipeline_result pipeline;
+    size_t file_bytes, peak_rss_bytes;
+    double linear_bits, file_bits;
+} outcome;
+
+static tb_code print_json(const tb_cli *cli, const quantize_args *args, const outcome *o, tb_error *err)
+{
+    const tb_pipeline_result *p = &o->pipeline;
+    return tb_json_print(
+        json_pack("{s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:b, s:I, s:I, s:I, s:I, s:I}", "output",
+                  tb_json_text(args->output, strlen(args->output)), "method", args->method, "file_bytes",
+                  (json_int_t)o->file_bytes, "linear_bits_per_weight", tb_json_real(o->linear_bits),
+                  "file_bits_per_weight", tb_json_real(o->file_bits), "relative_error", tb_json_real(p->relative_error),
+                  "seconds", tb_json_real(p->seconds), "peak_rss_bytes", (json_int_t)o->peak_rss_bytes, "perplexity",
+                  tb_json_real(p->perplexity), "reference_perplexity", tb_json_real(p->reference_perplexity),
+                  "heldout_tokens", (json_int_t)p->heldout_tokens, "broken", p->broken, "matrices",
+                  (json_int_t)p->matrices, "blocks_reused", (json_int_t)p->blocks_reused, "dead_columns",
+                  (json_int_t)p->dead_columns, "nonfinite_weights", (json_int_t)p->nonfinite_weights, "seed",
+                  (json_int_t)cli->common.seed),
+        err);
+}
+
+static void print_text(const quantize_args *args, const outcome *o)
+{
+    char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT];
+    const tb_pipeline_result *p = &o->pipeline;
+    printf("%s: %s bytes, linears %.2f bits per weight, whole file %.2f\n", args->output,
+           tb_text_of_count(a, o->file_bytes), o->linear_bits, o->file_bits);
+    printf("quantized in %s, peak memory %s bytes, relative error %.4f\n", tb_text_of_seconds(a, p->seconds),
+           tb_text_of_count(b, o->peak_rss_bytes), p->relative_error);
+    if (p->heldout_tokens)
+        printf("perplexity on %zu held-out tokens: %s, the original's is %s\n", p->heldout_tokens,
+               tb_text_of_real(a, p->perplexity), tb_text_of_real(b, p->reference_perplexity));
+}
+
+// What the file on disk says of itself; that it opens is part of the result.
+static tb_code inspect_output(outcome *o, const tb_cli *cli, const char *path, tb_error *err)
+{
+    tb_model *model;
+    tb_code rc = tb_cli_open_model(&model, cli, path, err);
+    if (rc)
+        return rc;
+    o->file_bytes = tb_checkpoint_file_bytes(tb_model_checkpoint(model));
+    o->linear_bits = tb_model_linear_bits(model);
+    o->file_bits = 8.0 * (double)o->file_bytes / (double)tb_model_parameters(model);
+    tb_model_close(model);
+    return TB_OK;
+}
+
+static tb_code check_output(const char *output, const char *input, tb_error *err)
+{
+    struct stat out, in;
+    if (stat(output, &out) != 0 || stat(input, &in) != 0)
+        return TB_OK; // a new file, or a failure that opening will explain
+    if (out.st_dev == in.st_dev && out.st_ino == in.st_ino)
+        return tb_fail(err, TB_EINVAL, "the output '%s' is the model itself", output);
+    return TB_OK;
+}
+
+// Turns the arguments into options of the pipeline; what does not fit the method is a mistake of usage.
+static tb_code resolve(tb_pipeline_options *options_out, tb_cli *cli, const quantize_args *args, tb_error *err)
+{
+    *options_out = (tb_pipeline_options){
+        .quant = {.bits = (unsigned)args->bits,
+                  .group = (size_t)args->group,
+                  .damping = args->damping,
+                  .iterations = (unsigned)args->iterations,
+                  .threads = tb_cli_threads(cli)},
+        .calibration_path = args->calibration,
+        .calibration_tokens = (size_t)args->calibration_tokens,
+        .seed = cli->common.seed,
+        .keep_head = args->keep_head,
+        .report = &cli->report,
+    };
+    if (!args->output)
+        return tb_fail_usage(cli, err, "give the file to write with -o");
+    if (!tb_method_find(&options_out->method, args->method))
+        return tb_fail_usage(cli, err, "unknown method '%s'; use rtn, gptq, bpdq or ptqtp", args->method);
+    tb_quant_options resolved;
+    tb_code rc = tb_quant_options_resolve(&resolved, options_out->method, &options_out->quant, err);
+    cli->misused = rc == TB_EINVAL;
+    return rc;
+}
+
+static tb_code quantize(tb_cli *cli, outcome *o, const quantize_args *args, const tb_pipeline_options *pipeline,
+                        tb_error *err)
+{
+    const char *input = cli->operands.items[0];
+    tb_model *model;
+    tb_code rc = check_output(args->output, input, err);
+    if (!rc)
+        rc = tb_cli_open_model(&model, cli, input, err);
+    if (rc)
+        return rc;
+    rc = tb_pipeline_run(&o->pipeline, args->output, model, pipeline, err);
+    o->peak_rss_bytes = tb_peak_rss_bytes();
+    tb_model_close(model);
+    return rc ? rc : inspect_output(o, cli, args->output, err);
+}
+
+static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
+{
+    const quantize_args *args = untyped;
+    tb_pipeline_options pipeline;
+    outcome o = {0};
+    tb_code rc = resolve(&pipeline, cli, args, err);
+    if (!rc)
+        rc = quantize(cli, &o, args, &pipeline, err);
+    tb_progress_clear(&cli->progress);
+    if (rc)
+        return rc;
+    if (args->json)
+        return print_json(cli, args, &o, err);
+    print_text(args, &o);
+    return TB_OK;
+}
+
+const tb_command tb_command_quantize = {
+    .name = "quantize",
+    .summary = "write a model in fewer bits",
+    .usage = "MODEL -o FILE [--method NAME] [--bits K] [options]",
+    .examples = examples,
+    .notes = notes,
+    .least_operands = 1,
+    .most_operands = 1,
+    .options = options,
+    .defaults = &defaults,
+    .args_size = sizeof defaults,
+    .run = run,
+};

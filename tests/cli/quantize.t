@@ -1,0 +1,102 @@
+$ make_tiny_model tiny.gguf
+
+# What is written opens, is smaller, and is what its checksums say. (A model that knows nothing
+# to begin with is called broken.)
+$ twobit quantize tiny.gguf -o small.gguf --method bpdq --calib-tokens 512
+small.gguf: 74,* bytes, linears 2.8* bits per weight, whole file * (glob)
+quantized in *, peak memory * bytes, relative error 0.* (glob)
+perplexity on * held-out tokens: *, the original's is * (glob)
+! twobit: warning: the result is broken: * (glob)
+$ twobit info small.gguf --verify | grep checksums
+checksums     all right: every matrix decodes to the values it was written with
+$ twobit run small.gguf -p "the end" -n 3 --temp 0 >text; test -s text
+$ ls
+small.gguf
+text
+tiny.gguf
+
+# The same command gives the same bytes, at any number of threads.
+$ twobit quantize tiny.gguf -o again.gguf --method bpdq --calib-tokens 512 -t 1 2>/dev/null >&2; cmp small.gguf again.gguf
+
+$ twobit quantize tiny.gguf -o small.gguf --method gptq --bits 3 --group 32 --calib-tokens 512 --json 2>/dev/null >json; keys <json
+blocks_reused broken dead_columns file_bits_per_weight file_bytes heldout_tokens linear_bits_per_weight matrices method nonfinite_weights output peak_rss_bytes perplexity reference_perplexity relative_error seconds seed
+$ for method in rtn gptq bpdq ptqtp; do
+>     twobit quantize tiny.gguf -o $method.gguf -m $method --calib-tokens 256 --json 2>/dev/null | grep -e method -e matrices
+>     twobit info $method.gguf --json | grep '"method"'
+> done
+  "method": "rtn",
+  "matrices": 14,
+    "method": "rtn",
+  "method": "gptq",
+  "matrices": 14,
+    "method": "gptq",
+  "method": "bpdq",
+  "matrices": 14,
+    "method": "bpdq",
+  "method": "ptqtp",
+  "matrices": 14,
+    "method": "ptqtp",
+
+# A changed byte in the planes is noticed.
+$ cp rtn.gguf bad.gguf; printf '\252\252' | dd of=bad.gguf bs=1 seek=$(($(wc -c <bad.gguf) - 25000)) conv=notrunc 2>/dev/null
+$ twobit info bad.gguf --verify
+! twobit: matrix '*' of 'bad.gguf' does not decode to the values it was written with (glob)
+= 1
+
+# Killed at any moment, the same command continues, and the file is the same to the byte.
+$ make_tiny_model deep.gguf --blocks 6
+$ twobit quantize deep.gguf -o whole.gguf -m bpdq --calib-tokens 768 2>/dev/null >&2
+$ twobit quantize deep.gguf -o parts.gguf -m bpdq --calib-tokens 768 2>/dev/null >&2 & pid=$!
+> until ls parts.gguf.partial/block-* >/dev/null 2>&1; do kill -0 $pid || break; done
+> kill -9 $pid; wait $pid 2>/dev/null
+> twobit quantize deep.gguf -o parts.gguf -m bpdq --calib-tokens 768 2>/dev/null >&2; cmp whole.gguf parts.gguf
+
+# A disk that fills up: nothing appears under the name, finished blocks stay, and the next run uses them.
+$ (ulimit -f 200; twobit quantize deep.gguf -o full.gguf -m bpdq --calib-tokens 768)
+! twobit: cannot write '*': File too large (glob)
+= 1
+$ test ! -e full.gguf; twobit quantize deep.gguf -o full.gguf -m bpdq --calib-tokens 768 --json 2>/dev/null | grep reused
+  "blocks_reused": 6,
+$ cmp whole.gguf full.gguf; ls | grep -e full -e parts
+full.gguf
+parts.gguf
+
+# What an interrupted run left is not mixed with anything else.
+$ (ulimit -f 200; twobit quantize deep.gguf -o full.gguf -m bpdq --calib-tokens 768) 2>/dev/null
+= 1
+$ twobit quantize deep.gguf -o full.gguf -m bpdq --calib-tokens 512
+! twobit: * (glob)
+= 1
+
+# Weights that are not numbers count as 0, and that is said.
+$ make_tiny_model nan.gguf --nan
+$ twobit quantize nan.gguf -o out.gguf -m rtn --json 2>err | grep nonfinite; grep -c 'not finite' err
+  "nonfinite_weights": 1,
+2
+
+# Usage.
+$ twobit quantize tiny.gguf -o x.gguf --method nonsense 2>&1 | head -n 1
+twobit: unknown method 'nonsense'; use rtn, gptq, bpdq or ptqtp
+$ twobit quantize tiny.gguf -o x.gguf --group 33
+! twobit: * (glob)
+! usage: twobit quantize MODEL -o FILE [--method NAME] [--bits K] [options]
+! 'twobit help quantize' explains the options
+= 2
+$ twobit quantize tiny.gguf -o x.gguf --bits 5 2>/dev/null
+= 2
+$ twobit quantize tiny.gguf 2>&1 | head -n 1
+twobit: give the file to write with -o
+$ twobit quantize tiny.gguf -o ./tiny.gguf
+! twobit: the output './tiny.gguf' is the model itself
+= 1
+$ twobit quantize tiny.gguf -o missing/x.gguf
+! twobit: * (glob)
+= 1
+$ echo short >short; twobit quantize tiny.gguf -o x.gguf --calib short
+! twobit: * (glob)
+= 1
+$ twobit quantize tiny.gguf -o x.gguf --calib missing
+! twobit: * (glob)
+= 1
+$ ls | grep x.gguf
+= 1
