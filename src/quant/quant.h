@@ -89,8 +89,8 @@ typedef struct tb_pipeline_options {
     const char *calibration_path; // text; NULL: the text built into twobit
     size_t calibration_tokens;    // in whole windows, at least one; 0: 16384
     size_t window;                // tokens per window; 0: 512 (or the model's context when shorter)
-    bool keep_head;          // leave embedding and head as they are instead of Q8_0
-    const tb_report *report; // may be NULL
+    bool keep_head;               // leave embedding and head as they are instead of Q8_0
+    const tb_report *report;      // may be NULL
 } tb_pipeline_options;
 
 typedef struct tb_pipeline_result {
