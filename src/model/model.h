@@ -5,7 +5,6 @@
 #define TB_MODEL_H
 
 #include "formats/formats.h"
-#include "model/stop.h"
 #include "tensor/tensor.h"
 #include "text/text.h"
 #include "twobit/twobit.h"

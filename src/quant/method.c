@@ -17,9 +17,8 @@ enum {
     PTQTP_ITERATIONS = 50,
 };
 
-// The authors' α, which they add as it stands. Relative to the mean diagonal of the fit anything from 1e-10 to
-// 1e-3 gives the same errors on real layers, and layers with quiet inputs lose nothing.
-#define RIDGE 1e-4
+#define ABSOLUTE_RIDGE 1e-4 // the authors' α
+#define RELATIVE_RIDGE 1e-6
 
 typedef tb_code quantize_fn(tb_packed *out, const tb_quant_problem *problem, const tb_quant_options *options,
                             tb_quant_report *report, tb_error *err);
@@ -97,7 +96,7 @@ tb_code tb_quant_options_resolve(tb_quant_options *out, tb_method method, const 
     if (o.iterations == 0)
         o.iterations = methods[method].default_iterations;
     if (o.ridge == 0)
-        o.ridge = RIDGE;
+        o.ridge = o.absolute_ridge ? ABSOLUTE_RIDGE : RELATIVE_RIDGE;
     if (o.threads == 0)
         o.threads = 1;
     *out = o;

@@ -137,9 +137,9 @@ static bool stands_alone(tb_slice text, size_t begin, size_t end)
     return !(tb_utf8_decode(&c, text.data + end, text.size - end) && is_word(c));
 }
 
-// An added token found in a text, with the white space that it swallows.
+// An added token found in a text: with the white space that it swallows, and where its own text ends.
 typedef struct found {
-    size_t begin, end;
+    size_t begin, end, own_end;
     int32_t id;
 } found;
 
@@ -147,7 +147,7 @@ typedef struct found {
 static found match_added(const encoder *e, const tb_prefix_index *index, tb_slice text, size_t at)
 {
     const tb_tokenizer *t = e->tokenizer;
-    found best = {at, at, -1};
+    found best = {at, at, at, -1};
     tb_prefix_walk walk = {0};
     for (size_t end = at; end < text.size && tb_prefix_step(&walk, index, (unsigned char)text.data[end]);) {
         end++;
@@ -155,18 +155,18 @@ static found match_added(const encoder *e, const tb_prefix_index *index, tb_slic
         if (id < 0 || (t->kinds[id] != TB_TOKEN_USER_DEFINED && !(e->flags & TB_ENCODE_SPECIAL)))
             continue;
         if (!(t->flags[id] & TB_TOKEN_SINGLE_WORD) || stands_alone(text, at, end))
-            best = (found){at, end, id};
+            best = (found){at, end, end, id};
     }
     return best;
 }
 
-// Widens a match over the white space that the token swallows, not further back than `from`.
-static void strip_around(found *match, const encoder *e, tb_slice text, size_t from)
+// Widens a match over the white space that the token swallows, not further back than `taken`.
+static void strip_around(found *match, const encoder *e, tb_slice text, size_t taken)
 {
     uint8_t flags = e->tokenizer->flags[match->id];
     uint32_t c;
     size_t n;
-    while ((flags & TB_TOKEN_LSTRIP) && match->begin > from && (n = character_before(&c, text, match->begin)) &&
+    while ((flags & TB_TOKEN_LSTRIP) && match->begin > taken && (n = character_before(&c, text, match->begin)) &&
            is_space(c))
         match->begin -= n;
     while ((flags & TB_TOKEN_RSTRIP) && (n = tb_utf8_decode(&c, text.data + match->end, text.size - match->end)) &&
@@ -174,8 +174,10 @@ static void strip_around(found *match, const encoder *e, tb_slice text, size_t f
         match->end += n;
 }
 
-// The next added token at or behind `from`; its id is −1 at the end of the text.
-static found find_added(const encoder *e, const tb_prefix_index *index, tb_slice text, size_t from)
+// The next added token at or behind `from`; its id is −1 at the end of the text. What lies before
+// `taken` has been swallowed already. (As in the reference library a token that is white space
+// is found also where the token before it swallowed that.)
+static found find_added(const encoder *e, const tb_prefix_index *index, tb_slice text, size_t from, size_t taken)
 {
     for (size_t at = from; at < text.size; at++) {
         unsigned char byte = (unsigned char)text.data[at];
@@ -184,10 +186,10 @@ static found find_added(const encoder *e, const tb_prefix_index *index, tb_slice
         found match = match_added(e, index, text, at);
         if (match.id < 0)
             continue;
-        strip_around(&match, e, text, from);
+        strip_around(&match, e, text, taken);
         return match;
     }
-    return (found){text.size, text.size, -1};
+    return (found){text.size, text.size, text.size, -1};
 }
 
 // True when a token is part of the text around it as far as the space prefix goes.
@@ -205,16 +207,18 @@ static tb_code encode_between(encoder *e, const tb_prefix_index *index, tb_slice
 {
     const tb_tokenizer *t = e->tokenizer;
     tb_code rc = TB_OK;
-    for (size_t at = 0; at < text.size && !rc;) {
-        found match = find_added(e, index, text, at);
-        tb_slice stretch = {text.data + at, match.begin - at};
+    for (size_t at = 0, from = 0; from < text.size && !rc;) {
+        found match = find_added(e, index, text, from, at);
+        tb_slice stretch = {text.data + at, match.begin > at ? match.begin - at : 0};
         bool only_prefix = stretch.size == 0 && prefix && is_part_of_text(t, match.id);
         if (stretch.size > 0 || only_prefix)
             rc = fn(e, stretch, prefix, err);
         if (!rc && match.id >= 0)
             rc = tb_ids_push(e->ids, match.id, err);
         prefix = t->add_space_prefix && !t->space_prefix_once && !is_part_of_text(t, match.id);
-        at = match.end;
+        from = match.own_end;
+        if (at < match.end)
+            at = match.end;
     }
     return rc;
 }

@@ -62,9 +62,9 @@ static const char *const deepseek_v3_patterns[] = {
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
     "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
     NULL};
-static const char *const falcon_patterns[] = {TB_PATTERN_PUNCTUATION "+", TB_PATTERN_GPT2, TB_PATTERN_DIGIT "+",
+static const char *const falcon_patterns[] = {TB_PATTERN_PUNCTUATIONS, TB_PATTERN_GPT2, TB_PATTERN_DIGITS,
                                               "[0-9][0-9][0-9]", NULL};
-static const char *const default_patterns[] = {"[\\p{P}$+<=>^~|]+", TB_PATTERN_GPT2, TB_PATTERN_DIGIT "+",
+static const char *const default_patterns[] = {"[\\p{P}$+<=>^~|]+", TB_PATTERN_GPT2, TB_PATTERN_DIGITS,
                                                "[0-9][0-9][0-9]", NULL};
 static const char *const bloom_patterns[] = {" ?[^(\\s|.,!?…。，、।۔،)]+", NULL};
 static const char *const viking_patterns[] = {" ?[^(\\s|.,!?…。，、।۔،)]+", "\\p{N}", NULL};
@@ -214,6 +214,8 @@ static tb_code compile(tb_pretokenizer *pretokenizer, tb_slice pattern, tb_error
 static tb_code compile_known(tb_pretokenizer *pretokenizer, tb_slice pre, tb_error *err)
 {
     size_t row = find_known(pre);
+    if (pre.size == 0)
+        return tb_fail(err, TB_EUNSUPPORTED, "the vocabulary does not name its pre-tokenizer");
     if (row == KNOWN)
         return tb_fail(err, TB_EUNSUPPORTED, "pre-tokenizer '%.*s' is not supported",
                        (int)(pre.size < 64 ? pre.size : 64), pre.data);

@@ -8,7 +8,9 @@
 // Patterns that tokenizer.json has as components with names of their own.
 #define TB_PATTERN_GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define TB_PATTERN_DIGIT "\\p{N}"
+#define TB_PATTERN_DIGITS "\\p{N}+"
 #define TB_PATTERN_PUNCTUATION "[\\p{P}$+<=>^~|`]" // ASCII's and Unicode's
+#define TB_PATTERN_PUNCTUATIONS "[\\p{P}$+<=>^~|`]+"
 
 // Compiled patterns: immutable, shareable.
 typedef struct tb_pretokenizer tb_pretokenizer;

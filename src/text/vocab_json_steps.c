@@ -171,7 +171,12 @@ static tb_code add_wrapped_pattern(reader *r, const char *before, tb_slice patte
 static tb_code read_byte_level(reader *r, const json_t *component, tb_error *err)
 {
     r->steps->byte_level = true;
-    r->steps->prefix = r->steps->prefix || bool_at(component, "add_prefix_space", true);
+    if (bool_at(component, "add_prefix_space", true)) {
+        if (r->steps->pattern_count > 0) // each piece would get a space
+            return tb_fail(err, TB_EUNSUPPORTED,
+                           "pre_tokenizer ByteLevel with add_prefix_space behind patterns is not supported");
+        r->steps->prefix = true;
+    }
     tb_code rc = bool_at(component, "use_regex", true) ? add_text_pattern(r, TB_PATTERN_GPT2, err) : TB_OK;
     r->after_bytes = true;
     return rc;
@@ -179,7 +184,7 @@ static tb_code read_byte_level(reader *r, const json_t *component, tb_error *err
 
 static tb_code read_digits(reader *r, const json_t *component, tb_error *err)
 {
-    return add_text_pattern(r, bool_at(component, "individual_digits", false) ? TB_PATTERN_DIGIT : TB_PATTERN_DIGIT "+",
+    return add_text_pattern(r, bool_at(component, "individual_digits", false) ? TB_PATTERN_DIGIT : TB_PATTERN_DIGITS,
                             err);
 }
 
@@ -189,37 +194,51 @@ static tb_code read_punctuation(reader *r, const json_t *component, tb_error *er
     if (!behavior.data || slice_is(behavior, "Isolated"))
         return add_text_pattern(r, TB_PATTERN_PUNCTUATION, err);
     if (slice_is(behavior, "Contiguous"))
-        return add_text_pattern(r, TB_PATTERN_PUNCTUATION "+", err);
+        return add_text_pattern(r, TB_PATTERN_PUNCTUATIONS, err);
     return unsupported(err, "pre_tokenizer Punctuation with behavior", behavior);
 }
 
-// The patterns are written for Oniguruma, whose character classes nest and intersect, and in
-// which a few letters mean something else than in PCRE2. Refuses what would be misread.
-static tb_code check_dialect(tb_slice pattern, tb_error *err)
+static bool starts_with(tb_slice text, const char *start)
 {
+    return text.size >= strlen(start) && memcmp(text.data, start, strlen(start)) == 0;
+}
+
+// Bytes of a "[:alpha:]" inside a character class, 0 where there is none.
+static size_t named_class_size(tb_slice text)
+{
+    if (!starts_with(text, "[:"))
+        return 0;
+    size_t n = 2;
+    while (n < text.size && !starts_with((tb_slice){text.data + n, text.size - n}, ":]"))
+        n++;
+    return n + 2;
+}
+
+// The patterns are written for Oniguruma, whose character classes nest and intersect, and in which
+// "(?m)" and a few letters mean something else. True where PCRE2 would read a pattern otherwise.
+static bool is_misread(tb_slice pattern)
+{
+    static const char letters[] = {'h', 'H', 'K', 'O', 'y', 'Y'};
     bool in_class = false;
-    for (size_t i = 0; i < pattern.size; i++) {
-        char c = pattern.data[i], next = i + 1 < pattern.size ? pattern.data[i + 1] : '\0';
-        if (c == '\\') {
-            if (next == 'h' || next == 'H' || next == 'K' || next == 'O' || next == 'y' || next == 'Y')
-                return unsupported(err, "pre_tokenizer pattern", pattern);
-            i++;
-        } else if (in_class && ((c == '[' && next != ':') || (c == '&' && next == '&'))) {
-            return unsupported(err, "pre_tokenizer pattern", pattern);
-        } else if (in_class && c == '[') {
-            i += 1; // "[:alpha:]": its end is found as one more ']' below
-            while (i + 1 < pattern.size && !(pattern.data[i] == ':' && pattern.data[i + 1] == ']'))
-                i++;
-            i++;
-        } else if (c == '[') {
-            in_class = true;
-        } else if (c == ']') {
-            in_class = false;
-        } else if (!in_class && c == '(' && next == '?' && i + 2 < pattern.size && pattern.data[i + 2] == 'm') {
-            return unsupported(err, "pre_tokenizer pattern", pattern);
+    for (size_t i = 0, n; i < pattern.size; i += n) {
+        tb_slice rest = {pattern.data + i, pattern.size - i};
+        n = 1;
+        if (rest.data[0] == '\\') {
+            if (rest.size > 1 && memchr(letters, rest.data[1], sizeof letters))
+                return true;
+            n = 2;
+        } else if (in_class && (n = named_class_size(rest)) == 0) {
+            if (rest.data[0] == '[' || starts_with(rest, "&&"))
+                return true;
+            in_class = rest.data[0] != ']';
+            n = 1;
+        } else if (!in_class) {
+            if (starts_with(rest, "(?m"))
+                return true;
+            in_class = rest.data[0] == '[';
         }
     }
-    return TB_OK;
+    return false;
 }
 
 static tb_code read_split_pattern(reader *r, tb_slice pattern, const json_t *component, tb_error *err)
@@ -243,10 +262,10 @@ static tb_code read_split(reader *r, const json_t *component, tb_error *err)
     tb_slice text = text_at(pattern, "String"), regex = text_at(pattern, "Regex");
     if (slice_is(text, " ") && r->steps->marks)
         return TB_OK; // there are no spaces left to split at
-    if (regex.data) {
-        tb_code rc = check_dialect(regex, err);
-        return rc ? rc : read_split_pattern(r, regex, component, err);
-    }
+    if (regex.data && is_misread(regex))
+        return unsupported(err, "pre_tokenizer pattern", regex);
+    if (regex.data)
+        return read_split_pattern(r, regex, component, err);
     if (!text.data || memchr(text.data, '\\', text.size)) // a backslash could end the quotation
         return unsupported(err, "pre_tokenizer Split at", text);
     if (!slice_is(text_at(component, "behavior"), "Isolated"))

@@ -186,6 +186,132 @@ static void spm__merges_by_score_and_falls_back_to_bytes(void **state)
     tb_tokenizer_free(tokenizer);
 }
 
+// The tokens of a text by the definition: again and again the pair of best score, the leftmost of equals.
+static void merge_by_score_plainly(tb_slice *symbols, size_t *count, const small_vocab *v,
+                                   const tb_tokenizer *tokenizer)
+{
+    for (;;) {
+        size_t best = SIZE_MAX;
+        float best_score = -1e9f;
+        for (size_t i = 0; i + 1 < *count; i++) {
+            tb_slice joined = {symbols[i].data, symbols[i].size + symbols[i + 1].size};
+            int32_t id = tb_tokenizer_find(tokenizer, joined);
+            if (id >= 0 && v->kinds[id] == TB_TOKEN_NORMAL && v->scores[id] > best_score) {
+                best = i;
+                best_score = v->scores[id];
+            }
+        }
+        if (best == SIZE_MAX)
+            return;
+        symbols[best].size += symbols[best + 1].size;
+        memmove(symbols + best + 1, symbols + best + 2, (*count - best - 2) * sizeof *symbols);
+        --*count;
+    }
+}
+
+static void spm__agrees_with_merging_by_the_definition(void **state)
+{
+    (void)state;
+    static small_vocab v;
+    tb_rng rng;
+    tb_rng_init(&rng, 4, 0);
+    tb_str text = {0};
+    for (size_t i = 0; i < 400; i++) {
+        small_vocab_spm(&v);
+        v.vocab.add_space_prefix = false;
+        if (i % 2) // a token across words: texts can no longer be cut there
+            small_vocab_add(&v, "a▁", -3.5f, TB_TOKEN_NORMAL);
+        tb_tokenizer *tokenizer = make(&v);
+        random_text(&text, TEXT_WORDS, 1 + tb_rng_below(&rng, 40), &rng);
+        tb_str marked = {0};
+        tb_slice symbols[64];
+        size_t count = 0;
+        for (size_t k = 0; k < text.size; k++)
+            tb_str_append_text(&marked, text.data[k] == ' ' ? "▁" : (char[]){text.data[k], '\0'}, NULL);
+        for (size_t at = 0, n; at < marked.size; at += n) {
+            uint32_t c;
+            n = tb_utf8_decode(&c, marked.data + at, marked.size - at);
+            symbols[count++] = (tb_slice){marked.data + at, n};
+        }
+        merge_by_score_plainly(symbols, &count, &v, tokenizer);
+        tb_ids ids = encode(tokenizer, (tb_slice){text.data, text.size}, 0);
+        size_t at = 0;
+        for (size_t k = 0; k < count; k++) {
+            int32_t id = tb_tokenizer_find(tokenizer, symbols[k]);
+            if (id < 0) // one byte: no character of these texts is longer and lacks a token
+                id = 3 + (unsigned char)symbols[k].data[0];
+            assert_int_equal(ids.data[at++], id);
+        }
+        assert_int_equal(at, ids.size);
+        tb_ids_clear(&ids);
+        tb_str_clear(&marked);
+        tb_tokenizer_free(tokenizer);
+    }
+    tb_str_clear(&text);
+}
+
+static void spm__with_merges_goes_by_their_ranks(void **state)
+{
+    (void)state;
+    static small_vocab v;
+    small_vocab_spm(&v);
+    v.vocab.add_space_prefix = false;
+    v.merges[v.vocab.merge_count++] = slice_of("b a");
+    small_vocab_add(&v, "ba", -100, TB_TOKEN_NORMAL);
+    tb_tokenizer *tokenizer = make(&v);
+    assert_string_equal(shown(tokenizer, "aba hello", 0), "a|ba|▁|h|e|l|l|o|");
+    tb_tokenizer_free(tokenizer);
+}
+
+// The best sum of scores of any segmentation of `text`, by trying all of them.
+static double best_score(const small_vocab *v, const tb_tokenizer *tokenizer, tb_slice text)
+{
+    if (text.size == 0)
+        return 0;
+    double best = -1e9;
+    for (size_t n = 1; n <= text.size; n++) {
+        int32_t id = tb_tokenizer_find(tokenizer, (tb_slice){text.data, n});
+        if (id >= 0 && v->kinds[id] == TB_TOKEN_NORMAL) {
+            double score = (double)v->scores[id] + best_score(v, tokenizer, (tb_slice){text.data + n, text.size - n});
+            best = score > best ? score : best;
+        }
+    }
+    return best;
+}
+
+static void unigram__finds_the_best_segmentation(void **state)
+{
+    (void)state;
+    static small_vocab v;
+    small_vocab_spm(&v);
+    v.vocab.model = TB_VOCAB_UNIGRAM;
+    v.vocab.add_space_prefix = false;
+    tb_rng rng;
+    tb_rng_init(&rng, 6, 0);
+    for (size_t i = 0; i < v.vocab.size; i++)
+        v.scores[i] = -1 - 10 * (float)tb_rng_uniform(&rng);
+    tb_tokenizer *tokenizer = make(&v);
+    for (size_t i = 0; i < 300; i++) {
+        static const char letters[] = "aabbthello";
+        char text[12];
+        size_t size = 1 + tb_rng_below(&rng, sizeof text);
+        for (size_t k = 0; k < size; k++)
+            text[k] = letters[tb_rng_below(&rng, sizeof letters - 1)];
+        tb_ids ids = encode(tokenizer, (tb_slice){text, size}, 0);
+        double score = 0, best = best_score(&v, tokenizer, (tb_slice){text, size});
+        for (size_t k = 0; k < ids.size; k++)
+            score += (double)v.scores[ids.data[k]];
+        assert_true(score > best - 1e-9);
+        tb_ids_clear(&ids);
+    }
+    assert_string_equal(shown(tokenizer, "a\xFF!b", 0), "a|<0xFF>|<0x21>|b|");
+    tb_tokenizer_free(tokenizer);
+    v.vocab.byte_fallback = false;
+    tokenizer = make(&v);
+    assert_string_equal(shown(tokenizer, "a\xFF!b!", 0), "a|<unk>|b|<unk>|");
+    tb_tokenizer_free(tokenizer);
+}
+
 static void encode__is_quick_on_a_long_text_without_a_break(void **state)
 {
     (void)state;
@@ -193,11 +319,12 @@ static void encode__is_quick_on_a_long_text_without_a_break(void **state)
     enum { SIZE = 1 << 18 };
     static const char *const units[] = {"a", "ab", "é", " ", "!", "1"};
     char *text = tb_alloc(SIZE);
-    for (int spm = 0; spm < 2; spm++)
+    for (int model = TB_VOCAB_SPM; model <= TB_VOCAB_BPE; model++)
         for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
             for (size_t i = 0; i < SIZE; i++)
                 text[i] = units[u][i % strlen(units[u])];
-            spm ? small_vocab_spm(&v) : small_vocab_bpe(&v, "gpt-4o");
+            model == TB_VOCAB_BPE ? small_vocab_bpe(&v, "gpt-4o") : small_vocab_spm(&v);
+            v.vocab.model = (tb_vocab_model)model;
             tb_tokenizer *tokenizer = make(&v);
             double start = tb_clock_seconds();
             tb_ids ids = encode(tokenizer, (tb_slice){text, SIZE}, 0);
@@ -255,6 +382,8 @@ static void spm__round_trips_any_bytes(void **state)
     check_round_trips(&v, "SentencePiece with space prefix");
     v.vocab.add_space_prefix = false;
     check_round_trips(&v, "SentencePiece without space prefix");
+    v.vocab.model = TB_VOCAB_UNIGRAM;
+    check_round_trips(&v, "unigram");
 }
 
 static void decoder__prints_whole_characters_and_everything(void **state)
@@ -387,6 +516,22 @@ static void spm__space_prefix_follows_its_settings(void **state)
 #undef S
 }
 
+static void spm__user_defined_tokens_may_be_part_of_the_text(void **state)
+{
+    (void)state;
+    static small_vocab v;
+    small_vocab_spm(&v);
+    small_vocab_add(&v, "<x>", 0, TB_TOKEN_USER_DEFINED);
+    tb_tokenizer *tokenizer = make(&v);
+    assert_string_equal(shown(tokenizer, "<x>b", 0), "<x>|▁|b|");
+    tb_tokenizer_free(tokenizer);
+    v.vocab.space_prefix_over_user_defined = true; // as SentencePiece itself does
+    tokenizer = make(&v);
+    assert_string_equal(shown(tokenizer, "<x>b", 0), "▁|<x>|b|");
+    assert_string_equal(shown(tokenizer, "b<x>b</s>b", TB_ENCODE_SPECIAL), "▁|b|<x>|b|</s>|▁|b|");
+    tb_tokenizer_free(tokenizer);
+}
+
 static void ends_turn__knows_ids_and_names(void **state)
 {
     (void)state;
@@ -467,6 +612,8 @@ static void tokenizer_new__refuses_bad_vocabularies(void **state)
     static small_vocab v;
     small_vocab_bpe(&v, "no-such-name");
     check_refused(&v, TB_EUNSUPPORTED, "'no-such-name'");
+    small_vocab_bpe(&v, "");
+    check_refused(&v, TB_EUNSUPPORTED, "does not name");
     small_vocab_bpe(&v, "regex:(a");
     check_refused(&v, TB_EFORMAT, "'(a'");
     small_vocab_bpe(&v, "gpt-2");
@@ -551,6 +698,9 @@ int main(void)
         cmocka_unit_test(bpe__merges_by_rank_and_from_left_to_right),
         cmocka_unit_test(bpe__takes_a_whole_piece_only_when_merges_are_ignored),
         cmocka_unit_test(spm__merges_by_score_and_falls_back_to_bytes),
+        cmocka_unit_test(spm__agrees_with_merging_by_the_definition),
+        cmocka_unit_test(spm__with_merges_goes_by_their_ranks),
+        cmocka_unit_test(unigram__finds_the_best_segmentation),
         cmocka_unit_test(encode__is_quick_on_a_long_text_without_a_break),
         cmocka_unit_test(bpe__round_trips_any_bytes_with_every_pre_tokenizer),
         cmocka_unit_test(spm__round_trips_any_bytes),
@@ -560,6 +710,7 @@ int main(void)
         cmocka_unit_test(added__user_defined_tokens_are_always_matched_the_longest_first),
         cmocka_unit_test(added__strip_rules_swallow_white_space),
         cmocka_unit_test(spm__space_prefix_follows_its_settings),
+        cmocka_unit_test(spm__user_defined_tokens_may_be_part_of_the_text),
         cmocka_unit_test(ends_turn__knows_ids_and_names),
         cmocka_unit_test(pretokenizer__cuts_as_its_name_says),
         cmocka_unit_test(tokenizer_new__refuses_bad_vocabularies),
