@@ -64,6 +64,11 @@ tb_code tb_compare_plan(tb_comparison *c, const char *methods, tb_error *err);
 // Chooses and creates the work folder, names all files, and takes over records that are still true.
 tb_code tb_compare_open_store(tb_comparison *c, tb_error *err);
 
+struct json_t;
+
+// Takes over what `quantize --json` prints; false when something is missing.
+bool tb_compare_take_quantized(tb_compare_row *row, struct json_t *figures);
+
 // Stores what is known of a row now.
 tb_code tb_compare_save_quantized(const tb_compare_row *row, tb_error *err);
 tb_code tb_compare_save_measured(const tb_compare_row *row, tb_error *err);
@@ -76,7 +81,6 @@ const tb_compare_row *tb_compare_best(const tb_comparison *c);
 
 tb_code tb_compare_print_table(const tb_comparison *c, tb_error *err);
 // Takes `continuations` (a JSON array, may be NULL).
-struct json_t;
 tb_code tb_compare_print_json(const tb_comparison *c, struct json_t *continuations, tb_error *err);
 
 #endif

@@ -73,17 +73,10 @@ static void make_command_line(command_line *line, const tb_comparison *c, const 
 static tb_code read_result(tb_compare_row *row, const tb_str *output, tb_error *err)
 {
     json_t *result = json_loadb(tb_str_get(output), output->size, 0, NULL);
-    json_int_t bytes, peak, reused;
-    int failed = json_unpack(result, "{s:I, s:F, s:F, s:I, s:I}", "file_bytes", &bytes, "linear_bits_per_weight",
-                             &row->linear_bits, "seconds", &row->quantize_seconds, "peak_rss_bytes", &peak,
-                             "blocks_reused", &reused);
+    row->quantized = result && tb_compare_take_quantized(row, result);
     json_decref(result);
-    if (failed)
+    if (!row->quantized)
         return tb_fail(err, TB_EFORMAT, "the child process printed something else than its result");
-    row->file_bytes = (size_t)bytes;
-    row->quantize_peak_rss_bytes = (size_t)peak;
-    row->blocks_reused = (size_t)reused;
-    row->quantized = true;
     return TB_OK;
 }
 

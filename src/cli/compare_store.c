@@ -233,18 +233,23 @@ static bool has_size(const char *path, size_t bytes)
     return stat(path, &st) == 0 && (size_t)st.st_size == bytes;
 }
 
+bool tb_compare_take_quantized(tb_compare_row *row, json_t *figures)
+{
+    json_int_t bytes, peak, reused;
+    if (json_unpack(figures, "{s:I, s:F, s:F, s:I, s:I}", "file_bytes", &bytes, "linear_bits_per_weight",
+                    &row->linear_bits, "seconds", &row->quantize_seconds, "peak_rss_bytes", &peak, "blocks_reused",
+                    &reused) != 0)
+        return false;
+    row->file_bytes = (size_t)bytes;
+    row->quantize_peak_rss_bytes = (size_t)peak;
+    row->blocks_reused = (size_t)reused;
+    return true;
+}
+
 static void load_quantized(tb_compare_row *row)
 {
     json_t *record = load_record(row->quantized_path, row->quantized_key);
-    json_int_t bytes, peak, reused;
-    if (record && json_unpack(record, "{s:I, s:F, s:F, s:I, s:I}", "file_bytes", &bytes, "linear_bits_per_weight",
-                              &row->linear_bits, "seconds", &row->quantize_seconds, "peak_rss_bytes", &peak,
-                              "blocks_reused", &reused) == 0) {
-        row->file_bytes = (size_t)bytes;
-        row->quantize_peak_rss_bytes = (size_t)peak;
-        row->blocks_reused = (size_t)reused;
-        row->quantized = has_size(row->path, row->file_bytes);
-    }
+    row->quantized = record && tb_compare_take_quantized(row, record) && has_size(row->path, row->file_bytes);
     json_decref(record);
 }
 

@@ -8,7 +8,7 @@ bpdq         3     32          91,* 5.000  * ± * % * MiB * (glob)
 Perplexity and divergence (KL from the original, nats per token): held-out text of twobit,
 4 windows of 256 tokens that do not overlap, positions 0 to 254 scored, 1,020 predictions.
 Calibration: calibration text of twobit, seed 0. Speed: * threads, kernels * (glob)
-The files are in '*/home/.cache/twobit/tiny.twobit'. (glob)
+The files are in '*/.cache/twobit/tiny.twobit'. (glob)
 $ grep -v warning err
 twobit: quantizing with rtn:2:64 (1 of 2)
 twobit: quantizing with bpdq:3:32 (2 of 2)
