@@ -7,7 +7,7 @@
 #include "cli/generate.h"
 #include "cli/json_out.h"
 
-static const tb_compare_args defaults = {.methods = TB_COMPARE_METHODS, .tokens = 48};
+static const tb_compare_args defaults = {.methods = TB_COMPARE_METHODS, .max_tokens = 5120, .tokens = 48};
 
 static const tb_option options[] = {
     {"methods", 'm', TB_OPTION_TEXT, offsetof(tb_compare_args, methods), "LIST", 0, 0,
@@ -19,7 +19,7 @@ static const tb_option options[] = {
     {"skip", 0, TB_OPTION_COUNT, offsetof(tb_compare_args, skip), "N", 0, 1 << 24,
      "positions of each window that are not scored (default 0)"},
     {"max-tokens", 0, TB_OPTION_COUNT, offsetof(tb_compare_args, max_tokens), "N", 1, 0,
-     "most tokens of the text that are used, in whole windows (default all)"},
+     "most tokens of the text that are used, in whole windows"},
     {"calib", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, calibration), "FILE", 0, 0,
      "text to calibrate on (default: the text that comes with twobit)"},
     {"calib-tokens", 0, TB_OPTION_COUNT, offsetof(tb_compare_args, calibration_tokens), "N", 1, 1 << 30,
