@@ -40,8 +40,10 @@ struct tb_command {
     const char *notes;           // paragraphs for the help; may be NULL
     size_t least_operands, most_operands;
     const tb_option *options;
-    const void *defaults; // of the structure that `options` describes
-    size_t args_size;     // of that structure
+    const void *defaults;            // of the structure that `options` describes
+    size_t args_size;                // of that structure
+    const tb_option *shared_options; // a table that several commands share; NULL: none
+    size_t shared_offset;            // of the structure that it describes, within the arguments
     tb_code (*run)(tb_cli *cli, const void *args, tb_error *err);
 };
 

@@ -128,7 +128,6 @@ static tb_code resolve(tb_pipeline_options *options_out, tb_cli *cli, const quan
                   .threads = tb_cli_threads(cli)},
         .calibration_path = args->calibration,
         .calibration_tokens = (size_t)args->calibration_tokens,
-        .seed = cli->common.seed,
         .keep_head = args->keep_head,
         .report = &cli->report,
     };

@@ -6,31 +6,23 @@
 #include "cli/cli.h"
 #include "cli/generate.h"
 #include "cli/number_text.h"
+#include "cli/sampling.h"
 
 typedef struct run_args {
     const char *prompt, *prompt_file;
     uint64_t tokens;
-    double temperature;
-    uint64_t top_k;
-    double top_p, min_p;
+    tb_sampling_args sampling;
     bool no_prompt, special;
 } run_args;
 
-static const run_args defaults = {.tokens = 128, .temperature = 0.8, .top_k = 40, .top_p = 0.95, .min_p = 0.05};
+static const run_args defaults = {.tokens = 128,
+                                  .sampling = {.temperature = 0.8, .top_k = 40, .top_p = 0.95, .min_p = 0.05}};
 
 static const tb_option options[] = {
     {"prompt", 'p', TB_OPTION_TEXT, offsetof(run_args, prompt), "TEXT", 0, 0, "the text to continue"},
     {"prompt-file", 'f', TB_OPTION_TEXT, offsetof(run_args, prompt_file), "FILE", 0, 0,
      "read it from a file; - for standard input"},
     {"tokens", 'n', TB_OPTION_COUNT, offsetof(run_args, tokens), "N", 0, 1 << 24, "most tokens to add"},
-    {"temp", 0, TB_OPTION_REAL, offsetof(run_args, temperature), "T", 0, 100,
-     "temperature; 0 always takes the likeliest token"},
-    {"top-k", 0, TB_OPTION_COUNT, offsetof(run_args, top_k), "K", 0, 1 << 24,
-     "choose among the K likeliest tokens; 0: among all"},
-    {"top-p", 0, TB_OPTION_REAL, offsetof(run_args, top_p), "P", 0, 1,
-     "… among the likeliest that together have probability P; 1: among all"},
-    {"min-p", 0, TB_OPTION_REAL, offsetof(run_args, min_p), "P", 0, 1,
-     "… among those at least P times as likely as the likeliest; 0: among all"},
     {"no-prompt", 0, TB_OPTION_FLAG, offsetof(run_args, no_prompt), NULL, 0, 0, "print the continuation only"},
     {"special", 0, TB_OPTION_FLAG, offsetof(run_args, special), NULL, 0, 0,
      "take control tokens written in the prompt, such as <|im_start|>, for what they say"},
@@ -57,10 +49,9 @@ static bool print_piece(void *user, const char *text, size_t size)
 static void tell_stats(const tb_cli *cli, const tb_generate_stats *s)
 {
     static const char *const ends[] = {
-        [TB_GENERATE_COUNT] = "as many tokens as asked for",
-        [TB_GENERATE_TOKEN] = "the model ended the text",
-        [TB_GENERATE_CONTEXT] = "the context is full",
-        [TB_GENERATE_TAKER] = "the output was closed",
+        [TB_GENERATE_COUNT] = "as many tokens as asked for", [TB_GENERATE_TOKEN] = "the model ended the text",
+        [TB_GENERATE_STOP] = "a stop string came",           [TB_GENERATE_CONTEXT] = "the context is full",
+        [TB_GENERATE_TAKER] = "the output was closed",       [TB_GENERATE_INTERRUPT] = "interrupted",
     };
     char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT];
     tb_report_note(&cli->report, TB_NOTE_DETAIL, "prompt %zu tokens, %s tokens/s; continuation %zu tokens, %s tokens/s",
@@ -76,18 +67,20 @@ static void tell_stats(const tb_cli *cli, const tb_generate_stats *s)
 static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *prompt, size_t size, tb_error *err)
 {
     tb_model *model;
-    tb_code rc = tb_cli_open_model(&model, cli, cli->operands.items[0], err);
+    tb_sampling sampling;
+    tb_code rc = tb_sampling_init(&sampling, cli, &args->sampling, err);
+    if (rc)
+        return rc;
+    rc = tb_cli_open_model(&model, cli, cli->operands.items[0], err);
     if (rc)
         return rc;
     tb_generate_options generate = {
         .tokenize = TB_TOKENIZE_BOS | (args->special ? TB_TOKENIZE_SPECIAL : 0),
         .most = (size_t)args->tokens,
         .echo = !args->no_prompt,
-        .sampler = {.temperature = args->temperature,
-                    .top_k = (size_t)args->top_k,
-                    .top_p = args->top_p,
-                    .min_p = args->min_p,
-                    .seed = cli->common.seed},
+        .sampler = sampling.options,
+        .stops = args->sampling.stops.items,
+        .stop_count = args->sampling.stops.count,
         .report = &cli->report,
         .take = print_piece,
         .user = cli,
@@ -129,6 +122,8 @@ const tb_command tb_command_run = {
     .least_operands = 1,
     .most_operands = 1,
     .options = options,
+    .shared_options = tb_sampling_option_table,
+    .shared_offset = offsetof(run_args, sampling),
     .defaults = &defaults,
     .args_size = sizeof defaults,
     .run = run,

@@ -6,149 +6,196 @@
 // Tokens of the prompt pushed between two reports.
 enum { PROMPT_PIECE = 256 };
 
-typedef struct generation {
-    const tb_model *model;
-    const tb_generate_options *options;
-    tb_generate_stats *stats;
-    int32_t *ids; // the prompt
-    size_t id_count;
-    tb_seq *seq;
-    tb_sampler *sampler;
-    tb_decoder decoder;
-    tb_str text; // decoded and not yet handed on
-    bool ended;
-} generation;
-
-static void end(generation *g, tb_generate_end why)
-{
-    g->stats->end = why;
-    g->ended = true;
-}
-
-// A model must see something before it can continue: for an empty text its BOS.
-static tb_code take_bos(generation *g, tb_error *err)
-{
-    int32_t bos = tb_tokenizer_bos(tb_model_tokenizer(g->model));
-    if (bos < 0)
-        return tb_fail(err, TB_EINVAL, "the prompt is empty, and the model has no token that begins a text");
-    g->ids = tb_alloc_array(1, sizeof *g->ids);
-    if (!g->ids)
-        return tb_fail(err, TB_ENOMEM, "no memory for the prompt");
-    g->ids[0] = bos;
-    g->id_count = 1;
-    return TB_OK;
-}
-
-static tb_code prepare(generation *g, const char *prompt, size_t size, tb_error *err)
-{
-    tb_code rc = tb_model_tokenize(g->model, prompt, size, g->options->tokenize, &g->ids, &g->id_count, err);
-    if (!rc && g->id_count == 0) {
-        tb_free_ids(g->ids);
-        g->ids = NULL;
-        rc = take_bos(g, err);
-    }
-    size_t context = tb_model_context_length(g->model);
-    if (!rc && g->id_count >= context)
-        rc = tb_fail(err, TB_ELIMIT, "the prompt has %zu tokens and leaves no room in the model's context of %zu",
-                     g->id_count, context);
-    if (rc)
-        return rc;
-    size_t room = context - g->id_count, more = g->options->most < room ? g->options->most : room;
-    rc = tb_seq_new(&g->seq, g->model, &(tb_seq_options){.context = g->id_count + more}, err);
-    if (!rc)
-        rc = tb_sampler_new(&g->sampler, g->model, &g->options->sampler, err);
-    g->decoder.started = size > 0; // the blank in front of a first word belongs to a continuation
-    return rc;
-}
-
 static tb_code fail_stopped(tb_error *err)
 {
     return tb_fail(err, TB_ECANCELLED, "stopped");
 }
 
-static tb_code push_prompt(generation *g, tb_error *err)
+// ---- the prompt ----
+
+tb_code tb_generate_push(tb_generate_stats *stats, tb_seq *seq, const int32_t *ids, size_t count,
+                         const tb_report *report, tb_error *err)
 {
     tb_code rc = TB_OK;
     double start = tb_clock_seconds();
-    for (size_t done = 0; !rc && done < g->id_count; done += PROMPT_PIECE) {
-        size_t left = g->id_count - done, n = left < PROMPT_PIECE ? left : PROMPT_PIECE;
-        rc = tb_seq_push(g->seq, g->ids + done, n, err);
-        if (!rc && tb_report_progress(g->options->report, "prompt", (double)(done + n), (double)g->id_count, "tokens"))
+    for (size_t done = 0; !rc && done < count; done += PROMPT_PIECE) {
+        size_t left = count - done, n = left < PROMPT_PIECE ? left : PROMPT_PIECE;
+        rc = tb_seq_push(seq, ids + done, n, err);
+        if (!rc && tb_report_progress(report, "prompt", (double)(done + n), (double)count, "tokens"))
             rc = fail_stopped(err);
     }
-    g->stats->prompt_tokens = g->id_count;
-    g->stats->prompt_seconds = tb_clock_seconds() - start;
+    stats->prompt_tokens = count;
+    stats->prompt_seconds = tb_clock_seconds() - start;
     return rc;
 }
 
-static void hand_on(generation *g, const char *text, size_t size)
+// ---- the continuation ----
+
+typedef struct continuation {
+    const tb_generate_options *options;
+    tb_generate_stats *stats;
+    tb_seq *seq;
+    tb_sampler *sampler;
+    tb_decoder decoder;
+    tb_stop *stop;
+    tb_str decoded; // by the last token
+    tb_str text;    // before any stop string, and not yet handed on
+    bool ended;
+} continuation;
+
+static void end(continuation *c, tb_generate_end why)
 {
-    if (size > 0 && !g->options->take(g->options->user, text, size))
-        end(g, TB_GENERATE_TAKER);
+    c->stats->end = why;
+    c->ended = true;
 }
 
-// Hands on what is decoded.
-static void hand_on_decoded(generation *g)
+static void hand_on(continuation *c)
 {
-    hand_on(g, g->text.data, g->text.size);
-    tb_str_reset(&g->text);
+    if (c->text.size > 0 && !c->options->take(c->options->user, c->text.data, c->text.size))
+        end(c, TB_GENERATE_TAKER);
+    tb_str_reset(&c->text);
+}
+
+// Hands on what is decoded, up to a stop string.
+static tb_code pass_decoded(continuation *c, tb_error *err)
+{
+    bool found = false;
+    tb_code rc = tb_stop_push(c->stop, &c->text, c->decoded.data, c->decoded.size, &found, err);
+    tb_str_reset(&c->decoded);
+    hand_on(c);
+    if (found)
+        end(c, TB_GENERATE_STOP);
+    return rc;
 }
 
 // Picks the next token and adds it to the text.
-static tb_code add_token(generation *g, tb_error *err)
+static tb_code add_token(continuation *c, tb_error *err)
 {
+    const tb_model *model = tb_seq_model(c->seq);
     int32_t id;
-    tb_code rc = tb_sampler_pick(&id, g->sampler, g->seq, err);
+    tb_code rc = tb_sampler_pick(&id, c->sampler, c->seq, err);
     if (rc)
         return rc;
-    if (tb_model_is_end(g->model, id)) {
-        end(g, TB_GENERATE_TOKEN);
+    if (tb_model_is_end(model, id)) {
+        end(c, TB_GENERATE_TOKEN);
         return TB_OK;
     }
-    rc = tb_decoder_push(&g->decoder, &g->text, tb_model_tokenizer(g->model), id, false, err);
+    rc = tb_decoder_push(&c->decoder, &c->decoded, tb_model_tokenizer(model), id, false, err);
+    if (!rc)
+        rc = pass_decoded(c, err);
     if (rc)
         return rc;
-    hand_on_decoded(g);
-    if (++g->stats->tokens == g->options->most)
-        end(g, TB_GENERATE_COUNT);
-    else if (tb_seq_length(g->seq) == tb_seq_context(g->seq))
-        end(g, TB_GENERATE_CONTEXT);
-    // The last token is not pushed: nothing follows it.
-    return g->ended ? TB_OK : tb_seq_push(g->seq, &id, 1, err);
+    c->stats->tokens++;
+    if (c->ended)
+        return TB_OK;
+    if (c->stats->tokens == c->options->most)
+        end(c, TB_GENERATE_COUNT);
+    else if (tb_seq_length(c->seq) == tb_seq_context(c->seq))
+        end(c, TB_GENERATE_CONTEXT);
+    else if (tb_interrupt_requested())
+        end(c, TB_GENERATE_INTERRUPT);
+    return c->ended ? TB_OK : tb_seq_push(c->seq, &id, 1, err);
 }
 
-static tb_code continue_text(generation *g, tb_error *err)
+// Hands on what waited for the rest of a character or of a stop string.
+static tb_code finish_text(continuation *c, tb_error *err)
 {
-    tb_code rc = TB_OK;
-    double start = tb_clock_seconds();
-    while (!rc && !g->ended) {
-        rc = add_token(g, err);
-        if (!rc && tb_interrupt_requested())
-            rc = fail_stopped(err);
-    }
+    tb_generate_end why = c->stats->end;
+    tb_code rc = tb_decoder_finish(&c->decoder, &c->decoded, err);
     if (!rc)
-        rc = tb_decoder_finish(&g->decoder, &g->text, err);
+        rc = pass_decoded(c, err);
     if (!rc)
-        hand_on_decoded(g);
-    g->stats->seconds = tb_clock_seconds() - start;
+        rc = tb_stop_finish(c->stop, &c->text, err);
+    if (!rc)
+        hand_on(c);
+    c->stats->end = why;
     return rc;
+}
+
+tb_code tb_generate_continue(tb_generate_stats *stats, tb_seq *seq, tb_sampler *sampler, bool in_text,
+                             const tb_generate_options *options, tb_error *err)
+{
+    continuation c = {.options = options, .stats = stats, .seq = seq, .sampler = sampler};
+    c.decoder.started = in_text;
+    double start = tb_clock_seconds();
+    tb_code rc = tb_stop_new(&c.stop, options->stops, options->stop_count, err);
+    if (options->most == 0)
+        end(&c, TB_GENERATE_COUNT);
+    while (!rc && !c.ended)
+        rc = add_token(&c, err);
+    if (!rc)
+        rc = finish_text(&c, err);
+    stats->seconds = tb_clock_seconds() - start;
+    tb_stop_free(c.stop);
+    tb_str_clear(&c.decoded);
+    tb_str_clear(&c.text);
+    return rc;
+}
+
+// ---- both ----
+
+// A model must see something before it can continue: for an empty text its BOS.
+static tb_code take_bos(int32_t **ids, size_t *count, const tb_model *model, tb_error *err)
+{
+    int32_t bos = tb_tokenizer_bos(tb_model_tokenizer(model));
+    if (bos < 0)
+        return tb_fail(err, TB_EINVAL, "the prompt is empty, and the model has no token that begins a text");
+    *ids = tb_alloc_array(1, sizeof **ids);
+    if (!*ids)
+        return tb_fail(err, TB_ENOMEM, "no memory for the prompt");
+    (*ids)[0] = bos;
+    *count = 1;
+    return TB_OK;
+}
+
+static tb_code tokenize_prompt(int32_t **ids, size_t *count, const tb_model *model, const char *prompt, size_t size,
+                               unsigned flags, tb_error *err)
+{
+    tb_code rc = tb_model_tokenize(model, prompt, size, flags, ids, count, err);
+    if (!rc && *count == 0) {
+        tb_free_ids(*ids);
+        *ids = NULL;
+        rc = take_bos(ids, count, model, err);
+    }
+    size_t context = tb_model_context_length(model);
+    if (!rc && *count >= context)
+        rc = tb_fail(err, TB_ELIMIT, "the prompt has %zu tokens and leaves no room in the model's context of %zu",
+                     *count, context);
+    return rc;
+}
+
+static tb_code new_sequence(tb_seq **seq, const tb_model *model, size_t prompt_tokens, size_t most, tb_error *err)
+{
+    size_t room = tb_model_context_length(model) - prompt_tokens;
+    return tb_seq_new(seq, model, &(tb_seq_options){.context = prompt_tokens + (most < room ? most : room)}, err);
 }
 
 tb_code tb_generate(tb_generate_stats *stats, const tb_model *model, const char *prompt, size_t prompt_size,
                     const tb_generate_options *options, tb_error *err)
 {
     *stats = (tb_generate_stats){0};
-    generation g = {.model = model, .options = options, .stats = stats, .ended = options->most == 0};
-    tb_code rc = prepare(&g, prompt, prompt_size, err);
+    int32_t *ids = NULL;
+    size_t count;
+    tb_seq *seq = NULL;
+    tb_sampler *sampler = NULL;
+    tb_code rc = tokenize_prompt(&ids, &count, model, prompt, prompt_size, options->tokenize, err);
     if (!rc)
-        rc = push_prompt(&g, err);
-    if (!rc && options->echo)
-        hand_on(&g, prompt, prompt_size);
+        rc = new_sequence(&seq, model, count, options->most, err);
     if (!rc)
-        rc = continue_text(&g, err);
-    tb_str_clear(&g.text);
-    tb_sampler_free(g.sampler);
-    tb_seq_free(g.seq);
-    tb_free_ids(g.ids);
+        rc = tb_sampler_new(&sampler, model, &options->sampler, err);
+    if (!rc)
+        rc = tb_generate_push(stats, seq, ids, count, options->report, err);
+    bool wanted = true;
+    if (!rc && options->echo && prompt_size > 0)
+        wanted = options->take(options->user, prompt, prompt_size);
+    if (!wanted)
+        stats->end = TB_GENERATE_TAKER;
+    else if (!rc)
+        rc = tb_generate_continue(stats, seq, sampler, prompt_size > 0, options, err);
+    if (!rc && stats->end == TB_GENERATE_INTERRUPT)
+        rc = fail_stopped(err);
+    tb_sampler_free(sampler);
+    tb_seq_free(seq);
+    tb_free_ids(ids);
     return rc;
 }

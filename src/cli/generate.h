@@ -1,4 +1,4 @@
-// Continuing a text token by token: what `run` streams and `compare` shows.
+// Continuing a text token by token: what `run` and `chat` stream and `compare` shows.
 #ifndef TB_CLI_GENERATE_H
 #define TB_CLI_GENERATE_H
 
@@ -6,10 +6,12 @@
 #include "twobit/twobit.h"
 
 typedef enum tb_generate_end {
-    TB_GENERATE_COUNT,   // as many tokens as were asked for
-    TB_GENERATE_TOKEN,   // the model ended its text
-    TB_GENERATE_CONTEXT, // the context is full
-    TB_GENERATE_TAKER,   // whoever takes the text wanted no more
+    TB_GENERATE_COUNT,     // as many tokens as were asked for
+    TB_GENERATE_TOKEN,     // the model ended its text
+    TB_GENERATE_STOP,      // a stop string came
+    TB_GENERATE_CONTEXT,   // the context is full
+    TB_GENERATE_TAKER,     // whoever takes the text wanted no more
+    TB_GENERATE_INTERRUPT, // Ctrl-C
 } tb_generate_end;
 
 typedef struct tb_generate_options {
@@ -17,6 +19,8 @@ typedef struct tb_generate_options {
     size_t most;       // tokens to generate
     bool echo;         // hand on the prompt, too, before its continuation
     tb_sampler_options sampler;
+    const char *const *stops; // [stop_count] texts that end the continuation; see model/stop.h
+    size_t stop_count;
     const tb_report *report; // may be NULL
     // Takes whole characters as they come (any bytes where the model makes them); false: no more.
     bool (*take)(void *user, const char *text, size_t size);
@@ -33,5 +37,18 @@ typedef struct tb_generate_stats {
 // the model has no BOS, TB_ELIMIT for one that fills the context, TB_ECANCELLED after Ctrl-C.
 tb_code tb_generate(tb_generate_stats *stats, const tb_model *model, const char *prompt, size_t prompt_size,
                     const tb_generate_options *options, tb_error *err);
+
+// ---- its two halves, for a sequence that goes on living ----
+
+// Pushes the ids of a prompt behind what the sequence holds, and reports in between. After Ctrl-C
+// TB_ECANCELLED; what was pushed stays.
+tb_code tb_generate_push(tb_generate_stats *stats, tb_seq *seq, const int32_t *ids, size_t count,
+                         const tb_report *report, tb_error *err);
+
+// Continues the sequence, which must have logits. Of the options, `tokenize`, `echo` and `sampler` are
+// not looked at. `in_text`: the continuation follows text of the same writer, so that a blank in front of
+// its first word is not dropped. The last token is not pushed: nothing follows it.
+tb_code tb_generate_continue(tb_generate_stats *stats, tb_seq *seq, tb_sampler *sampler, bool in_text,
+                             const tb_generate_options *options, tb_error *err);
 
 #endif

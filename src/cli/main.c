@@ -90,8 +90,14 @@ static tb_code check_common(tb_cli *cli, tb_error *err)
 // Parses into `args` (which holds the defaults) and runs the command.
 static tb_code parse_and_run(tb_cli *cli, void *args, int argc, const char *const *argv, tb_error *err)
 {
-    const tb_option_set sets[] = {{cli->command->options, args}, {tb_common_option_table, &cli->common}};
-    tb_code rc = tb_options_parse(&cli->operands, sets, 2, argc, argv, err);
+    static const tb_option none[] = {{0}};
+    const tb_command *c = cli->command;
+    const tb_option_set sets[] = {
+        {c->options, args},
+        {c->shared_options ? c->shared_options : none, (char *)args + c->shared_offset},
+        {tb_common_option_table, &cli->common},
+    };
+    tb_code rc = tb_options_parse(&cli->operands, sets, sizeof sets / sizeof sets[0], argc, argv, err);
     cli->misused = rc == TB_EINVAL;
     if (rc)
         return rc;

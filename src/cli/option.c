@@ -115,6 +115,14 @@ static tb_code store_real(double *field, const tb_option *o, const char *text, t
     return rc;
 }
 
+static tb_code store_text(tb_option_texts *field, const char *text, tb_error *err)
+{
+    if (field->count == TB_MOST_OPTION_TEXTS)
+        return tb_fail(err, TB_EINVAL, "given more than %d times", TB_MOST_OPTION_TEXTS);
+    field->items[field->count++] = text;
+    return TB_OK;
+}
+
 static tb_code store(match m, const char *value, tb_error *err)
 {
     tb_code rc = TB_OK;
@@ -130,6 +138,9 @@ static tb_code store(match m, const char *value, tb_error *err)
         break;
     case TB_OPTION_REAL:
         rc = store_real(m.field, m.option, value, err);
+        break;
+    case TB_OPTION_TEXTS:
+        rc = store_text(m.field, value, err);
         break;
     }
     return rc ? tb_fail_context(err, rc, "option '--%s'", m.option->name) : TB_OK;

@@ -17,7 +17,15 @@ typedef enum tb_option_kind {
     TB_OPTION_TEXT,  // const char *, borrowed from argv
     TB_OPTION_COUNT, // uint64_t, written in decimal digits
     TB_OPTION_REAL,  // double, finite
+    TB_OPTION_TEXTS, // tb_option_texts; may be given several times
 } tb_option_kind;
+
+// The values of an option that may be given several times, borrowed from argv.
+enum { TB_MOST_OPTION_TEXTS = 256 };
+typedef struct tb_option_texts {
+    const char *items[TB_MOST_OPTION_TEXTS];
+    size_t count;
+} tb_option_texts;
 
 typedef struct tb_option {
     const char *name; // long form without its dashes; NULL ends a table

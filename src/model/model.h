@@ -5,6 +5,7 @@
 #define TB_MODEL_H
 
 #include "formats/formats.h"
+#include "model/stop.h"
 #include "tensor/tensor.h"
 #include "text/text.h"
 #include "twobit/twobit.h"

@@ -17,8 +17,9 @@ enum {
     PTQTP_ITERATIONS = 50,
 };
 
-#define ABSOLUTE_RIDGE 1e-4 // the authors' α
-#define RELATIVE_RIDGE 1e-6
+// The authors' α, which they add as it stands. Relative to the mean diagonal of the fit anything from 1e-10 to
+// 1e-3 gives the same errors on real layers, and layers with quiet inputs lose nothing.
+#define RIDGE 1e-4
 
 typedef tb_code quantize_fn(tb_packed *out, const tb_quant_problem *problem, const tb_quant_options *options,
                             tb_quant_report *report, tb_error *err);
@@ -96,7 +97,7 @@ tb_code tb_quant_options_resolve(tb_quant_options *out, tb_method method, const 
     if (o.iterations == 0)
         o.iterations = methods[method].default_iterations;
     if (o.ridge == 0)
-        o.ridge = o.absolute_ridge ? ABSOLUTE_RIDGE : RELATIVE_RIDGE;
+        o.ridge = RIDGE;
     if (o.threads == 0)
         o.threads = 1;
     *out = o;

@@ -40,36 +40,25 @@ static char *join(const char *a, const char *b, tb_error *err)
 
 // ---- the manifest ----
 
-// New reference, or NULL when memory ran out.
-static json_t *describe(const tb_run_identity *identity)
+static tb_code write_identity(tb_str *out, const tb_run_identity *identity, tb_error *err)
 {
-    return json_pack("{s:i, s:s, s:s, s:s, s:o}", "partial", MANIFEST_VERSION, "twobit", TB_VERSION, "model",
-                     identity->model, "tokens", identity->tokens, "recipe", json_loads(identity->recipe, 0, NULL));
+    return tb_str_printf(out, err,
+                         "{\n  \"partial\": %d,\n  \"twobit\": \"%s\",\n  \"model\": \"%s\",\n"
+                         "  \"tokens\": \"%s\",\n  \"recipe\": %s\n}\n",
+                         MANIFEST_VERSION, TB_VERSION, identity->model, identity->tokens, identity->recipe);
 }
 
-static int append_piece(const char *bytes, size_t n, void *text)
+static bool differs(const json_t *here, const json_t *there, const char *key)
 {
-    return tb_str_append(text, bytes, n, NULL) ? -1 : 0;
-}
-
-static tb_code write_manifest(const char *path, const json_t *manifest, tb_error *err)
-{
-    tb_str text = {0};
-    tb_code rc = TB_OK;
-    if (json_dump_callback(manifest, append_piece, &text, JSON_INDENT(2) | JSON_SORT_KEYS) != 0)
-        rc = no_memory(path, err);
-    if (!rc)
-        rc = tb_file_write(path, text.data, text.size, err);
-    tb_str_clear(&text);
-    return rc;
+    return !json_equal(json_object_get(here, key), json_object_get(there, key));
 }
 
 // The first key of `here` whose value in `there` is another, or NULL.
 static const char *find_difference(json_t *here, const json_t *there)
 {
-    const char *key;
-    json_t *value;
-    json_object_foreach(here, key, value) if (!json_equal(value, json_object_get(there, key))) return key;
+    for (void *i = json_object_iter(here); i; i = json_object_iter_next(here, i))
+        if (differs(here, there, json_object_iter_key(i)))
+            return json_object_iter_key(i);
     return NULL;
 }
 
@@ -80,37 +69,43 @@ static tb_code refuse(const tb_partial *p, const char *what, tb_error *err)
                    p->folder);
 }
 
-static tb_code compare_manifests(const tb_partial *p, json_t *here, const json_t *there, tb_error *err)
+static tb_code refuse_option(const tb_partial *p, json_t *here, const json_t *there, tb_error *err)
 {
-    const char *key = find_difference(here, there);
-    if (!key)
-        return TB_OK;
-    if (strcmp(key, "model") == 0)
-        return refuse(p, "the model", err);
-    if (strcmp(key, "tokens") == 0)
-        return refuse(p, "the calibration text", err);
-    if (strcmp(key, "recipe") != 0)
-        return refuse(p, "the version of twobit", err);
     char what[64];
-    key = find_difference(json_object_get(here, "recipe"), json_object_get(there, "recipe"));
+    const char *key = differs(here, there, "method") ? "method" : find_difference(here, there);
     snprintf(what, sizeof what, "option '%s'", key ? key : "?");
     return refuse(p, what, err);
 }
 
-static tb_code check_manifest(const tb_partial *p, const char *path, json_t *here, tb_error *err)
+static tb_code explain_difference(const tb_partial *p, json_t *here, const json_t *there, tb_error *err)
+{
+    if (differs(here, there, "partial") || differs(here, there, "twobit"))
+        return refuse(p, "the version of twobit", err);
+    if (differs(here, there, "model"))
+        return refuse(p, "the model", err);
+    if (differs(here, there, "tokens"))
+        return refuse(p, "the calibration text", err);
+    return refuse_option(p, json_object_get(here, "recipe"), json_object_get(there, "recipe"), err);
+}
+
+// TB_OK when the folder's manifest says the same as `identity`, to the byte.
+static tb_code check_manifest(const tb_partial *p, const char *path, const tb_str *identity, tb_error *err)
 {
     char *text;
     size_t size;
     tb_code rc = tb_file_read(&text, &size, path, MANIFEST_LIMIT, err);
     if (rc)
         return rc;
-    json_t *there = json_loadb(text, size, 0, NULL);
+    if (size != identity->size || memcmp(text, identity->data, size) != 0) {
+        json_t *there = json_loadb(text, size, 0, NULL), *here = json_loadb(identity->data, identity->size, 0, NULL);
+        if (json_is_object(there) && json_is_object(here))
+            rc = explain_difference(p, here, there, err);
+        else
+            rc = tb_fail(err, TB_EFORMAT, "'%s' is damaged; remove its folder to start afresh", path);
+        json_decref(there);
+        json_decref(here);
+    }
     tb_free(text);
-    if (!json_is_object(there))
-        rc = tb_fail(err, TB_EFORMAT, "'%s' is damaged; remove its folder to start afresh", path);
-    else
-        rc = compare_manifests(p, here, there, err);
-    json_decref(there);
     return rc;
 }
 
@@ -153,19 +148,19 @@ static tb_code remove_folder(const char *folder, tb_error *err)
     return TB_OK;
 }
 
-static tb_code enter_folder(tb_partial *p, json_t *manifest, tb_error *err)
+static tb_code enter_folder(tb_partial *p, const tb_str *identity, tb_error *err)
 {
     if (mkdir(p->folder, 0777) != 0 && errno != EEXIST)
         return tb_fail(err, TB_EIO, "cannot create '%s': %s", p->folder, strerror(errno));
     char *path = join(p->folder, "/" MANIFEST, err);
     if (!path)
         return TB_ENOMEM;
-    tb_code rc = TB_OK;
+    tb_code rc;
     p->has_blocks = has_blocks(p->folder);
     if (p->has_blocks)
-        rc = check_manifest(p, path, manifest, err);
+        rc = check_manifest(p, path, identity, err);
     else // nothing to lose
-        rc = write_manifest(path, manifest, err);
+        rc = tb_file_write(path, identity->data, identity->size, err);
     tb_free(path);
     return rc;
 }
@@ -176,15 +171,15 @@ tb_code tb_partial_open(tb_partial **out, const char *out_path, const tb_run_ide
     if (tb_path_is_folder(out_path))
         return tb_fail(err, TB_EIO, "cannot write '%s': it is a folder", out_path);
     tb_partial *p = tb_new(tb_partial);
-    json_t *manifest = describe(identity);
-    tb_code rc = p && manifest ? TB_OK : no_memory(out_path, err);
+    tb_str text = {0};
+    tb_code rc = p ? write_identity(&text, identity, err) : no_memory(out_path, err);
     if (!rc) {
         p->target = tb_dup_text(out_path, strlen(out_path));
         p->folder = join(out_path, ".partial", err);
         p->output = join(out_path, ".partial/" OUTPUT, err);
-        rc = p->target && p->folder && p->output ? enter_folder(p, manifest, err) : no_memory(out_path, err);
+        rc = p->target && p->folder && p->output ? enter_folder(p, &text, err) : no_memory(out_path, err);
     }
-    json_decref(manifest);
+    tb_str_clear(&text);
     if (rc)
         tb_partial_close(p);
     else

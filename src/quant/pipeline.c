@@ -232,6 +232,9 @@ static tb_code quantize_blocks(run *r, tb_error *err)
     }
     r->result->relative_error = r->energy > 0 ? r->error / r->energy : 0;
     tb_states_clear(&r->states);
+    if (!rc && r->result->blocks_reused)
+        tb_report_note(r->options->report, TB_NOTE_INFO, "%zu of %zu blocks were taken over from an interrupted run",
+                       r->result->blocks_reused, block_count(r));
     return rc;
 }
 

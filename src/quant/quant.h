@@ -17,8 +17,8 @@ typedef struct tb_quant_options {
     size_t group;        // columns per group, a multiple of 32; 0: the method's default
     double damping;      // δ: H_jj += δ·mean(diag H); 0: 0.05
     unsigned iterations; // BPDQ sweeps (0: 10), PTQTP cap (0: 50)
-    double ridge;        // BPDQ, α of the coefficient fit; 0: 1e-6, or 1e-4 with absolute_ridge
-    bool absolute_ridge; // α is added as it stands (the authors' rule), not times the mean curvature
+    double ridge;        // BPDQ, α of the coefficient fit; 0: 1e-4
+    bool absolute_ridge; // α is added as it stands (the authors' rule), not times the mean diagonal of the fit
     bool exact_coefs;    // BPDQ: fit and select with unrounded coefficients (the authors' rule) and round to
                          // half only when packing. By default they are rounded before errors are propagated
     bool choose_per_row; // BPDQ: keep the best iterate of each row, not of the whole matrix
@@ -89,9 +89,8 @@ typedef struct tb_pipeline_options {
     const char *calibration_path; // text; NULL: the text built into twobit
     size_t calibration_tokens;    // in whole windows, at least one; 0: 16384
     size_t window;                // tokens per window; 0: 512 (or the model's context when shorter)
-    uint64_t seed;
-    bool keep_head;          // leave embedding and head as they are instead of Q8_0
-    const tb_report *report; // may be NULL
+    bool keep_head;               // leave embedding and head as they are instead of Q8_0
+    const tb_report *report;      // may be NULL
 } tb_pipeline_options;
 
 typedef struct tb_pipeline_result {

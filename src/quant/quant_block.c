@@ -23,7 +23,7 @@ void tb_quant_block_clear(tb_quant_block *block)
 static tb_code update(tb_block_progress progress, double done, tb_error *err)
 {
     if (progress.update(progress.user, done))
-        return tb_fail(err, TB_ECANCELLED, "quantization was stopped");
+        return tb_fail(err, TB_ECANCELLED, "quantization was stopped; the same command continues it");
     return TB_OK;
 }
 

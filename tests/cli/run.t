@@ -16,6 +16,32 @@ $ twobit run tiny.gguf -p "the end" -n 20 --no-prompt >d; { printf 'the end'; ca
 $ twobit run tiny.gguf -p "the end" -n 20 --temp 0 --seed 1 >a
 $ twobit run tiny.gguf -p "the end" -n 20 --top-k 1 --seed 2 >b; cmp a b
 
+# A stop string ends the text before it, wherever tokens begin; of the seed's text nothing else changes.
+$ head -c 9 d | tail -c 4 >stop; head -c 5 d >e
+$ twobit run tiny.gguf -p "the end" -n 20 --no-prompt --stop "not in it" --stop "$(cat stop)" | cmp - e
+$ twobit run tiny.gguf -p "the end" -n 20 --stop "" 2>&1 | head -n 1
+twobit: option '--stop': the text is empty
+
+# The other steps of the chain change the text; a forbidden token does not come.
+$ twobit run tiny.gguf -p "the end" -n 20 --temp 0 --no-prompt >a
+$ for o in "--repeat-penalty 3" "--presence-penalty 9" "--frequency-penalty 9"; do
+>     twobit run tiny.gguf -p "the end" -n 20 --temp 0 --no-prompt $o >b; cmp -s a b; echo $?
+> done
+1
+1
+1
+$ twobit run tiny.gguf -p "the end" -n 20 --typical-p 0.2 --no-prompt >b; cmp -s d b
+= 1
+$ twobit run tiny.gguf -p "the end" -n 4 --temp 0 --no-prompt --logit-bias 268=100 --logit-bias 269=-inf
+rrrr
+$ twobit run tiny.gguf -p a --logit-bias 268 2>&1 | head -n 1
+twobit: option '--logit-bias': '268' is not a token id, '=' and a number
+$ twobit run tiny.gguf -p a --logit-bias 268=x 2>&1 | head -n 1
+twobit: option '--logit-bias': 'x' is not a number
+$ twobit run tiny.gguf -p a --logit-bias 99999=1
+! twobit: biased token 99999 is outside the vocabulary of 289
+= 1
+
 # A prompt of any bytes comes out as it went in.
 $ printf 'a\377\000b' >bytes; twobit run tiny.gguf -f bytes -n 0 | cmp - bytes
 $ twobit run tiny.gguf -f - -n 0 <bytes | cmp - bytes
@@ -52,5 +78,5 @@ twobit: option '--temp': 'nan' is not a number
 $ twobit run tiny.gguf -p "the end" -n 20 >/dev/full
 ! twobit: cannot write the output: No space left on device
 = 1
-$ { twobit run tiny.gguf -p "the end" -n 250; echo $? >status; } | head -c 1; cat status
-t1
+$ { sleep 0.5; twobit run tiny.gguf -p "the end" -n 250; echo $? >status; } | true; cat status
+1

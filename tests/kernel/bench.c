@@ -156,8 +156,8 @@ void bench_kernels(const tb_kernels *tables, size_t count)
         {TB_TYPE_BITPLANES, ROWS, COLS, 4, 128}, {TB_TYPE_AFFINE, ROWS, COLS, 2, 128},
         {TB_TYPE_AFFINE, ROWS, COLS, 3, 128},    {TB_TYPE_TRITPLANES, ROWS, COLS, 2, 128},
     };
-    printf("billions of weights or elements per second, %d x %d, one thread, median of %d runs of processor time\n\n", ROWS, COLS,
-           REPEATS);
+    printf("billions of weights or elements per second, %d x %d, one thread, median of %d runs of processor time\n\n",
+           ROWS, COLS, REPEATS);
     printf("| %-26s |", "kernel");
     for (size_t i = 0; i < count; i++)
         printf(" %7s |", tb_cpu_name(tables[i].cpu));

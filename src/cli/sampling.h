@@ -1,0 +1,29 @@
+// The options by which commands choose tokens: one table for all of them.
+#ifndef TB_CLI_SAMPLING_H
+#define TB_CLI_SAMPLING_H
+
+#include "cli/cli.h"
+
+// What was given on the command line.
+typedef struct tb_sampling_args {
+    double temperature;
+    uint64_t top_k;
+    double top_p, min_p, typical_p;
+    double repeat_penalty, presence_penalty, frequency_penalty;
+    tb_option_texts logit_biases, stops;
+} tb_sampling_args;
+
+// Describes a tb_sampling_args: the shared table of commands that sample.
+extern const tb_option tb_sampling_option_table[];
+
+// The same in the sampler's terms. `options` points into it: do not move it.
+typedef struct tb_sampling {
+    tb_sampler_options options;
+    int32_t bias_ids[TB_MOST_OPTION_TEXTS];
+    float bias_values[TB_MOST_OPTION_TEXTS];
+} tb_sampling;
+
+// TB_EINVAL, as a mistake of usage, for a bias that cannot be read or an empty stop string.
+tb_code tb_sampling_init(tb_sampling *out, tb_cli *cli, const tb_sampling_args *args, tb_error *err);
+
+#endif

@@ -1,0 +1,199 @@
+// csi: downlink channel state (CSI) fed back by superimposing it on uplink data, and the base
+// station that recovers both (Qing et al., arXiv 1907.11836). Simulates the link, holds the
+// classical receivers and the neural ones, and measures them.
+//
+// The letters of the paper: N antennas (length of the CSI vector h), P symbols per frame,
+// R = P/N repetitions, B antennas of the uplink combiner, ρ the share of power that the CSI has,
+// E the SNR per symbol after combining. A user sends x = √(ρ/N)·W·h + √(1−ρ)·d; the base station
+// sees r = x + w with noise of variance s2 per complex symbol.
+//
+// Complex vectors of length n are real ones of length 2n: all real parts, then all imaginary ones.
+#ifndef TB_CSI_H
+#define TB_CSI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+
+// ---- the link ----
+
+typedef enum tb_csi_channel {
+    TB_CSI_RAYLEIGH, // h: independent CN(0, 1)
+    TB_CSI_SPARSE,   // h: 8 of N angles with independent CN(0, N/8)
+    TB_CSI_CDL_A,    // h: narrow-band clustered delay lines of 3GPP TR 38.901, half-wavelength array
+    TB_CSI_CDL_B,
+    TB_CSI_CDL_C,
+    TB_CSI_CDL_D,
+    TB_CSI_CHANNELS
+} tb_csi_channel;
+
+typedef enum tb_csi_spreading {
+    TB_CSI_WALSH_FIRST,  // the first N columns of the Hadamard matrix of order P, as published
+    TB_CSI_WALSH_RANDOM, // N columns drawn by a seed: has no error floor
+    TB_CSI_SPREADINGS
+} tb_csi_spreading;
+
+typedef enum tb_csi_modulation { TB_CSI_QPSK, TB_CSI_QAM16, TB_CSI_QAM64, TB_CSI_MODULATIONS } tb_csi_modulation;
+
+// A zeroed object is the published link with seed 0.
+typedef struct tb_csi_options {
+    size_t n, p, b; // 0: 64, 512, n
+    tb_csi_channel channel;
+    tb_csi_spreading spreading;
+    uint64_t spreading_seed;
+    tb_csi_modulation modulation;
+    bool full_front_end; // draw all B·P noise samples instead of the P that are left of them; statistically the same
+    uint64_t seed;       // of every frame
+} tb_csi_options;
+
+const char *tb_csi_channel_name(tb_csi_channel channel);
+const char *tb_csi_spreading_name(tb_csi_spreading spreading);
+const char *tb_csi_modulation_name(tb_csi_modulation modulation);
+bool tb_csi_channel_find(tb_csi_channel *out, const char *name);
+bool tb_csi_spreading_find(tb_csi_spreading *out, const char *name);
+bool tb_csi_modulation_find(tb_csi_modulation *out, const char *name);
+
+// The link with everything computed beforehand; read-only, may be shared by threads. TB_EINVAL
+// says which dimension is wrong: N and P are powers of two, N ≤ P.
+typedef struct tb_csi_link tb_csi_link;
+
+tb_code tb_csi_link_new(tb_csi_link **out, const tb_csi_options *options, tb_error *err);
+void tb_csi_link_free(tb_csi_link *link);
+
+// The options with every default filled in.
+const tb_csi_options *tb_csi_link_options(const tb_csi_link *link);
+size_t tb_csi_link_bits(const tb_csi_link *link); // data bits per frame
+
+// Where the link is operated.
+typedef struct tb_csi_point {
+    double rho, snr_db;
+} tb_csi_point;
+
+// TB_EINVAL unless ρ lies in 0 … 1 and the SNR is finite.
+tb_code tb_csi_point_check(const tb_csi_point *point, tb_error *err);
+
+// ---- frames ----
+
+// One frame: what was sent, and what the base station knows (rho, s2, r).
+typedef struct tb_csi_frame {
+    double rho;
+    double s2;     // noise variance of this frame: 1/(E·‖g‖²)
+    double *h;     // [2N]
+    double *d;     // [2P]
+    double *r;     // [2P]
+    uint8_t *bits; // [tb_csi_link_bits], symbol by symbol
+} tb_csi_frame;
+
+typedef struct tb_csi_estimate {
+    double *h;     // [2N]
+    uint8_t *bits; // [tb_csi_link_bits]
+} tb_csi_estimate;
+
+// Storage for up to `capacity` frames and what a receiver makes of them.
+typedef struct tb_csi_batch {
+    size_t capacity, count;
+    tb_csi_frame *frames;       // [capacity]
+    tb_csi_estimate *estimates; // [capacity]
+    double *scratch;            // [4P + 2B], of whoever works on the batch
+    tb_arena arena;
+} tb_csi_batch;
+
+tb_code tb_csi_batch_init(tb_csi_batch *batch, const tb_csi_link *link, size_t capacity, tb_error *err);
+void tb_csi_batch_clear(tb_csi_batch *batch); // accepts a zeroed one
+
+// Appends count frames, index … index+count−1 of the link at a point (there must be room). A frame depends on seed and
+// index only: counter-based streams, so that any frame can be drawn alone and by any thread.
+void tb_csi_batch_draw(tb_csi_batch *batch, const tb_csi_link *link, const tb_csi_point *point, uint64_t index,
+                       size_t count);
+
+// ---- receivers ----
+
+typedef enum tb_csi_receiver_kind {
+    TB_CSI_NO_CANCEL, // "none": MMSE estimate of h; data sliced without cancelling it
+    TB_CSI_LS,        // "ls": despreading, one pass
+    TB_CSI_HARD,      // "mmse": one pass; "hard-k": k passes with hard decisions fed back
+    TB_CSI_SOFT,      // "soft-k": k passes with E[d given the rest]
+    TB_CSI_BAYES,     // "bayes": the posterior itself, which no receiver surpasses
+} tb_csi_receiver_kind;
+
+// One pass: estimate h, cancel it, detect d, cancel that.
+typedef struct tb_csi_receiver {
+    tb_csi_receiver_kind kind;
+    unsigned passes;
+} tb_csi_receiver;
+
+enum { TB_CSI_MAX_PASSES = 64 };
+
+// "none", "ls", "mmse", "hard", "hard-3", "soft", "soft-4", "bayes"; without a number: 2 passes.
+bool tb_csi_receiver_find(tb_csi_receiver *out, const char *name);
+
+// TB_EUNSUPPORTED when the receiver does not know this kind of link.
+tb_code tb_csi_receiver_check(const tb_csi_receiver *receiver, const tb_csi_link *link, tb_error *err);
+
+// Fills the estimates of all frames of a batch.
+void tb_csi_receive(tb_csi_batch *batch, const tb_csi_receiver *receiver, const tb_csi_link *link);
+
+// ---- closed forms: Rayleigh, QPSK, walsh-first ----
+
+typedef struct tb_csi_theory {
+    double nmse_ls, nmse_mmse;             // one pass
+    double nmse_genie_ls, nmse_genie_mmse; // data known
+    double ber_no_cancel;
+    double ber_cancel;    // after one MMSE pass
+    double ber_known_csi; // perfect cancellation
+} tb_csi_theory;
+
+// Averages over ‖g‖² of B antennas; b = 0: ‖g‖² = 1.
+tb_csi_theory tb_csi_theory_at(const tb_csi_point *point, size_t r, size_t b);
+
+// ---- measuring ----
+
+// Counts of one receiver over frames. NMSE is the ratio of sums Σ‖ĥ−h‖² / Σ‖h‖².
+typedef struct tb_csi_tally {
+    uint64_t frames, bits, bit_errors, frame_errors;
+    uint64_t bit_errors_squared; // Σ over frames of the square: bit errors of a frame are not independent
+    double error, power;         // Σ e, Σ q with e = ‖ĥ−h‖², q = ‖h‖²
+    double error_squared, error_power, power_squared;
+} tb_csi_tally;
+
+// Adds what the estimates of a batch show.
+void tb_csi_tally_batch(tb_csi_tally *tally, const tb_csi_batch *batch, const tb_csi_link *link);
+
+typedef struct tb_csi_score {
+    double nmse, nmse_ci, ber, ber_ci; // ci: half width of the 95 % interval, from the spread between frames
+} tb_csi_score;
+
+// With no bit error at all ber_ci is the upper Clopper–Pearson bound on bits, an optimistic one.
+tb_csi_score tb_csi_tally_score(const tb_csi_tally *tally);
+
+// Interval of a probability after `hits` of `trials`, for independent trials.
+void tb_clopper_pearson(double *low, double *high, uint64_t hits, uint64_t trials, double confidence);
+
+// Student's t: the two-sided quantile of a confidence, with `freedom` degrees of freedom.
+double tb_student_quantile(double confidence, double freedom);
+
+// Frames that are worked on together; also the grain at which a measurement stops.
+enum { TB_CSI_UNIT_FRAMES = 256 };
+
+typedef struct tb_csi_measure_options {
+    uint64_t frames;  // most frames per point
+    double tolerance; // stop a point when each ci is below this share of its value; 0: use all frames
+    size_t threads;   // ≥ 1; results do not depend on it
+    const tb_report *report;
+} tb_csi_measure_options;
+
+// What a measurement asks of a receiver: fill the estimates of a batch. `worker` < threads tells
+// calls that run at the same time apart.
+typedef void (*tb_csi_receive_fn)(void *user, tb_csi_batch *batch, size_t receiver, size_t worker);
+
+// Tallies of receivers 0 … receiver_count−1 at one point, all on the same frames 0, 1, …:
+// units of 256 frames, added in their order, so that the result has the same bits for any number
+// of threads. With a tolerance it stops at the first unit (from the second on) where all
+// intervals are tight.
+tb_code tb_csi_measure(tb_csi_tally *tallies, const tb_csi_link *link, const tb_csi_point *point,
+                       tb_csi_receive_fn receive, void *user, size_t receiver_count,
+                       const tb_csi_measure_options *options, tb_error *err);
+
+#endif

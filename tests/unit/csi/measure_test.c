@@ -1,0 +1,142 @@
+// The Monte-Carlo engine.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "csi/csi.h"
+#include "sample.h"
+
+static const tb_csi_options small = {.n = 8, .p = 64, .seed = 2};
+static const tb_csi_point point = {0.2, 5};
+static const tb_csi_receiver receivers[] = {{TB_CSI_HARD, 1}, {TB_CSI_SOFT, 2}};
+
+static void receive(void *user, tb_csi_batch *batch, size_t receiver, size_t worker)
+{
+    (void)worker;
+    tb_csi_receive(batch, &receivers[receiver], user);
+}
+
+static tb_code measure(tb_csi_tally tallies[2], tb_csi_link *link, tb_csi_measure_options options)
+{
+    tb_error err;
+    return tb_csi_measure(tallies, link, &point, receive, link, 2, &options, &err);
+}
+
+static void measure__has_the_same_bits_for_any_number_of_threads(void **state)
+{
+    (void)state;
+    const double tolerances[] = {0, 0.05};
+    tb_csi_link *link = sample_link(small);
+    for (size_t i = 0; i < 2; i++) {
+        tb_csi_tally one[2], other[2];
+        tb_csi_measure_options options = {.frames = 3000, .tolerance = tolerances[i], .threads = 1};
+        assert_int_equal(measure(one, link, options), TB_OK);
+        for (options.threads = 2; options.threads <= 5; options.threads += 3) {
+            assert_int_equal(measure(other, link, options), TB_OK);
+            assert_memory_equal(one, other, sizeof one);
+        }
+        assert_true(one[0].frames == (i ? one[0].frames : 3000));
+    }
+    tb_csi_link_free(link);
+}
+
+static void measure__stops_when_the_intervals_are_tight(void **state)
+{
+    (void)state;
+    tb_csi_link *link = sample_link(small);
+    tb_csi_tally t[2];
+    assert_int_equal(measure(t, link, (tb_csi_measure_options){.frames = 20000, .tolerance = 0.04, .threads = 1}),
+                     TB_OK);
+    assert_in_range(t[0].frames, 512, 10000);
+    assert_int_equal(t[0].frames % TB_CSI_UNIT_FRAMES, 0);
+    for (size_t i = 0; i < 2; i++) {
+        tb_csi_score s = tb_csi_tally_score(&t[i]);
+        assert_true(s.nmse_ci <= 0.04 * s.nmse && s.ber_ci <= 0.04 * s.ber);
+    }
+    tb_csi_link_free(link);
+}
+
+static bool stop_at_once(void *user, const char *stage, double done, double total, const char *unit)
+{
+    (void)user, (void)stage, (void)done, (void)total, (void)unit;
+    return true;
+}
+
+static void measure__stops_when_asked(void **state)
+{
+    (void)state;
+    tb_csi_link *link = sample_link(small);
+    tb_csi_tally t[2];
+    tb_report report = {.progress = stop_at_once};
+    assert_int_equal(measure(t, link, (tb_csi_measure_options){.frames = 300, .threads = 1, .report = &report}),
+                     TB_ECANCELLED);
+    tb_csi_link_free(link);
+}
+
+// A frame is the same alone, in a batch, and whatever was drawn before.
+static void frames__do_not_depend_on_their_batch(void **state)
+{
+    (void)state;
+    tb_csi_link *link = sample_link(small);
+    tb_csi_batch many, one;
+    tb_error err;
+    assert_int_equal(tb_csi_batch_init(&many, link, 10, &err), TB_OK);
+    assert_int_equal(tb_csi_batch_init(&one, link, 1, &err), TB_OK);
+    tb_csi_batch_draw(&many, link, &point, 100, 10);
+    for (size_t i = 10; i-- > 0;) {
+        one.count = 0;
+        tb_csi_batch_draw(&one, link, &point, 100 + i, 1);
+        assert_memory_equal(one.frames[0].r, many.frames[i].r, 128 * sizeof(double));
+        assert_memory_equal(one.frames[0].h, many.frames[i].h, 16 * sizeof(double));
+        assert_memory_equal(one.frames[0].bits, many.frames[i].bits, 128);
+    }
+    tb_csi_batch_clear(&many);
+    tb_csi_batch_clear(&one);
+    tb_csi_link_free(link);
+}
+
+static tb_code run_all(tb_csi_options options)
+{
+    tb_csi_link *link;
+    tb_csi_tally t[2];
+    tb_code rc = tb_csi_link_new(&link, &options, NULL);
+    if (rc)
+        return rc;
+    rc = measure(t, link, (tb_csi_measure_options){.frames = 4, .threads = 2});
+    tb_csi_link_free(link);
+    return rc;
+}
+
+static void csi__survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        tb_csi_options options = small;
+        options.channel = kind == 1 ? TB_CSI_SPARSE : kind == 2 ? TB_CSI_CDL_D : TB_CSI_RAYLEIGH;
+        options.spreading = kind ? TB_CSI_WALSH_RANDOM : TB_CSI_WALSH_FIRST;
+        tb_code rc = TB_ENOMEM;
+        for (long long n = 0; rc; n++) {
+            tb_mem_fail_after(n);
+            rc = run_all(options);
+            tb_mem_fail_after(-1);
+            assert_true(rc == TB_OK || rc == TB_ENOMEM);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(measure__has_the_same_bits_for_any_number_of_threads),
+        cmocka_unit_test(measure__stops_when_the_intervals_are_tight),
+        cmocka_unit_test(measure__stops_when_asked),
+        cmocka_unit_test(frames__do_not_depend_on_their_batch),
+        cmocka_unit_test(csi__survives_every_failed_allocation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
