@@ -4,6 +4,7 @@ twobit's. It knows the families that twobit knows, and shares no code with it.
 
     pip install gguf numpy
     forward_reference.py tiny tests/golden/models          # random models of every family
+    forward_reference.py mini tests/fuzz/corpus/model      # the same families, as small as they go
     forward_reference.py real MODEL.gguf OUT.npy [IDS]     # logits of a real file, thinned out
 
 `tiny` writes for every family NAME.gguf, NAME/ (the same weights as a Hugging Face folder)
@@ -325,9 +326,20 @@ def make_tiny(folder):
         print(name, "logits", logits.std(), "largest", np.abs(logits).max())
 
 
+def make_mini(folder):
+    """Seeds for fuzzing: GGUF files of a few kilobytes."""
+    global VOCAB, WIDTH, FFN
+    VOCAB, WIDTH, FFN = 8, 4, 3
+    for name, row in FAMILIES.items():
+        row = row | dict(sizes=sizes(blocks=2, heads=2, kv_heads=1, head_size=4), vocabulary=False)
+        write_tiny_gguf(folder / name, row, tiny_net(row, np.random.default_rng(1)))
+
+
 def main():
     if sys.argv[1] == "tiny":
         make_tiny(Path(sys.argv[2]))
+    elif sys.argv[1] == "mini":
+        make_mini(Path(sys.argv[2]))
     else:
         ids = [int(i) for i in sys.argv[4].split(",")] if len(sys.argv) > 4 else REAL_IDS
         logits = forward(read_gguf(sys.argv[2]), ids)
