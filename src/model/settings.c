@@ -216,10 +216,19 @@ static void read_block_flags(reader *r, unsigned char *flags, const char *name, 
         flags[i] = tb_kv_array_f64(kv, i) != 0;
 }
 
+// The pattern of windows may be one number, the period, instead of a flag for every block.
+static size_t read_global_period(reader *r)
+{
+    static const char name[] = "attention.sliding_window_pattern";
+    const tb_kv *kv = r->rc ? NULL : find(r, name);
+    return !kv || kv->type == TB_KV_ARRAY ? r->arch->global_period : read_size(r, name, MOST_BLOCKS, 0);
+}
+
 static void read_block_kinds(reader *r, tb_settings *s, tb_arena *arena)
 {
     const tb_arch *arch = s->arch;
     size_t blocks = s->config.blocks;
+    size_t period = read_global_period(r);
     if (!r->rc && find(r, "attention.sliding_window")) {
         uint64_t window = 0;
         r->rc = tb_checkpoint_get_u64(&window, r->checkpoint, r->key, true, r->err);
@@ -232,7 +241,7 @@ static void read_block_kinds(reader *r, tb_settings *s, tb_arena *arena)
         return;
     unsigned char *windowed = flags, *rotated = flags + blocks;
     for (size_t i = 0; i < blocks; i++) {
-        windowed[i] = s->window && !(arch->global_period && (i + 1) % arch->global_period == 0);
+        windowed[i] = s->window && !(period && (i + 1) % period == 0);
         rotated[i] = !(arch->unrotated_period && (i + 1) % arch->unrotated_period == 0);
     }
     if (s->window)

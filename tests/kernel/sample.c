@@ -1,3 +1,5 @@
+// Random bytes are valid weights nearly everywhere: only the scales of blocks and the coefficients
+// of planes are chosen, so that all values are finite.
 #include "sample.h"
 
 #include <stdio.h>

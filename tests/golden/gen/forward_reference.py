@@ -160,7 +160,8 @@ def sizes(blocks=2, heads=4, kv_heads=2, head_size=12):
 # Per family: sizes, what the weights have, and the two kinds of metadata.
 LLAMA3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
 FAMILIES = {
-    "llama": dict(arch="llama", type="llama", store="F16", biases=("q", "k", "v", "output", "gate", "up", "down"),
+    "llama": dict(arch="llama", type="llama", store="F16", vocabulary=True,
+                  biases=("q", "k", "v", "output", "gate", "up", "down"),
                   config=dict(attention_bias=True, mlp_bias=True, rope_theta=10000.0)),
     "llama3": dict(arch="llama", type="llama", store="BF16", tied=True, net=dict(base=500000.0), llama3=True,
                    config=dict(rope_theta=500000.0, rope_scaling=dict(rope_type="llama3", **LLAMA3))),
@@ -241,6 +242,24 @@ def adjacent(x, heads):
     return x.reshape(heads, 2, -1, *x.shape[1:]).swapaxes(1, 2).reshape(x.shape)
 
 
+def add_vocabulary(out):
+    """A SentencePiece vocabulary of letters and a few merges, and a chat template."""
+    pieces = ["\u2581"] + [chr(c) for c in range(ord("a"), ord("z") + 1)]
+    merges = ["\u2581t", "he", "\u2581the", "in", "an", "\u2581a", "nd", "\u2581and", "er", "re", "on", "at", "en"]
+    tokens = ["<unk>", "<s>", "</s>"] + merges + pieces
+    kinds = [gguf.TokenType.UNKNOWN] + 2 * [gguf.TokenType.CONTROL] + [gguf.TokenType.NORMAL] * (len(tokens) - 3)
+    unused = VOCAB - len(tokens)
+    out.add_tokenizer_model("llama")
+    out.add_token_list(tokens + [f"<unused{i}>" for i in range(unused)])
+    out.add_token_scores([0.0] * 3 + [-float(i) for i in range(VOCAB - 3)])
+    out.add_token_types(kinds + [gguf.TokenType.UNUSED] * unused)
+    out.add_unk_token_id(0)
+    out.add_bos_token_id(1)
+    out.add_eos_token_id(2)
+    out.add_pad_token_id(0xFFFFFFFF)  # as writers say that there is none
+    out.add_chat_template("{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}")
+
+
 def write_tiny_gguf(path, row, net):
     out = GGUFWriter(path, row["arch"])
     out.add_block_count(net.blocks)
@@ -260,6 +279,8 @@ def write_tiny_gguf(path, row, net):
         out.add_float32("gemma3.attention.scale", net.query_scale)
         out.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         out.add_rope_scaling_factor(1 / net.scale)
+    if row.get("vocabulary"):
+        add_vocabulary(out)
     if net.factors is not None:
         out.add_tensor("rope_freqs.weight", net.factors)
     for name, x in net.weights.items():

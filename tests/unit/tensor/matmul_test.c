@@ -60,6 +60,24 @@ static void product_run(product *p, size_t threads)
     tb_matmul(&compute, p->y, p->y_stride, &p->w.view, p->x, p->x_stride, p->tokens, p->scratch);
 }
 
+// The exact product of row r with token t, and what its rounding is relative to.
+static double exact_product(double *magnitude, const float *row, const product *p, size_t t)
+{
+    double exact = 0;
+    *magnitude = 0;
+    for (size_t c = 0; c < p->w.view.cols; c++) {
+        double term = (double)row[c] * (double)p->x[t * p->x_stride + c];
+        exact += term;
+        *magnitude += fabs(term);
+    }
+    return exact;
+}
+
+static double bound_of(const product *p, double magnitude)
+{
+    return 2 * ((double)p->w.view.cols + 8) * 0x1p-24 * magnitude;
+}
+
 static void check_against_double(const product *p)
 {
     static float row[MOST_COLS];
@@ -67,14 +85,8 @@ static void check_against_double(const product *p)
     for (size_t r = 0; r < w->rows; r++) {
         tb_matrix_decode_row(row, w, r);
         for (size_t t = 0; t < p->tokens; t++) {
-            double exact = 0, magnitude = 0;
-            for (size_t c = 0; c < w->cols; c++) {
-                double term = (double)row[c] * (double)p->x[t * p->x_stride + c];
-                exact += term;
-                magnitude += fabs(term);
-            }
-            double bound = 2 * ((double)w->cols + 8) * 0x1p-24 * magnitude;
-            assert_true(fabs((double)p->y[t * p->y_stride + r] - exact) <= bound);
+            double magnitude, exact = exact_product(&magnitude, row, p, t);
+            assert_true(fabs((double)p->y[t * p->y_stride + r] - exact) <= bound_of(p, magnitude));
         }
     }
     for (size_t t = 0; t < p->tokens; t++) // nothing is written between the rows of y
@@ -148,6 +160,29 @@ static void matmul__gives_the_same_bits_for_any_number_of_threads(void **state)
         }
 }
 
+static void matmul__of_one_token_is_close_to_the_same_among_many(void **state)
+{
+    (void)state;
+    static float among_many[MOST_ROWS], row[MOST_COLS];
+    tb_rng rng;
+    tb_rng_init(&rng, 5, 0);
+    for (size_t s = 0; s < LARGER; s++) {
+        product p;
+        product_init(&p, &larger[s], MOST_TOKENS, &rng);
+        product_run(&p, 1); // by BLAS
+        memcpy(among_many, p.y, larger[s].rows * sizeof(float));
+        p.tokens = 1;
+        product_run(&p, 1); // by gemv
+        for (size_t r = 0; r < larger[s].rows; r++) {
+            double magnitude;
+            tb_matrix_decode_row(row, &p.w.view, r);
+            exact_product(&magnitude, row, &p, 0);
+            assert_true(fabs((double)p.y[r] - (double)among_many[r]) <= 2e-6 * magnitude);
+        }
+        product_clear(&p);
+    }
+}
+
 static void matmul__of_no_tokens_does_nothing(void **state)
 {
     (void)state;
@@ -174,6 +209,7 @@ int main(void)
         cmocka_unit_test(matmul__agrees_with_double_loops_for_every_type),
         cmocka_unit_test(matmul__covers_all_rows_and_tokens),
         cmocka_unit_test(matmul__gives_the_same_bits_for_any_number_of_threads),
+        cmocka_unit_test(matmul__of_one_token_is_close_to_the_same_among_many),
         cmocka_unit_test(matmul__of_no_tokens_does_nothing),
         cmocka_unit_test(scratch__suffices_for_smaller_products_too),
     };

@@ -1,0 +1,113 @@
+#include "edited_model.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+static const model_edit *find_edit(const model_edit *edits, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(edits[i].name, name) == 0)
+            return &edits[i];
+    return NULL;
+}
+
+static bool sets_key(const model_edit *edit)
+{
+    return edit->kind >= SET_U32 && edit->kind <= SET_FLAGS;
+}
+
+static void add_key(tb_gguf_writer *w, const model_edit *edit)
+{
+    static unsigned char flags[16];
+    tb_kv kv = {.key = {edit->name, strlen(edit->name)}};
+    if (edit->kind == SET_U32) {
+        kv.type = TB_KV_U32;
+        kv.value.u = (uint64_t)edit->number;
+    } else if (edit->kind == SET_F32) {
+        kv.type = TB_KV_F32;
+        kv.value.f = edit->number;
+    } else if (edit->kind == SET_TEXT) {
+        kv.type = TB_KV_TEXT;
+        kv.value.text = (tb_text){edit->text, strlen(edit->text)};
+    } else {
+        kv.type = TB_KV_ARRAY;
+        kv.value.array.type = TB_KV_BOOL;
+        kv.value.array.count = strlen(edit->text); // "0110": a flag each
+        kv.value.array.data = flags;
+        for (size_t i = 0; edit->text[i]; i++)
+            flags[i] = edit->text[i] == '1';
+    }
+    assert_int_equal(tb_gguf_writer_add_kv(w, &kv, NULL), TB_OK);
+}
+
+static void copy_keys(tb_gguf_writer *w, const tb_checkpoint *in, const model_edit *edits, size_t n)
+{
+    for (size_t i = 0; i < tb_checkpoint_kv_count(in); i++) {
+        const tb_kv *kv = tb_checkpoint_kv_at(in, i);
+        char key[256] = {0};
+        assert_true(kv->key.size < sizeof key);
+        memcpy(key, kv->key.data, kv->key.size);
+        const model_edit *edit = find_edit(edits, n, key);
+        if (!edit || (!sets_key(edit) && edit->kind != DROP_KEY))
+            assert_int_equal(tb_gguf_writer_add_kv(w, kv, NULL), TB_OK);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (sets_key(&edits[i]))
+            add_key(w, &edits[i]);
+}
+
+static void declare_tensors(tb_gguf_writer *w, const tb_checkpoint *in, const model_edit *edits, size_t n)
+{
+    for (size_t i = 0; i < tb_checkpoint_tensor_count(in); i++) {
+        const tb_tensor_info *t = tb_checkpoint_tensor_at(in, i);
+        const model_edit *edit = find_edit(edits, n, t->name.data);
+        const char *name = edit && edit->kind == RENAME_TENSOR ? edit->text : t->name.data;
+        if (!edit || edit->kind != DROP_TENSOR)
+            assert_int_equal(tb_gguf_writer_add_tensor(w, name, t->type, t->dim_count, t->dims, NULL), TB_OK);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (edits[i].kind == ADD_VECTOR)
+            assert_int_equal(tb_gguf_writer_add_tensor(w, edits[i].name, TB_TYPE_F32, 1,
+                                                       (const uint64_t[]){(uint64_t)edits[i].number}, NULL),
+                             TB_OK);
+}
+
+static void write_floats(tb_gguf_writer *w, float value, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(tb_gguf_writer_data(w, &value, sizeof value, NULL), TB_OK);
+}
+
+static void copy_tensors(tb_gguf_writer *w, const tb_checkpoint *in, const model_edit *edits, size_t n)
+{
+    for (size_t i = 0; i < tb_checkpoint_tensor_count(in); i++) {
+        const tb_tensor_info *t = tb_checkpoint_tensor_at(in, i);
+        const model_edit *edit = find_edit(edits, n, t->name.data);
+        if (edit && edit->kind == FILL_VECTOR)
+            write_floats(w, (float)edit->number, t->dims[0]);
+        else if (!edit || edit->kind != DROP_TENSOR)
+            assert_int_equal(tb_gguf_writer_data(w, t->data, t->bytes, NULL), TB_OK);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (edits[i].kind == ADD_VECTOR)
+            write_floats(w, 0.5f, (size_t)edits[i].number);
+}
+
+void write_edited(const char *out_path, const char *in_path, const model_edit *edits, size_t n)
+{
+    tb_checkpoint *in;
+    tb_gguf_writer *w;
+    assert_int_equal(tb_checkpoint_open(&in, in_path, NULL), TB_OK);
+    assert_int_equal(tb_gguf_writer_open(&w, out_path, NULL), TB_OK);
+    copy_keys(w, in, edits, n);
+    declare_tensors(w, in, edits, n);
+    assert_int_equal(tb_gguf_writer_begin(w, NULL), TB_OK);
+    copy_tensors(w, in, edits, n);
+    assert_int_equal(tb_gguf_writer_commit(w, NULL), TB_OK);
+    tb_gguf_writer_close(w);
+    tb_checkpoint_close(in);
+}

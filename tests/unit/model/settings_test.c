@@ -1,0 +1,215 @@
+// Metadata and tensors that do not fit: each is refused with a sentence that names it.
+#include "edited_model.h"
+#include "model_files.h"
+#include "temp_folder.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <string.h>
+
+typedef struct refusal {
+    const char *base; // tiny model that is edited
+    model_edit edit;
+    tb_code code;
+    const char *part; // of the message
+} refusal;
+
+static void expect_refusals(const refusal *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        tb_model *model;
+        tb_error err = {0};
+        const char *path = temp_path("edited.gguf");
+        write_edited(path, tiny_path(list[i].base), &list[i].edit, 1);
+        tb_code code = tb_model_open(&model, path, NULL, &err);
+        if (code != list[i].code || !strstr(err.message, list[i].part))
+            fail_msg("'%s' of %s: code %d, \"%s\" lacks \"%s\"", list[i].edit.name, list[i].base, code, err.message,
+                     list[i].part);
+        assert_null(model);
+    }
+}
+
+#define EXPECT(list) expect_refusals(list, sizeof(list) / sizeof(list)[0])
+
+static void model_open__refuses_bad_sizes(void **state)
+{
+    (void)state;
+    static const refusal list[] = {
+        {"llama.gguf", {SET_U32, "llama.block_count", 0, NULL}, TB_EFORMAT, "llama.block_count"},
+        {"llama.gguf", {SET_U32, "llama.block_count", 1e6, NULL}, TB_EFORMAT, "llama.block_count"},
+        {"llama.gguf", {SET_TEXT, "llama.block_count", 0, "two"}, TB_EFORMAT, "llama.block_count"},
+        {"llama.gguf", {DROP_KEY, "llama.block_count", 0, NULL}, TB_EFORMAT, "llama.block_count"},
+        {"llama.gguf", {DROP_KEY, "llama.attention.head_count", 0, NULL}, TB_EFORMAT, "llama.attention.head_count"},
+        {"llama.gguf", {SET_U32, "llama.attention.head_count", 5, NULL}, TB_EFORMAT, "share"},
+        {"qwen2.gguf", {SET_U32, "qwen2.attention.head_count", 10, NULL}, TB_EFORMAT, "not a multiple"},
+        {"llama.gguf", {SET_U32, "llama.attention.head_count_kv", 0, NULL}, TB_EFORMAT, "head_count_kv"},
+        {"llama.gguf", {SET_U32, "llama.attention.head_count_kv", 3, NULL}, TB_EFORMAT, "share"},
+        {"llama.gguf", {SET_U32, "llama.attention.key_length", 13, NULL}, TB_EFORMAT, "is odd"},
+        {"llama.gguf", {SET_U32, "llama.attention.value_length", 10, NULL}, TB_EUNSUPPORTED, "values of 10"},
+        {"llama.gguf", {SET_U32, "llama.embedding_length", 4294967295., NULL}, TB_EFORMAT, "embedding_length"},
+        {"llama.gguf", {SET_U32, "llama.embedding_length", 96, NULL}, TB_EFORMAT, "token_embd.weight"},
+        {"llama.gguf", {SET_U32, "llama.feed_forward_length", 57, NULL}, TB_EFORMAT, "ffn_gate.weight"},
+        {"llama.gguf", {SET_U32, "llama.context_length", 0, NULL}, TB_EFORMAT, "context_length"},
+        {"llama.gguf", {SET_F32, "llama.attention.layer_norm_rms_epsilon", -1, NULL}, TB_EFORMAT, "epsilon"},
+        {"llama.gguf", {SET_F32, "llama.attention.layer_norm_rms_epsilon", NAN, NULL}, TB_EFORMAT, "epsilon"},
+        {"llama.gguf", {SET_F32, "llama.rope.freq_base", INFINITY, NULL}, TB_EFORMAT, "freq_base"},
+        {"llama.gguf", {SET_U32, "llama.rope.dimension_count", 6, NULL}, TB_EUNSUPPORTED, "6 of the 12"},
+    };
+    EXPECT(list);
+}
+
+static void model_open__refuses_what_it_lacks_by_name(void **state)
+{
+    (void)state;
+    static const refusal list[] = {
+        {"llama.gguf", {DROP_KEY, "general.architecture", 0, NULL}, TB_EFORMAT, "general.architecture"},
+        {"llama.gguf", {SET_TEXT, "general.architecture", 0, "mamba"}, TB_EUNSUPPORTED, "llama, qwen2"},
+        {"llama.gguf", {SET_TEXT, "general.architecture", 0, "gpt-oss"}, TB_EUNSUPPORTED, "sink logits"},
+        {"llama.gguf", {SET_U32, "llama.expert_count", 8, NULL}, TB_EUNSUPPORTED, "mixture of experts"},
+        {"llama.gguf", {SET_F32, "llama.final_logit_softcapping", 30, NULL}, TB_EUNSUPPORTED, "soft-capped"},
+        {"llama.gguf", {SET_TEXT, "llama.rope.scaling.type", 0, "yarn"}, TB_EUNSUPPORTED, "'yarn'"},
+        {"llama.gguf", {SET_TEXT, "llama.rope.scaling.type", 0, "linear"}, TB_EFORMAT, "rope.scaling.factor"},
+        {"llama.gguf", {SET_TEXT, "llama.rope.scaling.type", 0, "llama3"}, TB_EFORMAT, "rope.scaling.factor"},
+        {"llama.gguf", {SET_TEXT, "twobit.rope_pairs", 0, "thirds"}, TB_EFORMAT, "rope_pairs"},
+        {"llama.gguf", {SET_FLAGS, "llama.twobit.rope_blocks", 0, "101"}, TB_EFORMAT, "rope_blocks"},
+        {"gemma3.gguf", {SET_FLAGS, "gemma3.attention.sliding_window_pattern", 0, "1"}, TB_EFORMAT, "list of 7"},
+        {"llama.gguf", {SET_TEXT, "tokenizer.ggml.model", 0, "rwkv"}, TB_EUNSUPPORTED, "'rwkv'"},
+        {"qwen2.gguf", {SET_TEXT, "tokenizer.ggml.model", 0, "gpt2"}, TB_EFORMAT, "tokenizer.ggml.tokens"},
+    };
+    EXPECT(list);
+}
+
+static void model_open__refuses_missing_and_unused_tensors(void **state)
+{
+    (void)state;
+    static const refusal list[] = {
+        {"llama.gguf", {DROP_TENSOR, "token_embd.weight", 0, NULL}, TB_EFORMAT, "token_embd.weight"},
+        {"llama.gguf", {DROP_TENSOR, "output_norm.weight", 0, NULL}, TB_EFORMAT, "output_norm.weight"},
+        {"llama.gguf", {DROP_TENSOR, "blk.1.ffn_down.weight", 0, NULL}, TB_EFORMAT, "'blk.1.ffn_down.weight'"},
+        {"llama.gguf", {DROP_TENSOR, "blk.1.attn_norm.weight", 0, NULL}, TB_EFORMAT, "'blk.1.attn_norm.weight'"},
+        {"qwen2.gguf", {DROP_TENSOR, "blk.0.attn_k.bias", 0, NULL}, TB_EFORMAT, "'blk.0.attn_k.bias'"},
+        {"qwen3.gguf", {DROP_TENSOR, "blk.0.attn_k_norm.weight", 0, NULL}, TB_EFORMAT, "attn_k_norm"},
+        {"gemma3.gguf", {DROP_TENSOR, "blk.6.post_ffw_norm.weight", 0, NULL}, TB_EFORMAT, "post_ffw_norm"},
+        {"llama.gguf", {ADD_VECTOR, "blk.0.attn_sinks.weight", 4, NULL}, TB_EUNSUPPORTED, "blk.0.attn_sinks.weight"},
+        {"llama.gguf", {ADD_VECTOR, "blk.0.attn_q_norm.weight", 12, NULL}, TB_EUNSUPPORTED, "attn_q_norm"},
+        {"llama.gguf", {ADD_VECTOR, "blk.2.attn_norm.weight", 48, NULL}, TB_EUNSUPPORTED, "blk.2.attn_norm"},
+        {"llama.gguf", {ADD_VECTOR, "blk.0.ffn_gate.scale", 1, NULL}, TB_EUNSUPPORTED, "blk.0.ffn_gate.scale"},
+        {"llama.gguf", {ADD_VECTOR, "mtp.weight", 1, NULL}, TB_EUNSUPPORTED, "mtp.weight"},
+        {"qwen2.gguf", {ADD_VECTOR, "blk.1.attn_output.bias", 47, NULL}, TB_EFORMAT, "attn_output.bias"},
+        {"llama.gguf", {ADD_VECTOR, "rope_freqs.weight", 5, NULL}, TB_EFORMAT, "rope_freqs.weight"},
+        {"llama3.gguf", {FILL_VECTOR, "rope_freqs.weight", 0, NULL}, TB_EFORMAT, "not positive"},
+        {"llama.gguf",
+         {RENAME_TENSOR, "blk.0.attn_norm.weight", 0, "blk.0.attn_norm.weights"},
+         TB_EFORMAT,
+         "attn_norm"},
+    };
+    EXPECT(list);
+}
+
+static void model_open__refuses_unknown_cpu_level(void **state)
+{
+    (void)state;
+    tb_model *model;
+    tb_error err;
+    tb_model_options options = {.cpu = "mmx"};
+    assert_int_equal(tb_model_open(&model, tiny_path("llama.gguf"), &options, &err), TB_EINVAL);
+    assert_non_null(strstr(err.message, "'mmx'"));
+    assert_int_equal(tb_model_open(&model, temp_path("absent.gguf"), NULL, &err), TB_EIO);
+}
+
+// Logits of the last of 20 tokens.
+static void edited_logits(float *out, const char *base, const model_edit *edits, size_t n)
+{
+    const char *path = temp_path("edited.gguf");
+    write_edited(path, tiny_path(base), edits, n);
+    tb_model *model = open_model(path, 1);
+    tb_seq *seq = new_seq(model, 20, 0, TB_KV_CACHE_F32);
+    int32_t *ids = random_ids(20, 96, 1);
+    float *all = push_all(seq, ids, 20);
+    memcpy(out, all + 19 * 96, 96 * sizeof *out);
+    tb_free(ids), tb_free(all);
+    tb_seq_free(seq);
+    tb_model_close(model);
+}
+
+// Each of these keys changes the result, and the value that is meant when it is absent does not.
+static void settings__that_count_change_the_logits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *base;
+        model_edit changes, same;
+    } list[] = {
+        {"llama.gguf", {SET_TEXT, "twobit.rope_pairs", 0, "halves"}, {SET_TEXT, "twobit.rope_pairs", 0, "adjacent"}},
+        {"llama.gguf",
+         {SET_U32, "llama.attention.sliding_window", 5, NULL},
+         {SET_U32, "llama.attention.sliding_window", 20, NULL}},
+        {"smollm3.gguf",
+         {SET_FLAGS, "smollm3.twobit.rope_blocks", 0, "1111"},
+         {SET_FLAGS, "smollm3.twobit.rope_blocks", 0, "1110"}},
+        {"llama.gguf", {SET_F32, "llama.rope.freq_base", 5000, NULL}, {DROP_KEY, "llama.rope.freq_base", 0, NULL}},
+        {"gemma3.gguf",
+         {SET_F32, "gemma3.rope.freq_base_swa", 9000, NULL},
+         {SET_F32, "gemma3.rope.freq_base_swa", 10000, NULL}},
+        {"gemma3.gguf",
+         {SET_U32, "gemma3.attention.sliding_window_pattern", 3, NULL},
+         {SET_U32, "gemma3.attention.sliding_window_pattern", 6, NULL}},
+        {"gemma3.gguf",
+         {SET_FLAGS, "gemma3.attention.sliding_window_pattern", 0, "1101111"},
+         {SET_FLAGS, "gemma3.attention.sliding_window_pattern", 0, "1111101"}},
+        {"qwen3.gguf", {SET_F32, "qwen3.attention.scale", 0.125, NULL}, {SET_F32, "qwen3.attention.scale", 0.25, NULL}},
+        {"llama3.gguf", {FILL_VECTOR, "rope_freqs.weight", 1, NULL}, {DROP_KEY, "general.none", 0, NULL}},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        float base[96], changed[96], same[96];
+        edited_logits(base, list[i].base, NULL, 0);
+        edited_logits(changed, list[i].base, &list[i].changes, 1);
+        edited_logits(same, list[i].base, &list[i].same, 1);
+        assert_memory_equal(base, same, sizeof base);
+        if (distance(changed, base, 96) < 1e-3)
+            fail_msg("'%s' changes nothing", list[i].changes.name);
+    }
+}
+
+static void questions__are_answered(void **state)
+{
+    (void)state;
+    tb_model *model = open_model(tiny_path("gemma3.gguf"), 2);
+    const tb_config *config = tb_model_config(model);
+    assert_string_equal(tb_model_architecture(model), "gemma3");
+    assert_int_equal(config->blocks, 7);
+    assert_int_equal(config->head_size, 16);
+    assert_int_equal(tb_model_vocab_size(model), 96);
+    assert_int_equal(tb_model_context_length(model), 64);
+    assert_true(tb_model_head_is_tied(model));
+    assert_ptr_equal(tb_model_head(model)->data, tb_model_embedding(model)->data);
+    // 96·48 + 48 + 7·(2·32·48 + 2·16·48 + 3·48·56 + 4·48 + 2·16)
+    assert_int_equal(tb_model_parameters(model), 4608 + 48 + 7 * (3072 + 1536 + 8064 + 192 + 32));
+    assert_float_equal(tb_model_linear_bits(model), 16, 0);
+    assert_int_equal(tb_model_linear(model, 3, TB_LINEAR_DOWN)->cols, 56);
+    assert_string_equal(tb_linear_name(TB_LINEAR_O), "attn_output");
+    assert_int_equal(tb_linear_get_input(TB_LINEAR_UP), TB_INPUT_FFN);
+    assert_null(tb_model_tokenizer(model));
+    assert_int_equal(tb_model_chat_template(model).size, 0);
+    assert_int_equal(tb_model_compute(model)->threads, 2);
+    assert_string_equal(tb_version(), TB_VERSION);
+    tb_model_close(model);
+    tb_model_close(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(model_open__refuses_bad_sizes),
+        cmocka_unit_test(model_open__refuses_what_it_lacks_by_name),
+        cmocka_unit_test(model_open__refuses_missing_and_unused_tensors),
+        cmocka_unit_test(model_open__refuses_unknown_cpu_level),
+        cmocka_unit_test(settings__that_count_change_the_logits),
+        cmocka_unit_test(questions__are_answered),
+    };
+    return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
+}

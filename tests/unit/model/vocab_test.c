@@ -1,0 +1,162 @@
+// Tokenizers of checkpoints: read from metadata and folders, written, read again.
+#include "edited_model.h"
+#include "model_files.h"
+#include "temp_folder.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+static void expect_ids(const tb_model *model, const char *text, unsigned flags, const int32_t *expected, size_t n)
+{
+    int32_t *ids;
+    size_t count;
+    tb_error err;
+    if (tb_model_tokenize(model, text, strlen(text), flags, &ids, &count, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(count, n);
+    assert_memory_equal(ids, expected, n * sizeof *ids);
+    tb_free_ids(ids);
+}
+
+static void expect_text(const tb_model *model, const int32_t *ids, size_t n, bool special, const char *expected)
+{
+    char *text;
+    size_t size;
+    tb_error err;
+    if (tb_model_detokenize(model, ids, n, special, &text, &size, &err))
+        fail_msg("%s", err.message);
+    assert_string_equal(text, expected);
+    assert_int_equal(size, strlen(expected));
+    tb_free_text(text);
+}
+
+// 5 "▁the", 16 "▁", 7 "an", 20 "d", 21 "e", 9 "nd": see add_vocabulary in the generator. "an" wins over "nd".
+static void gguf__brings_its_tokenizer(void **state)
+{
+    (void)state;
+    tb_model *model = open_model(tiny_path("llama.gguf"), 1);
+    const int32_t ids[] = {1, 5, 16, 7, 20, 16, 21, 9};
+    expect_ids(model, "the and end", TB_TOKENIZE_BOS, ids, 8);
+    expect_ids(model, "the and end", 0, ids + 1, 7);
+    expect_text(model, ids, 8, false, "the and end");
+    expect_text(model, ids, 8, true, "<s> the and end");
+    expect_text(model, NULL, 0, false, "");
+    assert_true(tb_model_is_end(model, 2));
+    assert_false(tb_model_is_end(model, 5));
+    assert_int_equal(tb_tokenizer_bos(tb_model_tokenizer(model)), 1);
+    assert_int_equal(tb_model_chat_template(model).size,
+                     strlen("{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"));
+    tb_model_close(model);
+}
+
+static void model__without_a_tokenizer_says_so(void **state)
+{
+    (void)state;
+    int32_t *ids;
+    char *text;
+    size_t n;
+    tb_error err;
+    tb_model *model = open_model(tiny_path("qwen2.gguf"), 1);
+    assert_null(tb_model_tokenizer(model));
+    assert_int_equal(tb_model_tokenize(model, "a", 1, 0, &ids, &n, &err), TB_EUNSUPPORTED);
+    assert_non_null(strstr(err.message, "no tokenizer"));
+    assert_int_equal(tb_model_detokenize(model, NULL, 0, false, &text, &n, &err), TB_EUNSUPPORTED);
+    assert_false(tb_model_is_end(model, 0));
+    tb_model_close(model);
+}
+
+static void settings__of_the_metadata_are_heeded(void **state)
+{
+    (void)state;
+    const model_edit edits[] = {
+        {SET_FLAGS, "twobit.tokenizer.token_flags", 0, "0"}, // wrong length
+        {SET_U32, "tokenizer.ggml.add_bos_token", 1, NULL},  // no truth value
+        {SET_TEXT, "tokenizer.ggml.tokens", 0, "x"},         {SET_FLAGS, "tokenizer.ggml.scores", 0, "11"},
+        {SET_TEXT, "tokenizer.ggml.token_type", 0, "x"},     {SET_FLAGS, "tokenizer.ggml.merges", 0, "1"},
+        {SET_TEXT, "tokenizer.ggml.bos_token_id", 0, "1"},   {SET_U32, "tokenizer.chat_template", 1, NULL},
+    };
+    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
+        tb_model *model;
+        tb_error err;
+        write_edited(temp_path("edited.gguf"), tiny_path("llama.gguf"), &edits[i], 1);
+        assert_int_equal(tb_model_open(&model, temp_path("edited.gguf"), NULL, &err), TB_EFORMAT);
+        assert_non_null(strstr(err.message, edits[i].name));
+    }
+}
+
+// Writes nothing but the tokenizer of a checkpoint, reads that, and compares.
+static void expect_same_after_writing(const char *path, const char *const *texts, size_t n)
+{
+    tb_checkpoint *in, *out;
+    tb_gguf_writer *w;
+    tb_tokenizer *before, *after;
+    tb_error err;
+    const char *copy = temp_path("vocabulary.gguf");
+    if (tb_checkpoint_open(&in, path, &err) || tb_model_load_tokenizer(&before, in, &err))
+        fail_msg("%s", err.message);
+    assert_non_null(before);
+    assert_int_equal(tb_gguf_writer_open(&w, copy, &err), TB_OK);
+    assert_int_equal(tb_gguf_writer_add_text(w, "general.architecture", (tb_text){"llama", 5}, &err), TB_OK);
+    if (tb_model_write_tokenizer(w, in, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(tb_gguf_writer_begin(w, &err), TB_OK);
+    assert_int_equal(tb_gguf_writer_commit(w, &err), TB_OK);
+    tb_gguf_writer_close(w);
+    if (tb_checkpoint_open(&out, copy, &err) || tb_model_load_tokenizer(&after, out, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(tb_tokenizer_size(after), tb_tokenizer_size(before));
+    assert_int_equal(tb_tokenizer_bos(after), tb_tokenizer_bos(before));
+    assert_int_equal(tb_tokenizer_eos(after), tb_tokenizer_eos(before));
+    assert_int_equal(tb_tokenizer_adds_bos(after), tb_tokenizer_adds_bos(before));
+    for (size_t i = 0; i < n; i++) {
+        tb_ids a = {0}, b = {0};
+        tb_slice text = {texts[i], strlen(texts[i])};
+        assert_int_equal(tb_encode(&a, before, text, TB_ENCODE_BOS | TB_ENCODE_SPECIAL, &err), TB_OK);
+        assert_int_equal(tb_encode(&b, after, text, TB_ENCODE_BOS | TB_ENCODE_SPECIAL, &err), TB_OK);
+        assert_int_equal(a.size, b.size);
+        assert_memory_equal(a.data, b.data, a.size * sizeof *a.data);
+        tb_ids_clear(&a), tb_ids_clear(&b);
+    }
+    tb_tokenizer_free(before), tb_tokenizer_free(after);
+    tb_checkpoint_close(in), tb_checkpoint_close(out);
+}
+
+static const char *const texts[] = {
+    "",
+    "the and",
+    "  two  spaces ",
+    "Größe, e\xCC\x81 \xE2\x80\xA6 1234567",
+    "\xff\xfe",
+    "</s>x<|im_start|> user\n\n\tdone",
+};
+
+#define TEXTS (sizeof texts / sizeof texts[0])
+
+static void write_tokenizer__keeps_that_of_a_gguf(void **state)
+{
+    (void)state;
+    expect_same_after_writing(tiny_path("llama.gguf"), texts, TEXTS);
+}
+
+static void tokenizer_keys__are_told_from_others(void **state)
+{
+    (void)state;
+    assert_true(tb_is_tokenizer_key((tb_text){"tokenizer.ggml.model", 20}));
+    assert_true(tb_is_tokenizer_key((tb_text){"twobit.tokenizer.nfc", 20}));
+    assert_false(tb_is_tokenizer_key((tb_text){"tokenizer", 9}));
+    assert_false(tb_is_tokenizer_key((tb_text){"twobit.version", 14}));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gguf__brings_its_tokenizer),           cmocka_unit_test(model__without_a_tokenizer_says_so),
+        cmocka_unit_test(settings__of_the_metadata_are_heeded), cmocka_unit_test(write_tokenizer__keeps_that_of_a_gguf),
+        cmocka_unit_test(tokenizer_keys__are_told_from_others),
+    };
+    return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
+}
