@@ -38,6 +38,7 @@ static const struct {
     {"tokenizer.ggml.remove_extra_whitespaces", offsetof(tb_vocab, remove_extra_whitespaces)},
     {"twobit.tokenizer.space_prefix_once", offsetof(tb_vocab, space_prefix_once)},
     {"twobit.tokenizer.space_prefix_missing", offsetof(tb_vocab, space_prefix_missing)},
+    {"twobit.tokenizer.space_prefix_over_user_defined", offsetof(tb_vocab, space_prefix_over_user_defined)},
     {"twobit.tokenizer.nfc", offsetof(tb_vocab, nfc)},
     {"twobit.tokenizer.byte_fallback", offsetof(tb_vocab, byte_fallback)},
     {"twobit.tokenizer.ignore_merges", offsetof(tb_vocab, ignore_merges)},
@@ -197,10 +198,58 @@ static tb_code from_metadata(tb_tokenizer **out, const tb_checkpoint *checkpoint
     return rc;
 }
 
+// ---- from a folder's files ----
+
+static tb_slice folder_file(const tb_checkpoint *checkpoint, tb_hf_file which)
+{
+    tb_text text = tb_checkpoint_hf_file(checkpoint, which);
+    return (tb_slice){text.data, text.size};
+}
+
+// *out is NULL when the folder has no tokenizer.
+static tb_code open_files(tb_vocab_file **out, const tb_checkpoint *checkpoint, tb_error *err)
+{
+    tb_slice json = folder_file(checkpoint, TB_HF_TOKENIZER_JSON), spm = folder_file(checkpoint, TB_HF_TOKENIZER_MODEL);
+    tb_slice config = folder_file(checkpoint, TB_HF_TOKENIZER_CONFIG);
+    tb_code rc = TB_OK;
+    *out = NULL;
+    if (json.data)
+        rc = tb_vocab_file_from_json(out, json, config, err);
+    else if (spm.data)
+        rc = tb_vocab_file_from_sentencepiece(out, spm, config, err);
+    return rc ? tb_fail_context(err, rc, "'%s'", tb_checkpoint_path(checkpoint)) : TB_OK;
+}
+
+// The vocabulary of the files; ids they do not name come from config.json.
+static tb_code folder_vocab(tb_vocab *out, const tb_vocab_file *file, const tb_checkpoint *checkpoint, tb_error *err)
+{
+    tb_vocab named = {.size = tb_vocab_file_get(file)->size, .bos = -1, .eos = -1, .unk = -1, .eot = -1, .pad = -1};
+    *out = *tb_vocab_file_get(file);
+    tb_code rc = read_ids(&named, checkpoint, err);
+    for (size_t i = 0; i < COUNT(id_keys) && !rc; i++)
+        if (*id_field(out, id_keys[i].offset) < 0)
+            *id_field(out, id_keys[i].offset) = *id_field(&named, id_keys[i].offset);
+    return rc;
+}
+
+static tb_code from_files(tb_tokenizer **out, const tb_checkpoint *checkpoint, tb_error *err)
+{
+    tb_vocab_file *file;
+    tb_vocab vocab;
+    tb_code rc = open_files(&file, checkpoint, err);
+    if (rc || !file)
+        return rc;
+    rc = folder_vocab(&vocab, file, checkpoint, err);
+    if (!rc)
+        rc = tb_tokenizer_new(out, &vocab, err);
+    tb_vocab_file_free(file);
+    return rc;
+}
+
 tb_code tb_model_load_tokenizer(tb_tokenizer **out, const tb_checkpoint *checkpoint, tb_error *err)
 {
     *out = NULL;
-    return from_metadata(out, checkpoint, err);
+    return tb_checkpoint_is_folder(checkpoint) ? from_files(out, checkpoint, err) : from_metadata(out, checkpoint, err);
 }
 
 // ---- into metadata ----
@@ -224,7 +273,78 @@ static tb_code copy_keys(tb_gguf_writer *w, const tb_checkpoint *checkpoint, boo
     return rc;
 }
 
+static bool is_template_key(tb_text key)
+{
+    static const char prefix[] = "tokenizer.chat_template";
+    return key.size >= strlen(prefix) && memcmp(key.data, prefix, strlen(prefix)) == 0;
+}
+
+static tb_code write_texts(tb_gguf_writer *w, const char *key, const tb_slice *texts, size_t n, tb_error *err)
+{
+    tb_text *list = tb_alloc_array(n, sizeof *list);
+    if (!list)
+        return tb_fail(err, TB_ENOMEM, "no memory for a vocabulary of %zu tokens", n);
+    for (size_t i = 0; i < n; i++)
+        list[i] = (tb_text){texts[i].data, texts[i].size};
+    tb_code rc = tb_gguf_writer_add_texts(w, key, list, n, err);
+    tb_free(list);
+    return rc;
+}
+
+static tb_code write_bytes(tb_gguf_writer *w, const char *key, const void *bytes, size_t n, tb_error *err)
+{
+    tb_kv kv = {.key = {key, strlen(key)}, .type = TB_KV_ARRAY};
+    kv.value.array.type = TB_KV_U8;
+    kv.value.array.count = n;
+    kv.value.array.data = bytes;
+    return tb_gguf_writer_add_kv(w, &kv, err);
+}
+
+static tb_code write_lists(tb_gguf_writer *w, const tb_vocab *v, tb_error *err)
+{
+    tb_code rc = write_texts(w, "tokenizer.ggml.tokens", v->tokens, v->size, err);
+    if (!rc && v->scores)
+        rc = tb_gguf_writer_add_f32s(w, "tokenizer.ggml.scores", v->scores, v->size, err);
+    if (!rc && v->kinds)
+        rc = tb_gguf_writer_add_i32s(w, "tokenizer.ggml.token_type", v->kinds, v->size, err);
+    if (!rc && v->flags)
+        rc = write_bytes(w, "twobit.tokenizer.token_flags", v->flags, v->size, err);
+    if (!rc && v->merge_count)
+        rc = write_texts(w, "tokenizer.ggml.merges", v->merges, v->merge_count, err);
+    if (!rc && v->charsmap.size)
+        rc = write_bytes(w, "tokenizer.ggml.precompiled_charsmap", v->charsmap.data, v->charsmap.size, err);
+    return rc;
+}
+
+static tb_code write_vocab(tb_gguf_writer *w, tb_vocab *v, tb_error *err)
+{
+    size_t row = 0;
+    while (vocab_models[row].model != v->model)
+        row++;
+    tb_text name = {vocab_models[row].name, strlen(vocab_models[row].name)};
+    tb_code rc = tb_gguf_writer_add_text(w, "tokenizer.ggml.model", name, err);
+    if (!rc && v->pre.size)
+        rc = tb_gguf_writer_add_text(w, "tokenizer.ggml.pre", (tb_text){v->pre.data, v->pre.size}, err);
+    if (!rc)
+        rc = write_lists(w, v, err);
+    for (size_t i = 0; i < COUNT(id_keys) && !rc; i++) // absent ids too, so that no reader's default stands in
+        rc = tb_gguf_writer_add_u32(w, id_keys[i].key, (uint32_t)*id_field(v, id_keys[i].offset), err);
+    for (size_t i = 0; i < COUNT(switch_keys) && !rc; i++)
+        rc = tb_gguf_writer_add_bool(w, switch_keys[i].key, *switch_field(v, switch_keys[i].offset), err);
+    return rc;
+}
+
 tb_code tb_model_write_tokenizer(tb_gguf_writer *w, const tb_checkpoint *checkpoint, tb_error *err)
 {
-    return copy_keys(w, checkpoint, tb_is_tokenizer_key, err);
+    if (!tb_checkpoint_is_folder(checkpoint))
+        return copy_keys(w, checkpoint, tb_is_tokenizer_key, err);
+    tb_vocab_file *file;
+    tb_vocab vocab;
+    tb_code rc = open_files(&file, checkpoint, err);
+    if (!rc && file)
+        rc = folder_vocab(&vocab, file, checkpoint, err);
+    if (!rc && file)
+        rc = write_vocab(w, &vocab, err);
+    tb_vocab_file_free(file);
+    return rc ? rc : copy_keys(w, checkpoint, is_template_key, err);
 }

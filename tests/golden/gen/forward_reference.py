@@ -312,6 +312,30 @@ def stored_bytes(x, store):
     return x.astype({"F16": "<f2", "F32": "<f4"}[store]).tobytes()
 
 
+def write_tokenizer_files(path):
+    """Byte-level BPE of letters as Qwen's folders have it, and a chat template."""
+    step = dict(add_prefix_space=False, trim_offsets=False, use_regex=False)
+    pattern = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+               r"|\s+(?!\S)|\s+")
+    merges = [["\u0120", "t"], ["h", "e"], ["\u0120t", "he"], ["a", "n"], ["an", "d"], ["\u0120", "and"]]
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)] + ["\u0120"]
+    tokens = letters + ["".join(m) for m in merges]
+    added = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    flags = dict(single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
+    split = dict(type="Split", pattern=dict(Regex=pattern), behavior="Isolated", invert=False)
+    tokenizer = dict(
+        version="1.0", normalizer=dict(type="NFC"), post_processor=dict(type="ByteLevel", **step),
+        added_tokens=[dict(id=len(tokens) + i, content=text, **flags) for i, text in enumerate(added)],
+        pre_tokenizer=dict(type="Sequence", pretokenizers=[split, dict(type="ByteLevel", **step)]),
+        decoder=dict(type="ByteLevel", **step),
+        model=dict(type="BPE", dropout=None, unk_token=None, byte_fallback=False, ignore_merges=False,
+                   vocab={t: i for i, t in enumerate(tokens)}, merges=merges))
+    config = dict(add_bos_token=False, eos_token="<|im_end|>", pad_token="<|endoftext|>",
+                  chat_template="{% for m in messages %}<|im_start|>{{ m['role'] }}{% endfor %}")
+    (path / "tokenizer.json").write_text(json.dumps(tokenizer) + "\n")
+    (path / "tokenizer_config.json").write_text(json.dumps(config) + "\n")
+
+
 def write_tiny_folder(path, row, net):
     path.mkdir(exist_ok=True)
     config = dict(model_type=row["type"], hidden_size=WIDTH, intermediate_size=FFN, num_hidden_layers=net.blocks,
@@ -321,6 +345,8 @@ def write_tiny_folder(path, row, net):
     if net.head_size * net.heads != WIDTH:
         config["head_dim"] = net.head_size
     (path / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    if row["type"] == "qwen2":
+        write_tokenizer_files(path)
     header, data = {}, b""
     for name, x in net.weights.items():
         if row["arch"] == "gemma3" and name.endswith("norm"):

@@ -53,6 +53,21 @@ static void gguf__brings_its_tokenizer(void **state)
     tb_model_close(model);
 }
 
+// 26 is the space, 29 " the", 32 " and"; 33 … 35 are the added tokens.
+static void folder__brings_its_tokenizer(void **state)
+{
+    (void)state;
+    tb_model *model = open_model(tiny_path("qwen2"), 1);
+    const int32_t ids[] = {35, 29, 32, 26, 4, 13, 3};
+    expect_ids(model, "<|im_end|> the and end", TB_TOKENIZE_BOS | TB_TOKENIZE_SPECIAL, ids, 7);
+    expect_text(model, ids, 7, false, " the and end");
+    expect_text(model, ids, 7, true, "<|im_end|> the and end");
+    assert_true(tb_model_is_end(model, 35));
+    assert_int_equal(tb_tokenizer_eos(tb_model_tokenizer(model)), 35);
+    assert_int_not_equal(tb_model_chat_template(model).size, 0);
+    tb_model_close(model);
+}
+
 static void model__without_a_tokenizer_says_so(void **state)
 {
     (void)state;
@@ -108,6 +123,8 @@ static void expect_same_after_writing(const char *path, const char *const *texts
     tb_gguf_writer_close(w);
     if (tb_checkpoint_open(&out, copy, &err) || tb_model_load_tokenizer(&after, out, &err))
         fail_msg("%s", err.message);
+    assert_int_equal(!tb_checkpoint_find(in, "tokenizer.chat_template"),
+                     !tb_checkpoint_find(out, "tokenizer.chat_template"));
     assert_int_equal(tb_tokenizer_size(after), tb_tokenizer_size(before));
     assert_int_equal(tb_tokenizer_bos(after), tb_tokenizer_bos(before));
     assert_int_equal(tb_tokenizer_eos(after), tb_tokenizer_eos(before));
@@ -142,6 +159,27 @@ static void write_tokenizer__keeps_that_of_a_gguf(void **state)
     expect_same_after_writing(tiny_path("llama.gguf"), texts, TEXTS);
 }
 
+static void write_tokenizer__keeps_that_of_a_folder(void **state)
+{
+    (void)state;
+    static const char *const plain[] = {"", "the and", "<|im_end|>the<|im_start|> end"};
+    expect_same_after_writing(tiny_path("qwen2"), plain, 3);
+}
+
+static void write_tokenizer__keeps_those_of_real_files(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"data/models/stories260K-hf", "data/models/stories260K.gguf",
+                                        "data/tokenizers/vectors/ggml-vocab-gpt-2.gguf",
+                                        "data/tokenizers/vectors/ggml-vocab-phi-3.gguf"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *path = shared_path(names[i]);
+        if (!path)
+            skip();
+        expect_same_after_writing(path, texts, TEXTS);
+    }
+}
+
 static void tokenizer_keys__are_told_from_others(void **state)
 {
     (void)state;
@@ -154,8 +192,13 @@ static void tokenizer_keys__are_told_from_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gguf__brings_its_tokenizer),           cmocka_unit_test(model__without_a_tokenizer_says_so),
-        cmocka_unit_test(settings__of_the_metadata_are_heeded), cmocka_unit_test(write_tokenizer__keeps_that_of_a_gguf),
+        cmocka_unit_test(gguf__brings_its_tokenizer),
+        cmocka_unit_test(folder__brings_its_tokenizer),
+        cmocka_unit_test(model__without_a_tokenizer_says_so),
+        cmocka_unit_test(settings__of_the_metadata_are_heeded),
+        cmocka_unit_test(write_tokenizer__keeps_that_of_a_gguf),
+        cmocka_unit_test(write_tokenizer__keeps_that_of_a_folder),
+        cmocka_unit_test(write_tokenizer__keeps_those_of_real_files),
         cmocka_unit_test(tokenizer_keys__are_told_from_others),
     };
     return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
