@@ -152,6 +152,8 @@ static tb_code quantize(tb_cli *cli, outcome *o, const quantize_args *args, cons
     if (rc)
         return rc;
     rc = tb_pipeline_run(&o->pipeline, args->output, model, pipeline, err);
+    if (rc == TB_ECANCELLED)
+        tb_fail(err, rc, "stopped; the same command continues where it was");
     o->peak_rss_bytes = tb_peak_rss_bytes();
     tb_model_close(model);
     return rc ? rc : inspect_output(o, cli, args->output, err);

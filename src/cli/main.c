@@ -152,9 +152,9 @@ static int start_command(const tb_command *command, int argc, const char *const 
     if (!rc)
         return finish_stdout(cli.output_errno);
     fflush(stdout);
+    fprintf(stderr, "twobit: %s\n", err.message);
     if (rc == TB_ECANCELLED)
         tb_interrupt_finish();
-    fprintf(stderr, "twobit: %s\n", err.message);
     if (!cli.misused)
         return EXIT_FAILED;
     fprintf(stderr, "usage: twobit %s %s\n'twobit help %s' explains the options\n", command->name, command->usage,

@@ -51,6 +51,22 @@ $ twobit quantize deep.gguf -o parts.gguf -m bpdq --calib-tokens 768 2>/dev/null
 > kill -9 $pid; wait $pid 2>/dev/null
 > twobit quantize deep.gguf -o parts.gguf -m bpdq --calib-tokens 768 2>/dev/null >&2; cmp whole.gguf parts.gguf
 
+# Ctrl-C and SIGTERM end it as shells expect, leave nothing unfinished, and it goes on from there.
+$ for signal in INT TERM; do
+>     twobit quantize deep.gguf -o stopped.gguf -m bpdq --calib-tokens 768 2>err >&2 & pid=$!
+>     until ls stopped.gguf.partial/block-* >/dev/null 2>&1; do kill -0 $pid || break; done
+>     { kill -$signal $pid; wait $pid; echo $?; } 2>/dev/null
+>     cat err; ls -d stopped*
+>     mv stopped.gguf.partial $signal.gguf.partial; ls $signal.gguf.partial | grep tmp
+>     twobit quantize deep.gguf -o $signal.gguf -m bpdq --calib-tokens 768 2>/dev/null >&2; cmp whole.gguf $signal.gguf
+> done
+130
+twobit: stopped; the same command continues where it was
+stopped.gguf.partial
+143
+twobit: stopped; the same command continues where it was
+stopped.gguf.partial
+
 # A disk that fills up: nothing appears under the name, finished blocks stay, and the next run uses them.
 $ (ulimit -f 200; twobit quantize deep.gguf -o full.gguf -m bpdq --calib-tokens 768)
 ! twobit: cannot write '*': File too large (glob)
