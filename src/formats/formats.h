@@ -175,6 +175,33 @@ tb_code tb_gguf_writer_matrix(tb_gguf_writer *w, const tb_matrix *m, tb_error *e
 tb_code tb_gguf_writer_commit(tb_gguf_writer *w, tb_error *err);
 void tb_gguf_writer_close(tb_gguf_writer *w);
 
+// ---- safetensors by themselves: small networks and their data ----
+
+typedef struct tb_safetensor {
+    tb_text name;  // also NUL-terminated
+    tb_text dtype; // "F32" …; also NUL-terminated
+    unsigned dim_count;
+    uint64_t dims[TB_MAX_DIMS]; // slowest first, as the file says them; unused ones are 1
+    const unsigned char *data;  // inside the mapping, at any alignment
+    size_t bytes;
+} tb_safetensor;
+
+typedef struct tb_safetensors tb_safetensors;
+
+tb_code tb_safetensors_open(tb_safetensors **out, const char *path, tb_error *err);
+void tb_safetensors_close(tb_safetensors *file);
+
+size_t tb_safetensors_count(const tb_safetensors *file);
+const tb_safetensor *tb_safetensors_at(const tb_safetensors *file, size_t index);
+const tb_safetensor *tb_safetensors_find(const tb_safetensors *file, const char *name); // NULL: absent
+// A text of the metadata, NUL-terminated; NULL when absent.
+const char *tb_safetensors_metadata(const tb_safetensors *file, const char *key);
+
+// Writes tensors (all fields but `data` and `bytes` must fit them) and `pairs` keys and values of metadata, in turn.
+// The file appears complete or not at all.
+tb_code tb_safetensors_write(const char *path, const tb_safetensor *tensors, size_t count, const char *const *metadata,
+                             size_t pairs, tb_error *err);
+
 // ---- NumPy arrays (.npy 1.0, C order), for logits and golden vectors ----
 
 typedef struct tb_npy {

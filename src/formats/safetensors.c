@@ -183,11 +183,9 @@ static tb_code read_entries(tb_safetensor **out, size_t *count, reader *r, json_
     return rc ? rc : check_cover(r, *out, *count, err);
 }
 
-tb_code tb_safetensors_read(tb_safetensor **out, size_t *count, tb_arena *arena, tb_map map, const char *path,
-                            tb_error *err)
+// Parses the JSON in front and finds where the tensors' bytes begin. Release with json_decref.
+static tb_code parse_header(json_t **out, size_t *data_offset, tb_map map, const char *path, tb_error *err)
 {
-    *out = NULL;
-    *count = 0;
     tb_cursor in = {map.data, map.size, 0};
     uint64_t header_size;
     const unsigned char *text;
@@ -197,16 +195,68 @@ tb_code tb_safetensors_read(tb_safetensor **out, size_t *count, tb_arena *arena,
         return tb_fail(err, TB_EFORMAT,
                        "'%s' is cut off, or no safetensors file: its header would have %" PRIu64 " bytes", path,
                        header_size);
-    reader r = {.arena = arena, .path = path, .data = map.data + in.position, .data_size = tb_cursor_left(&in)};
-    json_t *header;
+    *data_offset = in.position;
     tb_str what = {0};
     tb_code rc = tb_str_printf(&what, err, "the header of '%s'", path);
     if (!rc)
-        rc = tb_json_parse(&header, (tb_text){(const char *)text, (size_t)header_size}, what.data, err);
+        rc = tb_json_parse(out, (tb_text){(const char *)text, (size_t)header_size}, what.data, err);
     tb_str_clear(&what);
+    return rc;
+}
+
+tb_code tb_safetensors_read(tb_safetensor **out, size_t *count, tb_arena *arena, tb_map map, const char *path,
+                            tb_error *err)
+{
+    *out = NULL;
+    *count = 0;
+    json_t *header;
+    size_t offset = 0;
+    tb_code rc = parse_header(&header, &offset, map, path, err);
     if (rc)
         return rc;
+    reader r = {.arena = arena, .path = path, .data = map.data + offset, .data_size = map.size - offset};
     rc = read_entries(out, count, &r, header, err);
+    json_decref(header);
+    return rc;
+}
+
+// ---- metadata ----
+
+static tb_code copy_metadata(tb_text **out, size_t *count, const reader *r, json_t *object, tb_error *err)
+{
+    tb_text *text = *out = tb_arena_array(r->arena, json_object_size(object), 2 * sizeof **out);
+    if (!text)
+        return no_memory(r, err);
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        if (!json_is_string(value))
+            return tb_fail(err, TB_EFORMAT, "metadata '%s' of '%s' is no text", key, r->path);
+        if (!copy_text(text++, r->arena, key, strlen(key)) ||
+            !copy_text(text++, r->arena, json_string_value(value), json_string_length(value)))
+            return no_memory(r, err);
+        ++*count;
+    }
+    return TB_OK;
+}
+
+tb_code tb_safetensors_read_metadata(tb_text **out, size_t *count, tb_arena *arena, tb_map map, const char *path,
+                                     tb_error *err)
+{
+    *out = NULL;
+    *count = 0;
+    json_t *header;
+    size_t offset = 0;
+    tb_code rc = parse_header(&header, &offset, map, path, err);
+    if (rc)
+        return rc;
+    json_t *object = json_object_get(header, "__metadata__");
+    reader r = {.arena = arena, .path = path};
+    if (object && !json_is_object(object))
+        rc = tb_fail(err, TB_EFORMAT, "the metadata of '%s' is no object", path);
+    else if (object)
+        rc = copy_metadata(out, count, &r, object, err);
     json_decref(header);
     return rc;
 }

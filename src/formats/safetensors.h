@@ -6,19 +6,15 @@
 
 #include "formats/formats.h"
 
-typedef struct tb_safetensor {
-    tb_text name;  // also NUL-terminated
-    tb_text dtype; // "F32" …; also NUL-terminated
-    unsigned dim_count;
-    uint64_t dims[TB_MAX_DIMS]; // slowest first, as the file says them; unused ones are 1
-    const unsigned char *data;  // inside the mapping, at any alignment
-    size_t bytes;
-} tb_safetensor;
-
 // Reads the header of a mapped file. The tensors lie in the arena, in the order of the header.
 // Checked: offsets inside the file, bytes = dims · size of dtype, every byte of the file in
 // exactly one tensor.
 tb_code tb_safetensors_read(tb_safetensor **out, size_t *count, tb_arena *arena, tb_map map, const char *path,
                             tb_error *err);
+
+// The texts of "__metadata__" as keys and values in turn; *count is the number of pairs. What is
+// no text is TB_EFORMAT.
+tb_code tb_safetensors_read_metadata(tb_text **out, size_t *count, tb_arena *arena, tb_map map, const char *path,
+                                     tb_error *err);
 
 #endif
