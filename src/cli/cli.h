@@ -47,8 +47,19 @@ struct tb_command {
     tb_code (*run)(tb_cli *cli, const void *args, tb_error *err);
 };
 
+// Commands of a subject stand behind its name: "csi evaluate".
+typedef struct tb_command_group {
+    const char *name;
+    const char *summary; // one line
+    const tb_command *const *commands;
+    size_t count;
+} tb_command_group;
+
 extern const tb_command tb_command_bench;
 extern const tb_command tb_command_compare;
+extern const tb_command tb_command_csi_evaluate;
+extern const tb_command tb_command_csi_plot;
+extern const tb_command tb_command_csi_simulate;
 extern const tb_command tb_command_info;
 extern const tb_command tb_command_logits;
 extern const tb_command tb_command_perplexity;

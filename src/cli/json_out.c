@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/base.h"
 #include "text/text.h"
@@ -49,4 +50,17 @@ tb_code tb_json_print(json_t *object, tb_error *err)
         return tb_fail(err, TB_ENOMEM, "no memory for the result");
     putchar('\n');
     return TB_OK;
+}
+
+tb_code tb_json_write(json_t *object, const char *path, tb_error *err)
+{
+    char *json = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(DIGITS)) : NULL;
+    json_decref(object);
+    tb_str text = {0};
+    tb_code rc = json ? tb_str_printf(&text, err, "%s\n", json) : tb_fail(err, TB_ENOMEM, "no memory for the result");
+    free(json);
+    if (!rc)
+        rc = tb_file_write(path, text.data, text.size, err);
+    tb_str_clear(&text);
+    return rc;
 }

@@ -18,4 +18,7 @@ struct json_t *tb_json_text(const char *text, size_t size);
 // memory ran out, is TB_ENOMEM.
 tb_code tb_json_print(struct json_t *object, tb_error *err);
 
+// The same text into a file.
+tb_code tb_json_write(struct json_t *object, const char *path, tb_error *err);
+
 #endif

@@ -17,7 +17,18 @@ static const tb_command *const commands[] = {
     &tb_command_compare, &tb_command_bench, &tb_command_tokenize, &tb_command_logits,
 };
 
-enum { COMMANDS = sizeof commands / sizeof commands[0] };
+static const tb_command *const csi_commands[] = {
+    &tb_command_csi_evaluate,
+    &tb_command_csi_simulate,
+    &tb_command_csi_plot,
+};
+
+static const tb_command_group groups[] = {
+    {"csi", "wireless channel feedback: simulate, measure, plot", csi_commands,
+     sizeof csi_commands / sizeof csi_commands[0]},
+};
+
+enum { COMMANDS = sizeof commands / sizeof commands[0], GROUPS = sizeof groups / sizeof groups[0] };
 
 static void print_overview(FILE *to)
 {
@@ -31,6 +42,8 @@ static void print_overview(FILE *to)
           to);
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(to, "  %-12s%s\n", commands[i]->name, commands[i]->summary);
+    for (size_t i = 0; i < GROUPS; i++)
+        fprintf(to, "  %-12s%s\n", groups[i].name, groups[i].summary);
     fputs("\n'twobit help COMMAND' says more about each. A MODEL is a GGUF file, a twobit file or a\n"
           "Hugging Face folder.\n",
           to);
@@ -46,10 +59,12 @@ static const tb_command *find_command(const char *name)
 
 static int fail_unknown_command(const char *name)
 {
-    const char *names[COMMANDS];
+    const char *names[COMMANDS + GROUPS];
     for (size_t i = 0; i < COMMANDS; i++)
         names[i] = commands[i]->name;
-    const char *meant = tb_suggest(name, names, COMMANDS);
+    for (size_t i = 0; i < GROUPS; i++)
+        names[COMMANDS + i] = groups[i].name;
+    const char *meant = tb_suggest(name, names, COMMANDS + GROUPS);
     fprintf(stderr, "twobit: unknown command '%s'", name);
     if (meant)
         fprintf(stderr, "; did you mean '%s'?", meant);
@@ -162,16 +177,67 @@ static int start_command(const tb_command *command, int argc, const char *const 
     return EXIT_USAGE;
 }
 
+// ---- groups ----
+
+static const tb_command_group *find_group(const char *name)
+{
+    for (size_t i = 0; i < GROUPS; i++)
+        if (strcmp(groups[i].name, name) == 0)
+            return &groups[i];
+    return NULL;
+}
+
+// The last word of "csi evaluate".
+static const char *name_in_group(const tb_command_group *group, const tb_command *command)
+{
+    return command->name + strlen(group->name) + 1;
+}
+
+static void print_group(const tb_command_group *group, FILE *to)
+{
+    fprintf(to, "twobit %s: %s\n\nUsage: twobit %s COMMAND [arguments]\n\nCommands:\n", group->name, group->summary,
+            group->name);
+    for (size_t i = 0; i < group->count; i++)
+        fprintf(to, "  %-12s%s\n", name_in_group(group, group->commands[i]), group->commands[i]->summary);
+    fprintf(to, "\n'twobit help %s COMMAND' says more about each.\n", group->name);
+}
+
+static int start_in_group(const tb_command_group *group, int argc, const char *const *argv)
+{
+    if (argc == 0) {
+        print_group(group, stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
+        print_group(group, stdout);
+        return finish_stdout(0);
+    }
+    for (size_t i = 0; i < group->count; i++)
+        if (strcmp(name_in_group(group, group->commands[i]), argv[0]) == 0)
+            return start_command(group->commands[i], argc - 1, argv + 1);
+    fprintf(stderr,
+            "twobit: unknown command '%s %s'\nusage: twobit %s COMMAND [arguments]; 'twobit help %s' lists them\n",
+            group->name, argv[0], group->name, group->name);
+    return EXIT_USAGE;
+}
+
 static int start_named(const char *name, int argc, const char *const *argv)
 {
+    const tb_command_group *group = find_group(name);
+    if (group)
+        return start_in_group(group, argc, argv);
     const tb_command *command = find_command(name);
     return command ? start_command(command, argc, argv) : fail_unknown_command(name);
 }
 
-// `twobit help`, `twobit help COMMAND`
+// `twobit help`, `twobit help COMMAND`, `twobit help csi COMMAND`
 static int help(int argc, const char *const *argv)
 {
     static const char *const ask[] = {"--help"};
+    if (argc > 1 && find_group(argv[0])) {
+        const char *const ask_member[] = {argv[1], ask[0]};
+        return start_named(argv[0], 2, ask_member);
+    }
     if (argc > 0)
         return start_named(argv[0], 1, ask);
     print_overview(stdout);

@@ -135,6 +135,17 @@ tb_code tb_csi_receiver_check(const tb_csi_receiver *receiver, const tb_csi_link
 // Fills the estimates of all frames of a batch.
 void tb_csi_receive(tb_csi_batch *batch, const tb_csi_receiver *receiver, const tb_csi_link *link);
 
+// Several receivers by their names, to be measured on the same frames.
+typedef struct tb_csi_panel tb_csi_panel;
+
+// TB_EINVAL: a name is unknown. Made for one link and up to `threads` workers at a time.
+tb_code tb_csi_panel_new(tb_csi_panel **out, const char *const *names, size_t count, const tb_csi_link *link,
+                         size_t threads, tb_error *err);
+void tb_csi_panel_free(tb_csi_panel *panel);
+
+// A tb_csi_receive_fn on a panel.
+void tb_csi_panel_receive(void *panel, tb_csi_batch *batch, size_t receiver, size_t worker);
+
 // ---- closed forms: Rayleigh, QPSK, walsh-first ----
 
 typedef struct tb_csi_theory {
@@ -147,6 +158,13 @@ typedef struct tb_csi_theory {
 
 // Averages over ‖g‖² of B antennas; b = 0: ‖g‖² = 1.
 tb_csi_theory tb_csi_theory_at(const tb_csi_point *point, size_t r, size_t b);
+
+// ---- files of frames ----
+
+// Writes frames 0 … frames−1 of a point as safetensors: h [frames][2N], d and r [frames][2P] and s2
+// [frames] as F64, bits as U8, the settings as metadata. Calls the report as it goes.
+tb_code tb_csi_write_frames(const char *path, const tb_csi_link *link, const tb_csi_point *point, size_t frames,
+                            const tb_report *report, tb_error *err);
 
 // ---- measuring ----
 

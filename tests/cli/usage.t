@@ -19,6 +19,7 @@ $ twobit
 !   bench       measure the speed of prefill and decode
 !   tokenize    show a text as token ids
 !   logits      write what the model predicts after each token
+!   csi         wireless channel feedback: simulate, measure, plot
 ! 'twobit help COMMAND' says more about each. A MODEL is a GGUF file, a twobit file or a
 ! Hugging Face folder.
 = 2

@@ -1,0 +1,84 @@
+# The commands of `twobit csi`.
+
+$ twobit csi
+! twobit csi: wireless channel feedback: simulate, measure, plot
+! Usage: twobit csi COMMAND [arguments]
+! Commands:
+!   evaluate    measure receivers: NMSE of the CSI, BER of the data
+!   simulate    write frames of the link to a file
+!   plot        draw results as curves
+! 'twobit help csi COMMAND' says more about each.
+= 2
+$ twobit csi evalute
+! twobit: unknown command 'csi evalute'
+! usage: twobit csi COMMAND [arguments]; 'twobit help csi' lists them
+= 2
+$ twobit help csi >a && twobit csi --help >b && cmp a b && head -n 1 a
+twobit csi: wireless channel feedback: simulate, measure, plot
+$ for c in evaluate simulate plot; do
+>     twobit help csi $c >a && twobit csi $c --help >b && cmp a b && sed -n 3p a
+> done
+Examples:
+Examples:
+Examples:
+
+# Results, the same for any number of threads.
+$ twobit csi evaluate --n 8 --p 64 --b 64 --frames 600 --snr-db 5 --receivers ls,hard-3
+receiver  rho  SNR dB  frames *NMSE * (glob)
+ls        0.2       5     600  0.7* (glob)
+hard-3    0.2       5     600  0.3* (glob)
+$ for t in 1 2 5; do
+>     twobit csi evaluate --n 8 --p 64 --frames 600 --snr-db 2,8 --threads $t --csv $t.csv --json $t.json
+> done; cmp 1.csv 2.csv && cmp 1.csv 5.csv && cmp 1.json 2.json && cmp 1.json 5.json && wc -l <1.csv
+9
+$ keys <1.json
+b channel confidence modulation n nmse_def p points seed spreading spreading_seed
+$ twobit csi evaluate --n 8 --p 64 --frames 600 --snr-db 2,8 --json | cmp - 1.json
+$ head -n 2 1.csv
+receiver,n,p,b,channel,spreading,modulation,seed,rho,snr_db,frames,bits,bit_errors,frame_errors,nmse,nmse_ci,ber,ber_ci
+mmse,8,64,8,rayleigh,walsh-first,qpsk,0,0.2,2,600,76800,* (glob)
+
+# Frames.
+$ twobit csi simulate -o frames.safetensors --n 8 --p 64 --frames 3 --seed 1 && head -c 8000 frames.safetensors | grep -c 'walsh-first'
+1
+$ twobit csi simulate
+! twobit: option '--output' is missing
+! usage: twobit csi simulate -o FILE [options]
+! 'twobit help csi simulate' explains the options
+= 2
+
+# Curves.
+$ twobit csi plot 1.json -o a.svg --title 'say "x"' && twobit csi plot 1.json -o a.png && grep -c -e 'say "x"' a.svg && head -c 4 a.png | tail -c 3
+1
+PNG
+$ twobit csi plot 1.csv -o a.svg
+! twobit: '1.csv' holds no results of 'twobit csi evaluate --json'
+= 1
+$ twobit csi plot 1.json -o a.txt 2>&1 | head -n 1
+twobit: 'a.txt' is no .svg or .png file
+$ mkdir bin; ln -s "$(command -v twobit)" bin/; PATH=$PWD/bin twobit csi plot 1.json -o b.svg
+! twobit: cannot start gnuplot (No such file or directory); install the package gnuplot-nox
+= 1
+
+# One clear sentence each.
+$ twobit csi evaluate --rho 1.5
+! twobit: a power share rho of 1.5 lies outside 0 … 1
+= 1
+$ twobit csi evaluate --n 48
+! twobit: 48 antennas are not a power of two, which Walsh spreading needs
+= 1
+$ twobit csi evaluate --n 64 --p 32
+! twobit: 64 antennas need a frame of as many symbols, not 32
+= 1
+$ twobit csi evaluate --channel cdl-a
+! twobit: the Bayes receiver knows the rayleigh channel with walsh-first spreading only
+= 1
+$ twobit csi evaluate --channel water 2>&1 | head -n 1
+twobit: unknown channel 'water'; use rayleigh, sparse, cdl-a, cdl-b, cdl-c or cdl-d
+$ twobit csi evaluate --snr-db 5,x 2>&1 | head -n 1
+twobit: option '--snr-db': 'x' is not a number
+$ twobit csi evaluate --receivers mmse,zf
+! twobit: unknown receiver 'zf'; use none, ls, mmse, hard, hard-K, soft, soft-K or bayes
+= 1
+$ twobit csi evaluate results.json 2>&1 | head -n 1
+twobit: 'results.json' is one argument too many
