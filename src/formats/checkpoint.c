@@ -24,12 +24,14 @@ tb_code tb_checkpoint_open(tb_checkpoint **out, const char *path, tb_error *err)
         return tb_fail(err, TB_ENOMEM, "no memory to open '%s'", path);
     tb_arena_init(&checkpoint->arena, 0);
     checkpoint->path = tb_arena_text(&checkpoint->arena, path, strlen(path));
-    checkpoint->folder = tb_path_is_folder(path);
     tb_code rc;
+    tb_hf_file which;
     if (!checkpoint->path)
         rc = tb_fail(err, TB_ENOMEM, "no memory to open '%s'", path);
-    else if (checkpoint->folder)
+    else if (tb_path_is_folder(path))
         rc = tb_hf_read(checkpoint, err);
+    else if (tb_hf_is_tokenizer_file(&which, path))
+        rc = tb_hf_read_tokenizer_file(checkpoint, which, err);
     else
         rc = tb_gguf_read(checkpoint, err);
     if (rc) {
@@ -57,9 +59,9 @@ const char *tb_checkpoint_path(const tb_checkpoint *checkpoint)
     return checkpoint->path;
 }
 
-bool tb_checkpoint_is_folder(const tb_checkpoint *checkpoint)
+bool tb_checkpoint_is_gguf(const tb_checkpoint *checkpoint)
 {
-    return checkpoint->folder;
+    return checkpoint->gguf;
 }
 
 size_t tb_checkpoint_file_bytes(const tb_checkpoint *checkpoint)

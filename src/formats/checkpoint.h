@@ -8,7 +8,7 @@
 struct tb_checkpoint {
     tb_arena arena; // everything below that is not in a mapping
     char *path;
-    bool folder;
+    bool gguf;    // one GGUF file; else Hugging Face files
     tb_map *maps; // [map_count], in the arena: the files that hold tensors
     size_t map_count;
     tb_kv *kvs;
@@ -22,6 +22,12 @@ struct tb_checkpoint {
 // The readers. Each fills the checkpoint, whose path is set; on failure the caller closes it.
 tb_code tb_gguf_read(tb_checkpoint *checkpoint, tb_error *err);
 tb_code tb_hf_read(tb_checkpoint *checkpoint, tb_error *err);
+
+// Whether a file is taken for a tokenizer.json or a tokenizer.model, by the end of its name; which of the two.
+bool tb_hf_is_tokenizer_file(tb_hf_file *which, const char *path);
+
+// Such a file alone: no weights, no settings.
+tb_code tb_hf_read_tokenizer_file(tb_checkpoint *checkpoint, tb_hf_file which, tb_error *err);
 
 // What a reader calls once the table is complete: sorts the names and refuses names that occur
 // twice; for tensors, refuses also bytes that belong to two of them.

@@ -71,15 +71,17 @@ typedef struct tb_tensor_info {
 typedef struct tb_checkpoint tb_checkpoint;
 
 // Opens a GGUF file, a twobit file (GGUF too) or a Hugging Face folder; which one is found
-// out from the path. Everything is checked except the values of tensors. A GGUF file may hold
-// no tensors (vocabulary only).
+// out from the path. Everything is checked except the values of tensors. There may be no
+// tensors: a vocabulary-only GGUF file, a folder with a tokenizer but no config.json, or a
+// tokenizer.json or tokenizer.model alone (by the end of its name).
 tb_code tb_checkpoint_open(tb_checkpoint **out, const char *path, tb_error *err);
 void tb_checkpoint_close(tb_checkpoint *checkpoint);
 
 const char *tb_checkpoint_path(const tb_checkpoint *checkpoint);
 // Bytes of all files that make it up (for a folder: the safetensors files).
 size_t tb_checkpoint_file_bytes(const tb_checkpoint *checkpoint);
-bool tb_checkpoint_is_folder(const tb_checkpoint *checkpoint);
+// One GGUF file; otherwise Hugging Face files.
+bool tb_checkpoint_is_gguf(const tb_checkpoint *checkpoint);
 
 // 64 hexadecimal digits and a NUL that stand for the whole content, wherever it lies: reads all of
 // it (about a second per gigabyte).

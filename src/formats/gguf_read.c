@@ -341,6 +341,7 @@ static tb_code refuse_split(const reader *r, tb_error *err)
 
 tb_code tb_gguf_read(tb_checkpoint *checkpoint, tb_error *err)
 {
+    checkpoint->gguf = true;
     checkpoint->maps = tb_arena_array(&checkpoint->arena, 1, sizeof checkpoint->maps[0]);
     if (!checkpoint->maps)
         return tb_checkpoint_no_memory(checkpoint, err);

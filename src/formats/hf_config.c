@@ -141,6 +141,12 @@ static tb_kv *new_kv(config *c, const char *key)
 {
     if (c->rc)
         return NULL;
+    if (!c->out->kvs)
+        c->out->kvs = tb_arena_array(&c->out->arena, MOST_KVS, sizeof c->out->kvs[0]);
+    if (!c->out->kvs) {
+        c->rc = tb_checkpoint_no_memory(c->out, c->err);
+        return NULL;
+    }
     assert(c->out->kv_count < MOST_KVS);
     tb_kv *kv = &c->out->kvs[c->out->kv_count];
     kv->key.data = tb_arena_text(&c->out->arena, key, strlen(key));
@@ -473,9 +479,6 @@ static tb_code choose_family(config *c)
 tb_code tb_hf_config_read(tb_hf_model *out, tb_checkpoint *checkpoint, const struct json_t *json, tb_error *err)
 {
     config c = {.json = json, .out = checkpoint, .err = err};
-    checkpoint->kvs = tb_arena_array(&checkpoint->arena, MOST_KVS, sizeof checkpoint->kvs[0]);
-    if (!checkpoint->kvs)
-        return tb_checkpoint_no_memory(checkpoint, err);
     if (choose_family(&c))
         return c.rc;
     bool tied = read_bool(&c, "tie_word_embeddings", c.family->tied);

@@ -38,13 +38,8 @@ static const char *join_path(tb_checkpoint *checkpoint, const char *name)
 
 // ---- config.json and the tokenizer's files ----
 
-static tb_code read_config(reader *r, tb_error *err)
+static tb_code read_config(reader *r, const char *path, tb_error *err)
 {
-    const char *path = join_path(r->out, "config.json");
-    if (!path)
-        return tb_checkpoint_no_memory(r->out, err);
-    if (!tb_path_exists(path))
-        return tb_fail(err, TB_EFORMAT, "folder '%s' is not a model: it has no config.json", r->out->path);
     json_t *config;
     tb_code rc = tb_json_file_parse(&config, path, err);
     if (rc)
@@ -343,21 +338,56 @@ static tb_code check_head(const reader *r, tb_error *err)
     return TB_OK;
 }
 
+static tb_code read_weights(reader *r, const char *config_path, tb_error *err)
+{
+    tb_code rc = read_config(r, config_path, err);
+    if (!rc)
+        rc = open_files(r, err);
+    return rc ? rc : translate_tensors(r, err);
+}
+
+static tb_code index_all(tb_checkpoint *checkpoint, tb_error *err)
+{
+    tb_code rc = tb_checkpoint_index_kvs(checkpoint, err);
+    return rc ? rc : tb_checkpoint_index_tensors(checkpoint, err);
+}
+
+static bool has_tokenizer(const tb_checkpoint *checkpoint)
+{
+    return tb_checkpoint_hf_file(checkpoint, TB_HF_TOKENIZER_JSON).size ||
+           tb_checkpoint_hf_file(checkpoint, TB_HF_TOKENIZER_MODEL).size;
+}
+
+// Without a config.json a folder may still hold a tokenizer.
 tb_code tb_hf_read(tb_checkpoint *checkpoint, tb_error *err)
 {
     reader r = {.out = checkpoint};
-    tb_code rc = read_config(&r, err);
-    if (!rc)
-        rc = open_files(&r, err);
-    if (!rc)
-        rc = translate_tensors(&r, err);
-    if (!rc)
-        rc = map_tokenizer_files(checkpoint, err);
+    const char *config_path = join_path(checkpoint, "config.json");
+    if (!config_path)
+        return tb_checkpoint_no_memory(checkpoint, err);
+    tb_code rc = map_tokenizer_files(checkpoint, err);
+    if (rc)
+        return rc;
+    bool weights = tb_path_exists(config_path);
+    if (!weights && !has_tokenizer(checkpoint))
+        return tb_fail(err, TB_EFORMAT, "folder '%s' is not a model: it has no config.json", checkpoint->path);
+    if (weights)
+        rc = read_weights(&r, config_path, err);
     if (!rc)
         rc = add_chat_template(checkpoint, err);
     if (!rc)
-        rc = tb_checkpoint_index_kvs(checkpoint, err);
-    if (!rc)
-        rc = tb_checkpoint_index_tensors(checkpoint, err);
-    return rc ? rc : check_head(&r, err);
+        rc = index_all(checkpoint, err);
+    return rc || !weights ? rc : check_head(&r, err);
+}
+
+bool tb_hf_is_tokenizer_file(tb_hf_file *which, const char *path)
+{
+    *which = ends_with(path, ".json") ? TB_HF_TOKENIZER_JSON : TB_HF_TOKENIZER_MODEL;
+    return *which == TB_HF_TOKENIZER_JSON || ends_with(path, ".model");
+}
+
+tb_code tb_hf_read_tokenizer_file(tb_checkpoint *checkpoint, tb_hf_file which, tb_error *err)
+{
+    tb_code rc = tb_map_open(&checkpoint->hf_files[which], checkpoint->path, err);
+    return rc ? rc : index_all(checkpoint, err);
 }

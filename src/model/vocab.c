@@ -249,7 +249,7 @@ static tb_code from_files(tb_tokenizer **out, const tb_checkpoint *checkpoint, t
 tb_code tb_model_load_tokenizer(tb_tokenizer **out, const tb_checkpoint *checkpoint, tb_error *err)
 {
     *out = NULL;
-    return tb_checkpoint_is_folder(checkpoint) ? from_files(out, checkpoint, err) : from_metadata(out, checkpoint, err);
+    return tb_checkpoint_is_gguf(checkpoint) ? from_metadata(out, checkpoint, err) : from_files(out, checkpoint, err);
 }
 
 // ---- into metadata ----
@@ -336,7 +336,7 @@ static tb_code write_vocab(tb_gguf_writer *w, tb_vocab *v, tb_error *err)
 
 tb_code tb_model_write_tokenizer(tb_gguf_writer *w, const tb_checkpoint *checkpoint, tb_error *err)
 {
-    if (!tb_checkpoint_is_folder(checkpoint))
+    if (tb_checkpoint_is_gguf(checkpoint))
         return copy_keys(w, checkpoint, tb_is_tokenizer_key, err);
     tb_vocab_file *file;
     tb_vocab vocab;

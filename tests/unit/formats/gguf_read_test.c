@@ -105,7 +105,7 @@ static void gguf_open__finds_tensors_and_their_bytes(void **state)
     assert_int_equal(((const unsigned char *)last->data)[5], 102);
     assert_int_equal((uintptr_t)a->data % 32, 0);
     assert_null(tb_checkpoint_tensor(c, "d"));
-    assert_false(tb_checkpoint_is_folder(c));
+    assert_true(tb_checkpoint_is_gguf(c));
     tb_checkpoint_close(c);
 }
 

@@ -535,7 +535,7 @@ static void hf_folder__says_what_is_missing(void **state)
     (void)state;
     tb_checkpoint *c;
     clear_folder();
-    write_text("tokenizer.json", "{}");
+    write_text("tokenizer_config.json", "{}");
     assert_int_equal(open_folder(&c), TB_EFORMAT);
     assert_non_null(strstr(err.message, "no config.json"));
     write_text("config.json", "{\"model_type\":\"llama\"," SIZES(1) "}");
@@ -700,6 +700,45 @@ static void stories__are_the_same_in_both_formats(void **state)
     tb_checkpoint_close(hf);
 }
 
+static void hf_folder__without_config_is_a_tokenizer(void **state)
+{
+    (void)state;
+    clear_folder();
+    write_text("tokenizer.json", "{\"model\":{}}");
+    write_text("tokenizer_config.json", "{\"chat_template\":\"hello\"}");
+    tb_checkpoint *c;
+    assert_int_equal(open_folder(&c), TB_OK);
+    assert_int_equal(tb_checkpoint_tensor_count(c), 0);
+    assert_false(tb_checkpoint_is_gguf(c));
+    assert_non_null(tb_checkpoint_find(c, "tokenizer.chat_template"));
+    tb_checkpoint_close(c);
+    clear_folder();
+    assert_int_equal(open_folder(&c), TB_EFORMAT);
+    assert_null(c);
+}
+
+static void tokenizer_file__opens_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        tb_hf_file which;
+    } files[] = {{"tokenizer.json", TB_HF_TOKENIZER_JSON}, {"tokenizer.model", TB_HF_TOKENIZER_MODEL}};
+    for (size_t i = 0; i < 2; i++) {
+        char name[64];
+        snprintf(name, sizeof name, FOLDER "/%s", files[i].name);
+        clear_folder();
+        write_text(files[i].name, "bytes");
+        tb_checkpoint *c;
+        assert_int_equal(tb_checkpoint_open(&c, temp_path(name), &err), TB_OK);
+        assert_int_equal(tb_checkpoint_hf_file(c, files[i].which).size, 5);
+        assert_int_equal(tb_checkpoint_tensor_count(c), 0);
+        assert_int_equal(tb_checkpoint_kv_count(c), 0);
+        tb_checkpoint_close(c);
+    }
+    clear_folder();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -723,6 +762,8 @@ int main(void)
         cmocka_unit_test(hf_folder__chooses_the_chat_template),
         cmocka_unit_test(hf_folder__reports_every_failed_allocation),
         cmocka_unit_test(stories__are_the_same_in_both_formats),
+        cmocka_unit_test(hf_folder__without_config_is_a_tokenizer),
+        cmocka_unit_test(tokenizer_file__opens_alone),
     };
     return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
 }

@@ -51,7 +51,7 @@ static void safetensors__gives_types_dims_and_bytes(void **state)
     const tb_tensor_info *norm = tb_checkpoint_tensor(c, "output_norm.weight");
     const tb_tensor_info *down = tb_checkpoint_tensor(c, "blk.0.ffn_down.weight");
     assert_int_equal(tb_checkpoint_tensor_count(c), 3);
-    assert_true(tb_checkpoint_is_folder(c));
+    assert_false(tb_checkpoint_is_gguf(c));
     assert_int_equal(embedding->type, TB_TYPE_BF16);
     assert_int_equal(embedding->dims[0], 4); // fastest first
     assert_int_equal(embedding->dims[1], 3);
