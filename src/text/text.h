@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include "base/base.h"
+#include "text/slice.h"
+#include "text/template.h"
 
 // ---- vocabularies ----
 
@@ -33,11 +35,6 @@ typedef enum tb_vocab_model {
     TB_VOCAB_UNIGRAM, // SentencePiece unigram ("t5")
     TB_VOCAB_BPE,     // byte-level BPE with merges ("gpt2")
 } tb_vocab_model;
-
-typedef struct tb_slice {
-    const char *data;
-    size_t size;
-} tb_slice;
 
 // Everything a tokenizer is made from; borrowed only during tb_tokenizer_new.
 typedef struct tb_vocab {
