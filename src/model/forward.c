@@ -49,6 +49,9 @@ tb_code tb_workspace_init(tb_workspace *w, const tb_model *model, size_t batch, 
 {
     const tb_settings *s = &model->settings;
     const tb_config *c = &s->config;
+    *w = (tb_workspace){0};
+    if (positions > TB_MOST_POSITIONS)
+        return tb_fail(err, TB_ELIMIT, "a sequence of %zu tokens is longer than %zu", positions, TB_MOST_POSITIONS);
     *w = (tb_workspace){
         .model = model,
         .batch = batch,

@@ -105,7 +105,8 @@ void tb_states_clear(tb_states *states);
 
 // Runs one block over all windows in place: each window is a sequence of its own from position
 // 0. `override`[TB_LINEARS] replaces linears of this block where not NULL (may be NULL
-// itself). The probe (may be NULL) sees linear inputs of this block, window by window.
+// itself). The probe (may be NULL) sees linear inputs of this block, window by window, in pieces of at
+// most 512 tokens.
 // It is the same code that tb_seq_push runs.
 tb_code tb_states_run_block(tb_states *states, const tb_model *model, size_t block, const tb_matrix *const *override,
                             const tb_probe *probe, tb_error *err);

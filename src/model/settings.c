@@ -13,7 +13,6 @@
 #define MOST_FFN_WIDTH ((uint64_t)1 << 20)
 #define MOST_HEADS 1024
 #define MOST_HEAD_SIZE 1024
-#define MOST_CONTEXT ((uint64_t)1 << 24)
 
 // Gemma 3 27B is the one size of its family whose query scale is not the head size; GGUF
 // files do not say so otherwise than by their number of blocks.
@@ -101,7 +100,7 @@ static void read_sizes(reader *r, tb_config *c)
     c->ffn_width = read_size(r, "feed_forward_length", MOST_FFN_WIDTH, 0);
     c->heads = read_size(r, "attention.head_count", MOST_HEADS, 0);
     c->kv_heads = read_size(r, "attention.head_count_kv", MOST_HEADS, c->heads);
-    c->context = read_size(r, "context_length", MOST_CONTEXT, 0);
+    c->context = read_size(r, "context_length", TB_MOST_POSITIONS, 0);
     c->norm_eps = read_positive(r, "attention.layer_norm_rms_epsilon", 0);
     if (!r->rc && c->heads % c->kv_heads != 0)
         r->rc = tb_fail(r->err, TB_EFORMAT, "%zu attention heads of '%s' cannot share %zu key heads evenly", c->heads,
@@ -232,7 +231,7 @@ static void read_block_kinds(reader *r, tb_settings *s, tb_arena *arena)
     if (!r->rc && find(r, "attention.sliding_window")) {
         uint64_t window = 0;
         r->rc = tb_checkpoint_get_u64(&window, r->checkpoint, r->key, true, r->err);
-        s->window = window > MOST_CONTEXT ? 0 : (size_t)window;
+        s->window = window > TB_MOST_POSITIONS ? 0 : (size_t)window;
     }
     unsigned char *flags = r->rc ? NULL : tb_arena_array(arena, 2 * blocks, 1);
     if (!r->rc && !flags)

@@ -6,6 +6,9 @@
 #include "base/base.h"
 #include "model/model.h"
 
+// Longest sequence, and longest context a model may claim.
+#define TB_MOST_POSITIONS ((size_t)1 << 24)
+
 typedef enum tb_activation { TB_SILU, TB_GELU_TANH } tb_activation;
 
 // One row per architecture: how it differs from plain Llama. There is one forward pass, and

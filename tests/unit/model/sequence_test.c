@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -125,6 +126,45 @@ static void seq__does_not_see_another_sequence(void **state)
     tb_model_close(model);
 }
 
+// One of two threads, each with a sequence of its own on the same model.
+typedef struct runner {
+    const tb_model *model;
+    const int32_t *ids;
+    float *logits;
+} runner;
+
+static void *run_alone(void *user)
+{
+    runner *r = user;
+    tb_seq *seq = new_seq(r->model, 40, 0, TB_KV_CACHE_F16);
+    r->logits = push_all(seq, r->ids, 40);
+    tb_seq_free(seq);
+    return NULL;
+}
+
+static void seqs__run_side_by_side_on_one_model(void **state)
+{
+    (void)state;
+    tb_model *model = open_tiny("qwen3", 2);
+    size_t bytes = 40 * tb_model_vocab_size(model) * sizeof(float);
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        int32_t *first = random_ids(40, 96, seed), *second = random_ids(40, 96, seed + 100);
+        runner alone[2] = {{model, first, NULL}, {model, second, NULL}}, both[2] = {alone[0], alone[1]};
+        pthread_t threads[2];
+        for (size_t i = 0; i < 2; i++)
+            run_alone(&alone[i]);
+        for (size_t i = 0; i < 2; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, run_alone, &both[i]), 0);
+        for (size_t i = 0; i < 2; i++) {
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+            assert_memory_equal(both[i].logits, alone[i].logits, bytes);
+            tb_free(both[i].logits), tb_free(alone[i].logits);
+        }
+        tb_free(first), tb_free(second);
+    }
+    tb_model_close(model);
+}
+
 static void seq_truncate__forgets_as_if_never_pushed(void **state)
 {
     (void)state;
@@ -231,7 +271,7 @@ static void seq_new__has_sensible_defaults(void **state)
     assert_int_equal(tb_seq_context(seq), tb_model_context_length(model));
     assert_ptr_equal(tb_seq_model(seq), model);
     tb_seq_free(seq);
-    assert_int_equal(tb_seq_new(&seq, model, &(tb_seq_options){.context = SIZE_MAX / 2}, &err), TB_ENOMEM);
+    assert_int_equal(tb_seq_new(&seq, model, &(tb_seq_options){.context = SIZE_MAX / 2}, &err), TB_ELIMIT);
     assert_null(seq);
     assert_int_equal(tb_seq_new(&seq, model, &(tb_seq_options){.kv_cache = 7}, &err), TB_EINVAL);
     tb_model_close(model);
@@ -316,6 +356,7 @@ int main(void)
         cmocka_unit_test(seq_push__gives_the_same_for_any_split),
         cmocka_unit_test(seq_push_all__ends_with_the_logits_of_push),
         cmocka_unit_test(seq__does_not_see_another_sequence),
+        cmocka_unit_test(seqs__run_side_by_side_on_one_model),
         cmocka_unit_test(seq_truncate__forgets_as_if_never_pushed),
         cmocka_unit_test(seq_push__gives_the_same_bits_for_any_number_of_threads),
         cmocka_unit_test(kv_cache_f16__is_close_to_f32),

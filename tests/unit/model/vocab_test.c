@@ -108,7 +108,7 @@ static void expect_same_after_writing(const char *path, const char *const *texts
 {
     tb_checkpoint *in, *out;
     tb_gguf_writer *w;
-    tb_tokenizer *before, *after;
+    tb_tokenizer *before = NULL, *after = NULL;
     tb_error err;
     const char *copy = temp_path("vocabulary.gguf");
     if (tb_checkpoint_open(&in, path, &err) || tb_model_load_tokenizer(&before, in, &err))
