@@ -52,8 +52,8 @@ static void assert_vector(const csv *t, const char *name, const double *re, cons
         if (strcmp(csv_text(t, row, "name"), name) != 0)
             continue;
         double scale = 1 + fabs(csv_get(t, row, "re")) + fabs(csv_get(t, row, "im"));
-        assert_float_equal(re[found], csv_get(t, row, "re"), 1e-9 * scale);
-        assert_float_equal(im[found], csv_get(t, row, "im"), 1e-9 * scale);
+        assert_near(re[found], csv_get(t, row, "re"), 1e-9 * scale);
+        assert_near(im[found], csv_get(t, row, "im"), 1e-9 * scale);
         found++;
     }
     assert_int_equal(found, n);
@@ -126,7 +126,7 @@ static double sum(const double *x, size_t n)
 static void assert_close(const csv *t, size_t row, const char *column, double value)
 {
     double expected = csv_get(t, row, column);
-    assert_float_equal(value, expected, 1e-9 * (1 + fabs(expected)));
+    assert_near(value, expected, 1e-9 * (1 + fabs(expected)));
 }
 
 static tb_csi_tally receive(tb_csi_batch *batch, const tb_csi_link *link, const char *name)

@@ -55,6 +55,12 @@ tb_csi_score sample_score(tb_csi_options options, tb_csi_point point, const char
     return score;
 }
 
+void assert_near(double value, double expected, double tolerance)
+{
+    if (!(fabs(value - expected) <= tolerance))
+        fail_msg("%.17g is not within %g of %.17g", value, tolerance, expected);
+}
+
 void assert_within(double value, double expected, double ci)
 {
     if (!(fabs(value - expected) <= 3 / 1.96 * ci))

@@ -13,6 +13,9 @@ void sample_scores(tb_csi_score *scores, tb_csi_options options, tb_csi_point po
 // One receiver.
 tb_csi_score sample_score(tb_csi_options options, tb_csi_point point, const char *receiver, uint64_t frames);
 
+// Fails unless |value − expected| ≤ tolerance (cmocka compares floats only).
+void assert_near(double value, double expected, double tolerance);
+
 // Fails unless |value − expected| ≤ 3 standard errors, where `ci` is half a 95 % interval.
 void assert_within(double value, double expected, double ci);
 

@@ -1,0 +1,129 @@
+// train: a small differentiable core. A graph of matrices is built once from the operators below;
+// forward computes its values, backward the gradients of its parameters, Adam moves them. Meant for
+// small networks on a CPU: dense layers run on tensor's GEMM, everything else in plain loops.
+//
+// Single precision is for training, double for checking gradients; one source makes both. Results
+// do not depend on the number of threads.
+#ifndef TB_TRAIN_H
+#define TB_TRAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "formats/formats.h"
+
+typedef enum tb_precision { TB_SINGLE, TB_DOUBLE } tb_precision;
+
+// ---- parameters: what is learned, shared by any number of graphs ----
+
+// A matrix by its name, row-major. The arrays are of float or double, as the set says.
+typedef struct tb_param {
+    const char *name;
+    size_t rows, cols;
+    void *value;
+    void *gradient;      // of the last backward pass
+    void *mean, *square; // Adam's moments; NULL in a set that is not trained
+    bool frozen;         // has no gradient and is not moved
+} tb_param;
+
+typedef struct tb_params tb_params;
+
+// `trained`: with gradients and moments.
+tb_code tb_params_new(tb_params **out, tb_precision precision, bool trained, tb_error *err);
+void tb_params_free(tb_params *params);
+
+// A new parameter of zeros. TB_EINVAL: the name is taken, or a dimension is 0.
+tb_code tb_params_add(tb_param **out, tb_params *params, const char *name, size_t rows, size_t cols, tb_error *err);
+
+tb_precision tb_params_precision(const tb_params *params);
+size_t tb_params_count(const tb_params *params);
+tb_param *tb_params_at(tb_params *params, size_t index);
+tb_param *tb_params_find(tb_params *params, const char *name); // NULL: absent
+
+// Element access whatever the precision.
+double tb_param_get(const tb_params *params, const tb_param *param, size_t index);
+void tb_param_set(tb_params *params, tb_param *param, size_t index, double value);
+
+// Writes the values as safetensors under the parameters' names; with `state` also gradients' moments
+// ("NAME.mean", "NAME.square"), so that training can go on from the file with the same bits.
+tb_code tb_params_save(const char *path, tb_params *params, bool state, const char *const *metadata, size_t pairs,
+                       tb_error *err);
+
+// Fills the parameters from a file. TB_EFORMAT: one is missing, of another shape or type, or not
+// finite; the parameters are then partly filled.
+tb_code tb_params_load(tb_params *params, bool state, const tb_safetensors *file, const char *path, tb_error *err);
+
+// ---- graphs ----
+
+typedef struct tb_graph tb_graph;
+typedef struct tb_node tb_node; // a matrix in a graph, borrowed from it
+
+// A graph over parameters (of one precision). Builders below return NULL when memory ran out or shapes do not
+// fit, accept NULL operands, and leave the first failure for tb_graph_finish to report.
+tb_code tb_graph_new(tb_graph **out, tb_params *params, tb_error *err);
+void tb_graph_free(tb_graph *graph);
+
+// Data from outside. The rows of all inputs that are `batched` are set together, up to `rows`, by
+// tb_graph_set_rows; what is computed from them follows.
+tb_node *tb_graph_input(tb_graph *graph, size_t rows, size_t cols, bool batched);
+tb_node *tb_graph_param(tb_graph *graph, tb_param *param);
+
+tb_node *tb_graph_matmul(tb_graph *graph, tb_node *a, tb_node *b);    // a[m][k]·b[k][n]
+tb_node *tb_graph_add(tb_graph *graph, tb_node *a, tb_node *b);       // same shape
+tb_node *tb_graph_add_row(tb_graph *graph, tb_node *a, tb_node *row); // row[1][n] to each row of a[m][n]
+tb_node *tb_graph_scale(tb_graph *graph, tb_node *a, double factor);
+tb_node *tb_graph_swish(tb_graph *graph, tb_node *a); // z·σ(z)
+tb_node *tb_graph_tanh(tb_graph *graph, tb_node *a);
+tb_node *tb_graph_leaky_relu(tb_graph *graph, tb_node *a, double slope); // slope 0: ReLU
+// (a − mean)/deviation, both over the whole matrix, population variance. A constant matrix gives 0.
+tb_node *tb_graph_standardize(tb_graph *graph, tb_node *a);
+// Σ(y − t)²/Σt², [1][1]; no gradient goes to t. 0 for t = 0.
+tb_node *tb_graph_nmse(tb_graph *graph, tb_node *y, tb_node *t);
+tb_node *tb_graph_squares(tb_graph *graph, tb_node *a); // Σa²/2, [1][1]
+
+// Allocates values, and gradients where parameters need them. No node may be added afterwards.
+tb_code tb_graph_finish(tb_graph *graph, tb_error *err);
+
+void tb_graph_set_rows(tb_graph *graph, size_t rows);
+void tb_graph_set_threads(tb_graph *graph, size_t threads); // 1 at first; in a parallel loop it must be 1
+
+// Computes all nodes in the order they were built.
+void tb_graph_forward(tb_graph *graph);
+
+// Gradients of `loss` ([1][1]) by all parameters that are not frozen. After forward.
+void tb_graph_backward(tb_graph *graph, tb_node *loss);
+
+size_t tb_node_rows(const tb_node *node);
+size_t tb_node_cols(const tb_node *node);
+// The values, [rows][cols] of the set's precision; written for inputs, read for others.
+void *tb_node_values(tb_node *node);
+double tb_node_get(const tb_graph *graph, const tb_node *node, size_t index);
+void tb_node_set(const tb_graph *graph, tb_node *node, size_t index, double value);
+
+// ---- optimiser ----
+
+// Adam (Kingma and Ba, arXiv 1412.6980) with bias correction; with decay > 0 AdamW (Loshchilov and
+// Hutter, arXiv 1711.05101): weights shrink by rate·decay apart from the gradient.
+typedef struct tb_adam {
+    double beta1, beta2, epsilon, decay; // 0: 0.9, 0.999, 1e-8, none
+    size_t threads;                      // 0: 1
+} tb_adam;
+
+// Step number `step` (from 1) of all parameters that are not frozen.
+void tb_adam_step(tb_params *params, const tb_adam *adam, double rate, uint64_t step);
+
+typedef enum tb_schedule_kind { TB_RATE_CONSTANT, TB_RATE_LINEAR, TB_RATE_COSINE } tb_schedule_kind;
+
+// A learning rate over `steps`: grows linearly for `warmup` steps, then stays, or falls to 0.
+typedef struct tb_schedule {
+    tb_schedule_kind kind;
+    double rate;
+    uint64_t warmup, steps;
+} tb_schedule;
+
+// The rate of a step, counted from 1.
+double tb_schedule_rate(const tb_schedule *schedule, uint64_t step);
+
+#endif
