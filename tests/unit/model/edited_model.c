@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 static const model_edit *find_edit(const model_edit *edits, size_t n, const char *name)
@@ -17,7 +18,7 @@ static const model_edit *find_edit(const model_edit *edits, size_t n, const char
 
 static bool sets_key(const model_edit *edit)
 {
-    return edit->kind >= SET_U32 && edit->kind <= SET_FLAGS;
+    return edit->kind <= SET_FLAGS;
 }
 
 static void add_key(tb_gguf_writer *w, const model_edit *edit)
@@ -32,16 +33,31 @@ static void add_key(tb_gguf_writer *w, const model_edit *edit)
         kv.value.f = edit->number;
     } else if (edit->kind == SET_TEXT) {
         kv.type = TB_KV_TEXT;
-        kv.value.text = (tb_text){edit->text, strlen(edit->text)};
+        kv.value.text = (tb_text){edit->value, strlen(edit->value)};
     } else {
+        const char *digits = edit->value;
+        assert_true(strlen(digits) <= sizeof flags);
         kv.type = TB_KV_ARRAY;
         kv.value.array.type = TB_KV_BOOL;
-        kv.value.array.count = strlen(edit->text); // "0110": a flag each
+        kv.value.array.count = strlen(digits);
         kv.value.array.data = flags;
-        for (size_t i = 0; edit->text[i]; i++)
-            flags[i] = edit->text[i] == '1';
+        for (size_t i = 0; digits[i]; i++)
+            flags[i] = digits[i] == '1';
     }
     assert_int_equal(tb_gguf_writer_add_kv(w, &kv, NULL), TB_OK);
+}
+
+// What a file with matrices of plane types must say.
+static void add_plane_keys(tb_gguf_writer *w, const model_edit *edit)
+{
+    const tb_matrix *m = edit->value;
+    char key[256];
+    float *row = tb_alloc_array(m->cols, sizeof *row);
+    assert_non_null(row);
+    snprintf(key, sizeof key, "%s%s", TB_KEY_CHECKSUM, edit->name);
+    assert_int_equal(tb_gguf_writer_add_u32(w, TB_KEY_TWOBIT_VERSION, TB_TWOBIT_VERSION, NULL), TB_OK);
+    assert_int_equal(tb_gguf_writer_add_u64(w, key, tb_matrix_checksum(m, row), NULL), TB_OK);
+    tb_free(row);
 }
 
 static void copy_keys(tb_gguf_writer *w, const tb_checkpoint *in, const model_edit *edits, size_t n)
@@ -55,9 +71,12 @@ static void copy_keys(tb_gguf_writer *w, const tb_checkpoint *in, const model_ed
         if (!edit || (!sets_key(edit) && edit->kind != DROP_KEY))
             assert_int_equal(tb_gguf_writer_add_kv(w, kv, NULL), TB_OK);
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         if (sets_key(&edits[i]))
             add_key(w, &edits[i]);
+        if (edits[i].kind == REPLACE_MATRIX)
+            add_plane_keys(w, &edits[i]);
+    }
 }
 
 static void declare_tensors(tb_gguf_writer *w, const tb_checkpoint *in, const model_edit *edits, size_t n)
@@ -65,8 +84,10 @@ static void declare_tensors(tb_gguf_writer *w, const tb_checkpoint *in, const mo
     for (size_t i = 0; i < tb_checkpoint_tensor_count(in); i++) {
         const tb_tensor_info *t = tb_checkpoint_tensor_at(in, i);
         const model_edit *edit = find_edit(edits, n, t->name.data);
-        const char *name = edit && edit->kind == RENAME_TENSOR ? edit->text : t->name.data;
-        if (!edit || edit->kind != DROP_TENSOR)
+        const char *name = edit && edit->kind == RENAME_TENSOR ? edit->value : t->name.data;
+        if (edit && edit->kind == REPLACE_MATRIX)
+            assert_int_equal(tb_gguf_writer_add_matrix(w, name, edit->value, NULL), TB_OK);
+        else if (!edit || edit->kind != DROP_TENSOR)
             assert_int_equal(tb_gguf_writer_add_tensor(w, name, t->type, t->dim_count, t->dims, NULL), TB_OK);
     }
     for (size_t i = 0; i < n; i++)
@@ -89,6 +110,8 @@ static void copy_tensors(tb_gguf_writer *w, const tb_checkpoint *in, const model
         const model_edit *edit = find_edit(edits, n, t->name.data);
         if (edit && edit->kind == FILL_VECTOR)
             write_floats(w, (float)edit->number, t->dims[0]);
+        else if (edit && edit->kind == REPLACE_MATRIX)
+            assert_int_equal(tb_gguf_writer_matrix(w, edit->value, NULL), TB_OK);
         else if (!edit || edit->kind != DROP_TENSOR)
             assert_int_equal(tb_gguf_writer_data(w, t->data, t->bytes, NULL), TB_OK);
     }

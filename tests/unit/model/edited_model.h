@@ -4,21 +4,25 @@
 
 #include "formats/formats.h"
 
+typedef enum model_edit_kind {
+    SET_U32,
+    SET_F32,
+    SET_TEXT,
+    SET_FLAGS,
+    DROP_KEY,
+    DROP_TENSOR,
+    RENAME_TENSOR,
+    REPLACE_MATRIX,
+    ADD_VECTOR,
+    FILL_VECTOR,
+} model_edit_kind;
+
 typedef struct model_edit {
-    enum {
-        SET_U32 = 1,
-        SET_F32,
-        SET_TEXT,
-        SET_FLAGS,
-        DROP_KEY,
-        DROP_TENSOR,
-        RENAME_TENSOR,
-        ADD_VECTOR,
-        FILL_VECTOR
-    } kind;
-    const char *name; // of the key or tensor
-    double number;    // FLAGS: bits; ADD_VECTOR: its length; FILL_VECTOR: what all elements become
-    const char *text; // or the new name
+    model_edit_kind kind;
+    const char *name;  // of the key or tensor
+    double number;     // SET_U32, SET_F32: the value; ADD_VECTOR: its length; FILL_VECTOR: what all elements become
+    const void *value; // SET_TEXT: the text; SET_FLAGS: "0110", one a flag; RENAME_TENSOR: the name; REPLACE_MATRIX: a
+                       // tb_matrix
 } model_edit;
 
 // Copies a GGUF file with the edits applied (at most one per key or tensor; n may be 0). Fails the test when it

@@ -175,6 +175,39 @@ static void settings__that_count_change_the_logits(void **state)
     }
 }
 
+static void fill_affine(tb_packed *packed, size_t rows, size_t cols)
+{
+    tb_rng rng;
+    assert_int_equal(tb_packed_init(packed, TB_TYPE_AFFINE, rows, cols, 2, 32, NULL), TB_OK);
+    tb_rng_init(&rng, 1, 0);
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t c = 0; c < cols; c++)
+            tb_packed_set_code(packed, r, c, (unsigned)tb_rng_below(&rng, 4));
+        for (size_t g = 0; g < tb_matrix_groups(&packed->view); g++) {
+            tb_packed_set_zero(packed, r, g, 1 + (unsigned)tb_rng_below(&rng, 2));
+            packed->coefs[r * tb_matrix_groups(&packed->view) + g] = tb_half_from_float(0.15f);
+        }
+    }
+}
+
+// A matrix stored as planes is bound like any other and gives what its values give.
+static void planes__run_as_the_values_they_stand_for(void **state)
+{
+    (void)state;
+    tb_packed planes, values;
+    float expected[96], logits[96];
+    fill_affine(&planes, 56, 48);
+    assert_int_equal(tb_packed_init(&values, TB_TYPE_F32, 56, 48, 0, 0, NULL), TB_OK);
+    for (size_t r = 0; r < 56; r++)
+        tb_matrix_decode_row((float *)values.data + r * 48, &planes.view, r);
+    const model_edit as_values = {REPLACE_MATRIX, "blk.1.ffn_up.weight", 0, &values.view};
+    const model_edit as_planes = {REPLACE_MATRIX, "blk.1.ffn_up.weight", 0, &planes.view};
+    edited_logits(expected, "qwen2.gguf", &as_values, 1);
+    edited_logits(logits, "qwen2.gguf", &as_planes, 1);
+    assert_true(distance(logits, expected, 96) < 1e-5);
+    tb_packed_clear(&planes), tb_packed_clear(&values);
+}
+
 static void questions__are_answered(void **state)
 {
     (void)state;
@@ -209,6 +242,7 @@ int main(void)
         cmocka_unit_test(model_open__refuses_missing_and_unused_tensors),
         cmocka_unit_test(model_open__refuses_unknown_cpu_level),
         cmocka_unit_test(settings__that_count_change_the_logits),
+        cmocka_unit_test(planes__run_as_the_values_they_stand_for),
         cmocka_unit_test(questions__are_answered),
     };
     return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
