@@ -56,6 +56,7 @@ typedef struct tb_command_group {
 } tb_command_group;
 
 extern const tb_command tb_command_bench;
+extern const tb_command tb_command_chat;
 extern const tb_command tb_command_compare;
 extern const tb_command tb_command_csi_evaluate;
 extern const tb_command tb_command_csi_plot;
@@ -65,6 +66,7 @@ extern const tb_command tb_command_logits;
 extern const tb_command tb_command_perplexity;
 extern const tb_command tb_command_quantize;
 extern const tb_command tb_command_run;
+extern const tb_command tb_command_template;
 extern const tb_command tb_command_tokenize;
 
 // The common option table, for help and parsing.

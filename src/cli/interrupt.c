@@ -25,6 +25,21 @@ bool tb_interrupt_requested(void)
     return requested != 0;
 }
 
+void tb_interrupt_survive(void)
+{
+    struct sigaction ask = {.sa_handler = on_signal};
+    sigemptyset(&ask.sa_mask);
+    sigaction(SIGINT, &ask, NULL);
+}
+
+bool tb_interrupt_forgive(void)
+{
+    if (requested == SIGTERM)
+        return false;
+    requested = 0;
+    return true;
+}
+
 void tb_interrupt_finish(void)
 {
     if (!requested)

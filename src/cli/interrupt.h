@@ -11,6 +11,12 @@ void tb_interrupt_init(void);
 
 bool tb_interrupt_requested(void);
 
+// For a program that stops its work and goes on: from now on Ctrl-C never ends it, however often.
+void tb_interrupt_survive(void);
+
+// Forgets a Ctrl-C. False when it was SIGTERM that asked: the program shall end.
+bool tb_interrupt_forgive(void);
+
 // Ends the program as the signal would have, so that shells know. Returns if there was none.
 void tb_interrupt_finish(void);
 

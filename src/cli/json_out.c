@@ -40,6 +40,27 @@ json_t *tb_json_text(const char *text, size_t size)
     return string;
 }
 
+typedef struct sink {
+    tb_str *out;
+    tb_code rc;
+    tb_error *err;
+} sink;
+
+static int append(const char *bytes, size_t n, void *user)
+{
+    sink *s = user;
+    s->rc = tb_str_append(s->out, bytes, n, s->err);
+    return s->rc ? -1 : 0;
+}
+
+tb_code tb_json_append(tb_str *out, const json_t *value, size_t indent, tb_error *err)
+{
+    sink s = {out, TB_OK, err};
+    if (json_dump_callback(value, append, &s, JSON_INDENT(indent)) && !s.rc)
+        return tb_fail(err, TB_ENOMEM, "no memory to write JSON");
+    return s.rc;
+}
+
 tb_code tb_json_print(json_t *object, tb_error *err)
 {
     if (!object)

@@ -1,10 +1,10 @@
-// Results as JSON: one object on stdout.
+// JSON that the program writes: results as one object on stdout, conversations.
 #ifndef TB_CLI_JSON_OUT_H
 #define TB_CLI_JSON_OUT_H
 
 #include <stddef.h>
 
-#include "twobit/error.h"
+#include "base/base.h"
 
 struct json_t;
 
@@ -13,6 +13,9 @@ struct json_t *tb_json_real(double value);
 
 // A new string of any bytes: those that are not UTF-8 become U+FFFD.
 struct json_t *tb_json_text(const char *text, size_t size);
+
+// Appends the JSON text of a value, broken into lines where `indent` is not 0.
+tb_code tb_json_append(tb_str *out, const struct json_t *value, size_t indent, tb_error *err);
 
 // Prints the object with a newline behind it and releases it. NULL, which jansson gives when
 // memory ran out, is TB_ENOMEM.

@@ -13,8 +13,8 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const tb_command *const commands[] = {
-    &tb_command_info,    &tb_command_run,   &tb_command_quantize, &tb_command_perplexity,
-    &tb_command_compare, &tb_command_bench, &tb_command_tokenize, &tb_command_logits,
+    &tb_command_info,    &tb_command_run,   &tb_command_chat,     &tb_command_quantize, &tb_command_perplexity,
+    &tb_command_compare, &tb_command_bench, &tb_command_tokenize, &tb_command_template, &tb_command_logits,
 };
 
 static const tb_command *const csi_commands[] = {
@@ -35,6 +35,7 @@ static void print_overview(FILE *to)
     fputs("twobit: language models at about two bits per weight\n\n"
           "Examples:\n"
           "  twobit run model.gguf -p \"Once upon a time\"\n"
+          "  twobit chat model.gguf\n"
           "  twobit quantize model.gguf -o small.gguf --method bpdq\n"
           "  twobit compare model.gguf\n\n"
           "Usage: twobit COMMAND [arguments]\n\n"

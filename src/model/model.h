@@ -64,6 +64,11 @@ double tb_model_linear_bits(const tb_model *model);
 // none. A checkpoint with nothing but a vocabulary suffices.
 tb_code tb_model_load_tokenizer(tb_tokenizer **out, const tb_checkpoint *checkpoint, tb_error *err);
 
+// The special tokens that chat templates know: "bos_token", "eos_token", … by index; NULL behind the last.
+const char *tb_special_name(size_t index);
+// Appends the text of that token; nothing where the checkpoint has none. Needs no tokenizer.
+tb_code tb_model_special_text(tb_str *out, const tb_checkpoint *checkpoint, size_t index, tb_error *err);
+
 // Writes a checkpoint's tokenizer and chat template as metadata, from whichever container. These
 // are exactly the keys of which tb_is_tokenizer_key is true: whoever copies the rest skips those.
 tb_code tb_model_write_tokenizer(tb_gguf_writer *w, const tb_checkpoint *checkpoint, tb_error *err);

@@ -7,17 +7,20 @@ $ twobit
 ! twobit: language models at about two bits per weight
 ! Examples:
 !   twobit run model.gguf -p "Once upon a time"
+!   twobit chat model.gguf
 !   twobit quantize model.gguf -o small.gguf --method bpdq
 !   twobit compare model.gguf
 ! Usage: twobit COMMAND [arguments]
 ! Commands:
 !   info        show what a model is made of
 !   run         continue a text
+!   chat        talk with a model
 !   quantize    write a model in fewer bits
 !   perplexity  measure how well a model predicts a text
 !   compare     quantize a model in several ways and print one table
 !   bench       measure the speed of prefill and decode
 !   tokenize    show a text as token ids
+!   template    show the prompt that a conversation becomes
 !   logits      write what the model predicts after each token
 !   csi         wireless channel feedback: simulate, measure, plot
 ! 'twobit help COMMAND' says more about each. A MODEL is a GGUF file, a twobit file or a
@@ -28,9 +31,11 @@ $ twobit --help >a && twobit help >b && cmp a b && head -n 1 a
 twobit: language models at about two bits per weight
 
 # Help is the same by three ways, starts with examples, and knows the defaults.
-$ for c in info run quantize perplexity compare bench tokenize logits; do
+$ for c in info run chat quantize perplexity compare bench tokenize template logits; do
 >     twobit help $c >a && twobit $c --help >b && twobit $c -h >c && cmp a b && cmp a c && sed -n 3p a
 > done
+Examples:
+Examples:
 Examples:
 Examples:
 Examples:

@@ -14,6 +14,7 @@ static const tb_option options[] = {
     {"tied", 0, TB_OPTION_FLAG, offsetof(tiny_model, tied), NULL, 0, 0, "no output matrix of its own"},
     {"nan", 0, TB_OPTION_FLAG, offsetof(tiny_model, nan), NULL, 0, 0, "one weight is NaN"},
     {"without-weights", 0, TB_OPTION_FLAG, offsetof(tiny_model, without_weights), NULL, 0, 0, "vocabulary only"},
+    {"chat-template", 0, TB_OPTION_FLAG, offsetof(tiny_model, chat_template), NULL, 0, 0, "with a chat template"},
     {0},
 };
 

@@ -115,6 +115,13 @@ static void add_vocabulary(writing *t)
         t->rc = tb_gguf_writer_add_bool(t->w, "tokenizer.ggml.add_bos_token", true, t->err);
 }
 
+static const char chat_template[] =
+    "{{ bos_token }}{% for m in messages %}\n"
+    "{%- if m.role == 'tool' %}{{ raise_exception('this model knows no tools') }}{% endif %}\n"
+    "{{- m.role }}: {{ m.content }}{{ eos_token }}\n"
+    "{% endfor %}\n"
+    "{%- if add_generation_prompt %}assistant: {% endif %}";
+
 // Normal values of variance 1/cols; a vector (rows = 1) is all ones, as norms are.
 static void write_values(writing *t, size_t rows, size_t cols, bool nan)
 {
@@ -176,6 +183,8 @@ tb_code tiny_model_write(const char *path, const tiny_model *model, tb_error *er
     t.rc = tb_gguf_writer_open(&t.w, path, err);
     add_hyper_parameters(&t);
     add_vocabulary(&t);
+    if (model->chat_template)
+        add_text(&t, "tokenizer.chat_template", chat_template);
     put_tensors(&t, true);
     if (!t.rc)
         t.rc = tb_gguf_writer_begin(t.w, err);

@@ -15,6 +15,7 @@ typedef struct tiny_model {
     bool tied;            // no output.weight of its own
     bool nan;             // one weight of the last block is NaN
     bool without_weights; // vocabulary and metadata only
+    bool chat_template;   // with one that knows no tools
 } tiny_model;
 
 // Two blocks of width 64: quantizes in milliseconds.

@@ -1,0 +1,132 @@
+#include "cli/prompt_template.h"
+
+#include <jansson.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "cli/json_out.h"
+
+struct tb_prompt_template {
+    tb_template *compiled;
+    json_t *variables; // what every conversation starts from
+};
+
+static tb_code fail_no_memory(tb_error *err)
+{
+    return tb_fail(err, TB_ENOMEM, "no memory for a chat template");
+}
+
+static tb_code add_text(tb_prompt_template *t, const char *name, const char *text, size_t size, tb_error *err)
+{
+    return json_object_set_new(t->variables, name, tb_json_text(text, size)) ? fail_no_memory(err) : TB_OK;
+}
+
+// The template with the variables that Hugging Face always defines.
+static tb_code compile(tb_prompt_template **out, tb_slice source, tb_error *err)
+{
+    *out = NULL;
+    tb_prompt_template *t = tb_new(tb_prompt_template);
+    if (!t)
+        return fail_no_memory(err);
+    t->variables = json_pack("{s:n, s:n}", "tools", "documents");
+    tb_code rc = t->variables ? tb_template_new(&t->compiled, source, err) : fail_no_memory(err);
+    if (rc) {
+        tb_prompt_template_free(t);
+        return tb_fail_context(err, rc, "chat template");
+    }
+    *out = t;
+    return TB_OK;
+}
+
+static tb_code add_specials(tb_prompt_template *t, const tb_checkpoint *checkpoint, tb_error *err)
+{
+    tb_str text = {0};
+    tb_code rc = TB_OK;
+    for (size_t i = 0; !rc && tb_special_name(i); i++) {
+        tb_str_reset(&text);
+        rc = tb_model_special_text(&text, checkpoint, i, err);
+        if (!rc && text.size)
+            rc = add_text(t, tb_special_name(i), text.data, text.size, err);
+    }
+    tb_str_clear(&text);
+    return rc;
+}
+
+static tb_code compile_file(tb_prompt_template **out, const char *path, tb_error *err)
+{
+    char *source;
+    size_t size;
+    tb_code rc = tb_cli_read_text(&source, &size, path, err);
+    if (!rc)
+        rc = compile(out, (tb_slice){source, size}, err);
+    tb_free(source);
+    return rc;
+}
+
+static tb_code compile_own(tb_prompt_template **out, const tb_checkpoint *checkpoint, tb_error *err)
+{
+    tb_text source = {0};
+    tb_code rc = tb_checkpoint_get_text(&source, checkpoint, "tokenizer.chat_template", false, err);
+    if (!rc && source.size == 0)
+        rc = tb_fail(err, TB_EINVAL, "'%s' has no chat template ('twobit run' continues a text without one)",
+                     tb_checkpoint_path(checkpoint));
+    return rc ? rc : compile(out, (tb_slice){source.data, source.size}, err);
+}
+
+tb_code tb_prompt_template_open(tb_prompt_template **out, const tb_checkpoint *checkpoint, const char *path,
+                                tb_error *err)
+{
+    *out = NULL;
+    tb_code rc = path ? compile_file(out, path, err) : compile_own(out, checkpoint, err);
+    if (!rc)
+        rc = add_specials(*out, checkpoint, err);
+    if (rc) {
+        tb_prompt_template_free(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+tb_code tb_prompt_template_open_bare(tb_prompt_template **out, const char *path, const char *bos, const char *eos,
+                                     tb_error *err)
+{
+    *out = NULL;
+    tb_code rc = compile_file(out, path, err);
+    if (!rc && bos)
+        rc = add_text(*out, "bos_token", bos, strlen(bos), err);
+    if (!rc && eos)
+        rc = add_text(*out, "eos_token", eos, strlen(eos), err);
+    if (rc) {
+        tb_prompt_template_free(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+void tb_prompt_template_free(tb_prompt_template *t)
+{
+    if (!t)
+        return;
+    tb_template_free(t->compiled);
+    json_decref(t->variables);
+    tb_free(t);
+}
+
+tb_code tb_prompt_template_render(tb_str *out, const tb_prompt_template *t, const json_t *conversation,
+                                  bool generation_prompt, tb_error *err)
+{
+    tb_str context = {0};
+    json_t *variables = json_copy(t->variables);
+    tb_code rc = TB_OK;
+    if (!variables || json_object_set_new(variables, "add_generation_prompt", json_boolean(generation_prompt)) ||
+        json_object_update(variables, (json_t *)conversation)) // which is only read
+        rc = fail_no_memory(err);
+    if (!rc)
+        rc = tb_json_append(&context, variables, 0, err);
+    if (!rc)
+        rc = tb_template_render(out, t->compiled, (tb_slice){context.data, context.size}, time(NULL), err);
+    json_decref(variables);
+    tb_str_clear(&context);
+    return rc;
+}

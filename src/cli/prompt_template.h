@@ -1,0 +1,28 @@
+// From a conversation to the text that the model sees: its chat template, with the variables that
+// Hugging Face's templates expect.
+#ifndef TB_CLI_PROMPT_TEMPLATE_H
+#define TB_CLI_PROMPT_TEMPLATE_H
+
+#include "model/model.h"
+
+struct json_t;
+
+typedef struct tb_prompt_template tb_prompt_template;
+
+// The template that a checkpoint brings (TB_EINVAL when there is none), or that of the file `path` where
+// it is not NULL, with the checkpoint's special tokens.
+tb_code tb_prompt_template_open(tb_prompt_template **out, const tb_checkpoint *checkpoint, const char *path,
+                                tb_error *err);
+
+// The template of a file without any checkpoint; `bos` and `eos` may be NULL.
+tb_code tb_prompt_template_open_bare(tb_prompt_template **out, const char *path, const char *bos, const char *eos,
+                                     tb_error *err);
+void tb_prompt_template_free(tb_prompt_template *tmpl);
+
+// Appends the prompt for a conversation: a JSON object with "messages", perhaps "tools", and whatever else
+// the template reads, all of which goes before our own variables. `generation_prompt`: ends in
+// the beginning of an answer.
+tb_code tb_prompt_template_render(tb_str *out, const tb_prompt_template *tmpl, const struct json_t *conversation,
+                                  bool generation_prompt, tb_error *err);
+
+#endif
