@@ -31,14 +31,14 @@ test: deps
 
 # The path of the model is the only thing fetch-model writes to its standard output.
 demo: deps all
-	model='$(MODEL)'; [ -n "$$model" ] || model=$$(tools/fetch-model smollm2) && \
+	@model='$(MODEL)'; [ -n "$$model" ] || model=$$(tools/fetch-model smollm2) && \
 	build/twobit compare "$$model" --generate '$(DEMO_SENTENCE)' $(DEMO_FLAGS)
 
 install: all
 	meson configure build -Dprefix='$(abspath $(PREFIX))' -Dlibdir=lib
 	ninja -C build
 	meson install -C build --no-rebuild $(if $(DESTDIR),--destdir '$(abspath $(DESTDIR))')
-	if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
+	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
 
 check:
 	tools/install-deps check
