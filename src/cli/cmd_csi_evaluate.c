@@ -23,7 +23,7 @@ static const evaluate_args defaults = {
 
 static const tb_option options[] = {
     {"receivers", 'r', TB_OPTION_TEXT, offsetof(evaluate_args, receivers), "LIST", 0, 0,
-     "none, ls, mmse, hard[-PASSES], soft[-PASSES], bayes, separated by commas"},
+     "none, ls, mmse, hard[-PASSES], soft[-PASSES], bayes or files of networks, separated by commas"},
     {"rho", 0, TB_OPTION_TEXT, offsetof(evaluate_args, rho), "LIST", 0, 0, "shares of power that the CSI has"},
     {"snr-db", 0, TB_OPTION_TEXT, offsetof(evaluate_args, snr_db), "LIST", 0, 0, "SNRs per symbol after combining"},
     {"frames", 0, TB_OPTION_COUNT, offsetof(evaluate_args, frames), "N", 2, 1 << 30,

@@ -135,10 +135,74 @@ tb_code tb_csi_receiver_check(const tb_csi_receiver *receiver, const tb_csi_link
 // Fills the estimates of all frames of a batch.
 void tb_csi_receive(tb_csi_batch *batch, const tb_csi_receiver *receiver, const tb_csi_link *link);
 
-// Several receivers by their names, to be measured on the same frames.
+// ---- networks ----
+
+typedef enum tb_csi_net_kind {
+    TB_CSI_PAPER,  // the published one: four dense subnets over whole frames
+    TB_CSI_HYBRID, // CSI in closed form, one small subnet per detection, shared by all real blocks
+    TB_CSI_NETS
+} tb_csi_net_kind;
+
+typedef enum tb_csi_activation {
+    TB_CSI_SWISH,
+    TB_CSI_TANH,
+    TB_CSI_LEAKY_RELU, // slope 0.3
+    TB_CSI_RELU,
+    TB_CSI_ACTIVATIONS
+} tb_csi_activation;
+
+typedef struct tb_csi_net_options {
+    tb_csi_net_kind kind;
+    tb_csi_activation activation;
+    size_t n, p;   // the paper's network fits one N and P, the hybrid one P/N; 0: 64, 512
+    size_t hidden; // units: per antenna and symbol (paper; 0: 16), of each block (hybrid; 0: 64)
+} tb_csi_net_options;
+
+const char *tb_csi_net_kind_name(tb_csi_net_kind kind);
+const char *tb_csi_activation_name(tb_csi_activation activation);
+bool tb_csi_net_kind_find(tb_csi_net_kind *out, const char *name);
+bool tb_csi_activation_find(tb_csi_activation *out, const char *name);
+
+// A trained network, read-only.
+typedef struct tb_csi_net tb_csi_net;
+
+// Opens what tb_csi_train wrote; TB_EFORMAT says what is wrong with the file.
+tb_code tb_csi_net_open(tb_csi_net **out, const char *path, tb_error *err);
+void tb_csi_net_free(tb_csi_net *net);
+
+const tb_csi_net_options *tb_csi_net_get_options(const tb_csi_net *net);
+size_t tb_csi_net_weights(const tb_csi_net *net); // weights and biases
+
+// Writes the network (as tb_csi_net_open reads it) with `pairs` more keys and values of metadata; with
+// `state` also what training needs to go on.
+tb_code tb_csi_net_save(const char *path, const tb_csi_net *net, const char *const *metadata, size_t pairs, bool state,
+                        tb_error *err);
+
+// TB_EINVAL, TB_EUNSUPPORTED: the network was made for another link.
+tb_code tb_csi_net_check(const tb_csi_net *net, const tb_csi_link *link, tb_error *err);
+
+// How a network is trained. Zeroed fields mean the recipe of its kind.
+typedef struct tb_csi_train_options {
+    tb_csi_net_options net; // n, p: the link's
+    double rho[2];          // drawn evenly between these
+    double snr_db[2];
+    bool snr_given;          // snr_db counts (0 dB is a value)
+    size_t batch;            // frames per step
+    double rate;             // of Adam
+    double steps_factor;     // times the steps of the recipe
+    size_t threads;          // results do not depend on it
+    const tb_report *report; // progress, and the loss now and then
+} tb_csi_train_options;
+
+// Trains a network on frames of the link, whose seed also draws the weights, subnet by subnet, and writes it to
+// `path`. The state is saved in "PATH.partial" now and then and when asked to stop; the same call goes on
+// from there to the same bits. TB_EINVAL when that file belongs to other options.
+tb_code tb_csi_train(const char *path, const tb_csi_link *link, const tb_csi_train_options *options, tb_error *err);
+
+// Several receivers by their names or the files of networks, to be measured on the same frames.
 typedef struct tb_csi_panel tb_csi_panel;
 
-// TB_EINVAL: a name is unknown. Made for one link and up to `threads` workers at a time.
+// TB_EINVAL: a name is neither a receiver's nor a file's. Made for one link and up to `threads` workers at a time.
 tb_code tb_csi_panel_new(tb_csi_panel **out, const char *const *names, size_t count, const tb_csi_link *link,
                          size_t threads, tb_error *err);
 void tb_csi_panel_free(tb_csi_panel *panel);

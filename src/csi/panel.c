@@ -1,33 +1,62 @@
-// Receivers side by side.
+// Receivers side by side, classical ones and networks.
 #include <string.h>
 
-#include "csi/link.h"
+#include "csi/net.h"
+
+typedef struct member {
+    tb_csi_receiver receiver;
+    tb_csi_net *net;      // NULL for a classical receiver
+    tb_csi_chain *chains; // [threads]: the network at work
+} member;
 
 struct tb_csi_panel {
     const tb_csi_link *link;
-    tb_csi_receiver *receivers; // [count]
+    size_t count, threads;
+    member *members;
 };
+
+static tb_code open_net(member *m, const char *path, const tb_csi_panel *panel, tb_error *err)
+{
+    tb_code rc = tb_csi_net_open(&m->net, path, err);
+    if (!rc)
+        rc = tb_csi_net_check(m->net, panel->link, err);
+    if (rc)
+        return rc;
+    m->chains = tb_alloc_array(panel->threads, sizeof *m->chains);
+    if (!m->chains)
+        return tb_fail(err, TB_ENOMEM, "no memory for %zu networks at work", panel->threads);
+    for (size_t i = 0; !rc && i < panel->threads; i++)
+        rc = tb_csi_chain_init(&m->chains[i], m->net, panel->link, TB_CSI_UNIT_FRAMES, TB_CSI_STAGES, 0, err);
+    return rc;
+}
+
+static tb_code open_member(member *m, const char *name, const tb_csi_panel *panel, tb_error *err)
+{
+    if (tb_csi_receiver_find(&m->receiver, name))
+        return tb_csi_receiver_check(&m->receiver, panel->link, err);
+    if (tb_path_exists(name))
+        return open_net(m, name, panel, err);
+    return tb_fail(err, TB_EINVAL,
+                   "unknown receiver '%s'; use none, ls, mmse, hard, hard-K, soft, soft-K, bayes or the file of a "
+                   "network",
+                   name);
+}
 
 tb_code tb_csi_panel_new(tb_csi_panel **out, const char *const *names, size_t count, const tb_csi_link *link,
                          size_t threads, tb_error *err)
 {
     *out = NULL;
-    (void)threads;
     tb_csi_panel *panel = tb_new(tb_csi_panel);
-    tb_csi_receiver *receivers = tb_alloc_array(count, sizeof *receivers);
-    tb_code rc = panel && receivers ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for %zu receivers", count);
+    if (!panel)
+        return tb_fail(err, TB_ENOMEM, "no memory for %zu receivers", count);
+    *panel = (tb_csi_panel){link, count, threads, tb_alloc_array(count, sizeof(member))};
+    tb_code rc = panel->members ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for %zu receivers", count);
     for (size_t i = 0; !rc && i < count; i++)
-        if (!tb_csi_receiver_find(&receivers[i], names[i]))
-            rc = tb_fail(err, TB_EINVAL,
-                         "unknown receiver '%s'; use none, ls, mmse, hard, hard-K, soft, soft-K or bayes", names[i]);
-        else
-            rc = tb_csi_receiver_check(&receivers[i], link, err);
+        rc = open_member(&panel->members[i], names[i], panel, err);
     if (rc) {
-        tb_free(receivers);
-        tb_free(panel);
+        tb_csi_panel_free(panel);
         return rc;
     }
-    *panel = (tb_csi_panel){link, receivers};
     *out = panel;
     return TB_OK;
 }
@@ -36,13 +65,23 @@ void tb_csi_panel_free(tb_csi_panel *panel)
 {
     if (!panel)
         return;
-    tb_free(panel->receivers);
+    for (size_t i = 0; panel->members && i < panel->count; i++) {
+        member *m = &panel->members[i];
+        for (size_t k = 0; m->chains && k < panel->threads; k++)
+            tb_csi_chain_clear(&m->chains[k]);
+        tb_free(m->chains);
+        tb_csi_net_free(m->net);
+    }
+    tb_free(panel->members);
     tb_free(panel);
 }
 
 void tb_csi_panel_receive(void *user, tb_csi_batch *batch, size_t receiver, size_t worker)
 {
-    (void)worker;
-    tb_csi_panel *panel = user;
-    tb_csi_receive(batch, &panel->receivers[receiver], panel->link);
+    const tb_csi_panel *panel = user;
+    const member *m = &panel->members[receiver];
+    if (m->net)
+        tb_csi_chain_receive(&m->chains[worker], batch);
+    else
+        tb_csi_receive(batch, &m->receiver, panel->link);
 }

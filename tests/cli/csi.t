@@ -1,10 +1,11 @@
 # The commands of `twobit csi`.
 
 $ twobit csi
-! twobit csi: wireless channel feedback: simulate, measure, plot
+! twobit csi: wireless channel feedback: simulate, train, measure, plot
 ! Usage: twobit csi COMMAND [arguments]
 ! Commands:
 !   evaluate    measure receivers: NMSE of the CSI, BER of the data
+!   train       train a neural receiver
 !   simulate    write frames of the link to a file
 !   plot        draw results as curves
 ! 'twobit help csi COMMAND' says more about each.
@@ -14,10 +15,11 @@ $ twobit csi evalute
 ! usage: twobit csi COMMAND [arguments]; 'twobit help csi' lists them
 = 2
 $ twobit help csi >a && twobit csi --help >b && cmp a b && head -n 1 a
-twobit csi: wireless channel feedback: simulate, measure, plot
-$ for c in evaluate simulate plot; do
+twobit csi: wireless channel feedback: simulate, train, measure, plot
+$ for c in evaluate train simulate plot; do
 >     twobit help csi $c >a && twobit csi $c --help >b && cmp a b && sed -n 3p a
 > done
+Examples:
 Examples:
 Examples:
 Examples:
@@ -46,6 +48,37 @@ $ twobit csi simulate
 ! usage: twobit csi simulate -o FILE [options]
 ! 'twobit help csi simulate' explains the options
 = 2
+
+# Networks: training that is killed goes on to the same bits, with any number of threads.
+$ echo 'exec twobit csi train --n 8 --p 64 --batch 16 --hidden 8 --seed 3 --steps-factor 0.25 "$@"' >train
+$ sh train -o net.safetensors --threads 1
+! twobit: training the hybrid network, seed 3
+! twobit: det1: step 500 of 1250, loss * (glob)
+! twobit: det1: step 1000 of 1250, loss * (glob)
+! twobit: det1: step 1250 of 1250, loss * (glob)
+! twobit: det2: step 500 of 1000, loss * (glob)
+! twobit: det2: step 1000 of 1000, loss * (glob)
+$ sh train -o killed.safetensors -q & pid=$!
+> while [ ! -e killed.safetensors.partial ] && kill -0 $pid; do sleep 0.01; done; kill -KILL $pid; wait $pid 2>/dev/null
+> [ -e killed.safetensors ] || sh train -o killed.safetensors --threads 2 2>&1 | sed -n 2p; cmp net.safetensors killed.safetensors; ls *.partial
+twobit: going on from 'killed.safetensors.partial': * (glob)
+! ls: cannot access '*.partial': No such file or directory
+= 2
+$ twobit csi evaluate --n 64 --p 512 --frames 256 --snr-db 5 --receivers net.safetensors
+receiver         rho  SNR dB  frames * (glob)
+net.safetensors  0.2       5     256 * (glob)
+$ twobit csi evaluate --n 64 --p 256 --receivers net.safetensors
+! twobit: the network is for 8 symbols per antenna, not 4
+= 1
+$ head -c 1000 net.safetensors >cut.safetensors; twobit csi evaluate --receivers cut.safetensors
+! twobit: tensor '*' lies outside 'cut.safetensors': * (glob)
+= 1
+$ twobit csi train --net deep -o x 2>&1 | head -n 1
+twobit: unknown network 'deep'; use paper or hybrid
+$ twobit csi train --rho 0.5,1.5 -o x
+! twobit: training the hybrid network, seed 0
+! twobit: a power share rho of 1.5 lies outside 0 … 1
+= 1
 
 # Curves.
 $ twobit csi plot 1.json -o a.svg --title 'say "x"' && twobit csi plot 1.json -o a.png && grep -c -e 'say "x"' a.svg && head -c 4 a.png | tail -c 3
@@ -78,7 +111,7 @@ twobit: unknown channel 'water'; use rayleigh, sparse, cdl-a, cdl-b, cdl-c or cd
 $ twobit csi evaluate --snr-db 5,x 2>&1 | head -n 1
 twobit: option '--snr-db': 'x' is not a number
 $ twobit csi evaluate --receivers mmse,zf
-! twobit: unknown receiver 'zf'; use none, ls, mmse, hard, hard-K, soft, soft-K or bayes
+! twobit: unknown receiver 'zf'; use none, ls, mmse, hard, hard-K, soft, soft-K, bayes or the file of a network
 = 1
 $ twobit csi evaluate results.json 2>&1 | head -n 1
 twobit: 'results.json' is one argument too many

@@ -1,0 +1,282 @@
+// The chain of stages. Paper (section 6 of the article's code; all four stages are subnets):
+//
+//     q0 = Wᵀr → H1;   q1 = r − √(ρ/N)·W·H1 → D1;   q2 = Wᵀ(r − √(1−ρ)·slice(D1)) → H2;   q3 likewise → D2
+//
+// with inputs standardised over the whole batch. Hybrid: CSI is estimated in closed form (ρ and s2
+// are known), one subnet per detection works on each real block of R symbols:
+//
+//     in:  z_j/a for the R symbols, ln(((1−c)ρ + s2)/(1−ρ)), ln(ρ/(1−ρ));   out: tanh, the expected signs
+//
+// whose expectations are cancelled; (1−ρ)·(1 − mean of their squares) of the data's power stays.
+#include <math.h>
+#include <string.h>
+
+#include "csi/net.h"
+#include "csi/receiver.h"
+
+static const double root_half = 0.70710678118654752440;
+
+// ---- graphs ----
+
+static tb_node *activate(tb_graph *g, tb_node *a, tb_csi_activation activation)
+{
+    switch (activation) {
+    case TB_CSI_TANH:
+        return tb_graph_tanh(g, a);
+    case TB_CSI_LEAKY_RELU:
+        return tb_graph_leaky_relu(g, a, 0.3);
+    case TB_CSI_RELU:
+        return tb_graph_leaky_relu(g, a, 0);
+    default:
+        return tb_graph_swish(g, a);
+    }
+}
+
+static tb_code build_stage(tb_csi_chain_stage *s, const tb_csi_net *net, tb_csi_stage stage, size_t rows, bool training,
+                           double penalty, tb_error *err)
+{
+    const tb_csi_subnet *subnet = &net->subnets[stage];
+    tb_csi_stage_shape shape = tb_csi_net_stage_shape(&net->options, stage);
+    bool hybrid = net->options.kind == TB_CSI_HYBRID;
+    tb_code rc = tb_graph_new(&s->graph, net->params, err);
+    if (rc)
+        return rc;
+    tb_graph *g = s->graph;
+    tb_node *w1 = tb_graph_param(g, subnet->w1), *b1 = tb_graph_param(g, subnet->b1);
+    tb_node *w2 = tb_graph_param(g, subnet->w2), *b2 = tb_graph_param(g, subnet->b2);
+    s->x = tb_graph_input(g, rows, shape.in, true);
+    tb_node *in = hybrid ? s->x : tb_graph_standardize(g, s->x);
+    tb_node *hidden = activate(g, tb_graph_add_row(g, tb_graph_matmul(g, in, w1), b1), net->options.activation);
+    tb_node *linear = tb_graph_add_row(g, tb_graph_matmul(g, hidden, w2), b2);
+    s->y = hybrid ? tb_graph_tanh(g, linear) : linear;
+    if (training) {
+        tb_node *squares = tb_graph_add(g, tb_graph_squares(g, w1), tb_graph_squares(g, w2));
+        s->target = tb_graph_input(g, rows, shape.out, true);
+        s->fit = tb_graph_nmse(g, s->y, s->target);
+        s->loss = tb_graph_add(g, s->fit, tb_graph_scale(g, squares, penalty));
+    }
+    return tb_graph_finish(g, err);
+}
+
+tb_code tb_csi_chain_init(tb_csi_chain *chain, const tb_csi_net *net, const tb_csi_link *link, size_t capacity,
+                          tb_csi_stage training, double penalty, tb_error *err)
+{
+    size_t n = link->options.n, p = link->options.p;
+    *chain = (tb_csi_chain){.net = net, .link = link, .capacity = capacity, .rows_per_frame = 1};
+    if (net->options.kind == TB_CSI_HYBRID)
+        chain->rows_per_frame = 2 * n;
+    chain->h = tb_arena_array(&chain->arena, capacity, 2 * n * sizeof(double));
+    chain->z = tb_arena_array(&chain->arena, capacity, 2 * p * sizeof(double));
+    chain->data = tb_arena_array(&chain->arena, capacity, 2 * p * sizeof(double));
+    chain->shrinkage = tb_arena_array(&chain->arena, capacity, sizeof(double));
+    chain->interference = tb_arena_array(&chain->arena, capacity, sizeof(double));
+    bool complete = chain->h && chain->z && chain->data && chain->shrinkage && chain->interference;
+    tb_code rc = complete ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for a network at work on %zu frames", capacity);
+    for (int stage = 0; !rc && stage < TB_CSI_STAGES; stage++)
+        if (net->subnets[stage].w1)
+            rc = build_stage(&chain->stages[stage], net, (tb_csi_stage)stage, capacity * chain->rows_per_frame,
+                             stage == (int)training, penalty, err);
+    if (rc)
+        tb_csi_chain_clear(chain);
+    return rc;
+}
+
+void tb_csi_chain_clear(tb_csi_chain *chain)
+{
+    for (size_t i = 0; i < TB_CSI_STAGES; i++)
+        tb_graph_free(chain->stages[i].graph);
+    tb_arena_clear(&chain->arena);
+    *chain = (tb_csi_chain){0};
+}
+
+// ---- one frame: what a stage reads and gives ----
+
+// Where the values of frame f lie in a node.
+static size_t first_of(const tb_csi_chain *chain, size_t f, const tb_node *node)
+{
+    return f * chain->rows_per_frame * tb_node_cols(node);
+}
+
+static void put(const tb_csi_chain *chain, tb_csi_stage stage, tb_node *node, size_t f, const double *values, size_t n)
+{
+    size_t first = first_of(chain, f, node);
+    for (size_t i = 0; i < n; i++)
+        tb_node_set(chain->stages[stage].graph, node, first + i, values[i]);
+}
+
+static void get(double *values, const tb_csi_chain *chain, tb_csi_stage stage, size_t f, size_t n)
+{
+    const tb_csi_chain_stage *s = &chain->stages[stage];
+    size_t first = first_of(chain, f, s->y);
+    for (size_t i = 0; i < n; i++)
+        values[i] = tb_node_get(s->graph, s->y, first + i);
+}
+
+// y = r − √(1−ρ)·data
+static void cancel_data(double *y, const tb_csi_chain *chain, const tb_csi_frame *frame, size_t f)
+{
+    size_t p = chain->link->options.p;
+    const double *data = chain->data + f * 2 * p;
+    double gain = sqrt(1 - frame->rho);
+    for (size_t i = 0; i < 2 * p; i++)
+        y[i] = frame->r[i] - gain * data[i];
+}
+
+// The frame's part of the input of a CSI subnet: Wᵀ(r − √(1−ρ)·data).
+static void feed_csi(const tb_csi_chain *chain, const tb_csi_batch *batch, size_t f, tb_csi_stage stage)
+{
+    size_t n = chain->link->options.n, p = chain->link->options.p;
+    double *y = batch->scratch, *out = batch->scratch + 2 * p, *room = batch->scratch + 3 * p;
+    cancel_data(y, chain, &batch->frames[f], f);
+    for (size_t part = 0; part < 2; part++) {
+        tb_csi_despread(out, chain->link, y + part * p, room);
+        size_t first = first_of(chain, f, chain->stages[stage].x) + part * n;
+        for (size_t i = 0; i < n; i++)
+            tb_node_set(chain->stages[stage].graph, chain->stages[stage].x, first + i, out[i]);
+    }
+}
+
+static double log_ratio(double above, double below)
+{
+    const double least = 1e-6; // keeps the ends of ρ finite
+    return log(fmax(above, least) / fmax(below, least));
+}
+
+// Rows (part, antenna) of the hybrid's input.
+static void feed_blocks(const tb_csi_chain *chain, const tb_csi_frame *frame, size_t f, tb_csi_stage stage)
+{
+    size_t n = chain->link->options.n, p = chain->link->options.p, r = chain->link->r;
+    const tb_csi_chain_stage *s = &chain->stages[stage];
+    const double *z = chain->z + f * 2 * p;
+    double rest = (1 - chain->shrinkage[f]) * frame->rho + frame->s2, data = 1 - frame->rho;
+    double around = log_ratio(rest, data), share = log_ratio(frame->rho, data);
+    double gain = 1 / (root_half * sqrt(fmax(data, 1e-6)));
+    size_t at = first_of(chain, f, s->x);
+    for (size_t part = 0; part < 2; part++)
+        for (size_t i = 0; i < n; i++) {
+            for (size_t j = 0; j < r; j++)
+                tb_node_set(s->graph, s->x, at++, gain * z[part * p + j * n + i]);
+            tb_node_set(s->graph, s->x, at++, around);
+            tb_node_set(s->graph, s->x, at++, share);
+        }
+}
+
+static void take_csi(tb_csi_chain *chain, const tb_csi_batch *batch, size_t f, tb_csi_stage stage)
+{
+    size_t n = chain->link->options.n, p = chain->link->options.p;
+    const tb_csi_frame *frame = &batch->frames[f];
+    double *h = chain->h + f * 2 * n;
+    if (chain->stages[stage].graph) {
+        get(h, chain, stage, f, 2 * n);
+    } else {
+        double *y = batch->scratch, *room = batch->scratch + 2 * p;
+        chain->shrinkage[f] = tb_csi_shrinkage(frame->rho, chain->interference[f], frame->s2, chain->link->r);
+        cancel_data(y, chain, frame, f);
+        tb_csi_estimate_h(h, chain->link, y, frame->rho, chain->shrinkage[f], room);
+    }
+    tb_csi_cancel_h(chain->z + f * 2 * p, chain->link, frame, h);
+}
+
+static void take_data(tb_csi_chain *chain, size_t f, tb_csi_stage stage)
+{
+    size_t p = chain->link->options.p;
+    double *data = chain->data + f * 2 * p;
+    get(data, chain, stage, f, 2 * p);
+    for (size_t i = 0; i < 2 * p; i++)
+        data[i] = copysign(root_half, data[i]);
+}
+
+static void take_blocks(tb_csi_chain *chain, const tb_csi_frame *frame, size_t f, tb_csi_stage stage)
+{
+    size_t n = chain->link->options.n, p = chain->link->options.p, r = chain->link->r;
+    const tb_csi_chain_stage *s = &chain->stages[stage];
+    double *data = chain->data + f * 2 * p, certain = 0;
+    size_t at = first_of(chain, f, s->y);
+    for (size_t part = 0; part < 2; part++)
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = 0; j < r; j++) {
+                double sign = tb_node_get(s->graph, s->y, at++);
+                data[part * p + j * n + i] = root_half * sign;
+                certain += sign * sign;
+            }
+    chain->interference[f] = (1 - frame->rho) * (1 - certain / (double)(2 * p));
+}
+
+// ---- batches ----
+
+void tb_csi_chain_begin(tb_csi_chain *chain, const tb_csi_batch *batch)
+{
+    size_t p = chain->link->options.p;
+    memset(chain->data, 0, batch->count * 2 * p * sizeof(double));
+    for (size_t f = 0; f < batch->count; f++)
+        chain->interference[f] = 1 - batch->frames[f].rho;
+    for (int stage = 0; stage < TB_CSI_STAGES; stage++)
+        if (chain->stages[stage].graph)
+            tb_graph_set_rows(chain->stages[stage].graph, batch->count * chain->rows_per_frame);
+}
+
+void tb_csi_chain_feed(tb_csi_chain *chain, const tb_csi_batch *batch, tb_csi_stage stage)
+{
+    size_t p = chain->link->options.p;
+    if (!chain->stages[stage].graph)
+        return;
+    for (size_t f = 0; f < batch->count; f++)
+        if (!tb_csi_stage_is_det(stage))
+            feed_csi(chain, batch, f, stage);
+        else if (chain->net->options.kind == TB_CSI_HYBRID)
+            feed_blocks(chain, &batch->frames[f], f, stage);
+        else
+            put(chain, stage, chain->stages[stage].x, f, chain->z + f * 2 * p, 2 * p);
+}
+
+void tb_csi_chain_aim(tb_csi_chain *chain, const tb_csi_batch *batch, tb_csi_stage stage)
+{
+    size_t n = chain->link->options.n, p = chain->link->options.p, r = chain->link->r;
+    const tb_csi_chain_stage *s = &chain->stages[stage];
+    for (size_t f = 0; f < batch->count; f++) {
+        const tb_csi_frame *frame = &batch->frames[f];
+        if (!tb_csi_stage_is_det(stage)) {
+            put(chain, stage, s->target, f, frame->h, 2 * n);
+        } else if (chain->net->options.kind == TB_CSI_PAPER) {
+            put(chain, stage, s->target, f, frame->d, 2 * p);
+        } else {
+            size_t at = first_of(chain, f, s->target);
+            for (size_t part = 0; part < 2; part++)
+                for (size_t i = 0; i < n; i++)
+                    for (size_t j = 0; j < r; j++)
+                        tb_node_set(s->graph, s->target, at++, copysign(1, frame->d[part * p + j * n + i]));
+        }
+    }
+}
+
+void tb_csi_chain_take(tb_csi_chain *chain, const tb_csi_batch *batch, tb_csi_stage stage)
+{
+    for (size_t f = 0; f < batch->count; f++)
+        if (!tb_csi_stage_is_det(stage))
+            take_csi(chain, batch, f, stage);
+        else if (chain->net->options.kind == TB_CSI_HYBRID)
+            take_blocks(chain, &batch->frames[f], f, stage);
+        else
+            take_data(chain, f, stage);
+}
+
+void tb_csi_chain_run(tb_csi_chain *chain, const tb_csi_batch *batch, tb_csi_stage end)
+{
+    tb_csi_chain_begin(chain, batch);
+    for (int stage = 0; stage < (int)end; stage++) {
+        tb_csi_chain_feed(chain, batch, (tb_csi_stage)stage);
+        if (chain->stages[stage].graph)
+            tb_graph_forward(chain->stages[stage].graph);
+        tb_csi_chain_take(chain, batch, (tb_csi_stage)stage);
+    }
+}
+
+void tb_csi_chain_receive(tb_csi_chain *chain, tb_csi_batch *batch)
+{
+    size_t n = chain->link->options.n, p = chain->link->options.p;
+    tb_csi_chain_run(chain, batch, TB_CSI_STAGES);
+    for (size_t f = 0; f < batch->count; f++) {
+        memcpy(batch->estimates[f].h, chain->h + f * 2 * n, 2 * n * sizeof(double));
+        tb_csi_demodulate(batch->estimates[f].bits, chain->link, chain->data + f * 2 * p, 1);
+    }
+}

@@ -1,0 +1,223 @@
+// Networks: their parameters and files.
+#include "csi/net.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "csi/streams.h"
+
+const char *const tb_csi_stage_names[TB_CSI_STAGES] = {"csi1", "det1", "csi2", "det2"};
+
+static const char *const kind_names[TB_CSI_NETS] = {"paper", "hybrid"};
+static const char *const activation_names[TB_CSI_ACTIVATIONS] = {"swish", "tanh", "leaky_relu", "relu"};
+
+const char *tb_csi_net_kind_name(tb_csi_net_kind kind)
+{
+    return kind_names[kind];
+}
+
+bool tb_csi_net_kind_find(tb_csi_net_kind *out, const char *name)
+{
+    for (size_t i = 0; i < TB_CSI_NETS; i++)
+        if (strcmp(kind_names[i], name) == 0) {
+            *out = (tb_csi_net_kind)i;
+            return true;
+        }
+    return false;
+}
+
+const char *tb_csi_activation_name(tb_csi_activation activation)
+{
+    return activation_names[activation];
+}
+
+bool tb_csi_activation_find(tb_csi_activation *out, const char *name)
+{
+    for (size_t i = 0; i < TB_CSI_ACTIVATIONS; i++)
+        if (strcmp(activation_names[i], name) == 0) {
+            *out = (tb_csi_activation)i;
+            return true;
+        }
+    return false;
+}
+
+tb_csi_stage_shape tb_csi_net_stage_shape(const tb_csi_net_options *o, tb_csi_stage stage)
+{
+    bool det = tb_csi_stage_is_det(stage);
+    if (o->kind == TB_CSI_HYBRID)
+        return (tb_csi_stage_shape){o->p / o->n + 2, o->hidden, o->p / o->n};
+    size_t width = det ? o->p : o->n;
+    return (tb_csi_stage_shape){2 * width, o->hidden * width, 2 * width};
+}
+
+// ---- making ----
+
+static bool is_computed(const tb_csi_net_options *options, tb_csi_stage stage)
+{
+    return options->kind == TB_CSI_HYBRID && !tb_csi_stage_is_det(stage);
+}
+
+static tb_code add_tensor(tb_param **out, tb_csi_net *net, tb_csi_stage stage, const char *name, size_t rows,
+                          size_t cols, tb_error *err)
+{
+    char full[16];
+    snprintf(full, sizeof full, "%s.%s", tb_csi_stage_names[stage], name);
+    return tb_params_add(out, net->params, full, rows, cols, err);
+}
+
+static tb_code add_subnet(tb_csi_net *net, tb_csi_stage stage, tb_error *err)
+{
+    tb_csi_subnet *s = &net->subnets[stage];
+    tb_csi_stage_shape shape = tb_csi_net_stage_shape(&net->options, stage);
+    tb_code rc = add_tensor(&s->w1, net, stage, "w1", shape.in, shape.hidden, err);
+    if (!rc)
+        rc = add_tensor(&s->b1, net, stage, "b1", 1, shape.hidden, err);
+    if (!rc)
+        rc = add_tensor(&s->w2, net, stage, "w2", shape.hidden, shape.out, err);
+    if (!rc)
+        rc = add_tensor(&s->b2, net, stage, "b2", 1, shape.out, err);
+    return rc;
+}
+
+// Options of networks come from files too.
+static tb_code complete(tb_csi_net_options *o, tb_error *err)
+{
+    const size_t most = (size_t)1 << 20;
+    o->n = o->n ? o->n : 64;
+    o->p = o->p ? o->p : 512;
+    o->hidden = o->hidden ? o->hidden : o->kind == TB_CSI_HYBRID ? 64 : 16;
+    if (o->n > o->p || o->p > most || o->p % o->n != 0 || o->hidden > most)
+        return tb_fail(err, TB_EINVAL, "a network cannot have %zu antennas, %zu symbols and %zu hidden units", o->n,
+                       o->p, o->hidden);
+    return TB_OK;
+}
+
+tb_code tb_csi_net_make(tb_csi_net **out, const tb_csi_net_options *options, tb_precision precision, bool trained,
+                        tb_error *err)
+{
+    *out = NULL;
+    tb_csi_net *net = tb_new(tb_csi_net);
+    if (!net)
+        return tb_fail(err, TB_ENOMEM, "no memory for a network");
+    net->options = *options;
+    tb_code rc = complete(&net->options, err);
+    if (!rc)
+        rc = tb_params_new(&net->params, precision, trained, err);
+    for (int stage = 0; !rc && stage < TB_CSI_STAGES; stage++)
+        if (!is_computed(&net->options, (tb_csi_stage)stage))
+            rc = add_subnet(net, (tb_csi_stage)stage, err);
+    if (rc) {
+        tb_csi_net_free(net);
+        return rc;
+    }
+    *out = net;
+    return TB_OK;
+}
+
+void tb_csi_net_free(tb_csi_net *net)
+{
+    if (!net)
+        return;
+    tb_params_free(net->params);
+    tb_free(net);
+}
+
+const tb_csi_net_options *tb_csi_net_get_options(const tb_csi_net *net)
+{
+    return &net->options;
+}
+
+size_t tb_csi_net_weights(const tb_csi_net *net)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < tb_params_count(net->params); i++)
+        count += tb_params_at(net->params, i)->rows * tb_params_at(net->params, i)->cols;
+    return count;
+}
+
+tb_code tb_csi_net_check(const tb_csi_net *net, const tb_csi_link *link, tb_error *err)
+{
+    const tb_csi_net_options *o = &net->options;
+    const tb_csi_options *l = &link->options;
+    if (l->modulation != TB_CSI_QPSK)
+        return tb_fail(err, TB_EUNSUPPORTED, "networks detect qpsk, not %s", tb_csi_modulation_name(l->modulation));
+    if (o->kind == TB_CSI_HYBRID && l->spreading != TB_CSI_WALSH_FIRST)
+        return tb_fail(err, TB_EUNSUPPORTED, "the hybrid network needs the spreading walsh-first");
+    if (o->kind == TB_CSI_HYBRID && o->p / o->n != link->r)
+        return tb_fail(err, TB_EINVAL, "the network is for %zu symbols per antenna, not %zu", o->p / o->n, link->r);
+    if (o->kind == TB_CSI_PAPER && (o->n != l->n || o->p != l->p))
+        return tb_fail(err, TB_EINVAL, "the network is for %zu antennas and %zu symbols, not %zu and %zu", o->n, o->p,
+                       l->n, l->p);
+    return TB_OK;
+}
+
+// ---- files ----
+
+// A number in the metadata of a network.
+static tb_code read_size(size_t *out, const tb_safetensors *file, const char *key, const char *path, tb_error *err)
+{
+    const char *text = tb_safetensors_metadata(file, key);
+    char *end = NULL;
+    unsigned long long value = text && *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+    if (value == 0 || *end != '\0' || value > SIZE_MAX)
+        return tb_fail(err, TB_EFORMAT, "'%s' is no network of 'twobit csi train': it does not say '%s'", path, key);
+    *out = (size_t)value;
+    return TB_OK;
+}
+
+static tb_code read_options(tb_csi_net_options *o, const tb_safetensors *file, const char *path, tb_error *err)
+{
+    const char *kind = tb_safetensors_metadata(file, "recipe"), *activation = tb_safetensors_metadata(file, "act");
+    if (!kind || !tb_csi_net_kind_find(&o->kind, kind))
+        return tb_fail(err, TB_EFORMAT, "'%s' is no network of 'twobit csi train'", path);
+    if (!activation || !tb_csi_activation_find(&o->activation, activation))
+        return tb_fail(err, TB_EFORMAT, "the network '%s' has an unknown activation", path);
+    tb_code rc = read_size(&o->n, file, "n", path, err);
+    if (!rc)
+        rc = read_size(&o->p, file, "p", path, err);
+    if (!rc)
+        rc = read_size(&o->hidden, file, "hidden", path, err);
+    return rc;
+}
+
+tb_code tb_csi_net_open(tb_csi_net **out, const char *path, tb_error *err)
+{
+    *out = NULL;
+    tb_safetensors *file;
+    tb_csi_net_options options;
+    tb_code rc = tb_safetensors_open(&file, path, err);
+    if (rc)
+        return rc;
+    rc = read_options(&options, file, path, err);
+    if (!rc)
+        rc = tb_csi_net_make(out, &options, TB_SINGLE, false, err);
+    if (!rc)
+        rc = tb_params_load((*out)->params, false, file, path, err);
+    tb_safetensors_close(file);
+    if (rc) {
+        tb_csi_net_free(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+tb_code tb_csi_net_save(const char *path, const tb_csi_net *net, const char *const *metadata, size_t pairs, bool state,
+                        tb_error *err)
+{
+    enum { OWN = 5, MOST = 16 };
+    const tb_csi_net_options *o = &net->options;
+    const char *all[2 * MOST];
+    char n[24], p[24], hidden[24];
+    snprintf(n, sizeof n, "%zu", o->n);
+    snprintf(p, sizeof p, "%zu", o->p);
+    snprintf(hidden, sizeof hidden, "%zu", o->hidden);
+    const char *const own[2 * OWN] = {
+        "recipe", kind_names[o->kind], "act", activation_names[o->activation], "n", n, "p", p, "hidden", hidden};
+    memcpy(all, own, sizeof own);
+    if (pairs > MOST - OWN)
+        return tb_fail(err, TB_ELIMIT, "too much metadata for a network");
+    memcpy(all + 2 * OWN, metadata, 2 * pairs * sizeof *all);
+    return tb_params_save(path, net->params, state, all, OWN + pairs, err);
+}

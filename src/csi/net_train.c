@@ -1,0 +1,318 @@
+// Training, subnet by subnet: each is trained on what the finished ones before it give, which stay
+// as they are. Frames and operating points of a step follow from the seed and the step's number
+// only, so that training that was interrupted goes on to the same bits.
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "csi/net.h"
+#include "csi/streams.h"
+
+// Frames of training are numbered from here, far from those that are measured.
+#define FIRST_FRAME ((uint64_t)1 << 48)
+
+enum {
+    NOTE_STEPS = 500,       // between two lines about the loss
+    CHECKPOINT_STEPS = 500, // between two saved states
+    MOST_DRAWS = 64,
+};
+
+// What each kind of network is trained with unless told otherwise: the published recipe, and for
+// the hybrid what this project found to work.
+typedef struct recipe {
+    double rho[2], snr_db[2], rate, penalty;
+    double deviations[2]; // of initial W1 and W2
+    size_t batch, draws;
+    uint64_t steps[TB_CSI_STAGES];
+    tb_schedule_kind schedule;
+} recipe;
+
+static const recipe recipes[TB_CSI_NETS] = {
+    [TB_CSI_PAPER] = {.rho = {0.2, 0.2},
+                      .snr_db = {5, 5},
+                      .rate = 1e-4,
+                      .penalty = 2e-5,
+                      .deviations = {0.01, 0.01},
+                      .batch = 200,
+                      .draws = 1,
+                      .steps = {5000, 10000, 5000, 10000},
+                      .schedule = TB_RATE_CONSTANT},
+    [TB_CSI_HYBRID] = {.rho = {0.05, 0.3},
+                       .snr_db = {0, 18},
+                       .rate = 4e-3,
+                       .deviations = {0.5, 0.1},
+                       .batch = 200,
+                       .draws = 8,
+                       .steps = {0, 5000, 0, 4000},
+                       .schedule = TB_RATE_LINEAR},
+};
+
+typedef struct training {
+    tb_csi_train_options options; // defaults filled in
+    const recipe *recipe;
+    const tb_csi_link *link;
+    tb_csi_net *net;
+    tb_csi_batch batch;
+    tb_csi_chain chain; // of the stage in training
+    tb_csi_stage stage;
+    uint64_t step;       // done of this stage
+    double loss;         // mean of the steps since the last note
+    uint64_t loss_steps; // how many those are
+    const char *path;    // of the finished network
+    tb_str partial_path; // of the state
+    tb_str description;  // all that decides the result
+} training;
+
+// ---- options ----
+
+static void choose(double out[2], const double given[2], const double otherwise[2])
+{
+    bool chosen = given[0] != 0 || given[1] != 0;
+    out[0] = chosen ? given[0] : otherwise[0];
+    out[1] = chosen ? given[1] : otherwise[1];
+}
+
+static tb_code complete_options(training *t, const tb_csi_train_options *given, tb_error *err)
+{
+    t->options = *given;
+    tb_csi_train_options *o = &t->options;
+    const recipe *r = t->recipe = &recipes[given->net.kind];
+    choose(o->rho, given->rho, r->rho);
+    if (!given->snr_given)
+        memcpy(o->snr_db, r->snr_db, sizeof o->snr_db);
+    o->batch = o->batch ? o->batch : r->batch;
+    o->rate = o->rate > 0 ? o->rate : r->rate;
+    o->threads = o->threads ? o->threads : 1;
+    if (o->steps_factor <= 0)
+        o->steps_factor = 1;
+    for (int i = 0; i < 2; i++) {
+        tb_csi_point point = {o->rho[i], o->snr_db[i]};
+        tb_code rc = tb_csi_point_check(&point, err);
+        if (rc)
+            return rc;
+    }
+    if (o->batch % r->draws != 0)
+        return tb_fail(err, TB_EINVAL, "a batch of %zu frames does not divide into %zu operating points", o->batch,
+                       r->draws);
+    return TB_OK;
+}
+
+static uint64_t stage_steps(const training *t, tb_csi_stage stage)
+{
+    return (uint64_t)ceil((double)t->recipe->steps[stage] * t->options.steps_factor);
+}
+
+static tb_code describe(training *t, tb_error *err)
+{
+    const tb_csi_train_options *o = &t->options;
+    const tb_csi_options *l = tb_csi_link_options(t->link);
+    tb_code rc = tb_str_printf(&t->description, err,
+                               "n=%zu p=%zu b=%zu channel=%s spreading=%s spreading_seed=%" PRIu64 " seed=%" PRIu64
+                               " full_front_end=%d rho=%.17g..%.17g snr_db=%.17g..%.17g batch=%zu rate=%.17g",
+                               l->n, l->p, l->b, tb_csi_channel_name(l->channel), tb_csi_spreading_name(l->spreading),
+                               l->spreading_seed, l->seed, l->full_front_end, o->rho[0], o->rho[1], o->snr_db[0],
+                               o->snr_db[1], o->batch, o->rate);
+    for (int stage = 0; !rc && stage < TB_CSI_STAGES; stage++)
+        rc = tb_str_printf(&t->description, err, " %s=%" PRIu64, tb_csi_stage_names[stage],
+                           stage_steps(t, (tb_csi_stage)stage));
+    return rc;
+}
+
+// ---- initial weights ----
+
+static void draw_tensor(tb_params *params, tb_param *p, uint64_t seed, uint64_t tensor, double deviation)
+{
+    tb_csi_stream stream = {seed, tensor, TB_CSI_FOR_WEIGHTS};
+    size_t size = p->rows * p->cols;
+    for (size_t i = 0; i < size; i += 4) {
+        double values[4];
+        tb_csi_real_normals(values, &stream, i, 4, deviation);
+        for (size_t j = i; j < size && j < i + 4; j++)
+            tb_param_set(params, p, j, values[j - i]);
+    }
+}
+
+static void draw_weights(training *t)
+{
+    uint64_t seed = tb_csi_link_options(t->link)->seed;
+    for (uint64_t stage = 0; stage < TB_CSI_STAGES; stage++) {
+        tb_csi_subnet *s = &t->net->subnets[stage];
+        if (!s->w1)
+            continue;
+        draw_tensor(t->net->params, s->w1, seed, 4 * stage, t->recipe->deviations[0]);
+        draw_tensor(t->net->params, s->w2, seed, 4 * stage + 2, t->recipe->deviations[1]);
+    }
+}
+
+// ---- state ----
+
+static tb_code save_state(const training *t, tb_error *err)
+{
+    char stage[24], step[24];
+    snprintf(stage, sizeof stage, "%d", (int)t->stage);
+    snprintf(step, sizeof step, "%" PRIu64, t->step);
+    const char *const metadata[] = {"stage", stage, "step", step, "training", tb_str_get(&t->description)};
+    return tb_csi_net_save(t->partial_path.data, t->net, metadata, 3, true, err);
+}
+
+static tb_code load_state(training *t, tb_error *err)
+{
+    const char *path = t->partial_path.data;
+    tb_safetensors *file;
+    tb_code rc = tb_safetensors_open(&file, path, err);
+    if (rc)
+        return rc;
+    const char *description = tb_safetensors_metadata(file, "training");
+    const char *stage = tb_safetensors_metadata(file, "stage"), *step = tb_safetensors_metadata(file, "step");
+    if (!description || !stage || !step || strcmp(description, tb_str_get(&t->description)) != 0) {
+        rc = tb_fail(err, TB_EINVAL, "'%s' belongs to a training with other options; remove it to begin anew", path);
+    } else {
+        t->stage = (tb_csi_stage)(strtoul(stage, NULL, 10) % TB_CSI_STAGES);
+        t->step = strtoull(step, NULL, 10);
+        rc = tb_params_load(t->net->params, true, file, path, err);
+    }
+    tb_safetensors_close(file);
+    return rc;
+}
+
+// ---- steps ----
+
+// The frames of a step: `draws` operating points, drawn evenly from the ranges.
+static void draw_batch(training *t)
+{
+    const tb_csi_train_options *o = &t->options;
+    size_t draws = t->recipe->draws, frames = o->batch / draws;
+    uint64_t number = (uint64_t)t->stage << 40 | t->step;
+    double uniforms[2 * MOST_DRAWS];
+    tb_csi_stream stream = {tb_csi_link_options(t->link)->seed, number, TB_CSI_FOR_BATCHES};
+    tb_csi_uniforms(uniforms, &stream, 2 * draws);
+    t->batch.count = 0;
+    for (size_t i = 0; i < draws; i++) {
+        tb_csi_point point = {o->rho[0] + uniforms[2 * i] * (o->rho[1] - o->rho[0]),
+                              o->snr_db[0] + uniforms[2 * i + 1] * (o->snr_db[1] - o->snr_db[0])};
+        uint64_t first = FIRST_FRAME + ((uint64_t)t->stage << 44) + t->step * o->batch + i * frames;
+        tb_csi_batch_draw(&t->batch, t->link, &point, first, frames);
+    }
+}
+
+static void run_step(training *t)
+{
+    tb_csi_chain_stage *s = &t->chain.stages[t->stage];
+    const tb_schedule schedule = {t->recipe->schedule, t->options.rate, 0, stage_steps(t, t->stage)};
+    draw_batch(t);
+    tb_csi_chain_run(&t->chain, &t->batch, t->stage);
+    tb_csi_chain_feed(&t->chain, &t->batch, t->stage);
+    tb_csi_chain_aim(&t->chain, &t->batch, t->stage);
+    tb_graph_forward(s->graph);
+    tb_graph_backward(s->graph, s->loss);
+    t->step++;
+    tb_adam_step(t->net->params, &(tb_adam){.threads = t->options.threads}, tb_schedule_rate(&schedule, t->step),
+                 t->step);
+    t->loss += tb_node_get(s->graph, s->fit, 0);
+    t->loss_steps++;
+}
+
+// Everything but the stage's own subnet stays as it is; its moments start at zero.
+static tb_code begin_stage(training *t, tb_error *err)
+{
+    for (int stage = 0; stage < TB_CSI_STAGES; stage++) {
+        const tb_csi_subnet *s = &t->net->subnets[stage];
+        if (s->w1)
+            s->w1->frozen = s->b1->frozen = s->w2->frozen = s->b2->frozen = stage != (int)t->stage;
+    }
+    t->loss = 0;
+    t->loss_steps = 0;
+    tb_code rc = tb_csi_chain_init(&t->chain, t->net, t->link, t->options.batch, t->stage, t->recipe->penalty, err);
+    for (int stage = 0; !rc && stage < TB_CSI_STAGES; stage++)
+        if (t->chain.stages[stage].graph)
+            tb_graph_set_threads(t->chain.stages[stage].graph, t->options.threads);
+    return rc;
+}
+
+static void note_loss(training *t, uint64_t steps)
+{
+    if (t->step % NOTE_STEPS != 0 && t->step != steps)
+        return;
+    tb_report_note(t->options.report, TB_NOTE_INFO, "%s: step %" PRIu64 " of %" PRIu64 ", loss %.4f",
+                   tb_csi_stage_names[t->stage], t->step, steps, t->loss / (double)t->loss_steps);
+    t->loss = 0;
+    t->loss_steps = 0;
+}
+
+static tb_code train_stage(training *t, tb_error *err)
+{
+    uint64_t steps = stage_steps(t, t->stage);
+    tb_code rc = begin_stage(t, err);
+    while (!rc && t->step < steps) {
+        run_step(t);
+        note_loss(t, steps);
+        bool stop = tb_report_progress(t->options.report, tb_csi_stage_names[t->stage], (double)t->step, (double)steps,
+                                       "steps");
+        if (stop || t->step % CHECKPOINT_STEPS == 0)
+            rc = save_state(t, err);
+        if (!rc && stop)
+            rc = tb_fail(err, TB_ECANCELLED, "training was stopped; the same command goes on with it");
+    }
+    tb_csi_chain_clear(&t->chain);
+    return rc;
+}
+
+static tb_code train_stages(training *t, tb_error *err)
+{
+    tb_code rc = TB_OK;
+    for (; !rc && t->stage < TB_CSI_STAGES; t->stage++, t->step = 0)
+        if (t->net->subnets[t->stage].w1) {
+            rc = train_stage(t, err);
+            if (rc)
+                break;
+        }
+    return rc;
+}
+
+static tb_code prepare(training *t, const tb_csi_train_options *options, tb_error *err)
+{
+    tb_code rc = complete_options(t, options, err);
+    if (!rc)
+        rc = describe(t, err);
+    if (!rc)
+        rc = tb_str_printf(&t->partial_path, err, "%s.partial", t->path);
+    if (!rc)
+        rc = tb_csi_net_make(&t->net, &t->options.net, TB_SINGLE, true, err);
+    if (!rc)
+        rc = tb_csi_net_check(t->net, t->link, err);
+    if (!rc)
+        rc = tb_csi_batch_init(&t->batch, t->link, t->options.batch, err);
+    if (rc)
+        return rc;
+    draw_weights(t);
+    return tb_path_exists(t->partial_path.data) ? load_state(t, err) : TB_OK;
+}
+
+static tb_code finish(const training *t, tb_error *err)
+{
+    const char *const metadata[] = {"training", tb_str_get(&t->description)};
+    tb_code rc = tb_csi_net_save(t->path, t->net, metadata, 1, false, err);
+    if (!rc)
+        remove(t->partial_path.data);
+    return rc;
+}
+
+tb_code tb_csi_train(const char *path, const tb_csi_link *link, const tb_csi_train_options *options, tb_error *err)
+{
+    training t = {.path = path, .link = link};
+    tb_code rc = prepare(&t, options, err);
+    if (!rc && (t.stage || t.step))
+        tb_report_note(options->report, TB_NOTE_INFO, "going on from '%s': %s, step %" PRIu64, t.partial_path.data,
+                       tb_csi_stage_names[t.stage], t.step);
+    if (!rc)
+        rc = train_stages(&t, err);
+    if (!rc)
+        rc = finish(&t, err);
+    tb_csi_net_free(t.net);
+    tb_csi_batch_clear(&t.batch);
+    tb_str_clear(&t.partial_path);
+    tb_str_clear(&t.description);
+    return rc;
+}

@@ -1,0 +1,279 @@
+// Networks: trained, interrupted, saved, refused, measured.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "csi/net.h"
+#include "sample.h"
+
+static const tb_csi_options small = {.n = 8, .p = 64, .b = 64, .seed = 7};
+
+static char folder[] = "/tmp/twobit-net-XXXXXX";
+static char whole_path[64], other_path[64], partial_path[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder))
+        return 1;
+    snprintf(whole_path, sizeof whole_path, "%s/whole", folder);
+    snprintf(other_path, sizeof other_path, "%s/other", folder);
+    snprintf(partial_path, sizeof partial_path, "%s/other.partial", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    remove(whole_path);
+    remove(other_path);
+    remove(partial_path);
+    return rmdir(folder);
+}
+
+// ---- training ----
+
+static void expect_trained(const char *path, const tb_csi_train_options *options)
+{
+    tb_csi_link *link = sample_link(small);
+    tb_error err;
+    if (tb_csi_train(path, link, options, &err))
+        fail_msg("%s", err.message);
+    tb_csi_link_free(link);
+}
+
+static void expect_same_files(void)
+{
+    char *a, *b;
+    size_t a_size, b_size;
+    tb_error err;
+    assert_int_equal(tb_file_read(&a, &a_size, whole_path, 1 << 24, &err), TB_OK);
+    assert_int_equal(tb_file_read(&b, &b_size, other_path, 1 << 24, &err), TB_OK);
+    assert_int_equal(a_size, b_size);
+    assert_memory_equal(a, b, a_size);
+    tb_free(a);
+    tb_free(b);
+}
+
+// Stops when a stage has come this far.
+typedef struct stopper {
+    const char *stage;
+    double step;
+} stopper;
+
+static bool stop_there(void *user, const char *stage, double done, double total, const char *unit)
+{
+    (void)total, (void)unit;
+    const stopper *s = user;
+    return strcmp(stage, s->stage) == 0 && done == s->step;
+}
+
+static void training__goes_on_to_the_same_bits_with_any_threads(void **state)
+{
+    (void)state;
+    static const stopper stops[] = {{"det1", 3}, {"det2", 5}};
+    const tb_csi_net_kind kinds[] = {TB_CSI_HYBRID, TB_CSI_PAPER};
+    for (int k = 0; k < 2; k++) {
+        tb_csi_train_options options = {
+            .net = {.kind = kinds[k], .n = 8, .p = 64, .hidden = 4}, .batch = 16, .steps_factor = 0.002};
+        expect_trained(whole_path, &options);
+        tb_csi_link *link = sample_link(small);
+        tb_error err;
+        options.threads = 3;
+        for (int i = 0; i < 2; i++) {
+            tb_report report = {.progress = stop_there, .user = (void *)(uintptr_t)&stops[i]};
+            options.report = &report;
+            assert_int_equal(tb_csi_train(other_path, link, &options, &err), TB_ECANCELLED);
+            assert_true(tb_path_exists(partial_path));
+            assert_false(tb_path_exists(other_path));
+        }
+        options.report = NULL;
+        expect_trained(other_path, &options);
+        assert_false(tb_path_exists(partial_path));
+        expect_same_files();
+        remove(other_path);
+        tb_csi_link_free(link);
+    }
+}
+
+static void training__refuses_the_state_of_another(void **state)
+{
+    (void)state;
+    tb_csi_train_options options = {
+        .net = {.kind = TB_CSI_HYBRID, .n = 8, .p = 64}, .batch = 16, .steps_factor = 0.002};
+    tb_csi_link *link = sample_link(small);
+    tb_report report = {.progress = stop_there, .user = (void *)(uintptr_t) & (stopper){"det1", 3}};
+    tb_error err;
+    options.report = &report;
+    assert_int_equal(tb_csi_train(other_path, link, &options, &err), TB_ECANCELLED);
+    options.rate = 0.1;
+    assert_int_equal(tb_csi_train(other_path, link, &options, &err), TB_EINVAL);
+    assert_non_null(strstr(err.message, "other options; remove it"));
+    remove(partial_path);
+    tb_csi_link_free(link);
+}
+
+// 32 fixed frames, no penalty: the first subnet can learn them by heart.
+static void csi_net__learns_few_frames_by_heart(void **state)
+{
+    (void)state;
+    tb_csi_link *link = sample_link(small);
+    tb_csi_net *net;
+    tb_csi_batch batch;
+    tb_csi_chain chain;
+    tb_error err;
+    assert_int_equal(tb_csi_net_make(&net, &(tb_csi_net_options){.n = 8, .p = 64}, TB_SINGLE, true, &err), TB_OK);
+    tb_rng rng;
+    tb_rng_init(&rng, 1, 1);
+    for (size_t i = 0; i < tb_params_count(net->params); i++) {
+        tb_param *p = tb_params_at(net->params, i);
+        for (size_t j = 0; p->rows > 1 && j < p->rows * p->cols; j++)
+            tb_param_set(net->params, p, j, tb_rng_normal(&rng) / sqrt((double)p->rows));
+    }
+    assert_int_equal(tb_csi_batch_init(&batch, link, 32, &err), TB_OK);
+    tb_csi_batch_draw(&batch, link, &(tb_csi_point){0.2, 5}, 0, 32);
+    assert_int_equal(tb_csi_chain_init(&chain, net, link, 32, TB_CSI_CSI1, 0, &err), TB_OK);
+    tb_csi_chain_run(&chain, &batch, TB_CSI_CSI1);
+    tb_csi_chain_feed(&chain, &batch, TB_CSI_CSI1);
+    tb_csi_chain_aim(&chain, &batch, TB_CSI_CSI1);
+    tb_csi_chain_stage *s = &chain.stages[TB_CSI_CSI1];
+    for (uint64_t step = 1; step <= 600; step++) {
+        tb_graph_forward(s->graph);
+        tb_graph_backward(s->graph, s->loss);
+        tb_adam_step(net->params, &(tb_adam){0}, 3e-3, step);
+    }
+    tb_graph_forward(s->graph);
+    assert_true(tb_node_get(s->graph, s->fit, 0) < 1e-3);
+    tb_csi_chain_clear(&chain);
+    tb_csi_batch_clear(&batch);
+    tb_csi_net_free(net);
+    tb_csi_link_free(link);
+}
+
+// ---- files ----
+
+static tb_csi_panel *panel_of(const char *name, const tb_csi_link *link, tb_code expected, tb_error *err)
+{
+    tb_csi_panel *panel;
+    assert_int_equal(tb_csi_panel_new(&panel, &name, 1, link, 2, err), expected);
+    return panel;
+}
+
+static void nets__refuse_links_they_were_not_made_for(void **state)
+{
+    (void)state;
+    tb_csi_train_options options = {.net = {.kind = TB_CSI_HYBRID, .n = 8, .p = 64}, .batch = 8, .steps_factor = 1e-6};
+    tb_error err;
+    expect_trained(whole_path, &options);
+    options.net.kind = TB_CSI_PAPER;
+    expect_trained(other_path, &options);
+    static const struct {
+        tb_csi_options link;
+        const char *hybrid, *paper; // NULL: fits
+    } cases[] = {
+        {{.n = 8, .p = 64}, NULL, NULL},
+        {{.n = 64, .p = 512}, NULL, "the network is for 8 antennas and 64 symbols, not 64 and 512"},
+        {{.n = 16, .p = 64},
+         "the network is for 8 symbols per antenna, not 4",
+         "the network is for 8 antennas and 64 symbols, not 16 and 64"},
+        {{.n = 8, .p = 64, .spreading = TB_CSI_WALSH_RANDOM},
+         "the hybrid network needs the spreading walsh-first",
+         NULL},
+        {{.n = 8, .p = 64, .modulation = TB_CSI_QAM16},
+         "networks detect qpsk, not 16qam",
+         "networks detect qpsk, not 16qam"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tb_csi_link *link = sample_link(cases[i].link);
+        const char *const paths[] = {whole_path, other_path}, *const refusals[] = {cases[i].hybrid, cases[i].paper};
+        for (int k = 0; k < 2; k++) {
+            tb_csi_panel *panel;
+            tb_code rc = tb_csi_panel_new(&panel, &paths[k], 1, link, 1, &err);
+            assert_true((rc != TB_OK) == (refusals[k] != NULL));
+            if (rc)
+                assert_string_equal(err.message, refusals[k]);
+            tb_csi_panel_free(panel);
+        }
+        tb_csi_link_free(link);
+    }
+}
+
+static void net_file__is_refused_when_something_is_wrong(void **state)
+{
+    (void)state;
+    tb_csi_link *link = sample_link(small);
+    tb_error err;
+    char *bytes;
+    size_t size;
+    assert_null(panel_of("nowhere.safetensors", link, TB_EINVAL, &err));
+    assert_int_equal(tb_file_read(&bytes, &size, whole_path, 1 << 24, &err), TB_OK);
+    assert_int_equal(tb_file_write(other_path, bytes, size - 1, &err), TB_OK);
+    assert_null(panel_of(other_path, link, TB_EFORMAT, &err));
+    memset(bytes + size - 4, 0xFF, 4); // a NaN
+    assert_int_equal(tb_file_write(other_path, bytes, size, &err), TB_OK);
+    assert_null(panel_of(other_path, link, TB_EFORMAT, &err));
+    assert_non_null(strstr(err.message, "not finite"));
+    char *hidden = strstr(bytes + 8, "\"hidden\":\"64\""); // in the header, behind its length
+    assert_non_null(hidden);
+    memcpy(hidden, "\"hidden\":\"63\"", 13);
+    assert_int_equal(tb_file_write(other_path, bytes, size, &err), TB_OK);
+    assert_null(panel_of(other_path, link, TB_EFORMAT, &err));
+    assert_non_null(strstr(err.message, "is not 10 × 63"));
+    tb_free(bytes);
+    tb_csi_link_free(link);
+}
+
+static tb_code train_and_receive(void)
+{
+    tb_csi_train_options options = {
+        .net = {.kind = TB_CSI_HYBRID, .n = 8, .p = 64, .hidden = 4}, .batch = 8, .steps_factor = 1e-6};
+    tb_csi_link *link;
+    tb_csi_panel *panel;
+    tb_error err;
+    const char *path = other_path;
+    tb_code rc = tb_csi_link_new(&link, &small, &err);
+    if (rc)
+        return rc;
+    rc = tb_csi_train(path, link, &options, &err);
+    if (!rc) {
+        rc = tb_csi_panel_new(&panel, &path, 1, link, 1, &err);
+        tb_csi_panel_free(panel);
+    }
+    tb_csi_link_free(link);
+    return rc;
+}
+
+static void nets__survive_every_failed_allocation(void **state)
+{
+    (void)state;
+    tb_code rc = TB_ENOMEM;
+    for (long long n = 0; rc; n++) {
+        tb_mem_fail_after(n);
+        rc = train_and_receive();
+        tb_mem_fail_after(-1);
+        assert_true(rc == TB_OK || rc == TB_ENOMEM);
+        remove(partial_path);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(training__goes_on_to_the_same_bits_with_any_threads),
+        cmocka_unit_test(training__refuses_the_state_of_another),
+        cmocka_unit_test(csi_net__learns_few_frames_by_heart),
+        cmocka_unit_test(nets__refuse_links_they_were_not_made_for),
+        cmocka_unit_test(net_file__is_refused_when_something_is_wrong),
+        cmocka_unit_test(nets__survive_every_failed_allocation),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
