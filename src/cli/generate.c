@@ -3,8 +3,9 @@
 #include "cli/interrupt.h"
 #include "model/model.h"
 
-// Tokens of the prompt pushed between two reports.
-enum { PROMPT_PIECE = 256 };
+// Tokens of the prompt pushed between two reports: a large model on a small machine computes a few dozen
+// a second, and Ctrl-C should not wait for longer than that.
+enum { PROMPT_PIECE = 64 };
 
 static tb_code fail_stopped(tb_error *err)
 {

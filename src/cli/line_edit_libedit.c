@@ -4,6 +4,7 @@
 #include <histedit.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,24 +36,30 @@ static char *get_prompt(EditLine *el)
     return (char *)edit->prompt; // which libedit only reads
 }
 
+// After Ctrl-Z and `fg` the terminal is as the shell left it.
+static void take_terminal_back(EditLine *el)
+{
+    el_set(el, EL_PREP_TERM, 0);
+    el_set(el, EL_PREP_TERM, 1);
+    el_set(el, EL_REFRESH);
+}
+
 // One byte: 1, 0 at the end, -1 after Ctrl-C.
-static int read_byte(char *byte)
+static int read_byte(EditLine *el, char *byte)
 {
     ssize_t n;
-    do
-        n = read(STDIN_FILENO, byte, 1);
-    while (n < 0 && errno == EINTR && !tb_interrupt_requested());
+    while ((n = read(STDIN_FILENO, byte, 1)) < 0 && errno == EINTR && !tb_interrupt_requested())
+        take_terminal_back(el);
     return (int)n;
 }
 
 // One character, as libedit wants it: 1, 0 or -1. What is not one is skipped.
 static int read_character(EditLine *el, wchar_t *out)
 {
-    (void)el;
     mbstate_t state = {0};
     char byte;
     int n;
-    while ((n = read_byte(&byte)) == 1) {
+    while ((n = read_byte(el, &byte)) == 1) {
         size_t used = mbrtowc(out, &byte, 1, &state);
         if (used <= 1)
             return 1;
@@ -108,12 +115,28 @@ void tb_line_edit_free(tb_line_edit *edit)
     tb_free(edit);
 }
 
+// Wakes a read() when the program goes on after Ctrl-Z; nothing else is to be disturbed.
+static void on_continue(int number)
+{
+    (void)number;
+}
+
+static const char *edit_line(tb_line_edit *edit, int *count)
+{
+    struct sigaction wake = {.sa_handler = on_continue}, before;
+    sigemptyset(&wake.sa_mask);
+    sigaction(SIGCONT, &wake, &before);
+    el_set(edit->el, EL_PREP_TERM, 1); // before the prompt: who answers it at once, types into the editor
+    const char *text = el_gets(edit->el, count);
+    sigaction(SIGCONT, &before, NULL);
+    return text;
+}
+
 tb_code tb_line_edit_read(tb_line_end *end, tb_str *line, tb_line_edit *edit, const char *prompt, tb_error *err)
 {
     int count = 0;
     edit->prompt = prompt;
-    el_set(edit->el, EL_PREP_TERM, 1); // before the prompt: who answers it at once, types into the editor
-    const char *text = el_gets(edit->el, &count);
+    const char *text = edit_line(edit, &count);
     *end = text && count > 0 ? TB_LINE_READ : tb_interrupt_requested() ? TB_LINE_INTERRUPTED : TB_LINE_CLOSED;
     if (*end != TB_LINE_READ)
         return TB_OK;
@@ -121,6 +144,6 @@ tb_code tb_line_edit_read(tb_line_end *end, tb_str *line, tb_line_edit *edit, co
     tb_code rc = tb_str_append(line, text, size, err);
     HistEvent event;
     if (!rc && size > 0)
-        history(edit->history, &event, H_ENTER, line->data);
+        history(edit->history, &event, H_ENTER, line->data + line->size - size);
     return rc;
 }

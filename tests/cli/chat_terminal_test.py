@@ -95,6 +95,20 @@ class ChatTest(unittest.TestCase):
         chat.expect(b"0/4096> ")
         self.assertEqual(chat.leave(), 0)
 
+    @unittest.skipIf(INPUT == "plain", "built without line editing")
+    def test_the_prompt_comes_back_after_a_pause(self):
+        chat = Chat(self.model)
+        chat.expect(b"0/4096> ")
+        chat.type(b"/rese")
+        chat.expect(b"/rese")
+        os.kill(chat.pid, signal.SIGSTOP)
+        os.kill(chat.pid, signal.SIGCONT)
+        chat.expect(b"0/4096> /rese")
+        chat.type(b"t x\n")
+        chat.expect(b"'/reset' stands alone")
+        chat.expect(b"0/4096> ")
+        self.assertEqual(chat.leave(), 0)
+
     def test_sigterm_ends_the_program(self):
         chat = Chat(self.model)
         chat.expect(b"0/4096> ")
