@@ -6,6 +6,7 @@
 #include "cli/compare.h"
 #include "cli/generate.h"
 #include "cli/json_out.h"
+#include "cli/sampling.h"
 
 static const tb_compare_args defaults = {.methods = TB_COMPARE_METHODS, .max_tokens = 5120, .tokens = 48};
 
@@ -58,22 +59,27 @@ static bool collect(void *user, const char *text, size_t size)
     return tb_str_append(user, text, size, NULL) == TB_OK;
 }
 
-// The likeliest continuation of the text by one model.
+// How one model goes on: what `twobit run` prints for the same text, tokens and seed.
 static tb_code continue_text(tb_str *text, const tb_comparison *c, const tb_compare_row *row, tb_error *err)
 {
+    static const tb_sampling_args usual = TB_SAMPLING_DEFAULTS;
+    tb_sampling sampling;
     tb_model *model;
-    tb_code rc = tb_cli_open_model(&model, c->cli, row->path, err);
+    tb_code rc = tb_sampling_init(&sampling, c->cli, &usual, err);
+    if (!rc)
+        rc = tb_cli_open_model(&model, c->cli, row->path, err);
     if (rc)
         return rc;
-    tb_generate_options greedy = {
+    tb_generate_options generate = {
         .tokenize = TB_TOKENIZE_BOS,
         .most = (size_t)c->args->tokens,
+        .sampler = sampling.options,
         .report = &c->cli->report,
         .take = collect,
         .user = text,
     };
     tb_generate_stats stats;
-    rc = tb_generate(&stats, model, c->args->generate, strlen(c->args->generate), &greedy, err);
+    rc = tb_generate(&stats, model, c->args->generate, strlen(c->args->generate), &generate, err);
     tb_model_close(model);
     return rc;
 }

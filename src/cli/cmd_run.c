@@ -15,8 +15,7 @@ typedef struct run_args {
     bool no_prompt, special;
 } run_args;
 
-static const run_args defaults = {.tokens = 128,
-                                  .sampling = {.temperature = 0.8, .top_k = 40, .top_p = 0.95, .min_p = 0.05}};
+static const run_args defaults = {.tokens = 128, .sampling = TB_SAMPLING_DEFAULTS};
 
 static const tb_option options[] = {
     {"prompt", 'p', TB_OPTION_TEXT, offsetof(run_args, prompt), "TEXT", 0, 0, "the text to continue"},

@@ -13,6 +13,12 @@ typedef struct tb_sampling_args {
     tb_option_texts logit_biases, stops;
 } tb_sampling_args;
 
+// What is used where nothing was given: lively, without the unlikely.
+#define TB_SAMPLING_DEFAULTS                                                                                           \
+    {                                                                                                                  \
+        .temperature = 0.8, .top_k = 40, .top_p = 0.95, .min_p = 0.05                                                  \
+    }
+
 // Describes a tb_sampling_args: the shared table of commands that sample.
 extern const tb_option tb_sampling_option_table[];
 

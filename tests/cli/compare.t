@@ -62,3 +62,10 @@ $ echo short >short; twobit compare tiny.gguf --methods bpdq --calib short --wor
 $ twobit compare tiny.gguf --methods rtn --work short
 ! twobit: cannot create the folder 'short': File exists
 = 1
+
+# What it lets the models write is what run writes.
+$ twobit compare tiny.gguf --methods rtn --max-tokens 512 --generate "the end" -n 8 --seed 3 >shown 2>/dev/null
+$ twobit run tiny.gguf -p "the end" -n 8 --seed 3 >run
+$ case $(cat shown) in *"original:
+> $(cat run)"*) echo the same ;; esac
+the same
