@@ -101,7 +101,9 @@ class ChatTest(unittest.TestCase):
         chat.expect(b"0/4096> ")
         chat.type(b"/rese")
         chat.expect(b"/rese")
+        time.sleep(0.5)  # until it waits for keys again, as it does when a person pauses it
         os.kill(chat.pid, signal.SIGSTOP)
+        os.waitpid(chat.pid, os.WUNTRACED)
         os.kill(chat.pid, signal.SIGCONT)
         chat.expect(b"0/4096> /rese")
         chat.type(b"t x\n")
