@@ -153,7 +153,8 @@ tb_code tb_checkpoint_verify(const tb_checkpoint *checkpoint, size_t threads, co
 // ---- writing GGUF v3 ----
 
 // Declare all metadata and tensors first, then begin, then write the tensors' bytes in the
-// order of declaration, in any pieces. Nothing appears under `path` before commit.
+// order of declaration, in any pieces. Nothing appears under `path` before commit. Without a path (NULL)
+// the file is only declared, to learn its size.
 typedef struct tb_gguf_writer tb_gguf_writer;
 
 tb_code tb_gguf_writer_open(tb_gguf_writer **out, const char *path, tb_error *err);
@@ -171,6 +172,8 @@ tb_code tb_gguf_writer_add_tensor(tb_gguf_writer *w, const char *name, tb_type t
 // Declares the tensors and the metadata of a plane-type matrix (see above); a block-type
 // matrix becomes one tensor. tb_gguf_writer_matrix then writes them.
 tb_code tb_gguf_writer_add_matrix(tb_gguf_writer *w, const char *name, const tb_matrix *shape, tb_error *err);
+// Bytes of the whole file as declared so far.
+uint64_t tb_gguf_writer_bytes(const tb_gguf_writer *w);
 tb_code tb_gguf_writer_begin(tb_gguf_writer *w, tb_error *err);
 tb_code tb_gguf_writer_data(tb_gguf_writer *w, const void *bytes, size_t n, tb_error *err);
 tb_code tb_gguf_writer_matrix(tb_gguf_writer *w, const tb_matrix *m, tb_error *err);
@@ -203,6 +206,9 @@ const char *tb_safetensors_metadata(const tb_safetensors *file, const char *key)
 // The file appears complete or not at all.
 tb_code tb_safetensors_write(const char *path, const tb_safetensor *tensors, size_t count, const char *const *metadata,
                              size_t pairs, tb_error *err);
+
+// Bytes that the tensors of a matrix take in a file, padding included; 0 for an impossible shape.
+uint64_t tb_gguf_matrix_bytes(const tb_matrix *shape);
 
 // ---- NumPy arrays (.npy 1.0, C order), for logits and golden vectors ----
 

@@ -37,14 +37,15 @@ static tb_code no_memory(const tb_gguf_writer *w, tb_error *err)
 tb_code tb_gguf_writer_open(tb_gguf_writer **out, const char *path, tb_error *err)
 {
     *out = NULL;
+    const char *name = path ? path : "a file without a name";
     tb_gguf_writer *w = tb_new(tb_gguf_writer);
     if (!w)
-        return tb_fail(err, TB_ENOMEM, "no memory to write '%s'", path);
+        return tb_fail(err, TB_ENOMEM, "no memory to write '%s'", name);
     tb_code rc = TB_OK;
-    w->path = tb_arena_text(&w->arena, path, strlen(path));
+    w->path = tb_arena_text(&w->arena, name, strlen(name));
     if (!w->path)
         rc = no_memory(w, err);
-    if (!rc)
+    if (!rc && path)
         rc = tb_outfile_open(&w->file, path, err);
     if (rc) {
         tb_gguf_writer_close(w);
@@ -314,6 +315,25 @@ tb_code tb_gguf_writer_add_matrix(tb_gguf_writer *w, const char *name, const tb_
     return rc;
 }
 
+// ---- sizes ----
+
+// The magic, the version and the two counts of write_head.
+enum { HEAD_BYTES = 4 + 4 + 8 + 8 };
+
+uint64_t tb_gguf_writer_bytes(const tb_gguf_writer *w)
+{
+    return tb_round_up(HEAD_BYTES + w->metadata.size + w->entries.size, TB_GGUF_ALIGNMENT) + w->offset;
+}
+
+uint64_t tb_gguf_matrix_bytes(const tb_matrix *shape)
+{
+    tb_matrix_sizes sizes;
+    if (!tb_matrix_get_sizes(&sizes, shape))
+        return 0;
+    return (uint64_t)tb_round_up(sizes.data, TB_GGUF_ALIGNMENT) + tb_round_up(sizes.coefs, TB_GGUF_ALIGNMENT) +
+           tb_round_up(sizes.zeros, TB_GGUF_ALIGNMENT);
+}
+
 // ---- writing ----
 
 static tb_code refuse_duplicates(const tb_gguf_writer *w, const declared *list, const char *what, tb_error *err)
@@ -352,6 +372,8 @@ tb_code tb_gguf_writer_begin(tb_gguf_writer *w, tb_error *err)
 {
     if (w->begun)
         return tb_fail(err, TB_EINVAL, "the tensors of '%s' have begun already", w->path);
+    if (!w->file)
+        return tb_fail(err, TB_EINVAL, "%s is declared only to learn its size", w->path);
     tb_code rc = refuse_duplicates(w, &w->keys, "metadata key", err);
     if (!rc)
         rc = refuse_duplicates(w, &w->tensors, "tensor", err);

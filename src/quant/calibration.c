@@ -60,6 +60,28 @@ tb_code tb_windows_init(tb_windows *out, const tb_model *model, tb_slice text, s
     return TB_OK;
 }
 
+tb_code tb_windows_read(tb_windows *out, const tb_model *model, const char *path, size_t most_tokens, size_t length,
+                        const tb_report *report, tb_error *err)
+{
+    tb_map map = {0};
+    tb_slice text = tb_builtin_text_get(TB_TEXT_CALIBRATION);
+    *out = (tb_windows){0};
+    tb_code rc = path ? tb_map_open(&map, path, err) : TB_OK;
+    if (rc)
+        return rc;
+    if (path)
+        text = (tb_slice){(const char *)map.data, map.size};
+    rc = tb_windows_init(out, model, text, most_tokens, length, err);
+    if (rc)
+        rc = tb_fail_context(err, rc, "calibration on '%s'", path ? path : "built-in text");
+    tb_map_close(&map);
+    size_t used = out->count * out->length;
+    if (!rc && used + out->length <= most_tokens)
+        tb_report_note(report, TB_NOTE_INFO, "the calibration text has only %zu whole windows: %zu of %zu tokens",
+                       out->count, used, most_tokens);
+    return rc;
+}
+
 void tb_windows_clear(tb_windows *windows)
 {
     tb_ids_clear(&windows->ids);

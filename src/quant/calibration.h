@@ -16,6 +16,10 @@ typedef struct tb_windows {
 // does not fit the context; TB_EUNSUPPORTED: the model has no tokenizer.
 tb_code tb_windows_init(tb_windows *out, const tb_model *model, tb_slice text, size_t most_tokens, size_t length,
                         tb_error *err);
+
+// The same from a file, or from the text built into twobit (path NULL); a note says when the text is short.
+tb_code tb_windows_read(tb_windows *out, const tb_model *model, const char *path, size_t most_tokens, size_t length,
+                        const tb_report *report, tb_error *err);
 void tb_windows_clear(tb_windows *windows);
 
 #endif

@@ -4,8 +4,7 @@
 
 enum { CHUNK = 128 }; // tokens whose logits are held at once
 
-// −log softmax(logits)[target].
-static double surprise(const float *logits, size_t vocab, int32_t target)
+double tb_surprise(const float *logits, size_t vocab, int32_t target)
 {
     float most = logits[0];
     double sum = 0;
@@ -26,7 +25,7 @@ static tb_code measure_window(double *sum, tb_seq *seq, const int32_t *tokens, s
         size_t n = length - 1 - at < CHUNK ? length - 1 - at : CHUNK;
         rc = tb_seq_push_all(seq, tokens + at, n, logits, err);
         for (size_t i = 0; i < n && !rc; i++)
-            *sum += surprise(logits + i * vocab, vocab, tokens[at + i + 1]);
+            *sum += tb_surprise(logits + i * vocab, vocab, tokens[at + i + 1]);
     }
     return rc;
 }

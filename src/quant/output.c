@@ -119,8 +119,8 @@ static bool is_replaced(tb_text key)
 {
     static const char *const replaced[] = {"general.file_type",   "general.alignment", "general.quantization_version",
                                            TB_KEY_TWOBIT_VERSION, "twobit.generator",  "twobit.method",
-                                           "twobit.bits",         "twobit.group",      "twobit.recipe",
-                                           "twobit.source",       "twobit.calibration"};
+                                           "twobit.bits",         "twobit.block_bits", "twobit.group",
+                                           "twobit.recipe",       "twobit.source",     "twobit.calibration"};
     for (size_t i = 0; i < sizeof replaced / sizeof replaced[0]; i++)
         if (is_key(key, replaced[i]))
             return true;
@@ -141,6 +141,21 @@ static tb_code add_text(tb_gguf_writer *w, const char *key, const char *value, t
     return tb_gguf_writer_add_text(w, key, (tb_text){value, strlen(value)}, err);
 }
 
+// One number for all blocks, or the widths of the blocks one after the other: "4 2 2 4".
+static tb_code add_bits(tb_gguf_writer *w, const tb_output *o, tb_error *err)
+{
+    if (!o->block_bits)
+        return tb_gguf_writer_add_u32(w, "twobit.bits", o->options->bits, err);
+    tb_str list = {0};
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < tb_model_config(o->model)->blocks && !rc; i++)
+        rc = tb_str_printf(&list, err, i ? " %u" : "%u", (unsigned)o->block_bits[i]);
+    if (!rc)
+        rc = add_text(w, "twobit.block_bits", tb_str_get(&list), err);
+    tb_str_clear(&list);
+    return rc;
+}
+
 static tb_code add_own_metadata(tb_gguf_writer *w, const tb_output *o, tb_error *err)
 {
     tb_code rc = tb_gguf_writer_add_u32(w, TB_KEY_TWOBIT_VERSION, TB_TWOBIT_VERSION, err);
@@ -149,7 +164,7 @@ static tb_code add_own_metadata(tb_gguf_writer *w, const tb_output *o, tb_error 
     if (!rc)
         rc = add_text(w, "twobit.method", tb_method_get(o->method)->name, err);
     if (!rc)
-        rc = tb_gguf_writer_add_u32(w, "twobit.bits", o->options->bits, err);
+        rc = add_bits(w, o, err);
     if (!rc)
         rc = tb_gguf_writer_add_u32(w, "twobit.group", (uint32_t)o->options->group, err);
     if (!rc)
@@ -173,23 +188,23 @@ static tb_code add_checksum(tb_gguf_writer *w, const char *name, uint64_t checks
 
 // ---- declaring ----
 
-// The shape that every linear of the method has, for the matrix in the place of `plan`.
-static tb_matrix packed_shape(const tb_output *o, const tensor_plan *plan)
+tb_matrix tb_output_shape(const tb_output *o, size_t block, tb_linear which)
 {
-    const tb_matrix *source = tb_model_linear(o->model, plan->block, plan->which);
+    const tb_matrix *source = tb_model_linear(o->model, block, which);
     return (tb_matrix){.type = tb_method_get(o->method)->type,
                        .rows = source->rows,
                        .cols = source->cols,
-                       .planes = o->options->bits,
+                       .planes = o->block_bits ? o->block_bits[block] : o->options->bits,
                        .group = o->options->group};
 }
 
 static tb_code declare_linear(tb_gguf_writer *w, const tb_output *o, const tensor_plan *plan, tb_error *err)
 {
     const char *name = plan->info->name.data;
-    tb_matrix shape = packed_shape(o, plan);
+    tb_matrix shape = tb_output_shape(o, plan->block, plan->which);
+    uint64_t checksum = o->checksums ? o->checksums[plan->block * TB_LINEARS + plan->which] : 0;
     tb_code rc = tb_gguf_writer_add_matrix(w, name, &shape, err);
-    return rc ? rc : add_checksum(w, name, o->checksums[plan->block * TB_LINEARS + plan->which], err);
+    return rc ? rc : add_checksum(w, name, checksum, err);
 }
 
 static tb_code declare_end(tb_gguf_writer *w, tb_output *o, const tensor_plan *plan, tb_error *err)
@@ -209,6 +224,16 @@ static tb_code declare_end(tb_gguf_writer *w, tb_output *o, const tensor_plan *p
     return rc;
 }
 
+// The same entries without the values: their checksum is of no matter then.
+static tb_code declare_end_shape(tb_gguf_writer *w, const tensor_plan *plan, tb_error *err)
+{
+    const char *name = plan->info->name.data;
+    tb_matrix shape = plan->end;
+    shape.type = plan->type;
+    tb_code rc = tb_gguf_writer_add_matrix(w, name, &shape, err);
+    return rc ? rc : add_checksum(w, name, 0, err);
+}
+
 static tb_code declare_tensors(tb_gguf_writer *w, tb_output *o, tb_error *err)
 {
     tb_code rc = TB_OK;
@@ -217,7 +242,7 @@ static tb_code declare_tensors(tb_gguf_writer *w, tb_output *o, tb_error *err)
         if (plan.role == ROLE_LINEAR)
             rc = declare_linear(w, o, &plan, err);
         else if (plan.role == ROLE_END)
-            rc = declare_end(w, o, &plan, err);
+            rc = o->checksums ? declare_end(w, o, &plan, err) : declare_end_shape(w, &plan, err);
         else
             rc = tb_gguf_writer_add_tensor(w, plan.info->name.data, TB_TYPE_F32, plan.info->dim_count, plan.info->dims,
                                            err);
@@ -295,17 +320,35 @@ static tb_code write_tensors(tb_gguf_writer *w, const tb_output *o, tb_error *er
     return rc;
 }
 
+static tb_code declare_all(tb_gguf_writer *w, tb_output *o, tb_error *err)
+{
+    tb_code rc = add_source_metadata(w, tb_model_checkpoint(o->model), err);
+    if (!rc)
+        rc = add_own_metadata(w, o, err);
+    return rc ? rc : declare_tensors(w, o, err);
+}
+
+tb_code tb_output_measure(uint64_t *bytes, const tb_output *o, tb_error *err)
+{
+    tb_gguf_writer *w;
+    tb_output sizes_only = *o;
+    sizes_only.checksums = NULL;
+    tb_code rc = tb_gguf_writer_open(&w, NULL, err);
+    if (rc)
+        return rc;
+    rc = declare_all(w, &sizes_only, err);
+    *bytes = tb_gguf_writer_bytes(w);
+    tb_gguf_writer_close(w);
+    return rc;
+}
+
 tb_code tb_output_write(tb_output *o, const char *path, tb_error *err)
 {
     tb_gguf_writer *w;
     tb_code rc = tb_gguf_writer_open(&w, path, err);
     if (rc)
         return rc;
-    rc = add_source_metadata(w, tb_model_checkpoint(o->model), err);
-    if (!rc)
-        rc = add_own_metadata(w, o, err);
-    if (!rc)
-        rc = declare_tensors(w, o, err);
+    rc = declare_all(w, o, err);
     if (!rc)
         rc = tb_gguf_writer_begin(w, err);
     if (!rc)

@@ -8,9 +8,10 @@
 typedef struct tb_output {
     const tb_model *model;
     const tb_partial *partial; // holds every block
-    const uint64_t *checksums; // [blocks][TB_LINEARS] of the packed linears
+    const uint64_t *checksums; // [blocks][TB_LINEARS] of the packed linears; NULL suffices for tb_output_measure
     tb_method method;
     const tb_quant_options *options; // resolved
+    const uint8_t *block_bits;       // [blocks] instead of options->bits; NULL: all the same
     const tb_run_identity *identity;
     bool keep_head; // embedding and head as they are instead of Q8_0
     const tb_report *report;
@@ -18,5 +19,11 @@ typedef struct tb_output {
 } tb_output;
 
 tb_code tb_output_write(tb_output *output, const char *path, tb_error *err);
+
+// Bytes of the file that tb_output_write would write; needs no finished block.
+tb_code tb_output_measure(uint64_t *bytes, const tb_output *output, tb_error *err);
+
+// The shape that a linear of the model has in the file.
+tb_matrix tb_output_shape(const tb_output *output, size_t block, tb_linear which);
 
 #endif

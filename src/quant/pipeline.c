@@ -45,6 +45,28 @@ static size_t block_count(const run *r)
 
 // ---- before the first block ----
 
+// What the method is told for a block.
+static tb_quant_options options_of_block(const run *r, size_t block)
+{
+    tb_quant_options options = r->quant;
+    if (r->options->block_bits)
+        options.bits = r->options->block_bits[block];
+    return options;
+}
+
+// Fills in defaults; every block's width must suit the method.
+static tb_code resolve(run *r, tb_error *err)
+{
+    tb_quant_options ignored;
+    tb_code rc = tb_quant_options_resolve(&r->quant, r->options->method, &r->options->quant, err);
+    for (size_t b = 0; b < block_count(r) && r->options->block_bits && !rc; b++) {
+        tb_quant_options options = options_of_block(r, b);
+        rc = options.bits ? tb_quant_options_resolve(&ignored, r->options->method, &options, err)
+                          : tb_fail(err, TB_EINVAL, "block %zu has no width", b);
+    }
+    return rc;
+}
+
 // Quantizing planes again would lose twice without a word.
 static tb_code check_source(const run *r, tb_error *err)
 {
@@ -54,29 +76,6 @@ static tb_code check_source(const run *r, tb_error *err)
                 return tb_fail(err, TB_EUNSUPPORTED, "'%s' has been quantized by twobit already; quantize the original",
                                tb_checkpoint_path(tb_model_checkpoint(r->model)));
     return TB_OK;
-}
-
-static tb_code make_windows(run *r, tb_error *err)
-{
-    const tb_pipeline_options *o = r->options;
-    size_t wanted = o->calibration_tokens ? o->calibration_tokens : CALIBRATION_TOKENS;
-    tb_map map = {0};
-    tb_slice text = tb_builtin_text_get(TB_TEXT_CALIBRATION);
-    tb_code rc = o->calibration_path ? tb_map_open(&map, o->calibration_path, err) : TB_OK;
-    if (rc)
-        return rc;
-    if (o->calibration_path)
-        text = (tb_slice){(const char *)map.data, map.size};
-    rc = tb_windows_init(&r->windows, r->model, text, wanted, o->window, err);
-    if (rc)
-        rc = tb_fail_context(err, rc, "calibration on '%s'",
-                             o->calibration_path ? o->calibration_path : "built-in text");
-    tb_map_close(&map);
-    size_t used = r->windows.count * r->windows.length;
-    if (!rc && used + r->windows.length <= wanted)
-        tb_report_note(o->report, TB_NOTE_INFO, "the calibration text has only %zu whole windows: %zu of %zu tokens",
-                       r->windows.count, used, wanted);
-    return rc;
 }
 
 static tb_code hash_tokens(run *r, tb_error *err)
@@ -98,16 +97,23 @@ static tb_code identify(run *r, tb_error *err)
         rc = hash_tokens(r, err);
     if (!rc)
         rc = tb_recipe_append(&r->recipe, r->options->method, &r->quant, r->calibrated ? &r->windows : NULL,
-                              r->options->keep_head, tb_cpu_name(tb_model_compute(r->model)->kernels.cpu), err);
+                              r->options->block_bits, block_count(r), r->options->keep_head,
+                              tb_cpu_name(tb_model_compute(r->model)->kernels.cpu), err);
     r->identity.recipe = tb_str_get(&r->recipe);
     return rc;
 }
 
 static tb_code prepare(run *r, tb_error *err)
 {
-    tb_code rc = check_source(r, err);
+    const tb_pipeline_options *o = r->options;
+    r->calibrated = tb_method_get(o->method)->needs_curvature;
+    tb_code rc = resolve(r, err);
+    if (!rc)
+        rc = check_source(r, err);
     if (!rc && r->calibrated)
-        rc = make_windows(r, err);
+        rc = tb_windows_read(&r->windows, r->model, o->calibration_path,
+                             o->calibration_tokens ? o->calibration_tokens : CALIBRATION_TOKENS, o->window, o->report,
+                             err);
     if (!rc)
         rc = identify(r, err);
     if (rc)
@@ -166,7 +172,8 @@ static tb_code make_block(tb_quant_block *out, run *r, size_t index, tb_error *e
     if (rc)
         return rc;
     double begin = r->calibrated && index > 0 ? ADVANCE_SHARE : 0;
-    rc = tb_quant_block_make(out, r->model, index, r->calibrated ? &r->states : NULL, r->options->method, &r->quant,
+    tb_quant_options options = options_of_block(r, index);
+    rc = tb_quant_block_make(out, r->model, index, r->calibrated ? &r->states : NULL, r->options->method, &options,
                              share_of_block(r, begin, 1 - begin), err);
     if (rc)
         return rc;
@@ -252,16 +259,22 @@ static tb_code verify_file(const run *r, const char *path, tb_error *err)
     return rc;
 }
 
+static tb_output describe_output(const run *r)
+{
+    return (tb_output){.model = r->model,
+                       .partial = r->partial,
+                       .checksums = r->checksums,
+                       .method = r->options->method,
+                       .options = &r->quant,
+                       .block_bits = r->options->block_bits,
+                       .identity = &r->identity,
+                       .keep_head = r->options->keep_head,
+                       .report = r->options->report};
+}
+
 static tb_code write_file(run *r, tb_error *err)
 {
-    tb_output output = {.model = r->model,
-                        .partial = r->partial,
-                        .checksums = r->checksums,
-                        .method = r->options->method,
-                        .options = &r->quant,
-                        .identity = &r->identity,
-                        .keep_head = r->options->keep_head,
-                        .report = r->options->report};
+    tb_output output = describe_output(r);
     tb_code rc = tb_output_write(&output, tb_partial_output_path(r->partial), err);
     if (!rc)
         rc = verify_file(r, tb_partial_output_path(r->partial), err);
@@ -330,27 +343,44 @@ static tb_code measure(run *r, const char *path, tb_error *err)
     return rc;
 }
 
+// ---- entrances ----
+
+static void clear_run(run *r)
+{
+    tb_partial_close(r->partial);
+    tb_states_clear(&r->states);
+    tb_windows_clear(&r->windows);
+    tb_str_clear(&r->recipe);
+    tb_free(r->checksums);
+}
+
+tb_code tb_pipeline_file_bytes(uint64_t *bytes, const tb_model *model, const tb_pipeline_options *options,
+                               tb_error *err)
+{
+    run r = {.model = model, .options = options};
+    tb_code rc = prepare(&r, err);
+    if (!rc) {
+        tb_output output = describe_output(&r);
+        rc = tb_output_measure(bytes, &output, err);
+    }
+    clear_run(&r);
+    return rc;
+}
+
 tb_code tb_pipeline_run(tb_pipeline_result *result, const char *out_path, const tb_model *model,
                         const tb_pipeline_options *options, tb_error *err)
 {
     double started = tb_clock_seconds();
     *result = (tb_pipeline_result){0};
     run r = {.model = model, .options = options, .result = result};
-    r.calibrated = tb_method_get(options->method)->needs_curvature;
-    tb_code rc = tb_quant_options_resolve(&r.quant, options->method, &options->quant, err);
-    if (!rc)
-        rc = prepare(&r, err);
+    tb_code rc = prepare(&r, err);
     if (!rc)
         rc = tb_partial_open(&r.partial, out_path, &r.identity, err);
     if (!rc)
         rc = quantize_blocks(&r, err);
     if (!rc)
         rc = write_file(&r, err);
-    tb_partial_close(r.partial);
-    tb_states_clear(&r.states);
-    tb_windows_clear(&r.windows);
-    tb_str_clear(&r.recipe);
-    tb_free(r.checksums);
+    clear_run(&r);
     result->seconds = tb_clock_seconds() - started;
     return rc ? rc : measure(&r, out_path, err);
 }

@@ -5,6 +5,8 @@
 #define TB_QUANT_H
 
 #include "model/model.h"
+#include "quant/allocate.h"
+#include "quant/analyze.h"
 #include "quant/lieq.h"
 
 // ---- pure functions ----
@@ -89,6 +91,7 @@ typedef struct tb_pipeline_options {
     const char *calibration_path; // text; NULL: the text built into twobit
     size_t calibration_tokens;    // in whole windows, at least one; 0: 16384
     size_t window;                // tokens per window; 0: 512 (or the model's context when shorter)
+    const uint8_t *block_bits;    // [blocks], planes of each block instead of quant.bits; NULL: all the same
     bool keep_head;               // leave embedding and head as they are instead of Q8_0
     const tb_report *report;      // may be NULL
 } tb_pipeline_options;
@@ -110,5 +113,25 @@ typedef struct tb_pipeline_result {
 // sentence (TB_EINVAL). `model` should be opened for this purpose.
 tb_code tb_pipeline_run(tb_pipeline_result *result, const char *out_path, const tb_model *model,
                         const tb_pipeline_options *options, tb_error *err);
+
+// Exactly the bytes of the file that tb_pipeline_run would write.
+tb_code tb_pipeline_file_bytes(uint64_t *bytes, const tb_model *model, const tb_pipeline_options *options,
+                               tb_error *err);
+
+// How the widths of blocks are chosen, and what they may cost: an average or a size, not both.
+typedef struct tb_widths_options {
+    tb_allocation_rule rule;
+    double average_bits; // most bits per weight, nominal, over the linears of all blocks; 0: not limited
+    uint64_t file_bytes; // most bytes of the whole file; 0: not limited
+    unsigned widths[TB_MAX_WIDTHS];
+    size_t width_count; // ascending
+    uint64_t seed;      // of the random weights that LieQ compares with
+} tb_widths_options;
+
+// Fills bits[blocks] for tb_pipeline_options.block_bits; analyses the model where the rule needs it. The same
+// input gives the same widths, so an interrupted run can be continued. TB_EINVAL: a width that the method does
+// not have, or a budget below the narrowest widths (the sentence says what the least is).
+tb_code tb_choose_widths(uint8_t *bits, const tb_model *model, const tb_pipeline_options *pipeline,
+                         const tb_widths_options *options, tb_error *err);
 
 #endif

@@ -3,12 +3,11 @@
 // matrices are quantized input by input: q, k, v share a curvature, gate and up another.
 #include "quant/quant_block.h"
 
+#include "quant/decoded.h"
+
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { DECODE_ROWS = 32 }; // rows per range
 
 // Shares of the work, measured on SmolLM2 with BPDQ: they only smooth the progress.
 #define CALIBRATION_SHARE 0.5
@@ -29,33 +28,6 @@ static tb_code update(tb_block_progress progress, double done, tb_error *err)
 
 // ---- the weights as stored ----
 
-typedef struct decode_job {
-    const tb_matrix *matrix;
-    tb_decode_rows_fn *decode;
-    float *out;
-} decode_job;
-
-static void decode_range(void *user, size_t begin, size_t end, size_t worker)
-{
-    (void)worker;
-    decode_job *job = user;
-    size_t cols = job->matrix->cols;
-    job->decode(job->out + begin * cols, cols, job->matrix, begin, end);
-}
-
-// All values of a matrix, new memory (tb_free).
-static tb_code decode_matrix(float **out, const tb_model *model, const tb_matrix *matrix, tb_error *err)
-{
-    const tb_compute *compute = tb_model_compute(model);
-    size_t count;
-    *out = tb_mul_size(&count, matrix->rows, matrix->cols) ? tb_alloc_array(count, sizeof **out) : NULL;
-    if (!*out)
-        return tb_fail(err, TB_ENOMEM, "no memory for a matrix of %zu x %zu", matrix->rows, matrix->cols);
-    decode_job job = {matrix, tb_kernels_decode(&compute->kernels, matrix->type), *out};
-    tb_parallel(compute->threads, matrix->rows, DECODE_ROWS, decode_range, &job);
-    return TB_OK;
-}
-
 // Linears with weights that are not finite, as floats with 0 in their place: what the block
 // is calibrated with, because one NaN would spread over all inputs of the blocks behind.
 typedef struct clean_linears {
@@ -70,25 +42,14 @@ static void clean_linears_clear(clean_linears *clean)
         tb_free(clean->values[i]);
 }
 
-static size_t zero_nonfinite(float *values, size_t n)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(values[i])) {
-            values[i] = 0;
-            count++;
-        }
-    return count;
-}
-
 static tb_code clean_linears_init(clean_linears *clean, const tb_model *model, size_t index, tb_error *err)
 {
     tb_code rc = TB_OK;
     *clean = (clean_linears){0};
     for (size_t i = 0; i < TB_LINEARS && !rc; i++) {
         const tb_matrix *m = tb_model_linear(model, index, (tb_linear)i);
-        rc = decode_matrix(&clean->values[i], model, m, err);
-        if (!rc && zero_nonfinite(clean->values[i], m->rows * m->cols)) {
+        rc = tb_matrix_decode(&clean->values[i], model, m, err);
+        if (!rc && tb_zero_nonfinite(clean->values[i], m->rows * m->cols)) {
             clean->matrices[i] =
                 (tb_matrix){.type = TB_TYPE_F32, .rows = m->rows, .cols = m->cols, .data = clean->values[i]};
             clean->override[i] = &clean->matrices[i];
@@ -199,7 +160,7 @@ static tb_code quantize_linear(tb_quant_block *out, const tb_model *model, size_
 {
     const tb_matrix *matrix = tb_model_linear(model, index, which);
     float *weights;
-    tb_code rc = decode_matrix(&weights, model, matrix, err);
+    tb_code rc = tb_matrix_decode(&weights, model, matrix, err);
     if (rc)
         return rc;
     tb_quant_problem problem = {weights, matrix->rows, matrix->cols, curvature};

@@ -25,13 +25,26 @@ static bool set_bpdq(json_t *recipe, const tb_quant_options *o)
            json_object_set_new(recipe, "choose_per_row", json_boolean(o->choose_per_row)) == 0;
 }
 
-tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
-                         bool keep_head, const char *cpu, tb_error *err)
+static bool set_bits(json_t *recipe, const tb_quant_options *o, const uint8_t *block_bits, size_t blocks)
 {
-    json_t *recipe =
-        json_pack("{s:s, s:i, s:I, s:b, s:s}", "method", tb_method_get(method)->name, "bits", (int)options->bits,
-                  "group", (json_int_t)options->group, "keep_head", (int)keep_head, "cpu", cpu);
-    bool ok = recipe != NULL;
+    if (!block_bits)
+        return json_object_set_new(recipe, "bits", json_integer(o->bits)) == 0;
+    json_t *list = json_array();
+    bool ok = list != NULL;
+    for (size_t i = 0; i < blocks && ok; i++)
+        ok = json_array_append_new(list, json_integer(block_bits[i])) == 0;
+    if (ok)
+        return json_object_set_new(recipe, "block_bits", list) == 0;
+    json_decref(list);
+    return false;
+}
+
+tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
+                         const uint8_t *block_bits, size_t blocks, bool keep_head, const char *cpu, tb_error *err)
+{
+    json_t *recipe = json_pack("{s:s, s:I, s:b, s:s}", "method", tb_method_get(method)->name, "group",
+                               (json_int_t)options->group, "keep_head", (int)keep_head, "cpu", cpu);
+    bool ok = recipe && set_bits(recipe, options, block_bits, blocks);
     if (ok && windows)
         ok = set_curvature(recipe, options, windows);
     if (ok && method == TB_METHOD_BPDQ)

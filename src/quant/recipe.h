@@ -6,8 +6,9 @@
 #include "quant/calibration.h"
 
 // Appends the object on one line. `options` are resolved; `windows` is NULL without
-// calibration; `cpu` names the kernel level, since sums depend on it in their last bits.
+// calibration; `block_bits`[blocks] are the widths of the blocks, NULL when all have `options->bits`; `cpu` names the
+// kernel level, since sums depend on it in their last bits.
 tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
-                         bool keep_head, const char *cpu, tb_error *err);
+                         const uint8_t *block_bits, size_t blocks, bool keep_head, const char *cpu, tb_error *err);
 
 #endif
