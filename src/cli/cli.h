@@ -55,6 +55,7 @@ typedef struct tb_command_group {
     size_t count;
 } tb_command_group;
 
+extern const tb_command tb_command_analyze;
 extern const tb_command tb_command_bench;
 extern const tb_command tb_command_chat;
 extern const tb_command tb_command_compare;

@@ -10,13 +10,13 @@
 #include "quant/quant.h"
 
 typedef struct quantize_args {
-    const char *output, *method, *calibration;
-    uint64_t bits, group, calibration_tokens, iterations;
-    double damping;
+    const char *output, *method, *calibration, *allocate, *widths;
+    uint64_t bits, group, calibration_tokens, iterations, size;
+    double damping, average_bits;
     bool keep_head, json;
 } quantize_args;
 
-static const quantize_args defaults = {.method = "bpdq"};
+static const quantize_args defaults = {.method = "bpdq", .widths = "2,4"};
 
 static const tb_option options[] = {
     {"output", 'o', TB_OPTION_TEXT, offsetof(quantize_args, output), "FILE", 0, 0, "the file to write"},
@@ -25,6 +25,13 @@ static const tb_option options[] = {
      "bit-planes per weight (default 2); ptqtp always has two planes of trits"},
     {"group", 'g', TB_OPTION_COUNT, offsetof(quantize_args, group), "G", TB_PLANE_WORD, 1 << 20,
      "columns that share coefficients, a multiple of 32 (default: the method's own)"},
+    {"allocate", 0, TB_OPTION_TEXT, offsetof(quantize_args, allocate), "RULE", 0, 0,
+     "give each block a width of its own: lieq, lieq-v1, ppl, free, first or uniform; needs --avg-bits or --size"},
+    {"avg-bits", 0, TB_OPTION_REAL, offsetof(quantize_args, average_bits), "B", 1, TB_MAX_PLANES,
+     "most bits per weight on average over the blocks, without coefficients"},
+    {"size", 0, TB_OPTION_COUNT, offsetof(quantize_args, size), "BYTES", 1, 0, "most bytes of the whole file"},
+    {"widths", 0, TB_OPTION_TEXT, offsetof(quantize_args, widths), "LIST", 0, 0,
+     "bits that blocks may get, ascending, like 2,3,4"},
     {"calib", 0, TB_OPTION_TEXT, offsetof(quantize_args, calibration), "FILE", 0, 0,
      "text to calibrate on (default: the text that comes with twobit)"},
     {"calib-tokens", 0, TB_OPTION_COUNT, offsetof(quantize_args, calibration_tokens), "N", 1, 1 << 30,
@@ -46,6 +53,10 @@ static const char *const examples[] = {
     "two bit-planes, calibrated on the text that comes with twobit",
     "twobit quantize model.gguf -o small.gguf --method gptq --bits 3 --calib my.txt",
     "three bits, calibrated on text like yours",
+    "twobit quantize model.gguf -o small.gguf --allocate lieq --avg-bits 2.25",
+    "the blocks that LieQ finds important get four bits, the others two",
+    "twobit quantize model.gguf -o small.gguf --allocate lieq --widths 2,3,4 --size 80000000",
+    "the best file of at most 80 million bytes",
     "twobit quantize hf-folder -o small.gguf --method bpdq --bits 3 --group 192 --threads 2",
     "larger groups need fewer bytes for coefficients",
     NULL,
@@ -61,14 +72,30 @@ typedef struct outcome {
     tb_pipeline_result pipeline;
     size_t file_bytes, peak_rss_bytes;
     double linear_bits, file_bits;
+    const uint8_t *block_bits; // [blocks]; NULL: all the same
+    size_t blocks;
 } outcome;
+
+// The widths as a list, or null.
+static json_t *make_widths(const outcome *o)
+{
+    if (!o->block_bits)
+        return json_null();
+    json_t *list = json_array();
+    for (size_t b = 0; b < o->blocks; b++)
+        if (json_array_append_new(list, json_integer(o->block_bits[b]))) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
 
 static tb_code print_json(const tb_cli *cli, const quantize_args *args, const outcome *o, tb_error *err)
 {
     const tb_pipeline_result *p = &o->pipeline;
     return tb_json_print(
-        json_pack("{s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:b, s:I, s:I, s:I, s:I, s:I}", "output",
-                  tb_json_text(args->output, strlen(args->output)), "method", args->method, "file_bytes",
+        json_pack("{s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:o}",
+                  "output", tb_json_text(args->output, strlen(args->output)), "method", args->method, "file_bytes",
                   (json_int_t)o->file_bytes, "linear_bits_per_weight", tb_json_real(o->linear_bits),
                   "file_bits_per_weight", tb_json_real(o->file_bits), "relative_error", tb_json_real(p->relative_error),
                   "seconds", tb_json_real(p->seconds), "peak_rss_bytes", (json_int_t)o->peak_rss_bytes, "perplexity",
@@ -76,8 +103,25 @@ static tb_code print_json(const tb_cli *cli, const quantize_args *args, const ou
                   "heldout_tokens", (json_int_t)p->heldout_tokens, "broken", p->broken, "matrices",
                   (json_int_t)p->matrices, "blocks_reused", (json_int_t)p->blocks_reused, "dead_columns",
                   (json_int_t)p->dead_columns, "nonfinite_weights", (json_int_t)p->nonfinite_weights, "seed",
-                  (json_int_t)cli->common.seed),
+                  (json_int_t)cli->common.seed, "block_bits", make_widths(o)),
         err);
+}
+
+// "4 bits: block 0 3 29", a line for each width.
+static void print_widths(const outcome *o)
+{
+    for (unsigned width = TB_MAX_PLANES; width > 0; width--) {
+        bool found = false;
+        for (size_t b = 0; b < o->blocks; b++)
+            if (o->block_bits[b] == width) {
+                if (!found)
+                    printf("%u bits: block", width);
+                printf(" %zu", b);
+                found = true;
+            }
+        if (found)
+            putchar('\n');
+    }
 }
 
 static void print_text(const quantize_args *args, const outcome *o)
@@ -86,6 +130,8 @@ static void print_text(const quantize_args *args, const outcome *o)
     const tb_pipeline_result *p = &o->pipeline;
     printf("%s: %s bytes, linears %.2f bits per weight, whole file %.2f\n", args->output,
            tb_text_of_count(a, o->file_bytes), o->linear_bits, o->file_bits);
+    if (o->block_bits)
+        print_widths(o);
     printf("quantized in %s, peak memory %s bytes, relative error %.4f\n", tb_text_of_seconds(a, p->seconds),
            tb_text_of_count(b, o->peak_rss_bytes), p->relative_error);
     if (p->heldout_tokens)
@@ -141,9 +187,59 @@ static tb_code resolve(tb_pipeline_options *options_out, tb_cli *cli, const quan
     return rc;
 }
 
-static tb_code quantize(tb_cli *cli, outcome *o, const quantize_args *args, const tb_pipeline_options *pipeline,
-                        tb_error *err)
+// "2,3,4"
+static tb_code parse_widths(tb_widths_options *out, const char *list, tb_error *err)
 {
+    for (const char *at = list; *at; at += *at == ',') {
+        size_t digits = strspn(at, "0123456789");
+        if (digits != 1 || (at[1] != ',' && at[1] != '\0') || out->width_count == TB_MAX_WIDTHS)
+            return tb_fail(err, TB_EINVAL, "'%s' is no list of at most %d widths like 2,3,4", list, TB_MAX_WIDTHS);
+        out->widths[out->width_count++] = (unsigned)(*at - '0');
+        at++;
+    }
+    return TB_OK;
+}
+
+// What --allocate and its companions say; a rule without a budget, or the reverse, is a mistake of usage.
+static tb_code resolve_widths(tb_widths_options *out, tb_cli *cli, const quantize_args *args, tb_error *err)
+{
+    *out = (tb_widths_options){.average_bits = args->average_bits, .file_bytes = args->size, .seed = cli->common.seed};
+    bool average = args->average_bits > 0, size = args->size > 0;
+    if (!args->allocate)
+        return average || size ? tb_fail_usage(cli, err, "--avg-bits and --size need --allocate") : TB_OK;
+    if (!tb_allocation_rule_find(&out->rule, args->allocate))
+        return tb_fail_usage(cli, err, "unknown rule '%s'; use lieq, lieq-v1, ppl, free, first or uniform",
+                             args->allocate);
+    if (args->bits)
+        return tb_fail_usage(cli, err, "--bits and --allocate exclude each other; give --widths");
+    if (average == size)
+        return tb_fail_usage(cli, err, "--allocate needs either --avg-bits or --size");
+    tb_code rc = parse_widths(out, args->widths, err);
+    cli->misused = rc == TB_EINVAL;
+    return rc;
+}
+
+// New memory in *bits (tb_free), which `pipeline` borrows; NULL without --allocate.
+static tb_code choose_widths(uint8_t **bits, outcome *o, tb_pipeline_options *pipeline, const tb_model *model,
+                             const quantize_args *args, const tb_widths_options *widths, tb_error *err)
+{
+    *bits = NULL;
+    if (!args->allocate)
+        return TB_OK;
+    o->blocks = tb_model_config(model)->blocks;
+    *bits = tb_alloc_array(o->blocks, sizeof **bits);
+    if (!*bits)
+        return tb_fail(err, TB_ENOMEM, "no memory for the widths of %zu blocks", o->blocks);
+    pipeline->block_bits = *bits;
+    o->block_bits = *bits;
+    return tb_choose_widths(*bits, model, pipeline, widths, err);
+}
+
+// *bits: as for choose_widths.
+static tb_code quantize(uint8_t **bits, tb_cli *cli, outcome *o, const quantize_args *args,
+                        tb_pipeline_options *pipeline, const tb_widths_options *widths, tb_error *err)
+{
+    *bits = NULL;
     const char *input = cli->operands.items[0];
     tb_model *model;
     tb_code rc = check_output(args->output, input, err);
@@ -151,7 +247,9 @@ static tb_code quantize(tb_cli *cli, outcome *o, const quantize_args *args, cons
         rc = tb_cli_open_model(&model, cli, input, err);
     if (rc)
         return rc;
-    rc = tb_pipeline_run(&o->pipeline, args->output, model, pipeline, err);
+    rc = choose_widths(bits, o, pipeline, model, args, widths, err);
+    if (!rc)
+        rc = tb_pipeline_run(&o->pipeline, args->output, model, pipeline, err);
     if (rc == TB_ECANCELLED)
         tb_fail(err, rc, "stopped; the same command continues where it was");
     o->peak_rss_bytes = tb_peak_rss_bytes();
@@ -163,17 +261,21 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
 {
     const quantize_args *args = untyped;
     tb_pipeline_options pipeline;
+    tb_widths_options widths;
+    uint8_t *bits = NULL;
     outcome o = {0};
     tb_code rc = resolve(&pipeline, cli, args, err);
     if (!rc)
-        rc = quantize(cli, &o, args, &pipeline, err);
+        rc = resolve_widths(&widths, cli, args, err);
+    if (!rc)
+        rc = quantize(&bits, cli, &o, args, &pipeline, &widths, err);
     tb_progress_clear(&cli->progress);
-    if (rc)
-        return rc;
-    if (args->json)
-        return print_json(cli, args, &o, err);
-    print_text(args, &o);
-    return TB_OK;
+    if (!rc && args->json)
+        rc = print_json(cli, args, &o, err);
+    else if (!rc)
+        print_text(args, &o);
+    tb_free(bits);
+    return rc;
 }
 
 const tb_command tb_command_quantize = {

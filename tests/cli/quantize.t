@@ -19,7 +19,7 @@ tiny.gguf
 $ twobit quantize tiny.gguf -o again.gguf --method bpdq --calib-tokens 512 -t 1 2>/dev/null >&2; cmp small.gguf again.gguf
 
 $ twobit quantize tiny.gguf -o small.gguf --method gptq --bits 3 --group 32 --calib-tokens 512 --json 2>/dev/null >json; keys <json
-blocks_reused broken dead_columns file_bits_per_weight file_bytes heldout_tokens linear_bits_per_weight matrices method nonfinite_weights output peak_rss_bytes perplexity reference_perplexity relative_error seconds seed
+block_bits blocks_reused broken dead_columns file_bits_per_weight file_bytes heldout_tokens linear_bits_per_weight matrices method nonfinite_weights output peak_rss_bytes perplexity reference_perplexity relative_error seconds seed
 $ for method in rtn gptq bpdq ptqtp; do
 >     twobit quantize tiny.gguf -o $method.gguf -m $method --calib-tokens 256 --json 2>/dev/null | grep -e method -e matrices
 >     twobit info $method.gguf --json | grep '"method"'
@@ -89,6 +89,31 @@ $ make_tiny_model nan.gguf --nan
 $ twobit quantize nan.gguf -o out.gguf -m rtn --json 2>err | grep nonfinite; grep -c 'not finite' err
   "nonfinite_weights": 1,
 2
+
+# Blocks of different widths, under an average or a size; the file keeps the size, and says what it holds.
+$ twobit quantize deep.gguf -o mixed.gguf -m rtn -g 32 --allocate first --avg-bits 2.7 2>/dev/null | grep bits:
+4 bits: block 0 1
+2 bits: block 2 3 4 5
+$ twobit info mixed.gguf | grep block_bits | grep -v recipe
+block_bits      4 4 2 2 2 2
+$ twobit quantize deep.gguf -o mixed.gguf -m bpdq -g 32 --calib-tokens 256 --allocate lieq --widths 2,3,4 --size 220000 --json 2>/dev/null >json
+> size=$(wc -c <mixed.gguf); test $size -le 220000 && test $size -gt 200000 && grep -A 1 block_bits json
+  "block_bits": [
+    [234], (glob)
+$ twobit quantize deep.gguf -o tight.gguf -m rtn --allocate lieq --size 1000
+! twobit: 1000 bytes are too few: the smallest file has * (glob)
+= 1
+$ twobit quantize deep.gguf -o tight.gguf -m ptqtp --allocate lieq --avg-bits 3
+! twobit: method 'ptqtp' has always 2 planes, not 4
+= 1
+$ for wrong in '--allocate lieq' '--avg-bits 3' '--allocate best --avg-bits 3' '--allocate lieq --avg-bits 3 --bits 2' '--allocate lieq --avg-bits 3 --widths 2;4'; do
+>     twobit quantize deep.gguf -o tight.gguf $wrong 2>&1 | head -n 1
+> done
+twobit: --allocate needs either --avg-bits or --size
+twobit: --avg-bits and --size need --allocate
+twobit: unknown rule 'best'; use lieq, lieq-v1, ppl, free, first or uniform
+twobit: --bits and --allocate exclude each other; give --widths
+twobit: '2;4' is no list of at most 4 widths like 2,3,4
 
 # Usage.
 $ twobit quantize tiny.gguf -o x.gguf --method nonsense 2>&1 | head -n 1

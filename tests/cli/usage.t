@@ -16,6 +16,7 @@ $ twobit
 !   run         continue a text
 !   chat        talk with a model
 !   quantize    write a model in fewer bits
+!   analyze     show which blocks of a model deserve more bits
 !   perplexity  measure how well a model predicts a text
 !   compare     quantize a model in several ways and print one table
 !   bench       measure the speed of prefill and decode
