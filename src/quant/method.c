@@ -13,8 +13,6 @@ enum {
     MAX_GROUP = 1 << 16,
     MAX_THREADS = 1024,
     MAX_ITERATIONS = 1000,
-    BPDQ_ITERATIONS = 10,
-    PTQTP_ITERATIONS = 50,
 };
 
 // The authors' α, which they add as it stands. Relative to the mean diagonal of the fit anything from 1e-10 to
@@ -24,25 +22,51 @@ enum {
 typedef tb_code quantize_fn(tb_packed *out, const tb_quant_problem *problem, const tb_quant_options *options,
                             tb_quant_report *report, tb_error *err);
 
+// Groups of 64 columns for all: with larger ones the bits saved cost more than they are worth on small models
+// (docs/quantization.md).
 static const struct {
     tb_method_traits traits;
     quantize_fn *quantize;
     unsigned default_iterations;
 } methods[TB_METHODS] = {
-    [TB_METHOD_RTN] = {{"rtn", "round to nearest on a uniform grid", TB_TYPE_AFFINE, false, 1, 4, 2, 64},
-                       tb_rtn_quantize,
-                       1},
-    [TB_METHOD_GPTQ] = {{"gptq", "uniform grid with error feedback", TB_TYPE_AFFINE, true, 1, 4, 2, 64},
-                        tb_gptq_quantize,
-                        1},
-    [TB_METHOD_BPDQ] = {{"bpdq", "bit-planes on a variable grid with error feedback", TB_TYPE_BITPLANES, true, 1, 4, 2,
-                         64},
-                        tb_bpdq_quantize,
-                        BPDQ_ITERATIONS},
-    [TB_METHOD_PTQTP] = {{"ptqtp", "two trit-planes fitted to the weights alone", TB_TYPE_TRITPLANES, false, 2, 2, 2,
-                          128},
-                         tb_ptqtp_quantize,
-                         PTQTP_ITERATIONS},
+    [TB_METHOD_RTN] = {.traits = {.name = "rtn",
+                                  .title = "round to nearest on a uniform grid",
+                                  .type = TB_TYPE_AFFINE,
+                                  .least_bits = 1,
+                                  .most_bits = 4,
+                                  .default_bits = 2,
+                                  .default_group = 64},
+                       .quantize = tb_rtn_quantize,
+                       .default_iterations = 1},
+    [TB_METHOD_GPTQ] = {.traits = {.name = "gptq",
+                                   .title = "uniform grid with error feedback",
+                                   .type = TB_TYPE_AFFINE,
+                                   .needs_curvature = true,
+                                   .least_bits = 1,
+                                   .most_bits = 4,
+                                   .default_bits = 2,
+                                   .default_group = 64},
+                        .quantize = tb_gptq_quantize,
+                        .default_iterations = 1},
+    [TB_METHOD_BPDQ] = {.traits = {.name = "bpdq",
+                                   .title = "bit-planes on a variable grid with error feedback",
+                                   .type = TB_TYPE_BITPLANES,
+                                   .needs_curvature = true,
+                                   .least_bits = 1,
+                                   .most_bits = TB_MAX_PLANES,
+                                   .default_bits = 2,
+                                   .default_group = 64},
+                        .quantize = tb_bpdq_quantize,
+                        .default_iterations = 10},
+    [TB_METHOD_PTQTP] = {.traits = {.name = "ptqtp",
+                                    .title = "two trit-planes fitted to the weights alone",
+                                    .type = TB_TYPE_TRITPLANES,
+                                    .least_bits = 2,
+                                    .most_bits = 2,
+                                    .default_bits = 2,
+                                    .default_group = 64},
+                         .quantize = tb_ptqtp_quantize,
+                         .default_iterations = 50},
 };
 
 const tb_method_traits *tb_method_get(tb_method method)

@@ -17,7 +17,7 @@ twobit: measuring 2 models beside the original
 # A second run uses what is there; another candidate is added to it.
 $ twobit compare tiny.gguf --methods rtn:2,bpdq:3:32 --calib-tokens 256 --max-tokens 1024 >again; cmp table again
 $ twobit compare tiny.gguf --methods rtn:2,ptqtp --calib-tokens 256 --max-tokens 1024 2>&1 >/dev/null | grep -v warning
-twobit: quantizing with ptqtp:2:128 (2 of 2)
+twobit: quantizing with ptqtp:2:64 (2 of 2)
 twobit: measuring 1 model beside the original
 
 # Another text is measured with the same files; another model of that name is another model.
