@@ -156,5 +156,16 @@ class ChatTest(unittest.TestCase):
         self.assertEqual(chat.returncode, -signal.SIGINT)
 
 
+def exit_without_terminals():
+    """Some containers have no pseudo-terminals: then all of this is skipped."""
+    try:
+        for end in os.openpty():
+            os.close(end)
+    except OSError as error:
+        print(f"skipped: this system gives no pseudo-terminal: {error}")
+        sys.exit(77)
+
+
 if __name__ == "__main__":
+    exit_without_terminals()
     unittest.main(argv=sys.argv[:1])
