@@ -1,10 +1,8 @@
 // Line editing by libedit. Characters are read here, not by libedit: its own reading goes on after a
 // signal, and with its own signal handling Ctrl-C would reach the whole process group a second time.
-#include <errno.h>
 #include <histedit.h>
 #include <langinfo.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,10 +45,10 @@ static void take_terminal_back(EditLine *el)
 // One byte: 1, 0 at the end, -1 after Ctrl-C.
 static int read_byte(EditLine *el, char *byte)
 {
-    ssize_t n;
-    while ((n = read(STDIN_FILENO, byte, 1)) < 0 && errno == EINTR && !tb_interrupt_requested())
+    tb_wait what;
+    while ((what = tb_interrupt_wait(STDIN_FILENO)) == TB_WAIT_CONTINUED)
         take_terminal_back(el);
-    return (int)n;
+    return what == TB_WAIT_READABLE ? (int)read(STDIN_FILENO, byte, 1) : -1;
 }
 
 // One character, as libedit wants it: 1, 0 or -1. What is not one is skipped.
@@ -115,21 +113,10 @@ void tb_line_edit_free(tb_line_edit *edit)
     tb_free(edit);
 }
 
-// Wakes a read() when the program goes on after Ctrl-Z; nothing else is to be disturbed.
-static void on_continue(int number)
-{
-    (void)number;
-}
-
 static const char *edit_line(tb_line_edit *edit, int *count)
 {
-    struct sigaction wake = {.sa_handler = on_continue}, before;
-    sigemptyset(&wake.sa_mask);
-    sigaction(SIGCONT, &wake, &before);
     el_set(edit->el, EL_PREP_TERM, 1); // before the prompt: who answers it at once, types into the editor
-    const char *text = el_gets(edit->el, count);
-    sigaction(SIGCONT, &before, NULL);
-    return text;
+    return el_gets(edit->el, count);
 }
 
 tb_code tb_line_edit_read(tb_line_end *end, tb_str *line, tb_line_edit *edit, const char *prompt, tb_error *err)
