@@ -47,6 +47,9 @@ const tb_jbuiltin *tb_jtest_find(tb_slice name);
 tb_code tb_jbuiltin_call(tb_jvalue *out, tb_jrun *run, const tb_jbuiltin *function, const char *what, tb_jvalue self,
                          const tb_jcall *call);
 
+// The keyword by which a call block gives its body to a macro.
+extern const tb_jstring tb_jcaller_name;
+
 // Calls a value: a function, method, macro, loop or joiner.
 tb_code tb_jcall_value(tb_jvalue *out, tb_jrun *run, tb_jvalue callee, const tb_jcall *call);
 bool tb_jis_callable(tb_jvalue value);

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "text/template_builtin.h"
-#include "text/template_iter.h"
 #include "text/template_run.h"
 
 const tb_jbuiltin *tb_jbuiltin_find(const tb_jbuiltin *table, tb_slice name)
@@ -76,8 +75,7 @@ static tb_code bind_keyword(tb_jvalue *args, tb_jrun *run, const parameter *para
                             const char *name, const tb_jkeyword *keyword)
 {
     for (size_t i = 0; i < n; i++) {
-        if (parameters[i].name.size != keyword->name->size ||
-            memcmp(parameters[i].name.data, keyword->name->data, keyword->name->size) != 0)
+        if (!tb_jtext_same(parameters[i].name, tb_jstring_text(keyword->name)))
             continue;
         if (args[i].kind != TB_J_MISSING)
             return tb_jrun_fail(run, TB_EINVAL, "the %s '%s' is given '%.*s' twice", what, name,
@@ -122,11 +120,12 @@ tb_code tb_jbuiltin_call(tb_jvalue *out, tb_jrun *run, const tb_jbuiltin *functi
 
 // ---- macros ----
 
-static tb_jvalue take_keyword(bool *taken, const tb_jcall *call, const tb_jstring *name)
+const tb_jstring tb_jcaller_name = {.data = "caller", .size = 6, .length = 6};
+
+static tb_jvalue take_keyword(bool *taken, const tb_jcall *call, tb_slice name)
 {
     for (size_t i = 0; i < call->keyword_count; i++)
-        if (call->keywords[i].name->size == name->size &&
-            memcmp(call->keywords[i].name->data, name->data, name->size) == 0) {
+        if (tb_jtext_same(tb_jstring_text(call->keywords[i].name), name)) {
             taken[i] = true;
             return call->keywords[i].value;
         }
@@ -145,8 +144,7 @@ static tb_code bind_other_keywords(tb_jrun *run, tb_jframe *frame, const tb_jfun
         if (!def->takes_keywords)
             return tb_jrun_fail(run, TB_EINVAL, "the macro has no parameter '%.*s'", (int)call->keywords[i].name->size,
                                 call->keywords[i].name->data);
-        tb_jvalue name = {.kind = TB_J_STRING, .as.string = call->keywords[i].name};
-        rc = tb_jdict_set(dict.as.dict, run, name, call->keywords[i].value);
+        rc = tb_jdict_set(dict.as.dict, run, tb_jstring_value(call->keywords[i].name), call->keywords[i].value);
     }
     if (!rc && def->takes_keywords)
         *tb_jframe_slot(frame, def->keywords) = dict;
@@ -166,17 +164,16 @@ static tb_code bind_other_values(tb_jrun *run, tb_jframe *frame, const tb_jfunct
 
 static tb_code bind_macro(tb_jrun *run, tb_jframe *frame, const tb_jfunction_def *def, const tb_jcall *call)
 {
-    static const tb_jstring caller_name = {.data = "caller", .size = 6, .length = 6};
-    static const tb_jstring no_caller = {.data = "no caller defined", .size = 17, .length = 17};
     bool *taken = tb_jrun_array(run, call->keyword_count, sizeof *taken);
     if (!taken)
         return run->err->code;
     size_t i = 0;
     for (const tb_jparam *p = def->params; p; p = p->next, i++)
-        *tb_jframe_slot(frame, p->ref) = i < call->count ? call->values[i] : take_keyword(taken, call, p->id->text);
+        *tb_jframe_slot(frame, p->ref) =
+            i < call->count ? call->values[i] : take_keyword(taken, call, tb_jstring_text(p->id->text));
     if (def->takes_caller) {
-        tb_jvalue caller = take_keyword(taken, call, &caller_name);
-        *tb_jframe_slot(frame, def->caller) = tb_jarg_given(caller) ? caller : tb_jundefined(TB_JWHY_HINT, &no_caller);
+        tb_jvalue caller = take_keyword(taken, call, tb_jstring_text(&tb_jcaller_name));
+        *tb_jframe_slot(frame, def->caller) = tb_jarg_given(caller) ? caller : tb_jundefined_hint("no caller defined");
     }
     tb_code rc = bind_other_keywords(run, frame, def, call, taken);
     return rc ? rc : bind_other_values(run, frame, def, call);

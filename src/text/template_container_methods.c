@@ -1,6 +1,5 @@
 // Methods of lists, tuples and dicts that templates can call: those that change nothing.
 #include "text/template_builtin.h"
-#include "text/template_iter.h"
 #include "text/template_run.h"
 
 static tb_code run_count(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)

@@ -35,6 +35,17 @@ static uint64_t hash_number(tb_jvalue value)
     return mix(1, bits);
 }
 
+bool tb_jis_hashable(tb_jvalue value)
+{
+    if (value.kind == TB_J_TUPLE) {
+        for (size_t i = 0; i < value.as.list->count; i++)
+            if (!tb_jis_hashable(value.as.list->items[i]))
+                return false;
+        return true;
+    }
+    return value.kind != TB_J_LIST && value.kind != TB_J_DICT && value.kind != TB_J_VIEW;
+}
+
 static tb_code hash_value(uint64_t *out, tb_jrun *run, tb_jvalue value)
 {
     if (tb_jis_number(value)) {
@@ -182,8 +193,7 @@ tb_code tb_jdict_get(tb_jvalue *out, tb_jrun *run, const tb_jdict *dict, tb_jval
 
 static bool is_text(const tb_jentry *entry, tb_slice key)
 {
-    return entry->key.kind == TB_J_STRING && entry->key.as.string->size == key.size &&
-           memcmp(entry->key.as.string->data, key.data, key.size) == 0;
+    return entry->key.kind == TB_J_STRING && tb_jtext_same(tb_jtext(entry->key), key);
 }
 
 tb_jvalue tb_jdict_get_text(const tb_jdict *dict, tb_slice key)

@@ -1,6 +1,4 @@
 // Evaluation of expressions.
-#include <string.h>
-
 #include "text/template_builtin.h"
 #include "text/template_iter.h"
 #include "text/template_run.h"
@@ -128,7 +126,6 @@ static tb_code eval_compare(tb_jvalue *out, tb_jrun *run, tb_jframe *frame, cons
 
 static tb_code eval_cond(tb_jvalue *out, tb_jrun *run, tb_jframe *frame, const tb_jexpr *e)
 {
-    static const tb_jstring hint = {.data = "an inline if without else was false", .size = 35, .length = 35};
     tb_jvalue test;
     tb_code rc = tb_jeval(&test, run, frame, e->as.cond.test);
     if (rc)
@@ -136,7 +133,7 @@ static tb_code eval_cond(tb_jvalue *out, tb_jrun *run, tb_jframe *frame, const t
     const tb_jexpr *branch = tb_jtruth(test) ? e->as.cond.then : e->as.cond.otherwise;
     if (branch)
         return tb_jeval(out, run, frame, branch);
-    *out = tb_jundefined(TB_JWHY_HINT, &hint);
+    *out = tb_jundefined_hint("an inline if without else was false");
     return TB_OK;
 }
 
@@ -204,8 +201,7 @@ static tb_code add_rest_keywords(tb_jkeyword *keywords, size_t *count, tb_jrun *
         if (key.kind != TB_J_STRING)
             return tb_jrun_fail(run, TB_EINVAL, "a keyword of type '%s'", tb_jkind_name(key.kind));
         for (size_t k = 0; k < *count - i; k++)
-            if (keywords[k].name->size == key.as.string->size &&
-                memcmp(keywords[k].name->data, key.as.string->data, key.as.string->size) == 0)
+            if (tb_jtext_same(tb_jstring_text(keywords[k].name), tb_jtext(key)))
                 return tb_jrun_fail(run, TB_EINVAL, "the keyword argument '%.*s' is given twice",
                                     (int)key.as.string->size, key.as.string->data);
         keywords[(*count)++] = (tb_jkeyword){key.as.string, dict->entries[i].value};

@@ -1,6 +1,4 @@
 // Execution of statements.
-#include <string.h>
-
 #include "text/template_builtin.h"
 #include "text/template_iter.h"
 #include "text/template_run.h"
@@ -34,8 +32,7 @@ static tb_code assign_member(tb_jrun *run, tb_jframe *frame, const tb_jexpr *tar
     if (object.kind != TB_J_NAMESPACE)
         return tb_jrun_fail(run, TB_EINVAL, "'%.*s' is not a namespace, so that its attributes cannot be set",
                             (int)target->as.name.id->text->size, target->as.name.id->text->data);
-    tb_jvalue name = {.kind = TB_J_STRING, .as.string = target->as.name.attribute};
-    return tb_jdict_set(object.as.dict, run, name, value);
+    return tb_jdict_set(object.as.dict, run, tb_jstring_value(target->as.name.attribute), value);
 }
 
 static tb_code assign_tuple(tb_jrun *run, tb_jframe *frame, const tb_jexpr *target, tb_jvalue value)
@@ -281,7 +278,6 @@ static tb_code exec_macro(tb_jrun *run, tb_jframe *frame, const tb_jstmt *s)
 // The call gets one more keyword argument, the block as a macro.
 static tb_code call_with_caller(tb_jvalue *out, tb_jrun *run, tb_jframe *frame, const tb_jexpr *e, tb_jvalue caller)
 {
-    static const tb_jstring name = {.data = "caller", .size = 6, .length = 6};
     tb_jvalue callee;
     tb_jcall call;
     tb_code rc = tb_jeval(&callee, run, frame, e->as.call.subject);
@@ -294,7 +290,7 @@ static tb_code call_with_caller(tb_jvalue *out, tb_jrun *run, tb_jframe *frame, 
         return run->err->code;
     for (size_t i = 0; i < call.keyword_count; i++)
         keywords[i] = call.keywords[i];
-    keywords[call.keyword_count++] = (tb_jkeyword){&name, caller};
+    keywords[call.keyword_count++] = (tb_jkeyword){&tb_jcaller_name, caller};
     call.keywords = keywords;
     run->line = e->line;
     return tb_jcall_value(out, run, callee, &call);

@@ -155,8 +155,7 @@ static tb_code run_format(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
     else if (!rc)
         rc = tb_jdict_new(&arguments, run);
     for (size_t i = 0; i < call->keyword_count && !rc; i++) {
-        tb_jvalue name = {.kind = TB_J_STRING, .as.string = call->keywords[i].name};
-        rc = tb_jdict_set(arguments.as.dict, run, name, call->keywords[i].value);
+        rc = tb_jdict_set(arguments.as.dict, run, tb_jstring_value(call->keywords[i].name), call->keywords[i].value);
     }
     return rc ? rc : tb_jpercent(out, run, string, arguments);
 }

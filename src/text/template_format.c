@@ -3,7 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "text/template_unicode.h"
 #include "text/text.h"
 
 static const tb_jfield plain_field = {.fill = {" ", 1}, .align = '>', .sign = '-', .precision = -1};
@@ -272,8 +271,7 @@ static tb_code field_argument(tb_jvalue *out, formatter *f, tb_slice name)
         return TB_OK;
     }
     for (size_t i = 0; i < call->keyword_count; i++)
-        if (call->keywords[i].name->size == name.size &&
-            memcmp(call->keywords[i].name->data, name.data, name.size) == 0) {
+        if (tb_jtext_same(tb_jstring_text(call->keywords[i].name), name)) {
             *out = call->keywords[i].value;
             return TB_OK;
         }
@@ -315,52 +313,66 @@ static tb_code field_value(tb_jvalue *out, formatter *f, tb_slice field)
     return rc ? rc : follow_path(out, f, (tb_slice){field.data + end, field.size - end});
 }
 
-// [[fill]align][sign][#][0][width][grouping][.precision][type]
+// What is left of a specification.
+static char spec_peek(const tb_slice *spec)
+{
+    return spec->size > 0 ? *spec->data : '\0';
+}
+
+// Takes one of the characters, or gives 0.
+static char spec_take(tb_slice *spec, const char *any_of)
+{
+    char c = spec_peek(spec);
+    if (!c || !strchr(any_of, c))
+        return '\0';
+    *spec = (tb_slice){spec->data + 1, spec->size - 1};
+    return c;
+}
+
+// Digits, as many as there are; −1 where there is none or far too many.
+static int64_t spec_number(tb_slice *spec)
+{
+    int64_t n = 0;
+    size_t digits = 0;
+    for (char c; (c = spec_take(spec, "0123456789")) && digits < 10; digits++)
+        n = n * 10 + (c - '0');
+    return digits > 0 && digits < 10 ? n : -1;
+}
+
+// [[fill]align]
+static void read_alignment(tb_jfield *field, tb_slice *spec)
+{
+    uint32_t c;
+    size_t first = tb_utf8_decode(&c, spec->data, spec->size);
+    if (first && first < spec->size && spec->data[first] && strchr("<>^=", spec->data[first])) {
+        field->fill = (tb_slice){spec->data, first};
+        *spec = (tb_slice){spec->data + first, spec->size - first};
+    }
+    field->align = spec_take(spec, "<>^=");
+}
+
+// [[fill]align][sign][#][0][width][grouping][.precision][type]; align '0' stands for that of zeros in front.
 static tb_code read_spec(tb_jfield *field, tb_jrun *run, tb_slice spec)
 {
-    size_t at = 0;
-    uint32_t c;
     *field = plain_field;
-    field->align = '\0';
-    size_t first = tb_utf8_decode(&c, spec.data, spec.size);
-    if (first && first < spec.size && strchr("<>^=", spec.data[first]) && spec.data[first]) {
-        field->fill = (tb_slice){spec.data, first};
-        field->align = spec.data[first];
-        at = first + 1;
-    } else if (spec.size > 0 && strchr("<>^=", spec.data[0]) && spec.data[0]) {
-        field->align = spec.data[at++];
+    read_alignment(field, &spec);
+    char sign = spec_take(&spec, "+- ");
+    field->sign = sign ? sign : '-';
+    field->alternate = spec_take(&spec, "#") != '\0';
+    if (spec_take(&spec, "0") && !field->align) {
+        field->fill = (tb_slice){"0", 1};
+        field->align = '0';
     }
-    if (at < spec.size && strchr("+- ", spec.data[at]) && spec.data[at])
-        field->sign = spec.data[at++];
-    if (at < spec.size && spec.data[at] == '#')
-        field->alternate = spec.data[at++] == '#';
-    if (at < spec.size && spec.data[at] == '0') {
-        if (!field->align)
-            field->fill = (tb_slice){"0", 1};
-        field->align = field->align ? field->align : '0';
-        at++;
-    }
-    size_t digits = at;
-    while (digits < spec.size && spec.data[digits] >= '0' && spec.data[digits] <= '9')
-        digits++;
-    if (digits - at > 9)
-        return tb_jrun_fail(run, TB_EINVAL, "a width in a format is too big");
-    field->width = number_of((tb_slice){spec.data + at, digits - at});
-    at = digits;
-    if (at < spec.size && (spec.data[at] == ',' || spec.data[at] == '_'))
-        field->grouping = spec.data[at++];
-    if (at < spec.size && spec.data[at] == '.') {
-        digits = ++at;
-        while (digits < spec.size && spec.data[digits] >= '0' && spec.data[digits] <= '9')
-            digits++;
-        if (digits == at || digits - at > 9)
-            return bad_format(run);
-        field->precision = number_of((tb_slice){spec.data + at, digits - at});
-        at = digits;
-    }
-    if (at < spec.size)
-        field->type = spec.data[at++];
-    return at == spec.size ? TB_OK : bad_format(run);
+    char next = spec_peek(&spec);
+    field->width = next >= '0' && next <= '9' ? spec_number(&spec) : 0;
+    field->grouping = spec_take(&spec, ",_");
+    bool has_precision = spec_take(&spec, ".") != '\0';
+    if (has_precision)
+        field->precision = spec_number(&spec);
+    if (field->width < 0 || (has_precision && field->precision < 0))
+        return bad_format(run);
+    field->type = spec_peek(&spec);
+    return spec.size <= 1 ? TB_OK : bad_format(run);
 }
 
 static tb_code write_formatted_text(tb_jrun *run, tb_jfield *field, tb_jvalue value)
@@ -440,6 +452,8 @@ static tb_code write_field(formatter *f, tb_slice field, unsigned depth)
         rc = write_format(f, (tb_slice){field.data + end + 1, field.size - end - 1}, depth + 1);
     if (!rc)
         rc = tb_jrun_take(&spec, f->run, mark);
+    if (!rc && f->markup && tb_jis_markup(value) && spec.as.string->size > 0)
+        rc = tb_jrun_fail(f->run, TB_EINVAL, "Markup takes no format");
     if (!rc)
         rc = write_formatted(f->run, value, tb_jtext(spec));
     if (!rc && f->markup && depth == 0) { // escape what has just been written

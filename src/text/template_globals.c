@@ -58,6 +58,8 @@ static tb_code add_pair(tb_jdict *dict, tb_jrun *run, tb_jvalue pair)
 static tb_code add_source(tb_jdict *dict, tb_jrun *run, tb_jvalue source)
 {
     tb_jiter *iter;
+    if (source.kind == TB_J_UNDEFINED)
+        return tb_jfail_undefined(run, source);
     if (source.kind == TB_J_DICT)
         source = (tb_jvalue){.kind = TB_J_VIEW, .variant = TB_JVIEW_ITEMS, .as.dict = source.as.dict};
     tb_code rc = tb_jiter_new(&iter, run, source);
@@ -77,8 +79,7 @@ static tb_code make_dict(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
     if (!rc && call->count == 1)
         rc = add_source(out->as.dict, run, call->values[0]);
     for (size_t i = 0; i < call->keyword_count && !rc; i++) {
-        tb_jvalue name = {.kind = TB_J_STRING, .as.string = call->keywords[i].name};
-        rc = tb_jdict_set(out->as.dict, run, name, call->keywords[i].value);
+        rc = tb_jdict_set(out->as.dict, run, tb_jstring_value(call->keywords[i].name), call->keywords[i].value);
     }
     return rc;
 }
@@ -257,7 +258,7 @@ const tb_jbuiltin tb_jglobals[] = {
 
 tb_jvalue tb_jcontext_get(tb_jrun *run, const tb_jstring *name)
 {
-    tb_slice text = {name->data, name->size};
+    tb_slice text = tb_jstring_text(name);
     tb_jvalue value = tb_jdict_get_text(run->context, text);
     const tb_jbuiltin *function = value.kind == TB_J_MISSING ? tb_jbuiltin_find(tb_jglobals, text) : NULL;
     return function ? (tb_jvalue){.kind = TB_J_FUNCTION, .as.function = function} : value;

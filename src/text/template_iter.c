@@ -1,7 +1,5 @@
 #include "text/template_iter.h"
 
-#include <string.h>
-
 #include "text/text.h"
 
 // ---- walking values ----

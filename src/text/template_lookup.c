@@ -1,17 +1,10 @@
 // Attributes, items and slices. object.name prefers the attribute and falls back to the item, object[name]
 // the other way round; what neither finds is undefined.
-#include <string.h>
-
 #include "text/template_builtin.h"
 #include "text/template_iter.h"
 #include "text/template_run.h"
 #include "text/template_text.h"
 #include "text/template_unicode.h"
-
-static tb_slice text_of(const tb_jstring *s)
-{
-    return (tb_slice){s->data, s->size};
-}
 
 // ---- loops ----
 
@@ -57,15 +50,8 @@ static tb_code peek(tb_jvalue *out, tb_jrun *run, tb_jloop *loop)
     return rc;
 }
 
-static tb_jvalue no_item(const tb_jstring *hint)
-{
-    return tb_jundefined(TB_JWHY_HINT, hint);
-}
-
 static tb_code get_loop_attr(tb_jvalue *out, tb_jrun *run, tb_jloop *loop, tb_slice name)
 {
-    static const tb_jstring no_previous = {.data = "there is no previous item", .size = 25, .length = 25};
-    static const tb_jstring no_next = {.data = "there is no next item", .size = 21, .length = 21};
     int64_t length = 0;
     tb_code rc = TB_OK;
     if (tb_jtext_equals(name, "index0") || tb_jtext_equals(name, "index")) {
@@ -82,10 +68,10 @@ static tb_code get_loop_attr(tb_jvalue *out, tb_jrun *run, tb_jloop *loop, tb_sl
         rc = tb_jloop_length(&length, run, loop);
         *out = tb_jint(length - loop->index0 - (name.size == 9));
     } else if (tb_jtext_equals(name, "previtem")) {
-        *out = loop->index0 == 0 ? no_item(&no_previous) : loop->before;
+        *out = loop->index0 == 0 ? tb_jundefined_hint("there is no previous item") : loop->before;
     } else if (tb_jtext_equals(name, "nextitem")) {
         rc = peek(out, run, loop);
-        *out = out->kind == TB_J_MISSING ? no_item(&no_next) : *out;
+        *out = out->kind == TB_J_MISSING ? tb_jundefined_hint("there is no next item") : *out;
     } else if (tb_jtext_equals(name, "depth0") || tb_jtext_equals(name, "depth")) {
         *out = tb_jint((int64_t)loop->depth0 + (name.size == 5));
     }
@@ -166,7 +152,7 @@ static tb_code get_data_attr(tb_jvalue *out, tb_jrun *run, tb_jvalue object, tb_
         return TB_OK;
     case TB_J_MACRO:
         if (tb_jtext_equals(name, "name") && object.as.macro->def->name)
-            *out = (tb_jvalue){.kind = TB_J_STRING, .as.string = object.as.macro->def->name};
+            *out = tb_jstring_value(object.as.macro->def->name);
         return TB_OK;
     default:
         return TB_OK;
@@ -214,11 +200,11 @@ tb_code tb_jget_own_attr(tb_jvalue *out, tb_jrun *run, tb_jvalue object, const t
     *out = (tb_jvalue){0};
     if (object.kind == TB_J_UNDEFINED)
         return tb_jfail_undefined(run, object);
-    tb_code rc = get_data_attr(out, run, object, text_of(name));
+    tb_code rc = get_data_attr(out, run, object, tb_jstring_text(name));
     if (rc)
         return rc;
     bool is_private = out->kind != TB_J_MISSING && name->size > 0 && name->data[0] == '_';
-    if (is_private || is_forbidden(object.kind, text_of(name))) {
+    if (is_private || is_forbidden(object.kind, tb_jstring_text(name))) {
         *out = tb_jundefined(TB_JWHY_FORBIDDEN, name);
         out->owner = object.kind;
         return TB_OK;
@@ -226,10 +212,10 @@ tb_code tb_jget_own_attr(tb_jvalue *out, tb_jrun *run, tb_jvalue object, const t
     if (out->kind != TB_J_MISSING)
         return TB_OK;
     const tb_jbuiltin *table = methods_of(object.kind);
-    const tb_jbuiltin *method = table ? tb_jbuiltin_find(table, text_of(name)) : NULL;
+    const tb_jbuiltin *method = table ? tb_jbuiltin_find(table, tb_jstring_text(name)) : NULL;
     if (method)
         return bind_method(out, run, object, method);
-    if (is_among(left_out_of(object.kind), text_of(name)))
+    if (is_among(left_out_of(object.kind), tb_jstring_text(name)))
         return tb_jrun_fail(run, TB_EUNSUPPORTED, "the attribute '%.*s' of a value of type '%s' is not supported",
                             (int)name->size, name->data, tb_jkind_name(object.kind));
     return TB_OK;
@@ -248,24 +234,13 @@ tb_code tb_jget_attr(tb_jvalue *out, tb_jrun *run, tb_jvalue object, const tb_js
     if (rc || out->kind != TB_J_MISSING)
         return rc;
     if (object.kind == TB_J_DICT)
-        *out = tb_jdict_get_text(object.as.dict, text_of(name));
+        *out = tb_jdict_get_text(object.as.dict, tb_jstring_text(name));
     if (out->kind == TB_J_MISSING)
         *out = no_attribute(object, name);
     return TB_OK;
 }
 
 // ---- items ----
-
-static bool is_hashable(tb_jvalue value)
-{
-    if (value.kind == TB_J_TUPLE) {
-        for (size_t i = 0; i < value.as.list->count; i++)
-            if (!is_hashable(value.as.list->items[i]))
-                return false;
-        return true;
-    }
-    return value.kind != TB_J_LIST && value.kind != TB_J_DICT && value.kind != TB_J_VIEW;
-}
 
 // The item at an index, negative ones from the end; MISSING when there is none.
 static tb_code get_indexed(tb_jvalue *out, tb_jrun *run, tb_jvalue object, int64_t index)
@@ -295,7 +270,7 @@ tb_code tb_jget_item(tb_jvalue *out, tb_jrun *run, tb_jvalue object, tb_jvalue i
     *out = (tb_jvalue){0};
     if (object.kind == TB_J_UNDEFINED)
         return tb_jfail_undefined(run, object);
-    if (object.kind == TB_J_DICT && is_hashable(index))
+    if (object.kind == TB_J_DICT && tb_jis_hashable(index))
         rc = tb_jdict_get(out, run, object.as.dict, index);
     else if (object.kind != TB_J_DICT && tb_jis_integral(index))
         rc = get_indexed(out, run, object, tb_jas_int(index));

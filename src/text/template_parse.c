@@ -1,10 +1,6 @@
 // Statements of templates, and what both halves of the parser stand on.
 #include "text/template_parse.h"
 
-#include <string.h>
-
-#include "text/template_builtin.h"
-
 enum {
     NESTING_LIMIT = 120, // brackets, signs and blocks inside each other; jinja2 itself gives up at about a hundred
     TREE_LIMIT = 500,    // operators whose results feed each other, such as a long sum
@@ -126,7 +122,7 @@ tb_code tb_jparser_name(tb_jname **out, tb_jparser *p, tb_slice text)
         hash = (hash ^ (unsigned char)text.data[i]) * 16777619u;
     tb_jname **bucket = &p->names[hash % TB_JPARSER_BUCKETS];
     for (*out = *bucket; *out; *out = (*out)->next)
-        if ((*out)->text->size == text.size && memcmp((*out)->text->data, text.data, text.size) == 0)
+        if (tb_jtext_same(tb_jstring_text((*out)->text), text))
             return TB_OK;
     tb_jname *name = tb_arena_alloc(p->arena, sizeof *name);
     if (!name)
@@ -269,8 +265,7 @@ static tb_code check_target(tb_jparser *p, const tb_jexpr *target)
     if (target->kind == TB_JEXPR_MEMBER)
         return TB_OK;
     if (target->kind == TB_JEXPR_NAME) {
-        const tb_jstring *name = target->as.name.id->text;
-        if (p->loops && tb_jtext_equals((tb_slice){name->data, name->size}, "loop"))
+        if (p->loops && tb_jtext_equals(tb_jstring_text(target->as.name.id->text), "loop"))
             return tb_jparser_fail(p, target->line, "the variable 'loop' cannot be set inside of a for loop");
         return TB_OK;
     }

@@ -59,7 +59,7 @@ static tb_code parse_keyword(tb_jargs *args, tb_jparser *p, tb_jexpr *owner)
     tb_slice name = p->token.text;
     tb_code rc = tb_jparser_text(&keyword->name, p, name);
     for (; *end && !rc; end = &(*end)->next)
-        if ((*end)->name->size == name.size && memcmp((*end)->name->data, name.data, name.size) == 0)
+        if (tb_jtext_same(tb_jstring_text((*end)->name), name))
             rc = tb_jparser_fail(p, p->token.line, "a keyword argument is repeated");
     if (rc)
         return rc;
@@ -327,35 +327,39 @@ static tb_code parse_subscript(tb_jexpr **out, bool *is_slice, tb_jparser *p, tb
     return TB_OK;
 }
 
-// "[" index or slice "]"; several indices make a tuple.
+// ", index" … behind the first index: *index becomes a tuple of all.
+static tb_code parse_more_indices(tb_jexpr **index, tb_jparser *p, uint32_t line)
+{
+    tb_jexpr *tuple;
+    tb_code rc = tb_jparser_expr(&tuple, p, TB_JEXPR_TUPLE, line);
+    if (!rc)
+        rc = tb_jparser_append(p, tuple, &tuple->as.items, *index);
+    while (!rc && !tb_jparser_at_op(p, TB_JOP_RBRACKET)) {
+        rc = tb_jparser_expect_op(p, TB_JOP_COMMA, ",");
+        if (!rc)
+            rc = tb_jparse_expression(index, p);
+        if (!rc)
+            rc = tb_jparser_append(p, tuple, &tuple->as.items, *index);
+    }
+    *index = tuple;
+    return rc;
+}
+
+// "[" indices or a slice "]"
 static tb_code parse_item(tb_jexpr **out, tb_jparser *p, tb_jexpr *object)
 {
     uint32_t line = p->token.line;
-    bool is_slice;
+    bool is_slice = false;
     tb_jexpr *index, *e;
     tb_code rc = tb_jparser_advance(p);
     if (!rc)
         rc = parse_subscript(&index, &is_slice, p, object);
     if (!rc && is_slice) {
         *out = index;
-        if (tb_jparser_at_op(p, TB_JOP_COMMA))
-            return tb_jparser_fail(p, line, "a slice cannot be one of several subscripts");
         return tb_jparser_expect_op(p, TB_JOP_RBRACKET, "]");
     }
-    if (!rc && tb_jparser_at_op(p, TB_JOP_COMMA)) {
-        tb_jexpr *tuple;
-        rc = tb_jparser_expr(&tuple, p, TB_JEXPR_TUPLE, line);
-        if (!rc)
-            rc = tb_jparser_append(p, tuple, &tuple->as.items, index);
-        while (!rc && !tb_jparser_at_op(p, TB_JOP_RBRACKET)) {
-            rc = tb_jparser_expect_op(p, TB_JOP_COMMA, ",");
-            if (!rc)
-                rc = tb_jparse_expression(&index, p);
-            if (!rc)
-                rc = tb_jparser_append(p, tuple, &tuple->as.items, index);
-        }
-        index = tuple;
-    }
+    if (!rc && tb_jparser_at_op(p, TB_JOP_COMMA))
+        rc = parse_more_indices(&index, p, line);
     if (!rc)
         rc = tb_jparser_expr(&e, p, TB_JEXPR_ITEM, line);
     if (rc)
@@ -412,7 +416,7 @@ tb_code tb_jparse_filters(tb_jexpr **out, tb_jparser *p, tb_jexpr *subject, bool
         e->as.call.subject = *out;
         rc = parse_dotted_name(&e->as.call.name, p);
         if (!rc)
-            e->as.call.function = tb_jfilter_find((tb_slice){e->as.call.name->data, e->as.call.name->size});
+            e->as.call.function = tb_jfilter_find(tb_jstring_text(e->as.call.name));
         if (!rc)
             rc = tb_jparser_adopt(p, e, *out);
         if (!rc && tb_jparser_at_op(p, TB_JOP_LPAREN))
@@ -480,7 +484,7 @@ static tb_code parse_test(tb_jexpr **out, tb_jparser *p, tb_jexpr *subject)
         rc = parse_dotted_name(&e->as.call.name, p);
     if (rc)
         return rc;
-    e->as.call.function = tb_jtest_find((tb_slice){e->as.call.name->data, e->as.call.name->size});
+    e->as.call.function = tb_jtest_find(tb_jstring_text(e->as.call.name));
     if (tb_jparser_at_op(p, TB_JOP_LPAREN))
         rc = parse_arguments(&e->as.call.args, p, e);
     else if (at_bare_argument(p))

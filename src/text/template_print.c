@@ -133,15 +133,15 @@ static tb_code write_macro(tb_jrun *run, const tb_jmacro *macro)
     const tb_jstring *name = macro->def->name;
     tb_code rc = tb_jrun_write_text(run, "<Macro ");
     if (!rc)
-        rc = name ? write_quoted(run, (tb_slice){name->data, name->size}) : tb_jrun_write_text(run, "anonymous");
+        rc = name ? write_quoted(run, tb_jstring_text(name)) : tb_jrun_write_text(run, "anonymous");
     return rc ? rc : tb_jrun_write_text(run, ">");
 }
 
 static tb_code write_loop(tb_jrun *run, tb_jloop *loop)
 {
-    int64_t length;
+    int64_t length, index = loop->index0 + 1;
     tb_code rc = tb_jloop_length(&length, run, loop);
-    return rc ? rc : tb_jrun_printf(run, "<LoopContext %lld/%lld>", (long long)(loop->index0 + 1), (long long)length);
+    return rc ? rc : tb_jrun_printf(run, "<LoopContext %lld/%lld>", (long long)index, (long long)length);
 }
 
 // ---- all ----

@@ -7,8 +7,6 @@
 // - else as the context's variable of this name.
 // A name that is only loaded belongs to the innermost scope that has it, or becomes a variable of the scope
 // that loads it, which starts as the context's. `if` has no scope of its own.
-#include <string.h>
-
 #include "text/template_ast.h"
 
 // A function has frames of its own: the template, macros, callers, recursive loops, filters of loops.
@@ -213,7 +211,7 @@ static bool is_name(const tb_jexpr *e)
 
 static bool is_called(const tb_jname *name, const char *text)
 {
-    return tb_jtext_equals((tb_slice){name->text->data, name->text->size}, text);
+    return tb_jtext_equals(tb_jstring_text(name->text), text);
 }
 
 static tb_code learn_loads(resolver *r, tb_jexpr *e)
@@ -259,9 +257,7 @@ static tb_code learn_if(resolver *r, tb_jstmt *s)
 {
     tb_code rc = TB_OK;
     for (tb_jbranch *b = s->as.branch.branches; b && !rc; b = b->next) {
-        r->scope->branches += b != s->as.branch.branches; // the first test is always reached
         rc = walk(r, b->test, learn_loads);
-        r->scope->branches -= b != s->as.branch.branches;
         r->scope->branches++;
         if (!rc)
             rc = learn_block(r, &b->body);

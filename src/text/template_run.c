@@ -35,7 +35,7 @@ tb_code tb_jrun_wrong_type(tb_jrun *run, const char *operation, tb_jvalue value)
 
 tb_code tb_jfail_undefined(tb_jrun *run, tb_jvalue undefined)
 {
-    const tb_jstring *s = undefined.as.string;
+    const tb_jstring *s = undefined.variant == TB_JWHY_HINT ? NULL : undefined.as.string;
     int n = s ? (int)(s->size < 200 ? s->size : 200) : 0;
     const char *text = s ? s->data : "";
     switch (undefined.variant) {
@@ -53,7 +53,7 @@ tb_code tb_jfail_undefined(tb_jrun *run, tb_jvalue undefined)
                             "'%.*s' of a value of type '%s' is forbidden to templates (as in Hugging Face's sandbox)",
                             n, text, tb_jkind_name(undefined.owner));
     default:
-        return tb_jrun_fail(run, TB_EINVAL, "%.*s", n, text);
+        return tb_jrun_fail(run, TB_EINVAL, "%s", undefined.as.hint);
     }
 }
 

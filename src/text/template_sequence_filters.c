@@ -51,19 +51,17 @@ static tb_code keys_of(tb_jvalue **out, tb_jrun *run, tb_jvalue list, tb_jvalue 
 
 static tb_code run_first(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
-    static const tb_jstring hint = {.data = "there is no first item", .size = 22, .length = 22};
     tb_jiter *iter;
     tb_code rc = tb_jiter_new(&iter, run, call->self);
     if (!rc)
         rc = tb_jiter_next(out, run, iter);
     if (!rc && out->kind == TB_J_MISSING)
-        *out = tb_jundefined(TB_JWHY_HINT, &hint);
+        *out = tb_jundefined_hint("there is no first item");
     return rc;
 }
 
 static tb_code run_last(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
-    static const tb_jstring hint = {.data = "there is no last item", .size = 21, .length = 21};
     tb_jvalue backwards;
     tb_code rc = tb_jiter_reversed(&backwards, run, call->self);
     if (!rc && backwards.kind == TB_J_MISSING)
@@ -71,7 +69,7 @@ static tb_code run_last(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
     if (!rc)
         rc = tb_jiter_next(out, run, backwards.as.iter);
     if (!rc && out->kind == TB_J_MISSING)
-        *out = tb_jundefined(TB_JWHY_HINT, &hint);
+        *out = tb_jundefined_hint("there is no last item");
     return rc;
 }
 
@@ -117,15 +115,19 @@ static tb_code sort_keys(tb_jvalue **out, tb_jrun *run, tb_jvalue list, tb_jvalu
 static tb_code run_sort(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
     tb_jvalue list, *keys;
+    int64_t reverse;
     tb_code rc = tb_jcollect(&list, run, TB_J_LIST, call->self);
     if (!rc)
+        rc = tb_jarg_int(&reverse, run, "the order of sort", call->args[0], false);
+    if (!rc)
         rc = sort_keys(&keys, run, list, call->args[2], tb_jarg_truth(call->args[1], false));
-    return rc ? rc : tb_jsort(out, run, list, keys, tb_jarg_truth(call->args[0], false));
+    return rc ? rc : tb_jsort(out, run, list, keys, reverse != 0);
 }
 
 static tb_code run_dictsort(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
     tb_slice by;
+    int64_t reverse;
     tb_jvalue list, *keys;
     if (call->self.kind != TB_J_DICT)
         return tb_jrun_wrong_type(run, "the filter 'dictsort'", call->self);
@@ -135,17 +137,18 @@ static tb_code run_dictsort(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
         rc = tb_jrun_fail(run, TB_EINVAL, "the filter 'dictsort' sorts by 'key' or by 'value'");
     tb_jvalue items = {.kind = TB_J_VIEW, .variant = TB_JVIEW_ITEMS, .as.dict = call->self.as.dict};
     if (!rc)
+        rc = tb_jarg_int(&reverse, run, "the order of dictsort", call->args[2], false);
+    if (!rc)
         rc = tb_jcollect(&list, run, TB_J_LIST, items);
     if (!rc)
         rc = keys_of(&keys, run, list, tb_jint(by_value), tb_jnone(), tb_jarg_truth(call->args[0], false));
-    return rc ? rc : tb_jsort(out, run, list, keys, tb_jarg_truth(call->args[2], false));
+    return rc ? rc : tb_jsort(out, run, list, keys, reverse != 0);
 }
 
 // ---- one value of many ----
 
 static tb_code min_or_max(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, bool max)
 {
-    static const tb_jstring hint = {.data = "there is no item", .size = 16, .length = 16};
     tb_jvalue list, *keys;
     bool better;
     size_t best = 0;
@@ -157,7 +160,7 @@ static tb_code min_or_max(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, bo
         best = !rc && better ? i : best;
     }
     if (!rc)
-        *out = list.as.list->count ? list.as.list->items[best] : tb_jundefined(TB_JWHY_HINT, &hint);
+        *out = list.as.list->count ? list.as.list->items[best] : tb_jundefined_hint("there is no item");
     return rc;
 }
 
@@ -388,7 +391,7 @@ static tb_code call_by_name(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, 
 static tb_jvalue keyword(const tb_jcall *call, const char *name, bool *found)
 {
     for (size_t i = 0; i < call->keyword_count; i++)
-        if (tb_jtext_equals((tb_slice){call->keywords[i].name->data, call->keywords[i].name->size}, name)) {
+        if (tb_jtext_equals(tb_jstring_text(call->keywords[i].name), name)) {
             *found = true;
             return call->keywords[i].value;
         }

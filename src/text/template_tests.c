@@ -1,6 +1,4 @@
 // Tests: what stands behind `is`.
-#include <string.h>
-
 #include "text/template_builtin.h"
 #include "text/template_iter.h"
 #include "text/template_run.h"
@@ -108,16 +106,21 @@ static tb_code run_escaped(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 
 // ---- names ----
 
+static tb_code is_named(tb_jvalue *out, tb_jrun *run, tb_jvalue name, const tb_jbuiltin *(*find)(tb_slice))
+{
+    if (!tb_jis_hashable(name))
+        return tb_jrun_wrong_type(run, "looking for a name", name);
+    return answer(out, name.kind == TB_J_STRING && find(tb_jtext(name)));
+}
+
 static tb_code run_filter(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
-    (void)run;
-    return answer(out, call->self.kind == TB_J_STRING && tb_jfilter_find(tb_jtext(call->self)));
+    return is_named(out, run, call->self, tb_jfilter_find);
 }
 
 static tb_code run_test(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
-    (void)run;
-    return answer(out, call->self.kind == TB_J_STRING && tb_jtest_find(tb_jtext(call->self)));
+    return is_named(out, run, call->self, tb_jtest_find);
 }
 
 // ---- case ----

@@ -14,6 +14,11 @@ bool tb_jtext_equals(tb_slice text, const char *literal)
     return text.size == n && memcmp(text.data, literal, n) == 0;
 }
 
+bool tb_jtext_same(tb_slice a, tb_slice b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
 // ---- strings ----
 
 static void fill_string(tb_jstring *s, tb_slice text)
@@ -37,7 +42,7 @@ tb_code tb_jstring_borrow(tb_jvalue *out, tb_jrun *run, tb_slice text)
     if (!s)
         return run->err->code;
     fill_string(s, text);
-    *out = (tb_jvalue){.kind = TB_J_STRING, .as.string = s};
+    *out = tb_jstring_value(s);
     return tb_jrun_work(run, 1 + text.size / 64);
 }
 
@@ -72,7 +77,7 @@ tb_code tb_jstring_concat(tb_jvalue *out, tb_jrun *run, tb_jvalue left, tb_jvalu
 {
     const tb_jstring *a = left.as.string, *b = right.as.string;
     if (a->size == 0 || b->size == 0) {
-        *out = (tb_jvalue){.kind = TB_J_STRING, .as.string = a->size ? a : b};
+        *out = tb_jstring_value(a->size ? a : b);
         return TB_OK;
     }
     tb_jstring *s = tb_jrun_alloc(run, sizeof *s);
@@ -82,7 +87,7 @@ tb_code tb_jstring_concat(tb_jvalue *out, tb_jrun *run, tb_jvalue left, tb_jvalu
     memcpy(tail->data + tail->used, b->data, b->size);
     tail->used += b->size;
     *s = (tb_jstring){tail->data, a->size + b->size, a->length + b->length, tail};
-    *out = (tb_jvalue){.kind = TB_J_STRING, .as.string = s};
+    *out = tb_jstring_value(s);
     return tb_jrun_work(run, 1 + b->size / 64);
 }
 
@@ -387,7 +392,7 @@ tb_code tb_jequal(bool *out, tb_jrun *run, tb_jvalue a, tb_jvalue b)
         *out = true;
         return TB_OK;
     case TB_J_STRING:
-        *out = a.as.string->size == b.as.string->size && compare_texts(tb_jtext(a), tb_jtext(b)) == SAME;
+        *out = tb_jtext_same(tb_jtext(a), tb_jtext(b));
         return tb_jrun_work(run, a.as.string->size / 256);
     case TB_J_LIST:
     case TB_J_TUPLE:

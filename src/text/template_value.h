@@ -49,7 +49,7 @@ typedef enum tb_jwhy {
     TB_JWHY_ATTRIBUTE, // an object without this attribute or item
     TB_JWHY_PARAMETER, // a parameter of a macro that was not given
     TB_JWHY_FORBIDDEN, // an attribute that the sandbox forbids
-    TB_JWHY_HINT,      // the text says it all
+    TB_JWHY_HINT,      // something else: `hint` says it
 } tb_jwhy;
 
 typedef enum tb_jview { TB_JVIEW_KEYS, TB_JVIEW_VALUES, TB_JVIEW_ITEMS } tb_jview;
@@ -70,7 +70,8 @@ typedef struct tb_jvalue {
         bool boolean;
         int64_t integer;
         double real;
-        const tb_jstring *string; // also of undefined: the name or the text; may be NULL there
+        const tb_jstring *string; // also of undefined: the name that is not there, or NULL
+        const char *hint;         // of undefined, TB_JWHY_HINT: the whole reason
         const tb_jlist *list;     // also of tuples
         tb_jdict *dict;           // also of views and namespaces
         const tb_jrange *range;
@@ -152,9 +153,24 @@ static inline tb_jvalue tb_jundefined(tb_jwhy why, const tb_jstring *name)
     return (tb_jvalue){.kind = TB_J_UNDEFINED, .variant = (uint8_t)why, .as.string = name};
 }
 
+static inline tb_jvalue tb_jundefined_hint(const char *hint)
+{
+    return (tb_jvalue){.kind = TB_J_UNDEFINED, .variant = TB_JWHY_HINT, .as.hint = hint};
+}
+
+static inline tb_jvalue tb_jstring_value(const tb_jstring *string)
+{
+    return (tb_jvalue){.kind = TB_J_STRING, .as.string = string};
+}
+
+static inline tb_slice tb_jstring_text(const tb_jstring *string)
+{
+    return (tb_slice){string->data, string->size};
+}
+
 static inline tb_slice tb_jtext(tb_jvalue string)
 {
-    return (tb_slice){string.as.string->data, string.as.string->size};
+    return tb_jstring_text(string.as.string);
 }
 
 static inline bool tb_jis_markup(tb_jvalue value)
@@ -163,6 +179,7 @@ static inline bool tb_jis_markup(tb_jvalue value)
 }
 
 bool tb_jtext_equals(tb_slice text, const char *literal);
+bool tb_jtext_same(tb_slice a, tb_slice b);
 
 // A string in an arena of its own choice, for constants of the template; NULL when memory ran out.
 const tb_jstring *tb_jstring_constant(tb_arena *arena, tb_slice text);
@@ -212,6 +229,8 @@ tb_code tb_jdict_new(tb_jvalue *out, tb_jrun *run);
 tb_code tb_jdict_set(tb_jdict *dict, tb_jrun *run, tb_jvalue key, tb_jvalue value);
 // *out is MISSING when the key is absent. TB_EINVAL for a key that has no hash.
 tb_code tb_jdict_get(tb_jvalue *out, tb_jrun *run, const tb_jdict *dict, tb_jvalue key);
+// Whether a value can be a key.
+bool tb_jis_hashable(tb_jvalue value);
 // MISSING when absent.
 tb_jvalue tb_jdict_get_text(const tb_jdict *dict, tb_slice key);
 

@@ -1,4 +1,5 @@
 """Templates as Hugging Face renders them: jinja2 in its sandbox, with the settings and additions of transformers."""
+import copy
 import datetime
 import functools
 import json
@@ -26,6 +27,13 @@ class Generation(jinja2.ext.Extension):
         return caller()
 
 
+class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    """jinja2 forgot two methods of lists before 3.1.5, Debian 12's among them."""
+
+    def is_safe_attribute(self, obj, attr, value):
+        return super().is_safe_attribute(obj, attr, value) and not (isinstance(obj, list) and attr in ("pop", "clear"))
+
+
 def tojson(x, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
     return json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
@@ -35,7 +43,7 @@ def raise_exception(message):
 
 
 def make_environment(now=NOW):
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+    environment = Sandbox(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols])
     environment.filters["tojson"] = tojson
     environment.globals["raise_exception"] = raise_exception
@@ -49,6 +57,7 @@ compiled = functools.lru_cache(maxsize=4)(ENVIRONMENT.from_string)
 
 def render(template, context):
     """The text, or None where Python raises; and the exception."""
+    context = copy.deepcopy(context)  # the sandbox has holes: a filter can change a list
     try:
         text = compiled(template).render(**context)
         text.encode()

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Compares twobit's templates with jinja2, byte for byte, errors included.
 
-usage: render_reference.py RENDER_CASES models|snippets [options]
+usage: render_reference.py RENDER_CASES models|snippets|random|characters [options]
 
-  models    real templates of TWOBIT_SHARED (or ../shared beside the source) with many conversations
-  snippets  the stored snippets: that what is stored is what jinja2 gives (--update stores it)
+  models      real templates of TWOBIT_SHARED (or ../shared beside the source) with many conversations
+  snippets    the stored snippets: that what is stored is what jinja2 gives (--update stores it)
+  random      templates made at random (--seed, --count)
+  characters  what methods and filters make of every character
 
 RENDER_CASES is the program of render_cases.c. Exits with 77 when jinja2 or the shared folder is absent.
 """
@@ -14,6 +16,8 @@ import os
 import pathlib
 import subprocess
 import sys
+import unicodedata
+import warnings
 
 SKIP = 77
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -77,7 +81,7 @@ def compare(subject, cases, may_refuse=False):
         if what:
             wrong += 1
             if wrong <= 20:
-                print(f"DIFFERENT: {name}\n     {what}")
+                print(f"DIFFERENT: {name!r}\n     {what}")
     return wrong, refused, raised
 
 
@@ -146,14 +150,48 @@ def compare_snippets(subject, options):
     return wrong
 
 
+# ---- random templates ----
+
+
+def compare_random(subject, options):
+    import random_templates
+    source = random_templates.Source(options.seed)
+    cases = [(template, template, context) for template, context in (source.case() for _ in range(options.count))]
+    wrong, refused, raised = compare(subject, cases, may_refuse=True)
+    print(f"seed {options.seed}: {options.count} random templates: {wrong} differ ({raised} fail in Python, too, "
+          f"{refused} are refused)")
+    return wrong
+
+
+# ---- characters ----
+
+ABOUT = ("{% for c in s %}{{ [c, c.upper(), c.lower(), c.title(), c.capitalize(), c.swapcase(), c.isalpha(), c.isalnum(), "
+         "c.isdecimal(), c.isdigit(), c.isnumeric(), c.isspace(), c.islower(), c.isupper(), c.istitle(), c.isprintable(), "
+         "('a' ~ c)|trim|length, ('x' ~ c ~ 'Σ').lower(), ('Σ' ~ c ~ 'x').lower(), ('xΣ' ~ c ~ 'x').lower(), "
+         "('a' ~ c ~ 'b').splitlines()|length, ('x' ~ c ~ 'y')|wordcount, ('a' ~ c ~ 'b')|title] }}{% endfor %}")
+
+
+def compare_characters(subject, _):
+    """What str methods make of every character that Python's Unicode knows."""
+    known = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) not in ("Cn", "Cs")]
+    chunks = ["".join(known[i:i + 4096]) for i in range(0, len(known), 4096)]
+    wrong, _, _ = compare(subject, [(f"from U+{ord(chunk[0]):04X}", ABOUT, {"s": chunk}) for chunk in chunks])
+    print(f"{len(known)} characters of Unicode {unicodedata.unidata_version} in {len(chunks)} parts: {wrong} parts differ")
+    return wrong
+
+
 def main():
     os.environ["TZ"] = "UTC"
+    warnings.simplefilter("ignore")  # Python's compiler has its doubts about some templates
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
-    parser.add_argument("what", choices=["models", "snippets"])
+    parser.add_argument("what", choices=["models", "snippets", "random", "characters"])
     parser.add_argument("--update", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=2000)
     options = parser.parse_args()
-    action = {"models": compare_models, "snippets": compare_snippets}[options.what]
+    action = {"models": compare_models, "snippets": compare_snippets, "random": compare_random,
+              "characters": compare_characters}[options.what]
     return 1 if action(Subject(options.program), options) else 0
 
 
