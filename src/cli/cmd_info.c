@@ -9,6 +9,8 @@
 #include "cli/table.h"
 #include "model/model.h"
 
+enum { MOST_SHOWN = 2000 }; // bytes of one text
+
 typedef struct info_args {
     bool verify, json;
 } info_args;
@@ -46,77 +48,69 @@ static double file_bits(const tb_model *model)
 
 // ---- recipe: what quantize noted in a twobit file ----
 
-static const char recipe_prefix[] = "twobit.";
+static const struct {
+    const char *key; // behind "twobit."
+    const char *label;
+    bool brief; // shown without -v
+} recipe_keys[] = {
+    {"generator", "written by", true},  {"method", "method", true},  {"bits", "bits", true},
+    {"block_bits", "block bits", true}, {"group", "group", true},    {"format_version", "format", false},
+    {"recipe", "recipe", false},        {"source", "source", false}, {"calibration", "calibration", false},
+};
 
-static bool starts_with(tb_text text, const char *prefix)
+enum { RECIPE_KEYS = sizeof recipe_keys / sizeof recipe_keys[0] };
+
+static const tb_kv *find_recipe(const tb_checkpoint *checkpoint, size_t index)
 {
-    size_t n = strlen(prefix);
-    return text.size > n && memcmp(text.data, prefix, n) == 0;
+    char key[64];
+    snprintf(key, sizeof key, "twobit.%s", recipe_keys[index].key);
+    return tb_checkpoint_find(checkpoint, key);
 }
 
-// Single values only: lists and the entries of each matrix are for programs.
-static bool is_recipe(const tb_kv *kv)
-{
-    bool of_matrix = starts_with(kv->key, "twobit.matrix.") || starts_with(kv->key, TB_KEY_CHECKSUM);
-    return starts_with(kv->key, recipe_prefix) && !of_matrix && kv->type != TB_KV_ARRAY;
-}
-
+// Entries are texts and counts.
 static json_t *recipe_value(const tb_kv *kv)
 {
-    switch (kv->type) {
-    case TB_KV_TEXT:
+    if (kv->type == TB_KV_TEXT)
         return tb_json_text(kv->value.text.data, kv->value.text.size);
-    case TB_KV_BOOL:
-        return json_boolean(kv->value.u);
-    case TB_KV_F32:
-    case TB_KV_F64:
-        return tb_json_real(kv->value.f);
-    case TB_KV_I8:
-    case TB_KV_I16:
-    case TB_KV_I32:
-    case TB_KV_I64:
-        return json_integer(kv->value.i);
-    default:
-        return json_integer((json_int_t)kv->value.u);
-    }
+    return kv->type == TB_KV_U32 || kv->type == TB_KV_U64 ? json_integer((json_int_t)kv->value.u) : json_null();
 }
 
 // An object of the recipe's entries, empty for other files; NULL when memory ran out.
 static json_t *make_recipe(const tb_checkpoint *checkpoint)
 {
     json_t *recipe = json_object();
-    bool complete = recipe != NULL;
-    for (size_t i = 0; complete && i < tb_checkpoint_kv_count(checkpoint); i++) {
-        const tb_kv *kv = tb_checkpoint_kv_at(checkpoint, i);
-        size_t skip = strlen(recipe_prefix);
-        if (is_recipe(kv))
-            complete = !json_object_setn_new(recipe, kv->key.data + skip, kv->key.size - skip, recipe_value(kv));
+    for (size_t i = 0; i < RECIPE_KEYS; i++) {
+        const tb_kv *kv = find_recipe(checkpoint, i);
+        if (kv && json_object_set_new(recipe, recipe_keys[i].key, recipe_value(kv))) {
+            json_decref(recipe);
+            return NULL;
+        }
     }
-    if (complete)
-        return recipe;
-    json_decref(recipe);
-    return NULL;
+    return recipe;
 }
 
-static tb_code print_recipe(const tb_checkpoint *checkpoint, tb_error *err)
+// A text of the file on a terminal: without control characters, and not endless.
+static void print_plain(tb_text text)
 {
-    json_t *recipe = make_recipe(checkpoint);
-    if (!recipe)
-        return tb_fail(err, TB_ENOMEM, "no memory for the recipe");
-    if (json_object_size(recipe) > 0)
-        puts("\nwritten by twobit:");
-    const char *key;
-    json_t *value;
-    json_object_foreach(recipe, key, value)
-    {
-        printf("%-14s  ", key);
-        if (json_is_string(value))
-            puts(json_string_value(value));
-        else
-            json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_REAL_PRECISION(8)), putchar('\n');
+    for (size_t i = 0; i < text.size && i < MOST_SHOWN; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        putchar(c < 0x20 || c == 0x7f ? '?' : c);
     }
-    json_decref(recipe);
-    return TB_OK;
+}
+
+static void print_recipe(const tb_cli *cli, const tb_checkpoint *checkpoint)
+{
+    for (size_t i = 0; i < RECIPE_KEYS; i++) {
+        const tb_kv *kv = find_recipe(checkpoint, i);
+        if (!kv || !(recipe_keys[i].brief || cli->common.verbose))
+            continue;
+        printf("%-14s", recipe_keys[i].label);
+        if (kv->type == TB_KV_TEXT)
+            print_plain(kv->value.text);
+        else
+            printf("%llu", (unsigned long long)kv->value.u);
+        putchar('\n');
+    }
 }
 
 // ---- tensors ----
@@ -249,11 +243,9 @@ static tb_code print_text(const tb_cli *cli, const tb_model *model, bool verifie
     print_shape(model);
     if (verified)
         puts("checksums     all right: every matrix decodes to the values it was written with");
-    tb_code rc = print_recipe(checkpoint, err);
+    print_recipe(cli, checkpoint);
     putchar('\n');
-    if (!rc)
-        rc = cli->common.verbose ? print_all_tensors(checkpoint, err) : print_types(checkpoint, err);
-    return rc;
+    return cli->common.verbose ? print_all_tensors(checkpoint, err) : print_types(checkpoint, err);
 }
 
 static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)

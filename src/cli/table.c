@@ -18,10 +18,15 @@ void tb_table_clear(tb_table *table)
 
 tb_code tb_table_add(tb_table *table, const char *text, tb_error *err)
 {
+    size_t start = table->cells.size;
     tb_code rc = tb_str_append(&table->cells, text, strlen(text) + 1, err);
-    if (!rc)
-        table->cell_count++;
-    return rc;
+    if (rc)
+        return rc;
+    for (char *p = table->cells.data + start; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    table->cell_count++;
+    return TB_OK;
 }
 
 // Characters of the first `n` bytes: all bytes but those that continue one.

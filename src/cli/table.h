@@ -22,7 +22,7 @@ typedef struct tb_table {
 void tb_table_init(tb_table *table, const tb_column *columns, size_t column_count);
 void tb_table_clear(tb_table *table);
 
-// The next cell, row by row.
+// The next cell, row by row. Control characters become '?': texts of files come here.
 tb_code tb_table_add(tb_table *table, const char *text, tb_error *err);
 
 // Appends the table, line by line; UTF-8 characters count as one column each.

@@ -7,8 +7,12 @@ small.gguf: 74,* bytes, linears 2.8* bits per weight, whole file * (glob)
 quantized in *, peak memory * bytes, relative error 0.* (glob)
 perplexity on * held-out tokens: *, the original's is * (glob)
 ! twobit: warning: the result is broken: * (glob)
-$ twobit info small.gguf --verify | grep checksums
+$ twobit info small.gguf --verify | sed -n '/checksums/,/^$/p'
 checksums     all right: every matrix decodes to the values it was written with
+written by    twobit * (glob)
+method        bpdq
+bits          2
+group         64
 $ twobit run small.gguf -p "the end" -n 3 --temp 0 >text; test -s text
 $ ls
 small.gguf
@@ -94,8 +98,8 @@ $ twobit quantize nan.gguf -o out.gguf -m rtn --json 2>err | grep nonfinite; gre
 $ twobit quantize deep.gguf -o mixed.gguf -m rtn -g 32 --allocate first --avg-bits 2.7 2>/dev/null | grep bits:
 4 bits: block 0 1
 2 bits: block 2 3 4 5
-$ twobit info mixed.gguf | grep block_bits | grep -v recipe
-block_bits      4 4 2 2 2 2
+$ twobit info mixed.gguf | grep 'block bits'
+block bits    4 4 2 2 2 2
 $ twobit quantize deep.gguf -o mixed.gguf -m bpdq -g 32 --calib-tokens 256 --allocate lieq --widths 2,3,4 --size 220000 --json 2>/dev/null >json
 > size=$(wc -c <mixed.gguf); test $size -le 220000 && test $size -gt 200000 && grep -A 1 block_bits json
   "block_bits": [
