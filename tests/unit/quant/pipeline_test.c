@@ -261,7 +261,7 @@ static bool run_and_kill(const tb_pipeline_options *base, size_t n)
         tb_model *source = open_model(SOURCE, 1);
         _exit(tb_pipeline_run(&result, OUT, source, &options, &err) != TB_OK);
     }
-    int status;
+    int status = 0;
     assert_true(child > 0 && waitpid(child, &status, 0) == child);
     if (WIFSIGNALED(status))
         assert_int_equal(WTERMSIG(status), SIGKILL);
