@@ -84,8 +84,8 @@ static tb_code next_that_passes(tb_jvalue *out, tb_jrun *run, tb_jiter *iter)
         rc = tb_jassign(run, filter->frame, loop->test_target, *out);
         if (!rc)
             rc = tb_jeval(&test, run, filter->frame, loop->test);
-        if (!rc && tb_jtruth(test))
-            break;
+        if (!rc && tb_jtruth(test)) // what passes is the names' values: of several names a new tuple
+            return tb_jeval(out, run, filter->frame, loop->test_target);
     }
     return rc;
 }
