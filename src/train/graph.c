@@ -109,6 +109,23 @@ tb_node *tb_graph_matmul(tb_graph *graph, tb_node *a, tb_node *b)
     return add_operation(graph, TB_OP_MATMUL, a, b, a->most_rows, b->cols);
 }
 
+tb_node *tb_graph_packed(tb_graph *graph, tb_node *a, const tb_matrix *w, const tb_compute *compute)
+{
+    if (!a)
+        return NULL;
+    if (a->cols != w->cols || a->learns || tb_params_precision(graph->params) != TB_SINGLE)
+        return fail(graph, TB_EINVAL, "a stored matrix does not fit what it multiplies");
+    tb_node *node = add_operation(graph, TB_OP_PACKED, a, NULL, a->most_rows, w->rows);
+    if (!node)
+        return NULL;
+    node->matrix = w;
+    node->compute = compute;
+    node->padded = tb_arena_array(&graph->arena, a->most_rows, tb_padded(w->cols) * sizeof(float));
+    node->scratch = tb_arena_array(&graph->arena, tb_matmul_scratch(a->most_rows, w->rows, w->cols, compute->threads),
+                                   sizeof(float));
+    return node->padded && node->scratch ? node : fail(graph, TB_ENOMEM, "no memory for a node of a graph");
+}
+
 tb_node *tb_graph_add(tb_graph *graph, tb_node *a, tb_node *b)
 {
     if (!a || !b)

@@ -2,12 +2,14 @@
 #ifndef TB_TRAIN_GRAPH_H
 #define TB_TRAIN_GRAPH_H
 
+#include "tensor/tensor.h"
 #include "train/train.h"
 
 typedef enum tb_op_kind {
     TB_OP_INPUT,
     TB_OP_PARAM,
     TB_OP_MATMUL,
+    TB_OP_PACKED,
     TB_OP_ADD,
     TB_OP_ADD_ROW,
     TB_OP_SCALE,
@@ -29,6 +31,9 @@ struct tb_node {
     bool learns;                  // a gradient is wanted
     double factor;                // of scale, slope of leaky ReLU
     double saved;                 // from forward for backward: deviation, Σt²
+    const tb_matrix *matrix;      // of packed
+    const tb_compute *compute;    // of packed
+    float *padded, *scratch;      // of packed: the operand as tb_matmul wants it, and its room
     void *value, *gradient;
 };
 

@@ -1,8 +1,24 @@
 #include <math.h>
+#include <string.h>
 
 #include "tensor/tensor.h"
 #include "train/graph.h"
 
+// A product with a stored matrix; the kernels know single precision only.
+static void packed_forward(tb_node *y, size_t threads)
+{
+    (void)threads; // of the products: compute's
+    size_t cols = y->a->cols, stride = tb_padded(cols);
+    const float *x = y->a->value;
+    for (size_t r = 0; r < y->rows; r++)
+        memcpy(y->padded + r * stride, x + r * cols, cols * sizeof *x); // what lies behind stays zero
+    tb_matmul(y->compute, y->value, y->cols, y->matrix, y->padded, stride, y->rows, y->scratch);
+}
+
+#define PACKED                                                                                                         \
+    {                                                                                                                  \
+        packed_forward, NULL                                                                                           \
+    }
 #define REAL float
 #define OP(x) x##_f32
 #define GEMM tb_gemm_f32

@@ -3,6 +3,7 @@
 //     OP(x)  a name for this precision
 //     GEMM   tensor's product of it
 //     EXP, TANH  of <math.h>
+//     PACKED  the row of products with stored matrices
 //
 // Elementwise loops go in strips, products in tiles, so that threads never change an order of
 // summation. Sums over a whole matrix are made by one thread, in double.
@@ -309,6 +310,7 @@ static void OP(squares_backward)(tb_node *y, size_t threads)
 
 const tb_op OP(tb_ops)[TB_OPS] = {
     [TB_OP_MATMUL] = {OP(matmul_forward), OP(matmul_backward)},
+    [TB_OP_PACKED] = PACKED,
     [TB_OP_ADD] = {OP(add_forward), OP(add_backward)},
     [TB_OP_ADD_ROW] = {OP(add_row_forward), OP(add_row_backward)},
     [TB_OP_SCALE] = {OP(scale_forward), OP(scale_backward)},

@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "formats/formats.h"
+#include "tensor/tensor.h"
 
 typedef enum tb_precision { TB_SINGLE, TB_DOUBLE } tb_precision;
 
@@ -70,7 +71,10 @@ void tb_graph_free(tb_graph *graph);
 tb_node *tb_graph_input(tb_graph *graph, size_t rows, size_t cols, bool batched);
 tb_node *tb_graph_param(tb_graph *graph, tb_param *param);
 
-tb_node *tb_graph_matmul(tb_graph *graph, tb_node *a, tb_node *b);    // a[m][k]·b[k][n]
+tb_node *tb_graph_matmul(tb_graph *graph, tb_node *a, tb_node *b); // a[m][k]·b[k][n]
+// a[m][cols]·Wᵀ for a stored matrix W[rows][cols] of any type, in single precision, by the kernels of `compute`
+// (both outlive the graph). Passes no gradient back: a must not learn.
+tb_node *tb_graph_packed(tb_graph *graph, tb_node *a, const tb_matrix *w, const tb_compute *compute);
 tb_node *tb_graph_add(tb_graph *graph, tb_node *a, tb_node *b);       // same shape
 tb_node *tb_graph_add_row(tb_graph *graph, tb_node *a, tb_node *row); // row[1][n] to each row of a[m][n]
 tb_node *tb_graph_scale(tb_graph *graph, tb_node *a, double factor);

@@ -283,6 +283,53 @@ static void frozen_parameters__get_no_gradient_and_do_not_move(void **state)
     unmake(&n);
 }
 
+// A stored matrix is its decoded values, whatever kernel runs it; columns that are no multiple of anything.
+static void packed_product__equals_the_product_with_decoded_values(void **state)
+{
+    (void)state;
+    enum { MANY = 70, COLS = 45, OUTS = 9 };
+    static const size_t rows[] = {1, 3, MANY}; // few run other kernels than many
+    tb_packed packed;
+    tb_compute compute;
+    tb_params *params;
+    tb_graph *g;
+    tb_param *dense;
+    tb_error err;
+    assert_int_equal(tb_compute_init(&compute, tb_cpu_detect(), 1, &err), TB_OK);
+    assert_int_equal(tb_packed_init(&packed, TB_TYPE_BITPLANES, OUTS, COLS, 2, 32, &err), TB_OK);
+    tb_rng rng;
+    tb_rng_init(&rng, 1, 1);
+    for (size_t r = 0; r < OUTS; r++)
+        for (size_t c = 0; c < COLS; c++)
+            tb_packed_set_code(&packed, r, c, (unsigned)tb_rng_below(&rng, 4));
+    for (size_t i = 0; i < OUTS * 2 * 3; i++)
+        packed.coefs[i] = tb_half_from_float((float)tb_rng_normal(&rng));
+    assert_int_equal(tb_params_new(&params, TB_SINGLE, false, &err), TB_OK);
+    assert_int_equal(tb_params_add(&dense, params, "w", COLS, OUTS, &err), TB_OK);
+    for (size_t r = 0; r < OUTS; r++) {
+        float row[COLS];
+        tb_matrix_decode_row(row, &packed.view, r);
+        for (size_t c = 0; c < COLS; c++)
+            tb_param_set(params, dense, c * OUTS + r, (double)row[c]);
+    }
+    assert_int_equal(tb_graph_new(&g, params, &err), TB_OK);
+    tb_node *x = tb_graph_input(g, MANY, COLS, true);
+    tb_node *stored = tb_graph_packed(g, x, &packed.view, &compute);
+    tb_node *plain = tb_graph_matmul(g, x, tb_graph_param(g, dense));
+    assert_int_equal(tb_graph_finish(g, &err), TB_OK);
+    for (size_t i = 0; i < MANY * COLS; i++)
+        tb_node_set(g, x, i, tb_rng_normal(&rng));
+    for (size_t k = 0; k < 3; k++) {
+        tb_graph_set_rows(g, rows[k]);
+        tb_graph_forward(g);
+        for (size_t i = 0; i < rows[k] * OUTS; i++)
+            assert_near(tb_node_get(g, stored, i), tb_node_get(g, plain, i), 3e-5);
+    }
+    tb_graph_free(g);
+    tb_params_free(params);
+    tb_packed_clear(&packed);
+}
+
 static void graph__refuses_shapes_that_do_not_fit(void **state)
 {
     (void)state;
@@ -315,6 +362,7 @@ int main(void)
         cmocka_unit_test(gradients__have_the_same_bits_for_any_number_of_threads),
         cmocka_unit_test(graph__computes_only_the_rows_that_are_set),
         cmocka_unit_test(frozen_parameters__get_no_gradient_and_do_not_move),
+        cmocka_unit_test(packed_product__equals_the_product_with_decoded_values),
         cmocka_unit_test(graph__refuses_shapes_that_do_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
