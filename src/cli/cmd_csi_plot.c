@@ -88,6 +88,12 @@ static tb_code read_results(json_t **out, const char *path, tb_error *err)
 
 // ---- curves ----
 
+static bool ends_in(const char *text, const char *suffix)
+{
+    size_t n = strlen(text), m = strlen(suffix);
+    return n >= m && strcmp(text + n - m, suffix) == 0;
+}
+
 static bool varies(const json_t *points, const char *key)
 {
     double first = number_of(json_array_get(points, 0), key);
@@ -162,8 +168,10 @@ static tb_code add_data(tb_str *script, const plot *p, size_t k, const char *mea
 static tb_code add_title(tb_str *script, const plot *p, const curve *c, tb_error *err)
 {
     tb_str title = {0};
-    const char *base = strrchr(c->receiver, '/');
-    tb_code rc = tb_str_append_text(&title, base ? base + 1 : c->receiver, err);
+    const char *slash = strrchr(c->receiver, '/'), *name = slash ? slash + 1 : c->receiver;
+    const char suffix[] = ".safetensors";
+    size_t size = strlen(name), cut = ends_in(name, suffix) ? sizeof suffix - 1 : 0;
+    tb_code rc = tb_str_append(&title, name, size - cut, err);
     if (!rc && p->several && p->over_rho)
         rc = tb_str_printf(&title, err, ", %g dB", c->fixed);
     else if (!rc && p->several)
@@ -243,10 +251,23 @@ static tb_code add_head(tb_str *script, const plot *p, const plot_args *args, bo
         rc = tb_str_printf(script, err,
                            " noenhanced\nset xlabel \"%s\"\nset logscale y\nset format y \"10^{%%L}\"\n"
                            "set grid xtics ytics mytics lc rgb '#bbbbbb' lw 0.5, lc rgb '#e4e4e4' lw 0.4\n"
-                           "set mytics 10\nset offsets graph 0.03,0.03,0,0\nset errorbars 0.6\n",
+                           "set mytics 10\nset errorbars 0.6\n",
                            p->over_rho ? "ρ" : "SNR per symbol [dB]");
     tb_str_clear(&title);
     return rc;
+}
+
+// The axis ends a little beside the first and the last point.
+static tb_code add_range(tb_str *script, const plot *p, tb_error *err)
+{
+    double least = INFINITY, most = -INFINITY;
+    for (size_t i = 0; i < json_array_size(p->points); i++) {
+        double x = number_of(json_array_get(p->points, i), p->over_rho ? "rho" : "snr_db");
+        least = fmin(least, x);
+        most = fmax(most, x);
+    }
+    double margin = most > least ? 0.04 * (most - least) : 0.5;
+    return tb_str_printf(script, err, "set xrange [%.9g:%.9g]\n", least - margin, most + margin);
 }
 
 static tb_code make_script(tb_str *script, const plot *p, const plot_args *args, bool svg, tb_error *err)
@@ -260,9 +281,11 @@ static tb_code make_script(tb_str *script, const plot *p, const plot_args *args,
     if (!rc)
         rc = add_head(script, p, args, svg, err);
     if (!rc)
-        rc = add_panel(script, p, "nmse", "NMSE of the CSI", "bottom left noenhanced", err);
+        rc = add_range(script, p, err);
     if (!rc)
-        rc = add_panel(script, p, "ber", "BER of the data", "bottom left noenhanced", err);
+        rc = add_panel(script, p, "nmse", "NMSE of the CSI", "bottom left Left reverse samplen 2 noenhanced", err);
+    if (!rc)
+        rc = add_panel(script, p, "ber", "BER of the data", "bottom left Left reverse samplen 2 noenhanced", err);
     return rc ? rc : tb_str_append_text(script, "unset multiplot\n", err);
 }
 
@@ -347,12 +370,6 @@ static tb_code run_gnuplot(tb_str *picture, const tb_str *script, tb_error *err)
 }
 
 // ---- the command ----
-
-static bool ends_in(const char *text, const char *suffix)
-{
-    size_t n = strlen(text), m = strlen(suffix);
-    return n >= m && strcmp(text + n - m, suffix) == 0;
-}
 
 static tb_code draw(const char *path, const plot_args *args, bool svg, tb_error *err)
 {

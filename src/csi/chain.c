@@ -32,6 +32,11 @@ static tb_node *activate(tb_graph *g, tb_node *a, tb_csi_activation activation)
     }
 }
 
+static tb_node *multiply(tb_graph *g, tb_node *x, tb_node *w, const tb_packed *packed, const tb_compute *compute)
+{
+    return packed->view.rows ? tb_graph_packed(g, x, &packed->view, compute) : tb_graph_matmul(g, x, w);
+}
+
 static tb_code build_stage(tb_csi_chain_stage *s, const tb_csi_net *net, tb_csi_stage stage, size_t rows, bool training,
                            double penalty, tb_error *err)
 {
@@ -42,12 +47,14 @@ static tb_code build_stage(tb_csi_chain_stage *s, const tb_csi_net *net, tb_csi_
     if (rc)
         return rc;
     tb_graph *g = s->graph;
-    tb_node *w1 = tb_graph_param(g, subnet->w1), *b1 = tb_graph_param(g, subnet->b1);
-    tb_node *w2 = tb_graph_param(g, subnet->w2), *b2 = tb_graph_param(g, subnet->b2);
+    tb_node *w1 = subnet->w1 ? tb_graph_param(g, subnet->w1) : NULL, *b1 = tb_graph_param(g, subnet->b1);
+    tb_node *w2 = subnet->w2 ? tb_graph_param(g, subnet->w2) : NULL, *b2 = tb_graph_param(g, subnet->b2);
     s->x = tb_graph_input(g, rows, shape.in, true);
-    tb_node *in = hybrid ? s->x : tb_graph_standardize(g, s->x);
-    tb_node *hidden = activate(g, tb_graph_add_row(g, tb_graph_matmul(g, in, w1), b1), net->options.activation);
-    tb_node *linear = tb_graph_add_row(g, tb_graph_matmul(g, hidden, w2), b2);
+    s->in = hybrid ? s->x : tb_graph_standardize(g, s->x);
+    tb_node *first = multiply(g, s->in, w1, &subnet->packed1, &net->compute);
+    s->hidden = activate(g, tb_graph_add_row(g, first, b1), net->options.activation);
+    tb_node *second = multiply(g, s->hidden, w2, &subnet->packed2, &net->compute);
+    tb_node *linear = tb_graph_add_row(g, second, b2);
     s->y = hybrid ? tb_graph_tanh(g, linear) : linear;
     if (training) {
         tb_node *squares = tb_graph_add(g, tb_graph_squares(g, w1), tb_graph_squares(g, w2));
@@ -73,7 +80,7 @@ tb_code tb_csi_chain_init(tb_csi_chain *chain, const tb_csi_net *net, const tb_c
     bool complete = chain->h && chain->z && chain->data && chain->shrinkage && chain->interference;
     tb_code rc = complete ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for a network at work on %zu frames", capacity);
     for (int stage = 0; !rc && stage < TB_CSI_STAGES; stage++)
-        if (net->subnets[stage].w1)
+        if (net->subnets[stage].exists)
             rc = build_stage(&chain->stages[stage], net, (tb_csi_stage)stage, capacity * chain->rows_per_frame,
                              stage == (int)training, penalty, err);
     if (rc)

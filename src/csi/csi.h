@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/base.h"
+#include "formats/formats.h"
 
 // ---- the link ----
 
@@ -156,6 +157,7 @@ typedef struct tb_csi_net_options {
     tb_csi_activation activation;
     size_t n, p;   // the paper's network fits one N and P, the hybrid one P/N; 0: 64, 512
     size_t hidden; // units: per antenna and symbol (paper; 0: 16), of each block (hybrid; 0: 64)
+    bool packed;   // matrices are of twobit's plane types and run by its kernels
 } tb_csi_net_options;
 
 const char *tb_csi_net_kind_name(tb_csi_net_kind kind);
@@ -171,7 +173,8 @@ tb_code tb_csi_net_open(tb_csi_net **out, const char *path, tb_error *err);
 void tb_csi_net_free(tb_csi_net *net);
 
 const tb_csi_net_options *tb_csi_net_get_options(const tb_csi_net *net);
-size_t tb_csi_net_weights(const tb_csi_net *net); // weights and biases
+size_t tb_csi_net_weights(const tb_csi_net *net);     // weights and biases
+double tb_csi_net_matrix_bits(const tb_csi_net *net); // stored per weight of the matrices, scales included
 
 // Writes the network (as tb_csi_net_open reads it) with `pairs` more keys and values of metadata; with
 // `state` also what training needs to go on.
@@ -198,6 +201,25 @@ typedef struct tb_csi_train_options {
 // `path`. The state is saved in "PATH.partial" now and then and when asked to stop; the same call goes on
 // from there to the same bits. TB_EINVAL when that file belongs to other options.
 tb_code tb_csi_train(const char *path, const tb_csi_link *link, const tb_csi_train_options *options, tb_error *err);
+
+// Packs one matrix W[rows][cols] (rows are outputs) into new storage, given the second moments
+// 2/N·Σ x·xᵀ [cols][cols] of its inputs.
+typedef tb_code (*tb_csi_pack_fn)(void *user, tb_packed *out, const float *weights, size_t rows, size_t cols,
+                                  const double *moments, tb_error *err);
+
+typedef struct tb_csi_quantize_options {
+    bool finetune;       // train on through the packed weights, subnet by subnet, before they are packed for good
+    double steps_factor; // times the steps of that; 0: 1
+    uint64_t seed;       // of calibration and training frames
+    size_t threads;
+    const tb_report *report;
+} tb_csi_quantize_options;
+
+// Packs the matrices of a network, in the order of the stages, each calibrated on what the packed ones
+// before it give (at the operating points of its kind's recipe). Biases and everything between the subnets
+// stay in float. The packed network is written to `path`.
+tb_code tb_csi_quantize(const char *path, const char *net_path, const tb_csi_quantize_options *options,
+                        tb_csi_pack_fn pack, void *user, tb_error *err);
 
 // Several receivers by their names or the files of networks, to be measured on the same frames.
 typedef struct tb_csi_panel tb_csi_panel;

@@ -71,10 +71,12 @@ static tb_code add_subnet(tb_csi_net *net, tb_csi_stage stage, tb_error *err)
 {
     tb_csi_subnet *s = &net->subnets[stage];
     tb_csi_stage_shape shape = tb_csi_net_stage_shape(&net->options, stage);
-    tb_code rc = add_tensor(&s->w1, net, stage, "w1", shape.in, shape.hidden, err);
+    bool packed = net->options.packed;
+    s->exists = true;
+    tb_code rc = packed ? TB_OK : add_tensor(&s->w1, net, stage, "w1", shape.in, shape.hidden, err);
     if (!rc)
         rc = add_tensor(&s->b1, net, stage, "b1", 1, shape.hidden, err);
-    if (!rc)
+    if (!rc && !packed)
         rc = add_tensor(&s->w2, net, stage, "w2", shape.hidden, shape.out, err);
     if (!rc)
         rc = add_tensor(&s->b2, net, stage, "b2", 1, shape.out, err);
@@ -104,6 +106,8 @@ tb_code tb_csi_net_make(tb_csi_net **out, const tb_csi_net_options *options, tb_
     net->options = *options;
     tb_code rc = complete(&net->options, err);
     if (!rc)
+        rc = tb_compute_init(&net->compute, tb_cpu_detect(), 1, err);
+    if (!rc)
         rc = tb_params_new(&net->params, precision, trained, err);
     for (int stage = 0; !rc && stage < TB_CSI_STAGES; stage++)
         if (!is_computed(&net->options, (tb_csi_stage)stage))
@@ -120,6 +124,10 @@ void tb_csi_net_free(tb_csi_net *net)
 {
     if (!net)
         return;
+    for (size_t i = 0; i < TB_CSI_STAGES; i++) {
+        tb_packed_clear(&net->subnets[i].packed1);
+        tb_packed_clear(&net->subnets[i].packed2);
+    }
     tb_params_free(net->params);
     tb_free(net);
 }
@@ -132,9 +140,28 @@ const tb_csi_net_options *tb_csi_net_get_options(const tb_csi_net *net)
 size_t tb_csi_net_weights(const tb_csi_net *net)
 {
     size_t count = 0;
-    for (size_t i = 0; i < tb_params_count(net->params); i++)
-        count += tb_params_at(net->params, i)->rows * tb_params_at(net->params, i)->cols;
+    for (int stage = 0; stage < TB_CSI_STAGES; stage++)
+        if (net->subnets[stage].exists) {
+            tb_csi_stage_shape s = tb_csi_net_stage_shape(&net->options, (tb_csi_stage)stage);
+            count += (s.in + 1) * s.hidden + (s.hidden + 1) * s.out;
+        }
     return count;
+}
+
+double tb_csi_net_matrix_bits(const tb_csi_net *net)
+{
+    double bits = 0, weights = 0;
+    for (int stage = 0; stage < TB_CSI_STAGES; stage++) {
+        const tb_csi_subnet *subnet = &net->subnets[stage];
+        if (!subnet->exists)
+            continue;
+        tb_csi_stage_shape s = tb_csi_net_stage_shape(&net->options, (tb_csi_stage)stage);
+        double first = (double)(s.in * s.hidden), second = (double)(s.hidden * s.out);
+        weights += first + second;
+        bits += subnet->packed1.view.rows ? tb_matrix_bits(&subnet->packed1.view) : 32 * first;
+        bits += subnet->packed2.view.rows ? tb_matrix_bits(&subnet->packed2.view) : 32 * second;
+    }
+    return bits / weights;
 }
 
 tb_code tb_csi_net_check(const tb_csi_net *net, const tb_csi_link *link, tb_error *err)
@@ -169,6 +196,7 @@ static tb_code read_size(size_t *out, const tb_safetensors *file, const char *ke
 
 static tb_code read_options(tb_csi_net_options *o, const tb_safetensors *file, const char *path, tb_error *err)
 {
+    *o = (tb_csi_net_options){.packed = tb_safetensors_metadata(file, "packed") != NULL};
     const char *kind = tb_safetensors_metadata(file, "recipe"), *activation = tb_safetensors_metadata(file, "act");
     if (!kind || !tb_csi_net_kind_find(&o->kind, kind))
         return tb_fail(err, TB_EFORMAT, "'%s' is no network of 'twobit csi train'", path);
@@ -182,7 +210,7 @@ static tb_code read_options(tb_csi_net_options *o, const tb_safetensors *file, c
     return rc;
 }
 
-tb_code tb_csi_net_open(tb_csi_net **out, const char *path, tb_error *err)
+tb_code tb_csi_net_open_trained(tb_csi_net **out, const char *path, bool trained, tb_error *err)
 {
     *out = NULL;
     tb_safetensors *file;
@@ -192,15 +220,22 @@ tb_code tb_csi_net_open(tb_csi_net **out, const char *path, tb_error *err)
         return rc;
     rc = read_options(&options, file, path, err);
     if (!rc)
-        rc = tb_csi_net_make(out, &options, TB_SINGLE, false, err);
+        rc = tb_csi_net_make(out, &options, TB_SINGLE, trained, err);
     if (!rc)
         rc = tb_params_load((*out)->params, false, file, path, err);
+    if (!rc && options.packed)
+        rc = tb_csi_packed_load(*out, file, path, err);
     tb_safetensors_close(file);
     if (rc) {
         tb_csi_net_free(*out);
         *out = NULL;
     }
     return rc;
+}
+
+tb_code tb_csi_net_open(tb_csi_net **out, const char *path, tb_error *err)
+{
+    return tb_csi_net_open_trained(out, path, false, err);
 }
 
 tb_code tb_csi_net_save(const char *path, const tb_csi_net *net, const char *const *metadata, size_t pairs, bool state,

@@ -15,18 +15,23 @@ static inline bool tb_csi_stage_is_det(tb_csi_stage stage)
     return stage % 2 == 1;
 }
 
-// The four tensors of a subnet y = W2ᵀ·f(W1ᵀ·x + b1) + b2; all NULL for a stage that is computed.
+// A subnet y = W2ᵀ·f(W1ᵀ·x + b1) + b2. Its matrices are parameters, or packed (rows are outputs:
+// transposed) when packed*.view.rows is not 0.
 typedef struct tb_csi_subnet {
+    bool exists; // false: the stage is computed
     tb_param *w1, *b1, *w2, *b2;
+    tb_packed packed1, packed2;
 } tb_csi_subnet;
 
 struct tb_csi_net {
     tb_csi_net_options options; // defaults filled in
     tb_params *params;
     tb_csi_subnet subnets[TB_CSI_STAGES];
+    tb_compute compute; // of packed matrices: one thread, chains run side by side
 };
 
-// `trained`: with gradients and moments.
+// `trained`: with gradients and moments. With options->packed the matrices are left for
+// tb_csi_net_open to fill.
 tb_code tb_csi_net_make(tb_csi_net **out, const tb_csi_net_options *options, tb_precision precision, bool trained,
                         tb_error *err);
 
@@ -36,13 +41,27 @@ typedef struct tb_csi_stage_shape {
     size_t in, hidden, out;
 } tb_csi_stage_shape;
 
+// Fills an unpacked network's parameters from a file, or opens a packed one.
+tb_code tb_csi_net_open_trained(tb_csi_net **out, const char *path, bool trained, tb_error *err);
+
 tb_csi_stage_shape tb_csi_net_stage_shape(const tb_csi_net_options *options, tb_csi_stage stage);
+
+// ---- packed matrices in files ----
+//
+// For a matrix NAME ("det1.w1"): metadata NAME = "TYPE rows cols planes group" and tensors NAME.data,
+// NAME.coefs, NAME.zeros with the bytes of its parts (layout.h says what they mean).
+
+tb_code tb_csi_packed_load(tb_csi_net *net, const tb_safetensors *file, const char *path, tb_error *err);
+
+// Writes a network whose matrices are all packed.
+tb_code tb_csi_packed_save(const char *path, const tb_csi_net *net, const char *recipe, tb_error *err);
 
 // ---- chain: a network at work on a batch ----
 
 typedef struct tb_csi_chain_stage {
     tb_graph *graph; // NULL for a computed stage
     tb_node *x, *y;
+    tb_node *in, *hidden;         // what the two matrices multiply
     tb_node *target, *fit, *loss; // of the stage in training: NMSE, and with the penalty
 } tb_csi_chain_stage;
 

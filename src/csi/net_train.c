@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "csi/net.h"
+#include "csi/net_train.h"
 #include "csi/streams.h"
 
 // Frames of training are numbered from here, far from those that are measured.
@@ -16,20 +16,9 @@
 enum {
     NOTE_STEPS = 500,       // between two lines about the loss
     CHECKPOINT_STEPS = 500, // between two saved states
-    MOST_DRAWS = 64,
 };
 
-// What each kind of network is trained with unless told otherwise: the published recipe, and for
-// the hybrid what this project found to work.
-typedef struct recipe {
-    double rho[2], snr_db[2], rate, penalty;
-    double deviations[2]; // of initial W1 and W2
-    size_t batch, draws;
-    uint64_t steps[TB_CSI_STAGES];
-    tb_schedule_kind schedule;
-} recipe;
-
-static const recipe recipes[TB_CSI_NETS] = {
+const tb_csi_recipe tb_csi_recipes[TB_CSI_NETS] = {
     [TB_CSI_PAPER] = {.rho = {0.2, 0.2},
                       .snr_db = {5, 5},
                       .rate = 1e-4,
@@ -51,7 +40,7 @@ static const recipe recipes[TB_CSI_NETS] = {
 
 typedef struct training {
     tb_csi_train_options options; // defaults filled in
-    const recipe *recipe;
+    const tb_csi_recipe *recipe;
     const tb_csi_link *link;
     tb_csi_net *net;
     tb_csi_batch batch;
@@ -78,7 +67,7 @@ static tb_code complete_options(training *t, const tb_csi_train_options *given, 
 {
     t->options = *given;
     tb_csi_train_options *o = &t->options;
-    const recipe *r = t->recipe = &recipes[given->net.kind];
+    const tb_csi_recipe *r = t->recipe = &tb_csi_recipes[given->net.kind];
     choose(o->rho, given->rho, r->rho);
     if (!given->snr_given)
         memcpy(o->snr_db, r->snr_db, sizeof o->snr_db);
@@ -139,7 +128,7 @@ static void draw_weights(training *t)
     uint64_t seed = tb_csi_link_options(t->link)->seed;
     for (uint64_t stage = 0; stage < TB_CSI_STAGES; stage++) {
         tb_csi_subnet *s = &t->net->subnets[stage];
-        if (!s->w1)
+        if (!s->exists)
             continue;
         draw_tensor(t->net->params, s->w1, seed, 4 * stage, t->recipe->deviations[0]);
         draw_tensor(t->net->params, s->w2, seed, 4 * stage + 2, t->recipe->deviations[1]);
@@ -179,21 +168,19 @@ static tb_code load_state(training *t, tb_error *err)
 
 // ---- steps ----
 
-// The frames of a step: `draws` operating points, drawn evenly from the ranges.
-static void draw_batch(training *t)
+void tb_csi_draw_step(tb_csi_batch *batch, const tb_csi_link *link, const double rho[2], const double snr_db[2],
+                      size_t frames, size_t draws, tb_csi_stage stage, uint64_t step)
 {
-    const tb_csi_train_options *o = &t->options;
-    size_t draws = t->recipe->draws, frames = o->batch / draws;
-    uint64_t number = (uint64_t)t->stage << 40 | t->step;
-    double uniforms[2 * MOST_DRAWS];
-    tb_csi_stream stream = {tb_csi_link_options(t->link)->seed, number, TB_CSI_FOR_BATCHES};
+    size_t share = frames / draws;
+    double uniforms[2 * TB_CSI_MOST_DRAWS];
+    tb_csi_stream stream = {tb_csi_link_options(link)->seed, (uint64_t)stage << 40 | step, TB_CSI_FOR_BATCHES};
     tb_csi_uniforms(uniforms, &stream, 2 * draws);
-    t->batch.count = 0;
+    batch->count = 0;
     for (size_t i = 0; i < draws; i++) {
-        tb_csi_point point = {o->rho[0] + uniforms[2 * i] * (o->rho[1] - o->rho[0]),
-                              o->snr_db[0] + uniforms[2 * i + 1] * (o->snr_db[1] - o->snr_db[0])};
-        uint64_t first = FIRST_FRAME + ((uint64_t)t->stage << 44) + t->step * o->batch + i * frames;
-        tb_csi_batch_draw(&t->batch, t->link, &point, first, frames);
+        tb_csi_point point = {rho[0] + uniforms[2 * i] * (rho[1] - rho[0]),
+                              snr_db[0] + uniforms[2 * i + 1] * (snr_db[1] - snr_db[0])};
+        uint64_t first = FIRST_FRAME + ((uint64_t)stage << 44) + step * frames + i * share;
+        tb_csi_batch_draw(batch, link, &point, first, share);
     }
 }
 
@@ -201,7 +188,8 @@ static void run_step(training *t)
 {
     tb_csi_chain_stage *s = &t->chain.stages[t->stage];
     const tb_schedule schedule = {t->recipe->schedule, t->options.rate, 0, stage_steps(t, t->stage)};
-    draw_batch(t);
+    const tb_csi_train_options *o = &t->options;
+    tb_csi_draw_step(&t->batch, t->link, o->rho, o->snr_db, o->batch, t->recipe->draws, t->stage, t->step);
     tb_csi_chain_run(&t->chain, &t->batch, t->stage);
     tb_csi_chain_feed(&t->chain, &t->batch, t->stage);
     tb_csi_chain_aim(&t->chain, &t->batch, t->stage);
@@ -214,14 +202,18 @@ static void run_step(training *t)
     t->loss_steps++;
 }
 
-// Everything but the stage's own subnet stays as it is; its moments start at zero.
+void tb_csi_freeze_others(tb_csi_net *net, tb_csi_stage stage)
+{
+    for (int i = 0; i < TB_CSI_STAGES; i++) {
+        const tb_csi_subnet *s = &net->subnets[i];
+        if (s->exists)
+            s->w1->frozen = s->b1->frozen = s->w2->frozen = s->b2->frozen = i != (int)stage;
+    }
+}
+
 static tb_code begin_stage(training *t, tb_error *err)
 {
-    for (int stage = 0; stage < TB_CSI_STAGES; stage++) {
-        const tb_csi_subnet *s = &t->net->subnets[stage];
-        if (s->w1)
-            s->w1->frozen = s->b1->frozen = s->w2->frozen = s->b2->frozen = stage != (int)t->stage;
-    }
+    tb_csi_freeze_others(t->net, t->stage);
     t->loss = 0;
     t->loss_steps = 0;
     tb_code rc = tb_csi_chain_init(&t->chain, t->net, t->link, t->options.batch, t->stage, t->recipe->penalty, err);
@@ -263,7 +255,7 @@ static tb_code train_stages(training *t, tb_error *err)
 {
     tb_code rc = TB_OK;
     for (; !rc && t->stage < TB_CSI_STAGES; t->stage++, t->step = 0)
-        if (t->net->subnets[t->stage].w1) {
+        if (t->net->subnets[t->stage].exists) {
             rc = train_stage(t, err);
             if (rc)
                 break;

@@ -6,6 +6,7 @@ $ twobit csi
 ! Commands:
 !   evaluate    measure receivers: NMSE of the CSI, BER of the data
 !   train       train a neural receiver
+!   quantize    write a neural receiver in fewer bits
 !   simulate    write frames of the link to a file
 !   plot        draw results as curves
 ! 'twobit help csi COMMAND' says more about each.
@@ -16,9 +17,10 @@ $ twobit csi evalute
 = 2
 $ twobit help csi >a && twobit csi --help >b && cmp a b && head -n 1 a
 twobit csi: wireless channel feedback: simulate, train, measure, plot
-$ for c in evaluate train simulate plot; do
+$ for c in evaluate train quantize simulate plot; do
 >     twobit help csi $c >a && twobit csi $c --help >b && cmp a b && sed -n 3p a
 > done
+Examples:
 Examples:
 Examples:
 Examples:
@@ -73,6 +75,17 @@ $ twobit csi evaluate --n 64 --p 256 --receivers net.safetensors
 $ head -c 1000 net.safetensors >cut.safetensors; twobit csi evaluate --receivers cut.safetensors
 ! twobit: tensor '*' lies outside 'cut.safetensors': * (glob)
 = 1
+$ twobit csi quantize net.safetensors -o bpdq.safetensors --method bpdq
+320 weights, * bits per weight of the matrices (scales included) (glob)
+$ twobit csi quantize net.safetensors -o trits.safetensors --finetune --steps-factor 0.003
+320 weights, * bits per weight of the matrices (scales included) (glob)
+$ twobit csi evaluate --n 8 --p 64 --frames 256 --snr-db 5 --receivers net.safetensors,bpdq.safetensors,trits.safetensors | wc -l
+4
+$ twobit csi quantize bpdq.safetensors -o again.safetensors
+! twobit: 'bpdq.safetensors' is packed already
+= 1
+$ twobit csi quantize net.safetensors -o x --method awq 2>&1 | head -n 1
+twobit: unknown method 'awq'; use rtn, gptq, bpdq or ptqtp
 $ twobit csi train --net deep -o x 2>&1 | head -n 1
 twobit: unknown network 'deep'; use paper or hybrid
 $ twobit csi train --rho 0.5,1.5 -o x

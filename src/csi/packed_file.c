@@ -1,0 +1,168 @@
+// Packed networks in files.
+#include <stdio.h>
+#include <string.h>
+
+#include "csi/net.h"
+
+enum { NAME_SIZE = 32, SHAPE_SIZE = 128, MATRICES = 2 * TB_CSI_STAGES, MOST_TENSORS = 8 * TB_CSI_STAGES };
+
+static tb_packed *matrix_of(tb_csi_net *net, size_t index)
+{
+    tb_csi_subnet *s = &net->subnets[index / 2];
+    return index % 2 ? &s->packed2 : &s->packed1;
+}
+
+static void name_matrix(char name[NAME_SIZE], size_t index)
+{
+    snprintf(name, NAME_SIZE, "%s.w%zu", tb_csi_stage_names[index / 2], index % 2 + 1);
+}
+
+// ---- reading ----
+
+static bool parse_shape(tb_matrix *shape, const char *text)
+{
+    static const tb_type types[] = {TB_TYPE_BITPLANES, TB_TYPE_AFFINE, TB_TYPE_TRITPLANES};
+    char name[16];
+    *shape = (tb_matrix){0};
+    if (!text ||
+        sscanf(text, "%15s %zu %zu %u %zu", name, &shape->rows, &shape->cols, &shape->planes, &shape->group) != 5)
+        return false;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (strcmp(name, tb_type_name(types[i])) == 0) {
+            shape->type = types[i];
+            return true;
+        }
+    return false;
+}
+
+// One part, into storage of `size` bytes; a part without bytes has no tensor.
+static tb_code load_part(void *to, size_t size, const tb_safetensors *file, const char *matrix, const char *part,
+                         const char *path, tb_error *err)
+{
+    char name[NAME_SIZE + 8];
+    snprintf(name, sizeof name, "%s.%s", matrix, part);
+    const tb_safetensor *t = tb_safetensors_find(file, name);
+    if (size == 0)
+        return TB_OK;
+    if (!t || t->bytes != size)
+        return tb_fail(err, TB_EFORMAT, "'%s' has no tensor '%s' of %zu bytes", path, name, size);
+    memcpy(to, t->data, size);
+    return TB_OK;
+}
+
+static tb_code load_matrix(tb_packed *out, size_t rows, size_t cols, const tb_safetensors *file, const char *name,
+                           const char *path, tb_error *err)
+{
+    tb_matrix shape;
+    if (!parse_shape(&shape, tb_safetensors_metadata(file, name)) || shape.rows != rows || shape.cols != cols)
+        return tb_fail(err, TB_EFORMAT, "'%s' has no packed matrix '%s' of %zu × %zu", path, name, rows, cols);
+    tb_code rc = tb_packed_init(out, shape.type, rows, cols, shape.planes, shape.group, err);
+    tb_matrix_sizes sizes = {0};
+    tb_matrix_get_sizes(&sizes, &out->view);
+    if (!rc)
+        rc = load_part(out->data, sizes.data, file, name, "data", path, err);
+    if (!rc)
+        rc = load_part(out->coefs, sizes.coefs, file, name, "coefs", path, err);
+    if (!rc)
+        rc = load_part(out->zeros, sizes.zeros, file, name, "zeros", path, err);
+    return rc;
+}
+
+tb_code tb_csi_packed_load(tb_csi_net *net, const tb_safetensors *file, const char *path, tb_error *err)
+{
+    tb_code rc = TB_OK;
+    for (size_t i = 0; !rc && i < MATRICES; i++) {
+        if (!net->subnets[i / 2].exists)
+            continue;
+        char name[NAME_SIZE];
+        tb_csi_stage_shape s = tb_csi_net_stage_shape(&net->options, (tb_csi_stage)(i / 2));
+        name_matrix(name, i);
+        rc = i % 2 ? load_matrix(matrix_of(net, i), s.out, s.hidden, file, name, path, err)
+                   : load_matrix(matrix_of(net, i), s.hidden, s.in, file, name, path, err);
+    }
+    return rc;
+}
+
+// ---- writing ----
+
+typedef struct writer {
+    tb_safetensor tensors[MOST_TENSORS];
+    char names[MOST_TENSORS][NAME_SIZE + 8];
+    size_t count;
+    char shapes[MATRICES][SHAPE_SIZE], matrix_names[MATRICES][NAME_SIZE], numbers[3][24];
+    const char *metadata[2 * (MATRICES + 8)];
+    size_t pairs;
+} writer;
+
+static void add_pair(writer *w, const char *key, const char *value)
+{
+    w->metadata[2 * w->pairs] = key;
+    w->metadata[2 * w->pairs++ + 1] = value;
+}
+
+static void add_number(writer *w, const char *key, char text[24], size_t value)
+{
+    snprintf(text, 24, "%zu", value);
+    add_pair(w, key, text);
+}
+
+static void add_tensor(writer *w, const char *matrix, const char *part, const char *dtype, uint64_t rows, uint64_t cols,
+                       const void *data, size_t bytes)
+{
+    if (bytes == 0)
+        return;
+    char *name = w->names[w->count];
+    strcat(strcpy(name, matrix), part);
+    w->tensors[w->count++] = (tb_safetensor){.name = {name, strlen(name)},
+                                             .dtype = {dtype, strlen(dtype)},
+                                             .dim_count = 2,
+                                             .dims = {rows, cols, 1, 1},
+                                             .data = data,
+                                             .bytes = bytes};
+}
+
+static void add_matrix(writer *w, size_t index, const tb_packed *packed)
+{
+    const tb_matrix *m = &packed->view;
+    tb_matrix_sizes sizes;
+    tb_matrix_get_sizes(&sizes, m);
+    char *name = w->matrix_names[index];
+    name_matrix(name, index);
+    snprintf(w->shapes[index], SHAPE_SIZE, "%s %zu %zu %u %zu", tb_type_name((uint32_t)m->type), m->rows, m->cols,
+             m->planes, m->group);
+    add_pair(w, name, w->shapes[index]);
+    add_tensor(w, name, ".data", "U8", m->rows, sizes.data / m->rows, packed->data, sizes.data);
+    add_tensor(w, name, ".coefs", "F16", m->rows, sizes.coefs / 2 / m->rows, packed->coefs, sizes.coefs);
+    add_tensor(w, name, ".zeros", "U8", m->rows, sizes.zeros / m->rows, packed->zeros, sizes.zeros);
+}
+
+static void add_bias(writer *w, const tb_param *p)
+{
+    add_tensor(w, p->name, "", "F32", p->rows, p->cols, p->value, p->rows * p->cols * sizeof(float));
+}
+
+tb_code tb_csi_packed_save(const char *path, const tb_csi_net *net, const char *recipe, tb_error *err)
+{
+    writer *w = tb_new(writer);
+    if (!w)
+        return tb_fail(err, TB_ENOMEM, "no memory to write a network");
+    const tb_csi_net_options *o = &net->options;
+    add_pair(w, "recipe", tb_csi_net_kind_name(o->kind));
+    add_pair(w, "act", tb_csi_activation_name(o->activation));
+    add_pair(w, "packed", recipe);
+    add_number(w, "n", w->numbers[0], o->n);
+    add_number(w, "p", w->numbers[1], o->p);
+    add_number(w, "hidden", w->numbers[2], o->hidden);
+    for (size_t stage = 0; stage < TB_CSI_STAGES; stage++) {
+        const tb_csi_subnet *s = &net->subnets[stage];
+        if (!s->exists)
+            continue;
+        add_matrix(w, 2 * stage, &s->packed1);
+        add_bias(w, s->b1);
+        add_matrix(w, 2 * stage + 1, &s->packed2);
+        add_bias(w, s->b2);
+    }
+    tb_code rc = tb_safetensors_write(path, w->tensors, w->count, w->metadata, w->pairs, err);
+    tb_free(w);
+    return rc;
+}
