@@ -81,6 +81,14 @@ $ twobit csi quantize net.safetensors -o trits.safetensors --finetune --steps-fa
 320 weights, * bits per weight of the matrices (scales included) (glob)
 $ twobit csi evaluate --n 8 --p 64 --frames 256 --snr-db 5 --receivers net.safetensors,bpdq.safetensors,trits.safetensors | wc -l
 4
+
+# Nothing depends on the number of threads: training, packing, measuring.
+$ for t in 1 2; do
+>     twobit csi train --net paper --n 8 --p 64 --b 64 --batch 50 --steps-factor 0.002 --threads $t -q -o paper-$t.safetensors
+>     twobit csi quantize paper-1.safetensors -o packed-$t.safetensors --method bpdq --threads $t -q >/dev/null
+>     twobit csi quantize net.safetensors -o tuned-$t.safetensors --finetune --steps-factor 0.01 --threads $t -q >/dev/null
+>     twobit csi evaluate --n 8 --p 64 --frames 700 --receivers paper-1.safetensors,packed-1.safetensors,tuned-1.safetensors --threads $t --json nets-$t.json
+> done; for f in paper packed tuned; do cmp $f-1.safetensors $f-2.safetensors; done; cmp nets-1.json nets-2.json
 $ twobit csi quantize bpdq.safetensors -o again.safetensors
 ! twobit: 'bpdq.safetensors' is packed already
 = 1
