@@ -19,11 +19,8 @@ static const tb_command *const commands[] = {
 };
 
 static const tb_command *const csi_commands[] = {
-    &tb_command_csi_evaluate,
-    &tb_command_csi_train,
-    &tb_command_csi_quantize,
-    &tb_command_csi_simulate,
-    &tb_command_csi_plot,
+    &tb_command_csi_evaluate, &tb_command_csi_train, &tb_command_csi_quantize,
+    &tb_command_csi_simulate, &tb_command_csi_plot,
 };
 
 static const tb_command_group groups[] = {
