@@ -88,7 +88,7 @@ static tb_code explain_difference(const tb_partial *p, json_t *here, const json_
     return refuse_option(p, json_object_get(here, "recipe"), json_object_get(there, "recipe"), err);
 }
 
-// TB_OK when the folder's manifest says the same as `identity`, to the byte.
+// TB_OK when the folder's manifest says the same as `identity`.
 static tb_code check_manifest(const tb_partial *p, const char *path, const tb_str *identity, tb_error *err)
 {
     char *text;
@@ -96,15 +96,15 @@ static tb_code check_manifest(const tb_partial *p, const char *path, const tb_st
     tb_code rc = tb_file_read(&text, &size, path, MANIFEST_LIMIT, err);
     if (rc)
         return rc;
-    if (size != identity->size || memcmp(text, identity->data, size) != 0) {
-        json_t *there = json_loadb(text, size, 0, NULL), *here = json_loadb(identity->data, identity->size, 0, NULL);
-        if (json_is_object(there) && json_is_object(here))
-            rc = explain_difference(p, here, there, err);
-        else
-            rc = tb_fail(err, TB_EFORMAT, "'%s' is damaged; remove its folder to start afresh", path);
-        json_decref(there);
-        json_decref(here);
-    }
+    json_t *there = json_loadb(text, size, 0, NULL), *here = json_loadb(identity->data, identity->size, 0, NULL);
+    if (!here)
+        rc = no_memory(p->target, err);
+    else if (!json_is_object(there))
+        rc = tb_fail(err, TB_EFORMAT, "'%s' is damaged; remove its folder to start afresh", path);
+    else if (!json_equal(here, there))
+        rc = explain_difference(p, here, there, err);
+    json_decref(there);
+    json_decref(here);
     tb_free(text);
     return rc;
 }

@@ -52,7 +52,8 @@ tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *
     if (ok && (method == TB_METHOD_BPDQ || method == TB_METHOD_PTQTP))
         ok = json_object_set_new(recipe, "iterations", json_integer(options->iterations)) == 0;
     if (ok)
-        ok = json_dump_callback(recipe, append_piece, out, JSON_COMPACT | JSON_SORT_KEYS) == 0;
+        ok =
+            json_dump_callback(recipe, append_piece, out, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(15)) == 0;
     json_decref(recipe);
     return ok ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for the recipe");
 }

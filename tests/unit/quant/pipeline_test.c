@@ -400,6 +400,19 @@ static void pipeline__refuses_to_mix_runs(void **state)
     assert_int_equal(count_entries(PARTIAL), 3); // manifest and two blocks: nothing was touched
 }
 
+static void pipeline__refuses_a_damaged_manifest(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    tb_pipeline_options options = quick(TB_METHOD_RTN);
+    tb_pipeline_result result;
+    stop_before_the_end(source, &options);
+    OK(tb_file_write(PARTIAL "/manifest.json", "{\"partial\":", 11, &err));
+    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EFORMAT);
+    assert_non_null(strstr(err.message, "is damaged"));
+    tb_model_close(source);
+}
+
 static void pipeline__leaves_foreign_files_alone(void **state)
 {
     (void)state;
@@ -570,6 +583,7 @@ int main(void)
         TEST(pipeline__reuses_finished_blocks),
         TEST(pipeline__makes_damaged_blocks_again),
         TEST(pipeline__refuses_to_mix_runs),
+        TEST(pipeline__refuses_a_damaged_manifest),
         TEST(pipeline__leaves_foreign_files_alone),
         TEST(pipeline__refuses_bad_input),
         TEST(pipeline__refuses_what_it_has_written_itself),
