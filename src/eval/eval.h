@@ -42,6 +42,66 @@ tb_code tb_measure_perplexities(tb_perplexity_result *results, const tb_model *c
                                 const tb_model *reference, const int32_t *tokens, size_t token_count,
                                 const tb_perplexity_options *options, tb_error *err);
 
+// ---- window by window, for results that are kept and continued ----
+
+// What a protocol makes of a text.
+typedef struct tb_window_plan {
+    size_t ctx, skip;   // defaults filled in
+    size_t windows;     // at least 1
+    size_t predictions; // scored in each window
+} tb_window_plan;
+
+// `context` is the shortest of the models' contexts. TB_EINVAL, TB_ELIMIT as above.
+tb_code tb_window_plan_init(tb_window_plan *plan, size_t context, size_t token_count,
+                            const tb_perplexity_options *options, tb_error *err);
+
+// What one model says in one window.
+typedef struct tb_window_scores {
+    size_t model;       // its index; the number of models for the reference
+    size_t window;      // of the text
+    size_t predictions; // in it
+    bool broken;        // logits were not finite: what follows is not set
+    const double *nll;  // [predictions], nats
+    const double *kl;   // [predictions], KL(reference‖model); NULL for the reference and where there is none
+    size_t agreements;  // predictions where model and reference prefer the same token
+} tb_window_scores;
+
+// A pass over a text: many models and the reference, which may be NULL.
+typedef struct tb_window_pass {
+    const tb_model *const *models; // [count], count > 0
+    size_t count;
+    const tb_model *reference;
+    const int32_t *tokens;
+    size_t token_count;
+    const tb_perplexity_options *options;
+    // Whether the scores of a model in a window are asked for; NULL: all are.
+    bool (*wants)(void *user, size_t model, size_t window);
+    // Takes the scores of some windows: those that are asked for, and the reference's beside them. Borrowed.
+    tb_code (*take)(void *user, const tb_window_scores *scores, size_t n, tb_error *err);
+    void *user;
+} tb_window_pass;
+
+// The shortest context of its models.
+size_t tb_window_pass_context(const tb_window_pass *pass);
+
+// Computes what is asked for, in order of the windows. A window's scores are the same bits whatever else is asked for.
+// Fails as tb_measure_perplexities does, and with what `take` fails with.
+tb_code tb_measure_windows(const tb_window_pass *pass, tb_error *err);
+
+// The scores of one model in all windows of a text, one after the other.
+typedef struct tb_text_scores {
+    size_t windows, predictions; // predictions in each window
+    bool broken;
+    double *nll; // [windows · predictions]
+    double *kl;  // the same, or NULL
+    size_t agreements;
+} tb_text_scores;
+
+// Sums up. Sorts kl. Leaves ctx, skip and the reference's own figures at 0.
+void tb_text_scores_summarize(tb_perplexity_result *result, const tb_text_scores *scores);
+
+// ---- speed ----
+
 typedef struct tb_bench_result {
     size_t prompt_tokens, generated_tokens, repeats;
     double prefill_tps, decode_tps;       // medians

@@ -31,6 +31,12 @@ static double sum_exp(const float *logits, size_t vocab, double largest)
     return sum;
 }
 
+// −log of the probability of `target`.
+static double score_target(const float *logits, size_t top, double log_sum, int32_t target)
+{
+    return log_sum - ((double)logits[target] - logits[top]);
+}
+
 static void score_against(tb_score *score, const float *q, const float *p, size_t vocab, size_t q_top, size_t p_top,
                           double q_log_sum, int32_t target)
 {
@@ -44,7 +50,7 @@ static void score_against(tb_score *score, const float *q, const float *p, size_
     double p_log_sum = log(sum);
     // Rounding may leave a tiny negative number where the divergence is 0.
     score->kl = fmax(weighted / sum - p_log_sum + q_log_sum, 0);
-    score->reference_nll = p_log_sum - (p[target] - p_largest);
+    score->reference_nll = score_target(p, p_top, p_log_sum, target);
     score->agrees = p_top == q_top;
 }
 
@@ -55,12 +61,16 @@ void tb_score_prediction(tb_score *score, const float *logits, const float *refe
     size_t reference_top = reference ? find_largest(reference, vocab) : 0;
     score->finite = top != vocab;
     score->reference_finite = reference_top != vocab;
-    if (!score->finite || !score->reference_finite)
+    double log_sum = score->finite ? log(sum_exp(logits, vocab, logits[top])) : 0;
+    if (score->finite)
+        score->nll = score_target(logits, top, log_sum, target);
+    if (!reference || !score->reference_finite)
         return;
-    double log_sum = log(sum_exp(logits, vocab, logits[top]));
-    score->nll = log_sum - ((double)logits[target] - logits[top]);
-    if (reference)
+    if (score->finite)
         score_against(score, logits, reference, vocab, top, reference_top, log_sum, target);
+    else
+        score->reference_nll =
+            score_target(reference, reference_top, log(sum_exp(reference, vocab, reference[reference_top])), target);
 }
 
 static double mean_of(const double *values, size_t n)

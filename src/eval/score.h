@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 typedef struct tb_score {
-    bool finite, reference_finite; // false: a logit of that model is NaN or infinite, and nothing else is set
+    bool finite, reference_finite; // false: a logit of that model is NaN or infinite; figures that need it are 0
     double nll;                    // −log q(target)
     double reference_nll;          // −log p(target)
     double kl;                     // KL(p‖q) ≥ 0
