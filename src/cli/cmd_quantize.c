@@ -10,7 +10,7 @@
 #include "quant/quant.h"
 
 typedef struct quantize_args {
-    const char *output, *method, *calibration, *allocate, *widths;
+    const char *output, *method, *calibration, *allocate, *block_bits, *widths;
     uint64_t bits, group, calibration_tokens, iterations, size;
     double damping, average_bits;
     bool keep_head, json;
@@ -26,7 +26,11 @@ static const tb_option options[] = {
     {"group", 'g', TB_OPTION_COUNT, offsetof(quantize_args, group), "G", TB_PLANE_WORD, 1 << 20,
      "columns that share coefficients, a multiple of 32 (default: the method's own)"},
     {"allocate", 0, TB_OPTION_TEXT, offsetof(quantize_args, allocate), "RULE", 0, 0,
-     "give each block a width of its own: lieq, lieq-v1, ppl, free, first or uniform; needs --avg-bits or --size"},
+     "give each block a width of its own: lieq, lieq-v1, ppl, free, first, uniform, reversed or random; needs "
+     "--avg-bits "
+     "or --size"},
+    {"block-bits", 0, TB_OPTION_TEXT, offsetof(quantize_args, block_bits), "LIST", 0, 0,
+     "the width of every block, from the first on, like 4,2,2,2"},
     {"avg-bits", 0, TB_OPTION_REAL, offsetof(quantize_args, average_bits), "B", 1, TB_MAX_PLANES,
      "most bits per weight on average over the blocks, without coefficients"},
     {"size", 0, TB_OPTION_COUNT, offsetof(quantize_args, size), "BYTES", 1, 0, "most bytes of the whole file"},
@@ -205,13 +209,17 @@ static tb_code resolve_widths(tb_widths_options *out, tb_cli *cli, const quantiz
 {
     *out = (tb_widths_options){.average_bits = args->average_bits, .file_bytes = args->size, .seed = cli->common.seed};
     bool average = args->average_bits > 0, size = args->size > 0;
+    if (args->bits && args->block_bits)
+        return tb_fail_usage(cli, err, "--bits and --block-bits exclude each other");
     if (!args->allocate)
         return average || size ? tb_fail_usage(cli, err, "--avg-bits and --size need --allocate") : TB_OK;
     if (!tb_allocation_rule_find(&out->rule, args->allocate))
-        return tb_fail_usage(cli, err, "unknown rule '%s'; use lieq, lieq-v1, ppl, free, first or uniform",
+        return tb_fail_usage(cli, err,
+                             "unknown rule '%s'; use lieq, lieq-v1, ppl, free, first, uniform, reversed or random",
                              args->allocate);
-    if (args->bits)
-        return tb_fail_usage(cli, err, "--bits and --allocate exclude each other; give --widths");
+    if (args->bits || args->block_bits)
+        return tb_fail_usage(cli, err, "--%s and --allocate exclude each other; give --widths",
+                             args->bits ? "bits" : "block-bits");
     if (average == size)
         return tb_fail_usage(cli, err, "--allocate needs either --avg-bits or --size");
     tb_code rc = parse_widths(out, args->widths, err);
@@ -219,12 +227,26 @@ static tb_code resolve_widths(tb_widths_options *out, tb_cli *cli, const quantiz
     return rc;
 }
 
-// New memory in *bits (tb_free), which `pipeline` borrows; NULL without --allocate.
+// bits[blocks] of "4,2,2,2".
+static tb_code parse_block_bits(uint8_t *bits, const char *list, size_t blocks, tb_error *err)
+{
+    const char *at = list;
+    for (size_t b = 0; b < blocks; b++) {
+        if (at[0] < '1' || at[0] > '0' + TB_MAX_PLANES || at[1] != (b + 1 < blocks ? ',' : '\0'))
+            return tb_fail(err, TB_EINVAL, "'%s' is no list of %zu widths like 4,2,2,2, one for each block", list,
+                           blocks);
+        bits[b] = (uint8_t)(at[0] - '0');
+        at += 2;
+    }
+    return TB_OK;
+}
+
+// New memory in *bits (tb_free), which `pipeline` borrows; NULL when all blocks have the same width.
 static tb_code choose_widths(uint8_t **bits, outcome *o, tb_pipeline_options *pipeline, const tb_model *model,
                              const quantize_args *args, const tb_widths_options *widths, tb_error *err)
 {
     *bits = NULL;
-    if (!args->allocate)
+    if (!args->allocate && !args->block_bits)
         return TB_OK;
     o->blocks = tb_model_config(model)->blocks;
     *bits = tb_alloc_array(o->blocks, sizeof **bits);
@@ -232,6 +254,8 @@ static tb_code choose_widths(uint8_t **bits, outcome *o, tb_pipeline_options *pi
         return tb_fail(err, TB_ENOMEM, "no memory for the widths of %zu blocks", o->blocks);
     pipeline->block_bits = *bits;
     o->block_bits = *bits;
+    if (args->block_bits)
+        return parse_block_bits(*bits, args->block_bits, o->blocks, err);
     return tb_choose_widths(*bits, model, pipeline, widths, err);
 }
 

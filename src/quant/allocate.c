@@ -13,8 +13,9 @@
 #define BUDGET_SLACK 1e-12
 
 static const char *const rule_names[TB_ALLOCATION_RULES] = {
-    [TB_ALLOCATE_LIEQ] = "lieq", [TB_ALLOCATE_LIEQ_V1] = "lieq-v1", [TB_ALLOCATE_PPL] = "ppl",
-    [TB_ALLOCATE_FREE] = "free", [TB_ALLOCATE_FIRST] = "first",     [TB_ALLOCATE_UNIFORM] = "uniform",
+    [TB_ALLOCATE_LIEQ] = "lieq",         [TB_ALLOCATE_LIEQ_V1] = "lieq-v1", [TB_ALLOCATE_PPL] = "ppl",
+    [TB_ALLOCATE_FREE] = "free",         [TB_ALLOCATE_FIRST] = "first",     [TB_ALLOCATE_UNIFORM] = "uniform",
+    [TB_ALLOCATE_REVERSED] = "reversed", [TB_ALLOCATE_RANDOM] = "random",
 };
 
 const char *tb_allocation_rule_name(tb_allocation_rule rule)
@@ -30,6 +31,50 @@ bool tb_allocation_rule_find(tb_allocation_rule *out, const char *name)
             return true;
         }
     return false;
+}
+
+bool tb_allocation_rule_score(tb_score *out, tb_allocation_rule rule)
+{
+    static const struct {
+        tb_allocation_rule rule;
+        tb_score score;
+    } readers[] = {{TB_ALLOCATE_LIEQ, TB_SCORE_V2},
+                   {TB_ALLOCATE_REVERSED, TB_SCORE_V2},
+                   {TB_ALLOCATE_LIEQ_V1, TB_SCORE_V1},
+                   {TB_ALLOCATE_PPL, TB_SCORE_PPL},
+                   {TB_ALLOCATE_FREE, TB_SCORE_FREE}};
+    for (size_t i = 0; i < sizeof readers / sizeof readers[0]; i++)
+        if (readers[i].rule == rule) {
+            *out = readers[i].score;
+            return true;
+        }
+    return false;
+}
+
+// ---- orders ----
+
+// `order`: blocks from the best score to the worst, the first of equals first.
+static void sort_blocks(size_t *order, const double *scores, size_t blocks)
+{
+    for (size_t b = 0; b < blocks; b++) {
+        size_t at = b;
+        while (at > 0 && scores[order[at - 1]] < scores[b]) {
+            order[at] = order[at - 1];
+            at--;
+        }
+        order[at] = b;
+    }
+}
+
+void tb_reverse_scores(double *scores, size_t blocks, size_t *scratch)
+{
+    sort_blocks(scratch, scores, blocks);
+    for (size_t i = 0, j = blocks; i + 1 < j; i++) {
+        j--;
+        double best = scores[scratch[i]];
+        scores[scratch[i]] = scores[scratch[j]];
+        scores[scratch[j]] = best;
+    }
 }
 
 // ---- the rule ----
@@ -196,32 +241,53 @@ static tb_code find_budget(uint64_t *budget, uint8_t *bits, const tb_allocation 
     return TB_OK;
 }
 
-static tb_code find_scores(double *scores, const tb_model *model, const tb_pipeline_options *pipeline,
-                           const tb_widths_options *o, tb_error *err)
+tb_code tb_score_blocks(double *scores, tb_score score, const tb_model *model, const tb_pipeline_options *pipeline,
+                        uint64_t seed, tb_error *err)
 {
-    static const tb_score kinds[] = {[TB_ALLOCATE_LIEQ] = TB_SCORE_V2,
-                                     [TB_ALLOCATE_LIEQ_V1] = TB_SCORE_V1,
-                                     [TB_ALLOCATE_PPL] = TB_SCORE_PPL,
-                                     [TB_ALLOCATE_FREE] = TB_SCORE_FREE};
-    size_t blocks = tb_model_config(model)->blocks;
-    if (o->rule == TB_ALLOCATE_FIRST) {
-        for (size_t b = 0; b < blocks; b++)
-            scores[b] = (double)(blocks - b);
-        return TB_OK;
-    }
-    tb_analyze_options analyze = {.score = kinds[o->rule],
+    tb_analyze_options analyze = {.score = score,
                                   .only_score = true,
                                   .calibration_path = pipeline->calibration_path,
                                   .window = pipeline->window,
-                                  .seed = o->seed,
+                                  .seed = seed,
                                   .report = pipeline->report};
     tb_analysis analysis;
     tb_code rc = tb_analyze(&analysis, model, &analyze, err);
     if (rc)
         return rc;
-    for (size_t b = 0; b < blocks; b++)
+    for (size_t b = 0; b < analysis.block_count; b++)
         scores[b] = analysis.blocks[b].score;
     tb_analysis_clear(&analysis);
+    return TB_OK;
+}
+
+static tb_code find_measured_scores(double *scores, tb_score score, const tb_model *model,
+                                    const tb_pipeline_options *pipeline, const tb_widths_options *o, tb_error *err)
+{
+    size_t blocks = tb_model_config(model)->blocks;
+    if (o->scores)
+        memcpy(scores, o->scores, blocks * sizeof *scores);
+    tb_code rc = o->scores ? TB_OK : tb_score_blocks(scores, score, model, pipeline, o->seed, err);
+    if (rc || o->rule != TB_ALLOCATE_REVERSED)
+        return rc;
+    size_t *scratch = tb_alloc_array(blocks, sizeof *scratch);
+    if (!scratch)
+        return tb_fail(err, TB_ENOMEM, "no memory for the order of %zu blocks", blocks);
+    tb_reverse_scores(scores, blocks, scratch);
+    tb_free(scratch);
+    return TB_OK;
+}
+
+static tb_code find_scores(double *scores, const tb_model *model, const tb_pipeline_options *pipeline,
+                           const tb_widths_options *o, tb_error *err)
+{
+    size_t blocks = tb_model_config(model)->blocks;
+    tb_score score;
+    if (tb_allocation_rule_score(&score, o->rule))
+        return find_measured_scores(scores, score, model, pipeline, o, err);
+    tb_rng rng;
+    tb_rng_init(&rng, o->seed, 0);
+    for (size_t b = 0; b < blocks; b++)
+        scores[b] = o->rule == TB_ALLOCATE_RANDOM ? tb_rng_uniform(&rng) : (double)(blocks - b);
     return TB_OK;
 }
 

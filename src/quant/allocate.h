@@ -14,18 +14,24 @@ enum { TB_MAX_WIDTHS = 4 };
 
 // Which blocks come first.
 typedef enum tb_allocation_rule {
-    TB_ALLOCATE_LIEQ,    // scores of tb_analyze: v2
-    TB_ALLOCATE_LIEQ_V1, // v1
-    TB_ALLOCATE_PPL,     // ppl
-    TB_ALLOCATE_FREE,    // free
-    TB_ALLOCATE_FIRST,   // the first blocks of the model
-    TB_ALLOCATE_UNIFORM, // none: one width for all
+    TB_ALLOCATE_LIEQ,     // scores of tb_analyze: v2
+    TB_ALLOCATE_LIEQ_V1,  // v1
+    TB_ALLOCATE_PPL,      // ppl
+    TB_ALLOCATE_FREE,     // free
+    TB_ALLOCATE_FIRST,    // the first blocks of the model
+    TB_ALLOCATE_UNIFORM,  // none: one width for all
+    TB_ALLOCATE_REVERSED, // LieQ's order, the worst block first: what a rule must beat
+    TB_ALLOCATE_RANDOM,   // an order drawn from the seed: what a rule must beat
     TB_ALLOCATION_RULES
 } tb_allocation_rule;
 
-// "lieq", "lieq-v1", "ppl", "free", "first", "uniform"
+// "lieq", "lieq-v1", "ppl", "free", "first", "uniform", "reversed", "random"
 const char *tb_allocation_rule_name(tb_allocation_rule rule);
 bool tb_allocation_rule_find(tb_allocation_rule *out, const char *name);
+
+// The best score goes to the block that had the worst, and so on: the same scores in the reverse order.
+// `scratch`[blocks].
+void tb_reverse_scores(double *scores, size_t blocks, size_t *scratch);
 
 // Widths to choose from, ascending, and what each block costs at each: in bits or in bytes.
 typedef struct tb_allocation {

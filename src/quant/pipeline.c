@@ -367,6 +367,25 @@ tb_code tb_pipeline_file_bytes(uint64_t *bytes, const tb_model *model, const tb_
     return rc;
 }
 
+tb_code tb_pipeline_identify(tb_quant_identity *out, const tb_model *model, const tb_pipeline_options *options,
+                             tb_error *err)
+{
+    *out = (tb_quant_identity){0};
+    run r = {.model = model, .options = options};
+    tb_code rc = prepare(&r, err);
+    if (!rc)
+        rc = tb_str_append(&out->recipe, tb_str_get(&r.recipe), r.recipe.size, err);
+    memcpy(out->model, r.identity.model, sizeof out->model);
+    memcpy(out->tokens, r.identity.tokens, sizeof out->tokens);
+    clear_run(&r);
+    return rc;
+}
+
+void tb_quant_identity_clear(tb_quant_identity *identity)
+{
+    tb_str_clear(&identity->recipe);
+}
+
 tb_code tb_pipeline_run(tb_pipeline_result *result, const char *out_path, const tb_model *model,
                         const tb_pipeline_options *options, tb_error *err)
 {

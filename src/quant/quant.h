@@ -118,15 +118,36 @@ tb_code tb_pipeline_run(tb_pipeline_result *result, const char *out_path, const 
 tb_code tb_pipeline_file_bytes(uint64_t *bytes, const tb_model *model, const tb_pipeline_options *options,
                                tb_error *err);
 
+// What a file is made from. Two files that agree in all of it are the same, byte for byte. The file says it
+// itself: twobit.source, twobit.calibration, twobit.recipe.
+typedef struct tb_quant_identity {
+    char model[65];  // fingerprint of the checkpoint
+    char tokens[65]; // SHA-256 of the calibration tokens; empty without calibration
+    tb_str recipe;   // JSON object: everything else that bears on the result
+} tb_quant_identity;
+
+// The identity of the file that tb_pipeline_run would write. Clear with tb_quant_identity_clear, also after failure.
+tb_code tb_pipeline_identify(tb_quant_identity *out, const tb_model *model, const tb_pipeline_options *options,
+                             tb_error *err);
+void tb_quant_identity_clear(tb_quant_identity *identity);
+
 // How the widths of blocks are chosen, and what they may cost: an average or a size, not both.
 typedef struct tb_widths_options {
     tb_allocation_rule rule;
     double average_bits; // most bits per weight, nominal, over the linears of all blocks; 0: not limited
     uint64_t file_bytes; // most bytes of the whole file; 0: not limited
     unsigned widths[TB_MAX_WIDTHS];
-    size_t width_count; // ascending
-    uint64_t seed;      // of the random weights that LieQ compares with
+    size_t width_count;   // ascending
+    uint64_t seed;        // of the random weights that LieQ compares with, and of the random order
+    const double *scores; // [blocks] of tb_score_blocks, made before; NULL: made when the rule needs them
 } tb_widths_options;
+
+// The diagnostic of tb_analyze that a rule reads; false when it reads none.
+bool tb_allocation_rule_score(tb_score *out, tb_allocation_rule rule);
+
+// scores[blocks] as tb_choose_widths makes them: by a short analysis on the calibration text of `pipeline`.
+tb_code tb_score_blocks(double *scores, tb_score score, const tb_model *model, const tb_pipeline_options *pipeline,
+                        uint64_t seed, tb_error *err);
 
 // Fills bits[blocks] for tb_pipeline_options.block_bits; analyses the model where the rule needs it. The same
 // input gives the same widths, so an interrupted run can be continued. TB_EINVAL: a width that the method does

@@ -104,6 +104,11 @@ $ twobit quantize deep.gguf -o mixed.gguf -m bpdq -g 32 --calib-tokens 256 --all
 > size=$(wc -c <mixed.gguf); test $size -le 220000 && test $size -gt 200000 && grep -A 1 block_bits json
   "block_bits": [
     [234], (glob)
+$ twobit quantize deep.gguf -o same.gguf -m rtn -g 32 --block-bits 4,4,2,2,2,2 2>/dev/null >/dev/null
+> twobit quantize deep.gguf -o mixed.gguf -m rtn -g 32 --allocate first --avg-bits 2.7 2>/dev/null >/dev/null; cmp same.gguf mixed.gguf
+$ twobit quantize deep.gguf -o same.gguf -m rtn --block-bits 4,4,2,2,2
+! twobit: '4,4,2,2,2' is no list of 6 widths like 4,2,2,2, one for each block
+= 1
 $ twobit quantize deep.gguf -o tight.gguf -m rtn --allocate lieq --size 1000
 ! twobit: 1000 bytes are too few: the smallest file has * (glob)
 = 1
@@ -115,7 +120,7 @@ $ for wrong in '--allocate lieq' '--avg-bits 3' '--allocate best --avg-bits 3' '
 > done
 twobit: --allocate needs either --avg-bits or --size
 twobit: --avg-bits and --size need --allocate
-twobit: unknown rule 'best'; use lieq, lieq-v1, ppl, free, first or uniform
+twobit: unknown rule 'best'; use lieq, lieq-v1, ppl, free, first, uniform, reversed or random
 twobit: --bits and --allocate exclude each other; give --widths
 twobit: '2;4' is no list of at most 4 widths like 2,3,4
 

@@ -386,6 +386,105 @@ static void widths__keep_an_average_by_every_rule(void **state)
     tb_model_close(source);
 }
 
+static void allocation__reversed_scores_rank_the_other_way(void **state)
+{
+    (void)state;
+    tb_rng rng;
+    tb_rng_init(&rng, 11, 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        double before[N], after[N];
+        size_t scratch[N];
+        for (size_t b = 0; b < N; b++)
+            before[b] = after[b] = tb_rng_normal(&rng);
+        tb_reverse_scores(after, N, scratch);
+        for (size_t a = 0; a < N; a++)
+            for (size_t b = 0; b < N; b++)
+                assert_true((before[a] < before[b]) == (after[a] > after[b]));
+        tb_reverse_scores(after, N, scratch);
+        assert_memory_equal(before, after, sizeof before);
+    }
+}
+
+static void widths__use_scores_made_before(void **state)
+{
+    (void)state;
+    tb_model *source = tiny();
+    tb_pipeline_options options = quick(TB_METHOD_RTN);
+    for (unsigned rule = 0; rule < TB_ALLOCATION_RULES; rule++) {
+        tb_score score;
+        if (!tb_allocation_rule_score(&score, (tb_allocation_rule)rule))
+            continue;
+        tb_widths_options o = two_to_four((tb_allocation_rule)rule);
+        uint8_t own[BLOCKS], given[BLOCKS];
+        double scores[BLOCKS];
+        o.average_bits = 2.6;
+        o.seed = 5;
+        OK(tb_choose_widths(own, source, &options, &o, &err));
+        OK(tb_score_blocks(scores, score, source, &options, 5, &err));
+        o.scores = scores;
+        OK(tb_choose_widths(given, source, &options, &o, &err));
+        assert_memory_equal(own, given, BLOCKS);
+        for (size_t b = 0; b < BLOCKS; b++)
+            scores[b] = b == 3; // and really these
+        OK(tb_choose_widths(given, source, &options, &o, &err));
+        assert_true(rule == TB_ALLOCATE_REVERSED ? given[3] < 4 : given[3] == 4);
+    }
+    tb_model_close(source);
+}
+
+static void widths__random_ones_follow_the_seed(void **state)
+{
+    (void)state;
+    tb_model *source = tiny();
+    tb_pipeline_options options = quick(TB_METHOD_RTN);
+    size_t chosen[BLOCKS] = {0}, different = 0;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        tb_widths_options o = two_to_four(TB_ALLOCATE_RANDOM);
+        uint8_t bits[BLOCKS];
+        o.widths[1] = 4;
+        o.width_count = 2;
+        o.average_bits = 2.8;
+        o.seed = seed;
+        OK(tb_choose_widths(bits, source, &options, &o, &err));
+        for (size_t b = 0; b < BLOCKS; b++)
+            chosen[b] += bits[b] == 4;
+    }
+    for (size_t b = 0; b < BLOCKS; b++) { // 16 on average; 3 standard deviations are 9
+        assert_in_range(chosen[b], 7, 25);
+        different += chosen[b] != chosen[0];
+    }
+    assert_true(different > 0);
+    tb_model_close(source);
+}
+
+// The identity that is known beforehand is what the file says of itself.
+static void identity__is_what_the_file_says(void **state)
+{
+    (void)state;
+    static const uint8_t bits[BLOCKS] = {4, 2, 1, 3, 2};
+    tb_model *source = tiny();
+    for (int round = 0; round < 4; round++) {
+        tb_pipeline_options options = quick(round % 2 ? TB_METHOD_RTN : TB_METHOD_BPDQ);
+        options.block_bits = round / 2 ? bits : NULL;
+        tb_quant_identity identity;
+        tb_pipeline_result result;
+        OK(tb_pipeline_identify(&identity, source, &options, &err));
+        OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+        tb_model *written = open_model(OUT);
+        const char *const keys[] = {"twobit.source", "twobit.recipe", "twobit.calibration"};
+        const char *const expected[] = {identity.model, tb_str_get(&identity.recipe), identity.tokens};
+        for (size_t i = 0; i < 3; i++) {
+            tb_text text = {"", 0};
+            OK(tb_checkpoint_get_text(&text, tb_model_checkpoint(written), keys[i], false, &err));
+            assert_int_equal(text.size, strlen(expected[i]));
+            assert_memory_equal(text.data, expected[i], text.size);
+        }
+        tb_model_close(written);
+        tb_quant_identity_clear(&identity);
+    }
+    tb_model_close(source);
+}
+
 static void widths__refuse_what_cannot_be(void **state)
 {
     (void)state;
@@ -436,6 +535,10 @@ int main(void)
         cmocka_unit_test(allocation__of_two_widths_is_the_strict_prefix),
         cmocka_unit_test(allocation__gives_better_scores_no_fewer_bits),
         cmocka_unit_test(allocation__weighs_bits_by_the_error_they_take_away),
+        cmocka_unit_test(allocation__reversed_scores_rank_the_other_way),
+        cmocka_unit_test(widths__use_scores_made_before),
+        cmocka_unit_test(widths__random_ones_follow_the_seed),
+        FILE_TEST(identity__is_what_the_file_says),
         FILE_TEST(pipeline__gives_each_block_its_width_and_knows_the_size),
         FILE_TEST(pipeline__refuses_widths_that_the_method_lacks),
         FILE_TEST(pipeline__resumes_with_the_same_widths_only),
