@@ -1,17 +1,11 @@
 // twobit csi plot: the curves of `twobit csi evaluate --json`, drawn by gnuplot: NMSE on the left,
 // BER on the right, logarithmic, with intervals.
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "cli/csi_args.h"
+#include "cli/plot.h"
 
 typedef struct plot_args {
     const char *output, *title;
@@ -31,7 +25,7 @@ static const char *const examples[] = {
     NULL,
 };
 
-enum { RESULTS_LIMIT = 64 << 20, MOST_CURVES = 64 };
+enum { RESULTS_LIMIT = 64 << 20, MOST_CURVES = 64, WIDTH = 1100, HEIGHT = 480 };
 
 // A receiver at one ρ, or at one SNR when the results vary ρ only.
 typedef struct curve {
@@ -135,19 +129,6 @@ static tb_code find_curves(plot *p, tb_error *err)
 
 // ---- the script ----
 
-// Text between double quotes: gnuplot knows \" and \\; control characters have no place.
-static tb_code add_quoted(tb_str *script, const char *text, tb_error *err)
-{
-    tb_code rc = tb_str_append(script, "\"", 1, err);
-    for (; !rc && *text; text++) {
-        if (*text == '"' || *text == '\\')
-            rc = tb_str_append(script, "\\", 1, err);
-        if (!rc && (unsigned char)*text >= ' ')
-            rc = tb_str_append(script, text, 1, err);
-    }
-    return rc ? rc : tb_str_append(script, "\"", 1, err);
-}
-
 // Data of one curve: x, value, ends of the interval. Zero has no place on a logarithmic axis.
 static tb_code add_data(tb_str *script, const plot *p, size_t k, const char *measure, tb_error *err)
 {
@@ -177,7 +158,7 @@ static tb_code add_title(tb_str *script, const plot *p, const curve *c, tb_error
     else if (!rc && p->several)
         rc = tb_str_printf(&title, err, ", ρ = %g", c->fixed);
     if (!rc)
-        rc = add_quoted(script, tb_str_get(&title), err);
+        rc = tb_plot_quote(script, tb_str_get(&title), err);
     tb_str_clear(&title);
     return rc;
 }
@@ -235,22 +216,18 @@ static tb_code add_default_title(tb_str *title, const plot *p, tb_error *err)
     return rc;
 }
 
-static tb_code add_head(tb_str *script, const plot *p, const plot_args *args, bool svg, tb_error *err)
+static tb_code add_head(tb_str *script, const plot *p, const plot_args *args, tb_error *err)
 {
-    tb_code rc =
-        tb_str_printf(script, err, "set encoding utf8\nset terminal %s size 1100,480 font 'DejaVu Sans,12' %s\n",
-                      svg ? "svg" : "png", svg ? "background rgb 'white'" : "enhanced");
     tb_str title = {0};
-    if (!rc && !args->title)
-        rc = add_default_title(&title, p, err);
+    tb_code rc = args->title ? TB_OK : add_default_title(&title, p, err);
     if (!rc)
         rc = tb_str_printf(script, err, "%sset multiplot layout 1,2 title ", styles);
     if (!rc)
-        rc = add_quoted(script, args->title ? args->title : tb_str_get(&title), err);
+        rc = tb_plot_quote(script, args->title ? args->title : tb_str_get(&title), err);
     if (!rc)
         rc = tb_str_printf(script, err,
                            " noenhanced\nset xlabel \"%s\"\nset logscale y\nset format y \"10^{%%L}\"\n"
-                           "set grid xtics ytics mytics lc rgb '#bbbbbb' lw 0.5, lc rgb '#e4e4e4' lw 0.4\n"
+                           "set grid xtics ytics mytics lt 1 lc rgb '#b8b8b8' lw 0.6, lt 1 lc rgb '#e0e0e0' lw 0.5\n"
                            "set mytics 10\nset errorbars 0.6\n",
                            p->over_rho ? "ρ" : "SNR per symbol [dB]");
     tb_str_clear(&title);
@@ -270,7 +247,7 @@ static tb_code add_range(tb_str *script, const plot *p, tb_error *err)
     return tb_str_printf(script, err, "set xrange [%.9g:%.9g]\n", least - margin, most + margin);
 }
 
-static tb_code make_script(tb_str *script, const plot *p, const plot_args *args, bool svg, tb_error *err)
+static tb_code make_script(tb_str *script, const plot *p, const plot_args *args, tb_error *err)
 {
     tb_code rc = TB_OK;
     for (size_t k = 0; !rc && k < p->curve_count; k++) {
@@ -279,7 +256,7 @@ static tb_code make_script(tb_str *script, const plot *p, const plot_args *args,
             rc = add_data(script, p, k, "ber", err);
     }
     if (!rc)
-        rc = add_head(script, p, args, svg, err);
+        rc = add_head(script, p, args, err);
     if (!rc)
         rc = add_range(script, p, err);
     if (!rc)
@@ -289,92 +266,12 @@ static tb_code make_script(tb_str *script, const plot *p, const plot_args *args,
     return rc ? rc : tb_str_append_text(script, "unset multiplot\n", err);
 }
 
-// ---- gnuplot ----
-
-typedef struct child {
-    pid_t pid;
-    int to, from; // its stdin, its stdout
-} child;
-
-static tb_code start_gnuplot(child *c, tb_error *err)
-{
-    char name[] = "gnuplot";
-    char *const argv[] = {name, NULL};
-    extern char **environ;
-    int to[2], from[2];
-    if (pipe(to) != 0)
-        return tb_fail(err, TB_EIO, "cannot make a pipe: %s", strerror(errno));
-    if (pipe(from) != 0) {
-        close(to[0]);
-        close(to[1]);
-        return tb_fail(err, TB_EIO, "cannot make a pipe: %s", strerror(errno));
-    }
-    fcntl(to[1], F_SETFD, FD_CLOEXEC); // else gnuplot would hold its own stdin open
-    fcntl(from[0], F_SETFD, FD_CLOEXEC);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, to[0], STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, from[1], STDOUT_FILENO);
-    posix_spawn_file_actions_addclose(&actions, to[0]);
-    posix_spawn_file_actions_addclose(&actions, from[1]);
-    int failure = posix_spawnp(&c->pid, name, &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    close(to[0]);
-    close(from[1]);
-    c->to = to[1];
-    c->from = from[0];
-    if (!failure)
-        return TB_OK;
-    close(c->to);
-    close(c->from);
-    return tb_fail(err, TB_EIO, "cannot start gnuplot (%s); install the package gnuplot-nox", strerror(failure));
-}
-
-// gnuplot draws when it has read everything, so that writing all before reading cannot block.
-static tb_code talk(tb_str *picture, const child *c, const tb_str *script, tb_error *err)
-{
-    tb_code rc = TB_OK;
-    for (size_t done = 0; !rc && done < script->size;) {
-        ssize_t n = write(c->to, script->data + done, script->size - done);
-        if (n < 0 && errno != EINTR)
-            rc = tb_fail(err, TB_EIO, "cannot write to gnuplot: %s", strerror(errno));
-        done += n > 0 ? (size_t)n : 0;
-    }
-    close(c->to);
-    char piece[4096];
-    for (;;) {
-        ssize_t n = read(c->from, piece, sizeof piece);
-        if (n == 0)
-            return rc;
-        if (n < 0 && errno != EINTR)
-            return tb_fail(err, TB_EIO, "cannot read from gnuplot: %s", strerror(errno));
-        if (n > 0 && !rc)
-            rc = tb_str_append(picture, piece, (size_t)n, err);
-    }
-}
-
-static tb_code run_gnuplot(tb_str *picture, const tb_str *script, tb_error *err)
-{
-    child c;
-    tb_code rc = start_gnuplot(&c, err);
-    if (rc)
-        return rc;
-    rc = talk(picture, &c, script, err);
-    close(c.from);
-    int status = 0;
-    while (waitpid(c.pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (!rc && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-        rc = tb_fail(err, TB_EIO, "gnuplot failed (is the package gnuplot-nox complete?)");
-    return rc;
-}
-
 // ---- the command ----
 
-static tb_code draw(const char *path, const plot_args *args, bool svg, tb_error *err)
+static tb_code draw(const char *path, const plot_args *args, tb_error *err)
 {
     json_t *results = NULL;
-    tb_str script = {0}, picture = {0};
+    tb_str script = {0};
     plot *p = tb_new(plot);
     tb_code rc = p ? read_results(&results, path, err) : tb_fail(err, TB_ENOMEM, "no memory for the curves");
     if (!rc) {
@@ -383,13 +280,10 @@ static tb_code draw(const char *path, const plot_args *args, bool svg, tb_error 
         rc = find_curves(p, err);
     }
     if (!rc)
-        rc = make_script(&script, p, args, svg, err);
+        rc = make_script(&script, p, args, err);
     if (!rc)
-        rc = run_gnuplot(&picture, &script, err);
-    if (!rc)
-        rc = tb_file_write(args->output, picture.data, picture.size, err);
+        rc = tb_plot_draw(args->output, script.data, WIDTH, HEIGHT, err);
     tb_str_clear(&script);
-    tb_str_clear(&picture);
     json_decref(results);
     tb_free(p);
     return rc;
@@ -400,10 +294,10 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     const plot_args *args = untyped;
     if (!args->output)
         return tb_fail_usage(cli, err, "option '--output' is missing");
-    bool svg = ends_in(args->output, ".svg");
-    if (!svg && !ends_in(args->output, ".png"))
-        return tb_fail_usage(cli, err, "'%s' is no .svg or .png file", args->output);
-    return draw(cli->operands.items[0], args, svg, err);
+    tb_code rc = tb_plot_check(args->output, err);
+    if (rc == TB_EINVAL)
+        cli->misused = true;
+    return rc ? rc : draw(cli->operands.items[0], args, err);
 }
 
 const tb_command tb_command_csi_plot = {

@@ -21,10 +21,7 @@ static bool ends_in(const char *text, const char *end)
 
 static tb_code missing(const char *path, tb_error *err)
 {
-    return tb_fail(err, TB_EUNSUPPORTED,
-                   "cannot draw '%s': gnuplot is not installed (package gnuplot-nox); without --plot the table is "
-                   "printed all the same",
-                   path);
+    return tb_fail(err, TB_EUNSUPPORTED, "cannot draw '%s': gnuplot is not installed (package gnuplot-nox)", path);
 }
 
 static tb_code wait_for(pid_t pid, const char *path, tb_error *err)

@@ -25,7 +25,7 @@ $ command -v gnuplot >/dev/null || exit 0
 >     twobit analyze tiny.gguf --plot plot.$end >/dev/null; test -s plot.$end || echo "no plot.$end"
 > done
 $ program=$(command -v twobit); PATH=/nowhere "$program" analyze tiny.gguf --plot missing.svg
-! twobit: cannot draw 'missing.svg': gnuplot is not installed (package gnuplot-nox); without --plot the table is printed all the same
+! twobit: cannot draw 'missing.svg': gnuplot is not installed (package gnuplot-nox)
 = 1
 $ twobit analyze tiny.gguf --plot plot.gif 2>&1 | head -n 1
 twobit: 'plot.gif' is no picture twobit can draw; use a name that ends in .svg or .png

@@ -109,9 +109,9 @@ $ twobit csi plot 1.csv -o a.svg
 ! twobit: '1.csv' holds no results of 'twobit csi evaluate --json'
 = 1
 $ twobit csi plot 1.json -o a.txt 2>&1 | head -n 1
-twobit: 'a.txt' is no .svg or .png file
+twobit: 'a.txt' is no picture twobit can draw; use a name that ends in .svg or .png
 $ mkdir bin; ln -s "$(command -v twobit)" bin/; PATH=$PWD/bin twobit csi plot 1.json -o b.svg
-! twobit: cannot start gnuplot (No such file or directory); install the package gnuplot-nox
+! twobit: cannot draw 'b.svg': gnuplot is not installed (package gnuplot-nox)
 = 1
 
 # One clear sentence each.
