@@ -57,6 +57,7 @@ typedef struct evaluation {
     size_t point_count;
     tb_csi_link *link;
     tb_csi_tally *tallies; // [point_count][receiver_count]
+    tb_str state_path;     // empty: results go to the terminal only
 } evaluation;
 
 // ---- what was asked for ----
@@ -102,9 +103,18 @@ static tb_code plan_points(evaluation *e, tb_error *err)
 
 // ---- measuring ----
 
-static tb_code measure_points(evaluation *e, tb_error *err)
+// A measurement whose results go to a file is kept beside it until they are there.
+static tb_code name_state(evaluation *e, tb_error *err)
+{
+    const char *output = e->cli->operands.count ? e->cli->operands.items[0] : e->args->csv;
+    return output ? tb_str_printf(&e->state_path, err, "%s.partial", output) : TB_OK;
+}
+
+static tb_code measure_on_panel(evaluation *e, tb_csi_panel *panel, tb_error *err)
 {
     const evaluate_args *args = e->args;
+    tb_str description = {0};
+    tb_code rc = tb_csi_panel_describe(&description, panel, err);
     tb_csi_measure_options measure = {
         .frames = args->frames          ? args->frames
                   : args->tolerance > 0 ? 262144
@@ -112,17 +122,26 @@ static tb_code measure_points(evaluation *e, tb_error *err)
         .tolerance = args->tolerance,
         .threads = tb_cli_threads(e->cli),
         .report = &e->cli->report,
+        .state_path = e->state_path.data,
+        .receivers = tb_str_get(&description),
     };
+    if (!rc)
+        rc = tb_csi_measure(e->tallies, e->link, e->points, e->point_count, tb_csi_panel_receive, panel,
+                            e->receiver_count, &measure, err);
+    tb_str_clear(&description);
+    return rc;
+}
+
+static tb_code measure_points(evaluation *e, tb_error *err)
+{
     e->tallies = tb_alloc_array(e->point_count * e->receiver_count, sizeof *e->tallies);
     if (!e->tallies)
         return tb_fail(err, TB_ENOMEM, "no memory for the results");
     tb_csi_panel *panel;
-    tb_code rc = tb_csi_panel_new(&panel, e->receivers, e->receiver_count, e->link, measure.threads, err);
+    tb_code rc = tb_csi_panel_new(&panel, e->receivers, e->receiver_count, e->link, tb_cli_threads(e->cli), err);
     if (rc)
         return rc;
-    for (size_t i = 0; !rc && i < e->point_count; i++)
-        rc = tb_csi_measure(e->tallies + i * e->receiver_count, e->link, &e->points[i], tb_csi_panel_receive, panel,
-                            e->receiver_count, &measure, err);
+    rc = measure_on_panel(e, panel, err);
     tb_csi_panel_free(panel);
     tb_progress_clear(&e->cli->progress);
     return rc;
@@ -266,10 +285,15 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     if (!rc)
         rc = tb_csi_link_from_args(&e.link, cli, &e.args->link, err);
     if (!rc)
+        rc = name_state(&e, err);
+    if (!rc)
         rc = measure_points(&e, err);
     if (!rc)
         rc = show(&e, err);
+    if (!rc && e.state_path.data)
+        remove(e.state_path.data);
     tb_csi_link_free(e.link);
+    tb_str_clear(&e.state_path);
     tb_free(e.tallies);
     tb_free(e.points);
     tb_free(e.words);
@@ -283,7 +307,9 @@ const tb_command tb_command_csi_evaluate = {
     .examples = examples,
     .notes =
         "All receivers see the same frames. NMSE is the ratio of sums of squares. Intervals (±) are half widths at\n"
-        "95 %, from the spread between frames. The result does not depend on the number of threads.\n",
+        "95 %, from the spread between frames. The result does not depend on the number of threads. With --json FILE "
+        "or\n"
+        "--csv FILE a run that was interrupted goes on with the same command, from FILE.partial, to the same result.\n",
     .most_operands = 1,
     .options = options,
     .defaults = &defaults,

@@ -67,6 +67,9 @@ void tb_csi_link_free(tb_csi_link *link);
 const tb_csi_options *tb_csi_link_options(const tb_csi_link *link);
 size_t tb_csi_link_bits(const tb_csi_link *link); // data bits per frame
 
+// Appends all options as "n=64 p=512 …": two links with the same text give the same frames.
+tb_code tb_csi_link_describe(tb_str *out, const tb_csi_link *link, tb_error *err);
+
 // Where the link is operated.
 typedef struct tb_csi_point {
     double rho, snr_db;
@@ -224,10 +227,14 @@ tb_code tb_csi_quantize(const char *path, const char *net_path, const tb_csi_qua
 // Several receivers by their names or the files of networks, to be measured on the same frames.
 typedef struct tb_csi_panel tb_csi_panel;
 
-// TB_EINVAL: a name is neither a receiver's nor a file's. Made for one link and up to `threads` workers at a time.
+// TB_EINVAL: a name is neither a receiver's nor a file's. Made for one link and up to `threads` workers at a time. The
+// names must live as long as the panel.
 tb_code tb_csi_panel_new(tb_csi_panel **out, const char *const *names, size_t count, const tb_csi_link *link,
                          size_t threads, tb_error *err);
 void tb_csi_panel_free(tb_csi_panel *panel);
+
+// Appends what the receivers are: their names, and of networks what their files hold.
+tb_code tb_csi_panel_describe(tb_str *out, const tb_csi_panel *panel, tb_error *err);
 
 // A tb_csi_receive_fn on a panel.
 void tb_csi_panel_receive(void *panel, tb_csi_batch *batch, size_t receiver, size_t worker);
@@ -286,17 +293,21 @@ typedef struct tb_csi_measure_options {
     double tolerance; // stop a point when each ci is below this share of its value; 0: use all frames
     size_t threads;   // ≥ 1; results do not depend on it
     const tb_report *report;
+    // Where a measurement that was stopped or killed is kept, so that the same call goes on from there to the same
+    // bits; for the caller to remove when he has stored the result. NULL: nowhere.
+    const char *state_path;
+    const char *receivers; // what the receivers are, for the state to know its own
 } tb_csi_measure_options;
 
 // What a measurement asks of a receiver: fill the estimates of a batch. `worker` < threads tells
 // calls that run at the same time apart.
 typedef void (*tb_csi_receive_fn)(void *user, tb_csi_batch *batch, size_t receiver, size_t worker);
 
-// Tallies of receivers 0 … receiver_count−1 at one point, all on the same frames 0, 1, …:
+// Tallies [point_count][receiver_count], at each point of all receivers on the same frames 0, 1, …:
 // units of 256 frames, added in their order, so that the result has the same bits for any number
-// of threads. With a tolerance it stops at the first unit (from the second on) where all
-// intervals are tight.
-tb_code tb_csi_measure(tb_csi_tally *tallies, const tb_csi_link *link, const tb_csi_point *point,
+// of threads. With a tolerance a point stops at the first unit (from the second on) where all
+// intervals are tight. TB_EINVAL when the state at state_path belongs to another measurement.
+tb_code tb_csi_measure(tb_csi_tally *tallies, const tb_csi_link *link, const tb_csi_point *points, size_t point_count,
                        tb_csi_receive_fn receive, void *user, size_t receiver_count,
                        const tb_csi_measure_options *options, tb_error *err);
 

@@ -1,6 +1,7 @@
 // The link's options, checked and completed.
 #include "csi/link.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -114,6 +115,16 @@ const tb_csi_options *tb_csi_link_options(const tb_csi_link *link)
 size_t tb_csi_link_bits(const tb_csi_link *link)
 {
     return 2 * link->axis.bits * link->options.p;
+}
+
+tb_code tb_csi_link_describe(tb_str *out, const tb_csi_link *link, tb_error *err)
+{
+    const tb_csi_options *o = &link->options;
+    return tb_str_printf(out, err,
+                         "n=%zu p=%zu b=%zu channel=%s spreading=%s spreading_seed=%" PRIu64
+                         " modulation=%s full_front_end=%d seed=%" PRIu64,
+                         o->n, o->p, o->b, channel_names[o->channel], spreading_names[o->spreading], o->spreading_seed,
+                         modulation_names[o->modulation], o->full_front_end, o->seed);
 }
 
 tb_code tb_csi_point_check(const tb_csi_point *point, tb_error *err)

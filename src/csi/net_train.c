@@ -96,13 +96,10 @@ static uint64_t stage_steps(const training *t, tb_csi_stage stage)
 static tb_code describe(training *t, tb_error *err)
 {
     const tb_csi_train_options *o = &t->options;
-    const tb_csi_options *l = tb_csi_link_options(t->link);
-    tb_code rc = tb_str_printf(&t->description, err,
-                               "n=%zu p=%zu b=%zu channel=%s spreading=%s spreading_seed=%" PRIu64 " seed=%" PRIu64
-                               " full_front_end=%d rho=%.17g..%.17g snr_db=%.17g..%.17g batch=%zu rate=%.17g",
-                               l->n, l->p, l->b, tb_csi_channel_name(l->channel), tb_csi_spreading_name(l->spreading),
-                               l->spreading_seed, l->seed, l->full_front_end, o->rho[0], o->rho[1], o->snr_db[0],
-                               o->snr_db[1], o->batch, o->rate);
+    tb_code rc = tb_csi_link_describe(&t->description, t->link, err);
+    if (!rc)
+        rc = tb_str_printf(&t->description, err, " rho=%.17g..%.17g snr_db=%.17g..%.17g batch=%zu rate=%.17g",
+                           o->rho[0], o->rho[1], o->snr_db[0], o->snr_db[1], o->batch, o->rate);
     for (int stage = 0; !rc && stage < TB_CSI_STAGES; stage++)
         rc = tb_str_printf(&t->description, err, " %s=%" PRIu64, tb_csi_stage_names[stage],
                            stage_steps(t, (tb_csi_stage)stage));

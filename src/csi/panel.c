@@ -4,6 +4,7 @@
 #include "csi/net.h"
 
 typedef struct member {
+    const char *name; // the caller's
     tb_csi_receiver receiver;
     tb_csi_net *net;      // NULL for a classical receiver
     tb_csi_chain *chains; // [threads]: the network at work
@@ -32,6 +33,7 @@ static tb_code open_net(member *m, const char *path, const tb_csi_panel *panel, 
 
 static tb_code open_member(member *m, const char *name, const tb_csi_panel *panel, tb_error *err)
 {
+    m->name = name;
     if (tb_csi_receiver_find(&m->receiver, name))
         return tb_csi_receiver_check(&m->receiver, panel->link, err);
     if (tb_path_exists(name))
@@ -74,6 +76,34 @@ void tb_csi_panel_free(tb_csi_panel *panel)
     }
     tb_free(panel->members);
     tb_free(panel);
+}
+
+// The name, and for a network the fingerprint of its file.
+static tb_code describe(tb_str *out, const member *m, tb_error *err)
+{
+    tb_code rc = tb_str_printf(out, err, " %s", m->name);
+    if (rc || !m->net)
+        return rc;
+    tb_map file;
+    char digits[65];
+    tb_hash *hash = tb_hash_new();
+    rc = hash ? tb_map_open(&file, m->name, err) : tb_fail(err, TB_ENOMEM, "no memory for a fingerprint");
+    if (!rc) {
+        tb_hash_update(hash, file.data, file.size);
+        tb_hash_hex(hash, digits);
+        tb_map_close(&file);
+        rc = tb_str_printf(out, err, "=%s", digits);
+    }
+    tb_hash_free(hash);
+    return rc;
+}
+
+tb_code tb_csi_panel_describe(tb_str *out, const tb_csi_panel *panel, tb_error *err)
+{
+    tb_code rc = TB_OK;
+    for (size_t i = 0; !rc && i < panel->count; i++)
+        rc = describe(out, &panel->members[i], err);
+    return rc;
 }
 
 void tb_csi_panel_receive(void *user, tb_csi_batch *batch, size_t receiver, size_t worker)

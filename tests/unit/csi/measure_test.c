@@ -6,7 +6,10 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "csi/csi.h"
 #include "sample.h"
@@ -24,7 +27,7 @@ static void receive(void *user, tb_csi_batch *batch, size_t receiver, size_t wor
 static tb_code measure(tb_csi_tally tallies[2], tb_csi_link *link, tb_csi_measure_options options)
 {
     tb_error err;
-    return tb_csi_measure(tallies, link, &point, receive, link, 2, &options, &err);
+    return tb_csi_measure(tallies, link, &point, 1, receive, link, 2, &options, &err);
 }
 
 static void measure__has_the_same_bits_for_any_number_of_threads(void **state)
@@ -75,6 +78,60 @@ static void measure__stops_when_asked(void **state)
     tb_report report = {.progress = stop_at_once};
     assert_int_equal(measure(t, link, (tb_csi_measure_options){.frames = 300, .threads = 1, .report = &report}),
                      TB_ECANCELLED);
+    tb_csi_link_free(link);
+}
+
+// Stops when so many frames are done.
+static bool stop_there(void *user, const char *stage, double done, double total, const char *unit)
+{
+    (void)stage, (void)total, (void)unit;
+    return done >= *(const double *)user;
+}
+
+static const tb_csi_point two_points[] = {{0.2, 5}, {0.1, 8}};
+
+static tb_code measure_both(tb_csi_tally tallies[4], tb_csi_link *link, tb_csi_measure_options options, tb_error *err)
+{
+    return tb_csi_measure(tallies, link, two_points, 2, receive, link, 2, &options, err);
+}
+
+// Stopped within the first point, at its end, within the second; with tolerances the points end early.
+static void measure__goes_on_to_the_same_bits_with_any_threads(void **state)
+{
+    (void)state;
+    static const double stops[] = {512, 4000, 4500}, tolerances[] = {0, 0.05};
+    tb_csi_link *link = sample_link(small);
+    char path[] = "/tmp/twobit-measure-XXXXXX";
+    int handle = mkstemp(path);
+    assert_true(handle >= 0);
+    close(handle);
+    for (int k = 0; k < 2; k++) {
+        tb_csi_tally whole[4], parts[4];
+        tb_error err;
+        tb_csi_measure_options options = {.frames = 4000, .tolerance = tolerances[k], .threads = 1, .receivers = "two"};
+        assert_int_equal(measure_both(whole, link, options, &err), TB_OK);
+        assert_true((whole[0].frames < 4000) == (k == 1));
+        options.state_path = path;
+        remove(path);
+        for (size_t i = 0; i < 3; i++) {
+            tb_report report = {.progress = stop_there, .user = (void *)(uintptr_t)&stops[i]};
+            options.report = &report;
+            options.threads = i + 1;
+            assert_int_equal(measure_both(parts, link, options, &err), TB_ECANCELLED);
+        }
+        options.report = NULL;
+        assert_int_equal(measure_both(parts, link, options, &err), TB_OK);
+        assert_memory_equal(whole, parts, sizeof whole);
+        options.frames++;
+        assert_int_equal(measure_both(parts, link, options, &err), TB_EINVAL);
+        assert_non_null(strstr(err.message, "belongs to another measurement"));
+    }
+    assert_int_equal(tb_file_write(path, "{}", 2, NULL), TB_OK);
+    tb_csi_tally parts[4];
+    assert_int_equal(
+        measure_both(parts, link, (tb_csi_measure_options){.frames = 9, .threads = 1, .state_path = path}, NULL),
+        TB_EFORMAT);
+    remove(path);
     tb_csi_link_free(link);
 }
 
@@ -135,6 +192,7 @@ int main(void)
         cmocka_unit_test(measure__has_the_same_bits_for_any_number_of_threads),
         cmocka_unit_test(measure__stops_when_the_intervals_are_tight),
         cmocka_unit_test(measure__stops_when_asked),
+        cmocka_unit_test(measure__goes_on_to_the_same_bits_with_any_threads),
         cmocka_unit_test(frames__do_not_depend_on_their_batch),
         cmocka_unit_test(csi__survives_every_failed_allocation),
     };

@@ -86,7 +86,8 @@ static void measure(double nmse[2])
     if (tb_csi_panel_new(&panel, names, 2, link, 1, &err))
         fail_msg("%s", err.message);
     assert_int_equal(
-        tb_csi_measure(tallies, link, &(tb_csi_point){0.2, 8}, tb_csi_panel_receive, panel, 2, &options, &err), TB_OK);
+        tb_csi_measure(tallies, link, &(tb_csi_point){0.2, 8}, 1, tb_csi_panel_receive, panel, 2, &options, &err),
+        TB_OK);
     for (int i = 0; i < 2; i++)
         nmse[i] = tb_csi_tally_score(&tallies[i]).nmse;
     tb_csi_panel_free(panel);

@@ -42,7 +42,7 @@ void sample_scores(tb_csi_score *scores, tb_csi_options options, tb_csi_point po
     assert_in_range(count, 1, MOST_RECEIVERS);
     for (size_t i = 0; i < count; i++)
         assert_true(tb_csi_receiver_find(&s.receivers[i], receivers[i]));
-    assert_int_equal(tb_csi_measure(tallies, link, &point, receive, &s, count, &measure, &err), TB_OK);
+    assert_int_equal(tb_csi_measure(tallies, link, &point, 1, receive, &s, count, &measure, &err), TB_OK);
     for (size_t i = 0; i < count; i++)
         scores[i] = tb_csi_tally_score(&tallies[i]);
     tb_csi_link_free(link);

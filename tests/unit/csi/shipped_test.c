@@ -23,7 +23,7 @@ static void measure(tb_csi_score scores[RECEIVERS], double rho, double snr_db)
     tb_error err;
     if (tb_csi_panel_new(&panel, names, RECEIVERS, link, 1, &err))
         fail_msg("%s", err.message);
-    assert_int_equal(tb_csi_measure(tallies, link, &point, tb_csi_panel_receive, panel, RECEIVERS, &options, &err),
+    assert_int_equal(tb_csi_measure(tallies, link, &point, 1, tb_csi_panel_receive, panel, RECEIVERS, &options, &err),
                      TB_OK);
     for (int i = 0; i < RECEIVERS; i++)
         scores[i] = tb_csi_tally_score(&tallies[i]);
