@@ -4,49 +4,40 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cli/cli.h"
 #include "cli/json_out.h"
 #include "cli/number_text.h"
-#include "quant/quant.h"
+#include "cli/quantize_args.h"
 
-typedef struct quantize_args {
-    const char *output, *method, *calibration, *allocate, *block_bits, *widths;
-    uint64_t bits, group, calibration_tokens, iterations, size;
-    double damping, average_bits;
-    bool keep_head, json;
-} quantize_args;
+const tb_quantize_args tb_quantize_defaults = {.method = "bpdq", .widths = "2,4"};
 
-static const quantize_args defaults = {.method = "bpdq", .widths = "2,4"};
-
-static const tb_option options[] = {
-    {"output", 'o', TB_OPTION_TEXT, offsetof(quantize_args, output), "FILE", 0, 0, "the file to write"},
-    {"method", 'm', TB_OPTION_TEXT, offsetof(quantize_args, method), "NAME", 0, 0, "rtn, gptq, bpdq or ptqtp"},
-    {"bits", 'b', TB_OPTION_COUNT, offsetof(quantize_args, bits), "K", 1, TB_MAX_PLANES,
+const tb_option tb_quantize_options[] = {
+    {"output", 'o', TB_OPTION_TEXT, offsetof(tb_quantize_args, output), "FILE", 0, 0, "the file to write"},
+    {"method", 'm', TB_OPTION_TEXT, offsetof(tb_quantize_args, method), "NAME", 0, 0, "rtn, gptq, bpdq or ptqtp"},
+    {"bits", 'b', TB_OPTION_COUNT, offsetof(tb_quantize_args, bits), "K", 1, TB_MAX_PLANES,
      "bit-planes per weight (default 2); ptqtp always has two planes of trits"},
-    {"group", 'g', TB_OPTION_COUNT, offsetof(quantize_args, group), "G", TB_PLANE_WORD, 1 << 20,
+    {"group", 'g', TB_OPTION_COUNT, offsetof(tb_quantize_args, group), "G", TB_PLANE_WORD, 1 << 20,
      "columns that share coefficients, a multiple of 32 (default: the method's own)"},
-    {"allocate", 0, TB_OPTION_TEXT, offsetof(quantize_args, allocate), "RULE", 0, 0,
+    {"allocate", 0, TB_OPTION_TEXT, offsetof(tb_quantize_args, allocate), "RULE", 0, 0,
      "give each block a width of its own: lieq, lieq-v1, ppl, free, first, uniform, reversed or random; needs "
-     "--avg-bits "
-     "or --size"},
-    {"block-bits", 0, TB_OPTION_TEXT, offsetof(quantize_args, block_bits), "LIST", 0, 0,
+     "--avg-bits or --size"},
+    {"block-bits", 0, TB_OPTION_TEXT, offsetof(tb_quantize_args, block_bits), "LIST", 0, 0,
      "the width of every block, from the first on, like 4,2,2,2"},
-    {"avg-bits", 0, TB_OPTION_REAL, offsetof(quantize_args, average_bits), "B", 1, TB_MAX_PLANES,
+    {"avg-bits", 0, TB_OPTION_REAL, offsetof(tb_quantize_args, average_bits), "B", 1, TB_MAX_PLANES,
      "most bits per weight on average over the blocks, without coefficients"},
-    {"size", 0, TB_OPTION_COUNT, offsetof(quantize_args, size), "BYTES", 1, 0, "most bytes of the whole file"},
-    {"widths", 0, TB_OPTION_TEXT, offsetof(quantize_args, widths), "LIST", 0, 0,
+    {"size", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, size), "BYTES", 1, 0, "most bytes of the whole file"},
+    {"widths", 0, TB_OPTION_TEXT, offsetof(tb_quantize_args, widths), "LIST", 0, 0,
      "bits that blocks may get, ascending, like 2,3,4"},
-    {"calib", 0, TB_OPTION_TEXT, offsetof(quantize_args, calibration), "FILE", 0, 0,
+    {"calib", 0, TB_OPTION_TEXT, offsetof(tb_quantize_args, calibration), "FILE", 0, 0,
      "text to calibrate on (default: the text that comes with twobit)"},
-    {"calib-tokens", 0, TB_OPTION_COUNT, offsetof(quantize_args, calibration_tokens), "N", 1, 1 << 30,
+    {"calib-tokens", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, calibration_tokens), "N", 1, 1 << 30,
      "most tokens of it that are used (default 16384)"},
-    {"damping", 0, TB_OPTION_REAL, offsetof(quantize_args, damping), "D", 1e-9, 10,
+    {"damping", 0, TB_OPTION_REAL, offsetof(tb_quantize_args, damping), "D", 1e-9, 10,
      "added to the diagonal of the second moments, times their mean (default 0.05)"},
-    {"iterations", 0, TB_OPTION_COUNT, offsetof(quantize_args, iterations), "N", 1, 1000,
+    {"iterations", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, iterations), "N", 1, 1000,
      "sweeps of bpdq (default 10) or most steps of ptqtp (default 50)"},
-    {"keep-head", 0, TB_OPTION_FLAG, offsetof(quantize_args, keep_head), NULL, 0, 0,
+    {"keep-head", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, keep_head), NULL, 0, 0,
      "leave embedding and output head as they are instead of storing them in 8 bits"},
-    {"json", 0, TB_OPTION_FLAG, offsetof(quantize_args, json), NULL, 0, 0,
+    {"json", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, json), NULL, 0, 0,
      "print an object: file_bytes, linear_bits_per_weight, relative_error, seconds, peak_rss_bytes, perplexity and "
      "more"},
     {0},
@@ -94,7 +85,7 @@ static json_t *make_widths(const outcome *o)
     return list;
 }
 
-static tb_code print_json(const tb_cli *cli, const quantize_args *args, const outcome *o, tb_error *err)
+static tb_code print_json(const tb_cli *cli, const tb_quantize_args *args, const outcome *o, tb_error *err)
 {
     const tb_pipeline_result *p = &o->pipeline;
     return tb_json_print(
@@ -128,7 +119,7 @@ static void print_widths(const outcome *o)
     }
 }
 
-static void print_text(const quantize_args *args, const outcome *o)
+static void print_text(const tb_quantize_args *args, const outcome *o)
 {
     char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT];
     const tb_pipeline_result *p = &o->pipeline;
@@ -167,8 +158,8 @@ static tb_code check_output(const char *output, const char *input, tb_error *err
     return TB_OK;
 }
 
-// Turns the arguments into options of the pipeline; what does not fit the method is a mistake of usage.
-static tb_code resolve(tb_pipeline_options *options_out, tb_cli *cli, const quantize_args *args, tb_error *err)
+static tb_code resolve_method(tb_pipeline_options *options_out, tb_cli *cli, const tb_quantize_args *args,
+                              tb_error *err)
 {
     *options_out = (tb_pipeline_options){
         .quant = {.bits = (unsigned)args->bits,
@@ -181,8 +172,6 @@ static tb_code resolve(tb_pipeline_options *options_out, tb_cli *cli, const quan
         .keep_head = args->keep_head,
         .report = &cli->report,
     };
-    if (!args->output)
-        return tb_fail_usage(cli, err, "give the file to write with -o");
     if (!tb_method_find(&options_out->method, args->method))
         return tb_fail_usage(cli, err, "unknown method '%s'; use rtn, gptq, bpdq or ptqtp", args->method);
     tb_quant_options resolved;
@@ -205,7 +194,7 @@ static tb_code parse_widths(tb_widths_options *out, const char *list, tb_error *
 }
 
 // What --allocate and its companions say; a rule without a budget, or the reverse, is a mistake of usage.
-static tb_code resolve_widths(tb_widths_options *out, tb_cli *cli, const quantize_args *args, tb_error *err)
+static tb_code resolve_widths(tb_widths_options *out, tb_cli *cli, const tb_quantize_args *args, tb_error *err)
 {
     *out = (tb_widths_options){.average_bits = args->average_bits, .file_bytes = args->size, .seed = cli->common.seed};
     bool average = args->average_bits > 0, size = args->size > 0;
@@ -227,6 +216,13 @@ static tb_code resolve_widths(tb_widths_options *out, tb_cli *cli, const quantiz
     return rc;
 }
 
+tb_code tb_quantize_resolve(tb_pipeline_options *pipeline, tb_widths_options *widths, tb_cli *cli,
+                            const tb_quantize_args *args, tb_error *err)
+{
+    tb_code rc = resolve_method(pipeline, cli, args, err);
+    return rc ? rc : resolve_widths(widths, cli, args, err);
+}
+
 // bits[blocks] of "4,2,2,2".
 static tb_code parse_block_bits(uint8_t *bits, const char *list, size_t blocks, tb_error *err)
 {
@@ -243,7 +239,7 @@ static tb_code parse_block_bits(uint8_t *bits, const char *list, size_t blocks, 
 
 // New memory in *bits (tb_free), which `pipeline` borrows; NULL when all blocks have the same width.
 static tb_code choose_widths(uint8_t **bits, outcome *o, tb_pipeline_options *pipeline, const tb_model *model,
-                             const quantize_args *args, const tb_widths_options *widths, tb_error *err)
+                             const tb_quantize_args *args, const tb_widths_options *widths, tb_error *err)
 {
     *bits = NULL;
     if (!args->allocate && !args->block_bits)
@@ -260,7 +256,7 @@ static tb_code choose_widths(uint8_t **bits, outcome *o, tb_pipeline_options *pi
 }
 
 // *bits: as for choose_widths.
-static tb_code quantize(uint8_t **bits, tb_cli *cli, outcome *o, const quantize_args *args,
+static tb_code quantize(uint8_t **bits, tb_cli *cli, outcome *o, const tb_quantize_args *args,
                         tb_pipeline_options *pipeline, const tb_widths_options *widths, tb_error *err)
 {
     *bits = NULL;
@@ -283,14 +279,14 @@ static tb_code quantize(uint8_t **bits, tb_cli *cli, outcome *o, const quantize_
 
 static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
 {
-    const quantize_args *args = untyped;
+    const tb_quantize_args *args = untyped;
     tb_pipeline_options pipeline;
     tb_widths_options widths;
     uint8_t *bits = NULL;
     outcome o = {0};
-    tb_code rc = resolve(&pipeline, cli, args, err);
-    if (!rc)
-        rc = resolve_widths(&widths, cli, args, err);
+    if (!args->output)
+        return tb_fail_usage(cli, err, "give the file to write with -o");
+    tb_code rc = tb_quantize_resolve(&pipeline, &widths, cli, args, err);
     if (!rc)
         rc = quantize(&bits, cli, &o, args, &pipeline, &widths, err);
     tb_progress_clear(&cli->progress);
@@ -310,8 +306,8 @@ const tb_command tb_command_quantize = {
     .notes = notes,
     .least_operands = 1,
     .most_operands = 1,
-    .options = options,
-    .defaults = &defaults,
-    .args_size = sizeof defaults,
+    .options = tb_quantize_options,
+    .defaults = &tb_quantize_defaults,
+    .args_size = sizeof tb_quantize_defaults,
     .run = run,
 };

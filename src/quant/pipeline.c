@@ -91,8 +91,12 @@ static tb_code hash_tokens(run *r, tb_error *err)
 
 static tb_code identify(run *r, tb_error *err)
 {
+    tb_code rc = TB_OK;
     tb_report_progress(r->options->report, "read model", 0, 1, "models");
-    tb_code rc = tb_checkpoint_fingerprint(r->identity.model, tb_model_checkpoint(r->model), err);
+    if (r->options->fingerprint)
+        memcpy(r->identity.model, r->options->fingerprint, sizeof r->identity.model);
+    else
+        rc = tb_checkpoint_fingerprint(r->identity.model, tb_model_checkpoint(r->model), err);
     if (!rc && r->calibrated)
         rc = hash_tokens(r, err);
     if (!rc)
@@ -373,6 +377,9 @@ tb_code tb_pipeline_identify(tb_quant_identity *out, const tb_model *model, cons
     *out = (tb_quant_identity){0};
     run r = {.model = model, .options = options};
     tb_code rc = prepare(&r, err);
+    tb_output output = describe_output(&r);
+    if (!rc)
+        rc = tb_output_measure(&out->file_bytes, &output, err);
     if (!rc)
         rc = tb_str_append(&out->recipe, tb_str_get(&r.recipe), r.recipe.size, err);
     memcpy(out->model, r.identity.model, sizeof out->model);

@@ -91,6 +91,7 @@ typedef struct tb_pipeline_options {
     const char *calibration_path; // text; NULL: the text built into twobit
     size_t calibration_tokens;    // in whole windows, at least one; 0: 16384
     size_t window;                // tokens per window; 0: 512 (or the model's context when shorter)
+    const char *fingerprint;      // of the model, where it is known already; NULL: computed
     const uint8_t *block_bits;    // [blocks], planes of each block instead of quant.bits; NULL: all the same
     bool keep_head;               // leave embedding and head as they are instead of Q8_0
     const tb_report *report;      // may be NULL
@@ -124,6 +125,7 @@ typedef struct tb_quant_identity {
     char model[65];  // fingerprint of the checkpoint
     char tokens[65]; // SHA-256 of the calibration tokens; empty without calibration
     tb_str recipe;   // JSON object: everything else that bears on the result
+    uint64_t file_bytes;
 } tb_quant_identity;
 
 // The identity of the file that tb_pipeline_run would write. Clear with tb_quant_identity_clear, also after failure.

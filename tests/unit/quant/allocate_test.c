@@ -470,6 +470,7 @@ static void identity__is_what_the_file_says(void **state)
         tb_pipeline_result result;
         OK(tb_pipeline_identify(&identity, source, &options, &err));
         OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+        assert_int_equal(file_bytes(OUT), identity.file_bytes);
         tb_model *written = open_model(OUT);
         const char *const keys[] = {"twobit.source", "twobit.recipe", "twobit.calibration"};
         const char *const expected[] = {identity.model, tb_str_get(&identity.recipe), identity.tokens};

@@ -1,0 +1,23 @@
+// What `twobit quantize` is told, apart from the model: also the recipes of `twobit compare`, which are its options.
+#ifndef TB_CLI_QUANTIZE_ARGS_H
+#define TB_CLI_QUANTIZE_ARGS_H
+
+#include "cli/cli.h"
+#include "quant/quant.h"
+
+typedef struct tb_quantize_args {
+    const char *output, *method, *calibration, *allocate, *block_bits, *widths;
+    uint64_t bits, group, calibration_tokens, iterations, size;
+    double damping, average_bits;
+    bool keep_head, json;
+} tb_quantize_args;
+
+extern const tb_quantize_args tb_quantize_defaults;
+extern const tb_option tb_quantize_options[];
+
+// Turns the arguments into options of the pipeline, and into those of its widths, which count only with
+// args->allocate. What does not fit the method, or not together, is a mistake of usage.
+tb_code tb_quantize_resolve(tb_pipeline_options *pipeline, tb_widths_options *widths, tb_cli *cli,
+                            const tb_quantize_args *args, tb_error *err);
+
+#endif
