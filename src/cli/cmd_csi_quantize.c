@@ -16,7 +16,7 @@ static const quantize_args defaults = {.method = "ptqtp", .steps_factor = 1};
 
 static const tb_option options[] = {
     {"output", 'o', TB_OPTION_TEXT, offsetof(quantize_args, output), "FILE", 0, 0, "network to write"},
-    {"method", 'm', TB_OPTION_TEXT, offsetof(quantize_args, method), "NAME", 0, 0, "rtn, gptq, bpdq or ptqtp"},
+    {"method", 'm', TB_OPTION_TEXT, offsetof(quantize_args, method), "NAME", 0, 0, TB_METHOD_NAMES},
     {"bits", 'b', TB_OPTION_COUNT, offsetof(quantize_args, bits), "N", 1, 4,
      "planes (default 2; ptqtp always two of trits)"},
     {"group", 'g', TB_OPTION_COUNT, offsetof(quantize_args, group), "N", 32, 1 << 16,
@@ -48,7 +48,7 @@ static tb_code pack(void *user, tb_packed *out, const float *weights, size_t row
                     tb_error *err)
 {
     const packer *p = user;
-    tb_quant_problem problem = {.weights = weights, .rows = rows, .cols = cols};
+    tb_quant_problem problem = {.weights = weights, .rows = rows, .cols = cols, .moments = moments};
     tb_quant_report report;
     tb_curvature *curvature = NULL;
     tb_code rc = TB_OK;
@@ -81,7 +81,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     if (!args->output)
         return tb_fail_usage(cli, err, "option '--output' is missing");
     if (!tb_method_find(&p.method, args->method))
-        return tb_fail_usage(cli, err, "unknown method '%s'; use rtn, gptq, bpdq or ptqtp", args->method);
+        return tb_fail_usage(cli, err, "unknown method '%s'; use " TB_METHOD_NAMES, args->method);
     tb_code rc = tb_quant_options_resolve(&p.options, p.method, &p.options, err);
     if (rc)
         return rc;

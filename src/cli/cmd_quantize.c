@@ -12,7 +12,7 @@ const tb_quantize_args tb_quantize_defaults = {.method = "bpdq", .widths = "2,4"
 
 const tb_option tb_quantize_options[] = {
     {"output", 'o', TB_OPTION_TEXT, offsetof(tb_quantize_args, output), "FILE", 0, 0, "the file to write"},
-    {"method", 'm', TB_OPTION_TEXT, offsetof(tb_quantize_args, method), "NAME", 0, 0, "rtn, gptq, bpdq or ptqtp"},
+    {"method", 'm', TB_OPTION_TEXT, offsetof(tb_quantize_args, method), "NAME", 0, 0, TB_METHOD_NAMES},
     {"bits", 'b', TB_OPTION_COUNT, offsetof(tb_quantize_args, bits), "K", 1, TB_MAX_PLANES,
      "bit-planes per weight (default 2); ptqtp always has two planes of trits"},
     {"group", 'g', TB_OPTION_COUNT, offsetof(tb_quantize_args, group), "G", TB_PLANE_WORD, 1 << 20,
@@ -173,7 +173,7 @@ static tb_code resolve_method(tb_pipeline_options *options_out, tb_cli *cli, con
         .report = &cli->report,
     };
     if (!tb_method_find(&options_out->method, args->method))
-        return tb_fail_usage(cli, err, "unknown method '%s'; use rtn, gptq, bpdq or ptqtp", args->method);
+        return tb_fail_usage(cli, err, "unknown method '%s'; use " TB_METHOD_NAMES, args->method);
     tb_quant_options resolved;
     tb_code rc = tb_quant_options_resolve(&resolved, options_out->method, &options_out->quant, err);
     cli->misused = rc == TB_EINVAL;

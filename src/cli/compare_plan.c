@@ -33,7 +33,7 @@ static tb_code parse_row(tb_compare_row *row, char *text, tb_error *err)
     char *rest = text;
     const char *name = take_part(&rest, ':');
     if (!tb_method_find(&row->method, name))
-        return tb_fail(err, TB_EINVAL, "unknown method '%s'; use rtn, gptq, bpdq or ptqtp", name);
+        return tb_fail(err, TB_EINVAL, "unknown method '%s'; use " TB_METHOD_NAMES, name);
     uint64_t bits = 0, group = 0;
     tb_code rc = parse_number(&bits, &rest, "bits", err);
     if (!rc)

@@ -3,6 +3,8 @@
 // product with V, error feedback a product and a small solve, and no second n×n matrix exists.
 #include "quant/curvature.h"
 
+#include "quant/objective.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -80,14 +82,6 @@ static tb_code find_order(tb_curvature *c, const double *moments, bool keep_orde
     tb_free(columns);
     tb_free(groups);
     return rc;
-}
-
-static tb_code check_finite(const double *moments, size_t cols, tb_error *err)
-{
-    for (size_t i = 0; i < cols * cols; i++)
-        if (!isfinite(moments[i]))
-            return tb_fail(err, TB_EINVAL, "second moments are not finite at row %zu, column %zu", i / cols, i % cols);
-    return TB_OK;
 }
 
 static void find_dead_columns(tb_curvature *c, const double *moments)
@@ -173,7 +167,7 @@ tb_code tb_curvature_new(tb_curvature **out, const double *moments, size_t cols,
     c->groups = (cols + options->group - 1) / options->group;
     tb_code rc = allocate(c, err);
     if (!rc)
-        rc = check_finite(moments, cols, err);
+        rc = tb_moments_check(moments, cols, err);
     if (!rc) {
         find_dead_columns(c, moments);
         rc = find_order(c, moments, options->keep_order, err);

@@ -19,6 +19,11 @@ void tb_grid_fit(tb_grid *grid, const double *weights, size_t n, unsigned bits);
 // derived from it. Counts in *clamped scales that half cannot hold.
 void tb_grid_fit_half(tb_grid *grid, const double *weights, size_t n, unsigned bits, size_t *clamped);
 
+// The grid among narrower ones and this one, with one or the other zero point next to their true zero, that costs the
+// n weights least when the error of each counts importance[i] times its square. Ties go to the wider grid.
+void tb_grid_fit_clipped(tb_grid *grid, const double *weights, const double *importance, size_t n, unsigned bits,
+                         size_t *clamped);
+
 // The nearest code (halves to even) and its value.
 unsigned tb_grid_code(const tb_grid *grid, double weight);
 double tb_grid_value(const tb_grid *grid, unsigned code);

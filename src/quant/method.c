@@ -3,6 +3,7 @@
 #include "quant/bpdq.h"
 #include "quant/curvature.h"
 #include "quant/gptq.h"
+#include "quant/objective.h"
 #include "quant/ptqtp.h"
 #include "quant/rtn.h"
 
@@ -38,6 +39,16 @@ static const struct {
                                   .default_group = 64},
                        .quantize = tb_rtn_quantize,
                        .default_iterations = 1},
+    [TB_METHOD_CLIP] = {.traits = {.name = "clip",
+                                   .title = "uniform grid with the range that costs least",
+                                   .type = TB_TYPE_AFFINE,
+                                   .needs_moments = true,
+                                   .least_bits = 1,
+                                   .most_bits = 4,
+                                   .default_bits = 2,
+                                   .default_group = 64},
+                        .quantize = tb_clip_quantize,
+                        .default_iterations = 1},
     [TB_METHOD_GPTQ] = {.traits = {.name = "gptq",
                                    .title = "uniform grid with error feedback",
                                    .type = TB_TYPE_AFFINE,
@@ -82,6 +93,12 @@ bool tb_method_find(tb_method *out, const char *name)
             return true;
         }
     return false;
+}
+
+bool tb_method_is_calibrated(tb_method method)
+{
+    const tb_method_traits *t = tb_method_get(method);
+    return t->needs_moments || t->needs_curvature;
 }
 
 static tb_code check_options(tb_method method, const tb_quant_options *o, tb_error *err)
@@ -135,10 +152,12 @@ static tb_code check_problem(tb_method method, const tb_quant_problem *problem, 
     size_t weights;
     if (problem->rows == 0 || problem->cols == 0 || !tb_mul_size(&weights, problem->rows, problem->cols))
         return tb_fail(err, TB_EINVAL, "a matrix of %zu x %zu cannot be quantized", problem->rows, problem->cols);
+    if ((t->needs_moments && !problem->moments) || (t->needs_curvature && !problem->curvature))
+        return tb_fail(err, TB_EINVAL, "method '%s' needs second moments of the inputs", t->name);
+    if (t->needs_moments)
+        return tb_moments_check(problem->moments, problem->cols, err);
     if (!t->needs_curvature)
         return TB_OK;
-    if (!problem->curvature)
-        return tb_fail(err, TB_EINVAL, "method '%s' needs second moments of the inputs", t->name);
     if (problem->curvature->cols != problem->cols || problem->curvature->group != options->group)
         return tb_fail(err, TB_EINVAL,
                        "second moments of %zu inputs in groups of %zu do not fit %zu columns in groups of %zu",
@@ -151,6 +170,14 @@ static size_t count_nonfinite(const float *weights, size_t n)
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
         count += !isfinite(weights[i]);
+    return count;
+}
+
+static size_t count_dead_columns(const double *moments, size_t cols)
+{
+    size_t count = 0;
+    for (size_t j = 0; j < cols; j++)
+        count += moments[j * cols + j] == 0;
     return count;
 }
 
@@ -168,6 +195,8 @@ tb_code tb_quantize_matrix(tb_packed *out, tb_quant_report *report, tb_method me
     if (rc)
         return rc;
     report->nonfinite_weights = count_nonfinite(problem->weights, problem->rows * problem->cols);
+    if (methods[method].traits.needs_moments)
+        report->dead_columns = count_dead_columns(problem->moments, problem->cols);
     if (methods[method].traits.needs_curvature) {
         report->dead_columns = problem->curvature->dead_columns;
         report->damping_used = problem->curvature->damping;

@@ -24,7 +24,7 @@ typedef struct run {
     const tb_pipeline_options *options;
     tb_quant_options quant; // resolved
     tb_pipeline_result *result;
-    bool calibrated;    // the method needs second moments
+    bool calibrated;    // the method needs text
     tb_windows windows; // where calibrated
     tb_states states;   // inputs of block `states_at`
     size_t states_at;
@@ -110,7 +110,7 @@ static tb_code identify(run *r, tb_error *err)
 static tb_code prepare(run *r, tb_error *err)
 {
     const tb_pipeline_options *o = r->options;
-    r->calibrated = tb_method_get(o->method)->needs_curvature;
+    r->calibrated = tb_method_is_calibrated(o->method);
     tb_code rc = resolve(r, err);
     if (!rc)
         rc = check_source(r, err);

@@ -1,6 +1,6 @@
 // quant: quantizers as pure functions of weights and second moments, and the one pipeline
-// that knows files. Sources: RTN (round to nearest), GPTQ (Frantar et al., arXiv 2210.17323),
-// BPDQ (Chen et al., arXiv 2602.04163), PTQTP (arXiv 2509.16989).
+// that knows files. Sources: RTN (round to nearest), clip (RTN with the clipping search of AWQ, weighted), GPTQ
+// (Frantar et al., arXiv 2210.17323), BPDQ (Chen et al., arXiv 2602.04163), PTQTP (arXiv 2509.16989).
 #ifndef TB_QUANT_H
 #define TB_QUANT_H
 
@@ -11,7 +11,14 @@
 
 // ---- pure functions ----
 
-typedef enum tb_method { TB_METHOD_RTN, TB_METHOD_GPTQ, TB_METHOD_BPDQ, TB_METHOD_PTQTP, TB_METHODS } tb_method;
+typedef enum tb_method {
+    TB_METHOD_RTN,
+    TB_METHOD_CLIP,
+    TB_METHOD_GPTQ,
+    TB_METHOD_BPDQ,
+    TB_METHOD_PTQTP,
+    TB_METHODS
+} tb_method;
 
 // A zeroed object means: every default.
 typedef struct tb_quant_options {
@@ -44,7 +51,9 @@ void tb_curvature_free(tb_curvature *curvature);
 typedef struct tb_quant_problem {
     const float *weights; // [rows][cols]
     size_t rows, cols;
-    const tb_curvature *curvature; // made with the same cols and group; NULL for RTN and PTQTP
+    // What the method's traits ask for; NULL otherwise.
+    const double *moments;         // H[cols][cols] = 2/N·Σ x·xᵀ
+    const tb_curvature *curvature; // made with the same cols and group
 } tb_quant_problem;
 
 // What happened to one matrix, for the report.
@@ -53,26 +62,31 @@ typedef struct tb_quant_report {
     size_t nonfinite_weights; // counted as 0
     size_t clamped_coefs;     // coefficients beyond the range of half
     double damping_used;      // δ after the damping ladder; 0 without curvature
-    double error;             // Σ E²: tr((W−Q)(H+λI)(W−Q)ᵀ); without curvature: Σ(W−Q)²
+    double error;             // tr((W−Q)(H+λI)(W−Q)ᵀ), with moments alone λ = 0; without either: Σ(W−Q)²
     double energy;            // the same of W itself (Q = 0): error/energy is the relative error
 } tb_quant_report;
 
-// Quantizes into new storage of the method's plane type. TB_EINVAL: curvature missing or made
-// for another shape, an option out of range (says which).
+// Quantizes into new storage of the method's plane type. TB_EINVAL: moments or curvature missing,
+// not finite, or made for another shape; an option out of range (says which).
 tb_code tb_quantize_matrix(tb_packed *out, tb_quant_report *report, tb_method method, const tb_quant_problem *problem,
                            const tb_quant_options *options, tb_error *err);
 
 // The row of the method table: "rtn", "gptq" … and what it needs.
 typedef struct tb_method_traits {
     const char *name;
-    const char *title; // one line for people
-    tb_type type;      // what it packs into
-    bool needs_curvature;
+    const char *title;    // one line for people
+    tb_type type;         // what it packs into
+    bool needs_moments;   // of the inputs, as they are
+    bool needs_curvature; // made ready for error feedback
     unsigned least_bits, most_bits, default_bits;
     size_t default_group;
 } tb_method_traits;
 const tb_method_traits *tb_method_get(tb_method method);
 bool tb_method_find(tb_method *out, const char *name);
+#define TB_METHOD_NAMES "rtn, clip, gptq, bpdq or ptqtp"
+
+// True where the method needs text to be shown to the model.
+bool tb_method_is_calibrated(tb_method method);
 
 // The options with every default of the method filled in. TB_EINVAL: one is out of range.
 tb_code tb_quant_options_resolve(tb_quant_options *out, tb_method method, const tb_quant_options *options,

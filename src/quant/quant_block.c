@@ -72,10 +72,16 @@ typedef struct moments {
     float *scratch; // [most cols][most cols]
 } moments;
 
+static void forget_moments(moments *m, tb_linear_input input)
+{
+    tb_free(m->sums[input]);
+    m->sums[input] = NULL;
+}
+
 static void moments_clear(moments *m)
 {
     for (size_t i = 0; i < TB_LINEAR_INPUTS; i++)
-        tb_free(m->sums[i]);
+        forget_moments(m, (tb_linear_input)i);
     tb_free(m->scratch);
 }
 
@@ -155,36 +161,37 @@ static tb_code calibrate(moments *m, const tb_model *model, size_t index, const 
 // ---- matrices ----
 
 static tb_code quantize_linear(tb_quant_block *out, const tb_model *model, size_t index, tb_linear which,
-                               const tb_curvature *curvature, tb_method method, const tb_quant_options *options,
-                               tb_error *err)
+                               const double *input_moments, const tb_curvature *curvature, tb_method method,
+                               const tb_quant_options *options, tb_error *err)
 {
     const tb_matrix *matrix = tb_model_linear(model, index, which);
     float *weights;
     tb_code rc = tb_matrix_decode(&weights, model, matrix, err);
     if (rc)
         return rc;
-    tb_quant_problem problem = {weights, matrix->rows, matrix->cols, curvature};
+    tb_quant_problem problem = {weights, matrix->rows, matrix->cols, input_moments, curvature};
     rc = tb_quantize_matrix(&out->linears[which], &out->reports[which], method, &problem, options, err);
     tb_free(weights);
     return rc ? tb_fail_context(err, rc, "block %zu, %s", index, tb_linear_name(which)) : TB_OK;
 }
 
-// All linears that read `input`; their moments are freed as soon as they are factored.
+// All linears that read `input`; their moments are freed as soon as nothing needs them.
 static tb_code quantize_input(tb_quant_block *out, const tb_model *model, size_t index, tb_linear_input input,
                               moments *m, tb_method method, const tb_quant_options *options, tb_error *err)
 {
     tb_curvature *curvature = NULL;
+    const tb_method_traits *traits = tb_method_get(method);
     tb_code rc = TB_OK;
-    if (m) {
+    if (traits->needs_curvature)
         rc = tb_curvature_new(&curvature, m->sums[input], m->cols[input], options, err);
-        tb_free(m->sums[input]);
-        m->sums[input] = NULL;
-    }
     if (rc)
         return tb_fail_context(err, rc, "block %zu", index);
+    if (!traits->needs_moments)
+        forget_moments(m, input);
     for (size_t i = 0; i < TB_LINEARS && !rc; i++)
         if (tb_linear_get_input((tb_linear)i) == input)
-            rc = quantize_linear(out, model, index, (tb_linear)i, curvature, method, options, err);
+            rc = quantize_linear(out, model, index, (tb_linear)i, m->sums[input], curvature, method, options, err);
+    forget_moments(m, input);
     tb_curvature_free(curvature);
     return rc;
 }
@@ -202,7 +209,7 @@ tb_code tb_quant_block_make(tb_quant_block *out, const tb_model *model, size_t i
     if (rc)
         return rc;
     for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc; i++) {
-        rc = quantize_input(out, model, index, (tb_linear_input)i, states ? &m : NULL, method, options, err);
+        rc = quantize_input(out, model, index, (tb_linear_input)i, &m, method, options, err);
         if (!rc)
             rc = update(progress, begun + (1 - begun) * (double)(i + 1) / TB_LINEAR_INPUTS, err);
     }

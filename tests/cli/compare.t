@@ -41,7 +41,7 @@ $ grep -c -e '"method": "original"' -e '"method": "rtn"' json; ls here | grep -c
 4
 
 $ twobit compare tiny.gguf --methods rtn:2,gtpq
-! twobit: unknown method 'gtpq'; use rtn, gptq, bpdq or ptqtp
+! twobit: unknown method 'gtpq'; use rtn, * (glob)
 ! usage: twobit compare MODEL [--methods LIST] [options]
 ! 'twobit help compare' explains the options
 = 2

@@ -102,8 +102,8 @@ $ for t in 1 2; do
 $ twobit csi quantize bpdq.safetensors -o again.safetensors
 ! twobit: 'bpdq.safetensors' is packed already
 = 1
-$ twobit csi quantize net.safetensors -o x --method awq 2>&1 | head -n 1
-twobit: unknown method 'awq'; use rtn, gptq, bpdq or ptqtp
+$ twobit csi quantize net.safetensors -o x --method exl2 2>&1 | head -n 1
+twobit: unknown method 'exl2'; use rtn, * (glob)
 $ twobit csi train --net deep -o x 2>&1 | head -n 1
 twobit: unknown network 'deep'; use paper or hybrid
 $ twobit csi train --rho 0.5,1.5 -o x

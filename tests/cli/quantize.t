@@ -24,13 +24,16 @@ $ twobit quantize tiny.gguf -o again.gguf --method bpdq --calib-tokens 512 -t 1 
 
 $ twobit quantize tiny.gguf -o small.gguf --method gptq --bits 3 --group 32 --calib-tokens 512 --json 2>/dev/null >json; keys <json
 block_bits blocks_reused broken dead_columns file_bits_per_weight file_bytes heldout_tokens linear_bits_per_weight matrices method nonfinite_weights output peak_rss_bytes perplexity reference_perplexity relative_error seconds seed
-$ for method in rtn gptq bpdq ptqtp; do
+$ for method in rtn clip gptq bpdq ptqtp; do
 >     twobit quantize tiny.gguf -o $method.gguf -m $method --calib-tokens 256 --json 2>/dev/null | grep -e method -e matrices
 >     twobit info $method.gguf --json | grep '"method"'
 > done
   "method": "rtn",
   "matrices": 14,
     "method": "rtn",
+  "method": "clip",
+  "matrices": 14,
+    "method": "clip",
   "method": "gptq",
   "matrices": 14,
     "method": "gptq",
@@ -126,7 +129,7 @@ twobit: '2;4' is no list of at most 4 widths like 2,3,4
 
 # Usage.
 $ twobit quantize tiny.gguf -o x.gguf --method nonsense 2>&1 | head -n 1
-twobit: unknown method 'nonsense'; use rtn, gptq, bpdq or ptqtp
+twobit: unknown method 'nonsense'; use rtn, * (glob)
 $ twobit quantize tiny.gguf -o x.gguf --group 33
 ! twobit: * (glob)
 ! usage: twobit quantize MODEL -o FILE [--method NAME] [--bits K] [options]

@@ -59,7 +59,8 @@ static tb_code pack(void *user, tb_packed *out, const float *weights, size_t row
     tb_code rc = TB_OK;
     if (tb_method_get(p->method)->needs_curvature)
         rc = tb_curvature_new(&curvature, moments, cols, &p->options, err);
-    tb_quant_problem problem = {weights, rows, cols, curvature};
+    tb_quant_problem problem = {
+        .weights = weights, .rows = rows, .cols = cols, .moments = moments, .curvature = curvature};
     if (!rc)
         rc = tb_quantize_matrix(out, &report, p->method, &problem, &p->options, err);
     tb_curvature_free(curvature);

@@ -85,7 +85,8 @@ static tb_bpdq_solution solve(const golden_case *c, const tb_quant_options *opti
 {
     tb_bpdq_solution solution;
     tb_error err;
-    tb_quant_problem problem = {c->weights.data, c->rows, c->cols, c->curvature};
+    tb_quant_problem problem = {
+        .weights = c->weights.data, .rows = c->rows, .cols = c->cols, .curvature = c->curvature};
     *report = (tb_quant_report){0};
     assert_int_equal(tb_bpdq_solve(&solution, &problem, options, report, &err), TB_OK);
     return solution;

@@ -20,7 +20,7 @@ static tb_bpdq_solution solve(const test_layer *l, tb_quant_options options, tb_
     tb_error err;
     assert_int_equal(tb_quant_options_resolve(&options, TB_METHOD_BPDQ, &options, &err), TB_OK);
     assert_int_equal(tb_curvature_new(&curvature, l->moments, l->cols, &options, &err), TB_OK);
-    tb_quant_problem problem = {l->weights, l->rows, l->cols, curvature};
+    tb_quant_problem problem = {.weights = l->weights, .rows = l->rows, .cols = l->cols, .curvature = curvature};
     *report = (tb_quant_report){0};
     assert_int_equal(tb_bpdq_solve(&solution, &problem, &options, report, &err), TB_OK);
     tb_curvature_free(curvature);
@@ -258,7 +258,7 @@ static void bpdq__has_a_smaller_error_than_gptq(void **state)
             tb_packed packed;
             tb_error err;
             assert_int_equal(tb_curvature_new(&curvature, l.moments, l.cols, &options, &err), TB_OK);
-            tb_quant_problem problem = {l.weights, l.rows, l.cols, curvature};
+            tb_quant_problem problem = {.weights = l.weights, .rows = l.rows, .cols = l.cols, .curvature = curvature};
             assert_int_equal(tb_quantize_matrix(&packed, &report, pair[i], &problem, &options, &err), TB_OK);
             objective[i] = layer_objective(&l, &packed.view, 0);
             tb_packed_clear(&packed);

@@ -191,7 +191,7 @@ static void textbook_gptq(float *out, const test_layer *l, unsigned bits, size_t
 static tb_packed gptq(const test_layer *l, tb_quant_options options)
 {
     tb_curvature *curvature = curvature_of(l->moments, l->cols, options);
-    tb_quant_problem problem = {l->weights, l->rows, l->cols, curvature};
+    tb_quant_problem problem = {.weights = l->weights, .rows = l->rows, .cols = l->cols, .curvature = curvature};
     tb_quant_report report;
     tb_packed packed;
     tb_error err;
@@ -227,7 +227,7 @@ static void gptq__is_rounding_when_inputs_are_independent(void **state)
         l.moments[i] = i / 96 == i % 96 ? 1 + (double)(i % 7) : 0;
     tb_quant_options options = {.bits = 3, .group = 32};
     tb_packed with_feedback = gptq(&l, options), rounded;
-    tb_quant_problem problem = {l.weights, l.rows, l.cols, NULL};
+    tb_quant_problem problem = {.weights = l.weights, .rows = l.rows, .cols = l.cols};
     tb_quant_report report;
     tb_error err;
     assert_int_equal(tb_quantize_matrix(&rounded, &report, TB_METHOD_RTN, &problem, &options, &err), TB_OK);
@@ -248,7 +248,7 @@ static void gptq__has_a_smaller_error_than_rounding(void **state)
         test_layer l = layer_new(8, 128, seed);
         tb_quant_options options = {.bits = 3, .group = 64};
         tb_packed with_feedback = gptq(&l, options), rounded;
-        tb_quant_problem problem = {l.weights, l.rows, l.cols, NULL};
+        tb_quant_problem problem = {.weights = l.weights, .rows = l.rows, .cols = l.cols};
         tb_quant_report report;
         tb_error err;
         assert_int_equal(tb_quantize_matrix(&rounded, &report, TB_METHOD_RTN, &problem, &options, &err), TB_OK);

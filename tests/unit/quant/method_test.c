@@ -21,7 +21,9 @@ static tb_packed quantize(const test_layer *l, tb_method method, tb_quant_option
     assert_int_equal(tb_quant_options_resolve(&options, method, &options, &err), TB_OK);
     if (tb_method_get(method)->needs_curvature)
         assert_int_equal(tb_curvature_new(&curvature, l->moments, l->cols, &options, &err), TB_OK);
-    tb_quant_problem problem = {l->weights, l->rows, l->cols, curvature};
+    tb_quant_problem problem = {.weights = l->weights, .rows = l->rows, .cols = l->cols, .curvature = curvature};
+    if (tb_method_get(method)->needs_moments)
+        problem.moments = l->moments;
     assert_int_equal(tb_quantize_matrix(&packed, report, method, &problem, &options, &err), TB_OK);
     tb_curvature_free(curvature);
     return packed;
@@ -42,10 +44,12 @@ static void methods__are_found_by_their_names(void **state)
     (void)state;
     tb_method found;
     for (unsigned m = 0; m < TB_METHODS; m++) {
-        assert_true(tb_method_find(&found, tb_method_get((tb_method)m)->name));
+        const char *name = tb_method_get((tb_method)m)->name;
+        assert_true(tb_method_find(&found, name));
         assert_int_equal(found, m);
+        assert_non_null(strstr(TB_METHOD_NAMES, name));
     }
-    assert_false(tb_method_find(&found, "awq"));
+    assert_false(tb_method_find(&found, "exl2"));
 }
 
 static void options__out_of_range_are_refused(void **state)
@@ -79,10 +83,18 @@ static void quantize__refuses_a_problem_that_does_not_fit(void **state)
     tb_quant_report report;
     tb_packed packed;
     test_layer l = layer_new(2, 64, 1);
-    tb_quant_problem problem = {l.weights, 2, 64, NULL};
+    tb_quant_problem problem = {.weights = l.weights, .rows = 2, .cols = 64};
     tb_quant_options options = {.group = 32};
-    assert_int_equal(tb_quantize_matrix(&packed, &report, TB_METHOD_GPTQ, &problem, &options, &err), TB_EINVAL);
-    assert_non_null(strstr(err.message, "needs second moments"));
+    for (unsigned m = 0; m < TB_METHODS; m++)
+        if (tb_method_is_calibrated((tb_method)m)) {
+            assert_int_equal(tb_quantize_matrix(&packed, &report, (tb_method)m, &problem, &options, &err), TB_EINVAL);
+            assert_non_null(strstr(err.message, "needs second moments"));
+        }
+    l.moments[5] = NAN;
+    problem.moments = l.moments;
+    assert_int_equal(tb_quantize_matrix(&packed, &report, TB_METHOD_CLIP, &problem, &options, &err), TB_EINVAL);
+    assert_non_null(strstr(err.message, "not finite at row 0, column 5"));
+    l.moments[5] = l.moments[5 * 64];
     tb_curvature *curvature;
     assert_int_equal(tb_curvature_new(&curvature, l.moments, 64, &options, &err), TB_OK);
     problem.curvature = curvature;
@@ -97,26 +109,27 @@ static void quantize__reports_the_error_that_the_stored_matrix_has(void **state)
 {
     (void)state;
     test_layer l = layer_new(ROWS, COLS, 2);
-    double squares = 0, zero_objective = 0;
+    double squares = 0;
     for (size_t i = 0; i < ROWS * COLS; i++)
         squares += (double)l.weights[i] * (double)l.weights[i];
     tb_packed zero;
     tb_error err;
     assert_int_equal(tb_packed_init(&zero, TB_TYPE_BITPLANES, ROWS, COLS, 1, GROUP, &err), TB_OK);
-    zero_objective = layer_objective(&l, &zero.view, layer_lambda(&l, 0.05));
     for (unsigned m = 0; m < TB_METHODS; m++) {
         tb_quant_report report;
         tb_packed packed = quantize(&l, (tb_method)m, (tb_quant_options){.group = GROUP}, &report);
-        bool curved = tb_method_get((tb_method)m)->needs_curvature;
+        double lambda = tb_method_get((tb_method)m)->needs_curvature ? layer_lambda(&l, 0.05) : 0;
+        bool calibrated = tb_method_is_calibrated((tb_method)m);
         test_layer flat = l;
         double *identity = tb_alloc_array(COLS * COLS, sizeof *identity);
         for (size_t j = 0; j < COLS; j++)
             identity[j * COLS + j] = 1;
-        if (!curved)
+        if (!calibrated)
             flat.moments = identity;
-        double error = layer_objective(&flat, &packed.view, curved ? layer_lambda(&l, 0.05) : 0);
+        double error = layer_objective(&flat, &packed.view, lambda);
+        double energy = calibrated ? layer_objective(&l, &zero.view, lambda) : squares;
         assert_true(fabs(report.error - error) <= 1e-6 * error);
-        assert_true(fabs(report.energy - (curved ? zero_objective : squares)) <= 1e-9 * report.energy);
+        assert_true(fabs(report.energy - energy) <= 1e-9 * energy);
         assert_int_equal(report.clamped_coefs, 0);
         tb_free(identity);
         tb_packed_clear(&packed);
@@ -259,7 +272,7 @@ static void quantize__survives_failing_memory(void **state)
             tb_mem_fail_after(n);
             rc = tb_curvature_new(&curvature, l.moments, l.cols, &options, &err);
             if (!rc) {
-                tb_quant_problem problem = {l.weights, l.rows, l.cols, curvature};
+                tb_quant_problem problem = {l.weights, l.rows, l.cols, l.moments, curvature};
                 rc = tb_quantize_matrix(&packed, &report, (tb_method)m, &problem, &options, &err);
             }
             tb_mem_fail_after(-1);
@@ -288,7 +301,7 @@ static void rtn__is_exact_on_its_own_grid(void **state)
                 weights[g * 32 + i] = (float)(code - zero) * scale;
             }
         }
-        tb_quant_problem problem = {weights, 2, N, NULL};
+        tb_quant_problem problem = {.weights = weights, .rows = 2, .cols = N};
         tb_quant_options options = {.bits = bits, .group = 32};
         tb_quant_report report;
         tb_packed packed;

@@ -170,7 +170,7 @@ static void pipeline__stores_what_the_method_made(void **state)
     tb_model *written = open_model(OUT, 1);
     const tb_matrix *from = tb_model_linear(source, 1, TB_LINEAR_DOWN),
                     *to = tb_model_linear(written, 1, TB_LINEAR_DOWN);
-    tb_quant_problem problem = {from->data, from->rows, from->cols, NULL};
+    tb_quant_problem problem = {.weights = from->data, .rows = from->rows, .cols = from->cols};
     tb_quant_report report;
     tb_packed packed;
     tb_matrix_sizes sizes;

@@ -134,7 +134,7 @@ static void ptqtp__reproduces_the_golden_steps(void **state)
 static tb_packed quantize(const char *name)
 {
     tb_npy w = open_part(name, "w", 'f', 4);
-    tb_quant_problem problem = {w.data, w.dims[0], w.dims[1], NULL};
+    tb_quant_problem problem = {.weights = w.data, .rows = w.dims[0], .cols = w.dims[1]};
     tb_quant_options options = {.group = GROUP};
     tb_quant_report report;
     tb_packed packed;
