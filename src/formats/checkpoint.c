@@ -49,7 +49,7 @@ void tb_checkpoint_close(tb_checkpoint *checkpoint)
     for (size_t i = 0; i < checkpoint->map_count; i++)
         tb_map_close(&checkpoint->maps[i]);
     for (size_t i = 0; i < TB_HF_FILES; i++)
-        tb_map_close(&checkpoint->hf_files[i]);
+        tb_map_close(&checkpoint->hf_maps[i]);
     tb_arena_clear(&checkpoint->arena);
     tb_free(checkpoint);
 }
@@ -74,7 +74,9 @@ size_t tb_checkpoint_file_bytes(const tb_checkpoint *checkpoint)
 
 tb_text tb_checkpoint_hf_file(const tb_checkpoint *checkpoint, tb_hf_file which)
 {
-    const tb_map *map = &checkpoint->hf_files[which];
+    if (which == TB_HF_TOKENIZER_CONFIG)
+        return checkpoint->tokenizer_settings;
+    const tb_map *map = &checkpoint->hf_maps[which];
     return (tb_text){(const char *)map->data, map->size};
 }
 

@@ -16,7 +16,8 @@ struct tb_checkpoint {
     tb_tensor_info *tensors;
     size_t tensor_count;
     tb_name_index kv_index, tensor_index;
-    tb_map hf_files[TB_HF_FILES];
+    tb_map hf_maps[TB_HF_FILES]; // of TB_HF_TOKENIZER_CONFIG: none, but
+    tb_text tokenizer_settings;
 };
 
 // The readers. Each fills the checkpoint, whose path is set; on failure the caller closes it.

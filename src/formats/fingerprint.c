@@ -49,8 +49,10 @@ tb_code tb_checkpoint_fingerprint(char out[65], const tb_checkpoint *checkpoint,
         return tb_checkpoint_no_memory(checkpoint, err);
     for (size_t i = 0; i < checkpoint->map_count; i++)
         add_bytes(hash, checkpoint->maps[i].data, checkpoint->maps[i].size);
-    for (size_t i = 0; i < TB_HF_FILES; i++)
-        add_bytes(hash, checkpoint->hf_files[i].data, checkpoint->hf_files[i].size);
+    for (tb_hf_file which = 0; which < TB_HF_FILES; which++) {
+        tb_text text = tb_checkpoint_hf_file(checkpoint, which);
+        add_bytes(hash, text.data, text.size);
+    }
     for (size_t i = 0; i < checkpoint->kv_count; i++)
         add_kv(hash, &checkpoint->kvs[i]);
     for (size_t i = 0; i < checkpoint->tensor_count; i++)

@@ -111,14 +111,16 @@ double tb_kv_array_f64(const tb_kv *kv, size_t index);
 int64_t tb_kv_array_i64(const tb_kv *kv, size_t index);
 
 // For a Hugging Face folder, the tokenizer files as they lie there (NULL text when absent):
-// GGUF keeps the tokenizer in metadata instead.
+// GGUF keeps the tokenizer in metadata instead. Chat templates are metadata here, too.
 typedef enum tb_hf_file {
     TB_HF_TOKENIZER_JSON,
     TB_HF_TOKENIZER_MODEL,
-    TB_HF_TOKENIZER_CONFIG,
-    TB_HF_CHAT_TEMPLATE,
+    TB_HF_TOKENIZER_CONFIG, // with what only special_tokens_map.json and added_tokens.json say; all numbers floating
     TB_HF_FILES
 } tb_hf_file;
+
+// Metadata of twobit: all ids that end a text, an array of integers.
+#define TB_KEY_END_IDS "twobit.tokenizer.end_ids"
 tb_text tb_checkpoint_hf_file(const tb_checkpoint *checkpoint, tb_hf_file which);
 
 // ---- matrices ----

@@ -1,5 +1,6 @@
 // Inside formats: Hugging Face folders in GGUF's vocabulary. hf_config.c translates
-// config.json, hf_names.c the names of tensors, hf_folder.c puts a checkpoint together.
+// config.json, hf_names.c the names of tensors, hf_tokenizer.c the files about the tokenizer, hf_kvs.c
+// collects metadata, hf_folder.c puts a checkpoint together.
 #ifndef TB_FORMATS_HF_H
 #define TB_FORMATS_HF_H
 
@@ -42,8 +43,18 @@ typedef struct tb_hf_model {
 // model type or a setting that twobit does not know.
 tb_code tb_hf_config_read(tb_hf_model *out, tb_checkpoint *checkpoint, const struct json_t *config, tb_error *err);
 
-// Adds one more text to the metadata, copied.
+// Lends the vocabulary's files, puts the tokenizer's settings together and adds chat templates to the metadata.
+tb_code tb_hf_tokenizer_read(tb_checkpoint *checkpoint, tb_error *err);
+
+// Adds the ids that start and end a text to the metadata, from a whole config.json and from generation_config.json.
+tb_code tb_hf_token_ids_read(tb_checkpoint *checkpoint, const struct json_t *config, tb_error *err);
+
+// One more metadata entry, without a value; NULL when there is no memory. The others add one with its value,
+// copied.
+tb_kv *tb_hf_new_kv(tb_checkpoint *checkpoint, const char *key);
 tb_code tb_hf_add_text(tb_checkpoint *checkpoint, const char *key, tb_text value, tb_error *err);
+tb_code tb_hf_add_u32(tb_checkpoint *checkpoint, const char *key, uint32_t value, tb_error *err);
+tb_code tb_hf_add_u32s(tb_checkpoint *checkpoint, const char *key, const uint32_t *values, size_t n, tb_error *err);
 
 typedef enum tb_hf_name {
     TB_HF_NAME_KNOWN,

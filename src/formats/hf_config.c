@@ -2,14 +2,10 @@
 // that change the computation and that twobit does not know are refused by name.
 #include "formats/hf.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
-
-// Room for all metadata a folder may give.
-#define MOST_KVS 48
 
 // Far above any model known; bounds the lists that have an element per block.
 #define MOST_BLOCKS 4096
@@ -139,23 +135,9 @@ static bool read_bool(config *c, const char *name, bool absent)
 
 static tb_kv *new_kv(config *c, const char *key)
 {
-    if (c->rc)
-        return NULL;
-    if (!c->out->kvs)
-        c->out->kvs = tb_arena_array(&c->out->arena, MOST_KVS, sizeof c->out->kvs[0]);
-    if (!c->out->kvs) {
+    tb_kv *kv = c->rc ? NULL : tb_hf_new_kv(c->out, key);
+    if (!kv && !c->rc)
         c->rc = tb_checkpoint_no_memory(c->out, c->err);
-        return NULL;
-    }
-    assert(c->out->kv_count < MOST_KVS);
-    tb_kv *kv = &c->out->kvs[c->out->kv_count];
-    kv->key.data = tb_arena_text(&c->out->arena, key, strlen(key));
-    kv->key.size = strlen(key);
-    if (!kv->key.data) {
-        c->rc = tb_checkpoint_no_memory(c->out, c->err);
-        return NULL;
-    }
-    c->out->kv_count++;
     return kv;
 }
 
@@ -201,27 +183,11 @@ static void put_flags(config *c, const char *name, const unsigned char *flags)
     kv->value.array.texts = NULL;
 }
 
-static void put_text(config *c, tb_kv *kv, tb_text value)
+// Under the whole key.
+static void put_text(config *c, const char *key, const char *value)
 {
-    if (!kv)
-        return;
-    const char *copy = tb_arena_text(&c->out->arena, value.data, value.size);
-    kv->type = TB_KV_TEXT;
-    kv->value.text = (tb_text){copy, value.size};
-    if (!copy)
-        c->rc = tb_checkpoint_no_memory(c->out, c->err);
-}
-
-static tb_text text_of(const char *text)
-{
-    return (tb_text){text, strlen(text)};
-}
-
-tb_code tb_hf_add_text(tb_checkpoint *checkpoint, const char *key, tb_text value, tb_error *err)
-{
-    config c = {.out = checkpoint, .err = err};
-    put_text(&c, new_kv(&c, key), value);
-    return c.rc;
+    if (!c->rc)
+        c->rc = tb_hf_add_text(c->out, key, (tb_text){value, strlen(value)}, c->err);
 }
 
 // ---- settings ----
@@ -269,6 +235,15 @@ static void put_rope_numbers(config *c, const json_t *rope)
             (uint32_t)fmin(read_positive(c, rope, "original_max_position_embeddings", 0), INT32_MAX));
 }
 
+static void put_scaling_type(config *c, const char *name)
+{
+    tb_str key = {0};
+    if (!c->rc)
+        c->rc = tb_str_printf(&key, c->err, "%s.rope.scaling.type", c->family->architecture);
+    put_text(c, tb_str_get(&key), name);
+    tb_str_clear(&key);
+}
+
 static void translate_scaling(config *c, const json_t *rope)
 {
     const char *name = rope_type(c, rope);
@@ -279,7 +254,7 @@ static void translate_scaling(config *c, const json_t *rope)
         refuse_unsupported(c, "rope_type", name);
         return;
     }
-    put_text(c, new_arch_kv(c, "rope.scaling.type"), text_of(name));
+    put_scaling_type(c, name);
     put_f32(c, "rope.scaling.factor", read_positive(c, rope, "factor", 0));
     if (llama3)
         put_rope_numbers(c, rope);
@@ -316,7 +291,7 @@ static void translate_rope(config *c)
     if (read_positive(c, c->json, "partial_rotary_factor", 1) < 1 ||
         read_positive(c, rope, "partial_rotary_factor", 1) < 1)
         refuse_unsupported(c, "partial_rotary_factor", NULL);
-    put_text(c, new_kv(c, "twobit.rope_pairs"), text_of("halves"));
+    put_text(c, "twobit.rope_pairs", "halves");
 }
 
 static unsigned char *new_flags(config *c)
@@ -402,29 +377,6 @@ static void translate_windows(config *c, const unsigned char *rotates)
     put_flags(c, "attention.sliding_window_pattern", windowed);
 }
 
-// Ids that end and start a text, where they are single numbers; the tokenizer's own files may
-// say more.
-static void translate_token_ids(config *c)
-{
-    static const struct {
-        const char *hf, *gguf;
-    } names[] = {
-        {"bos_token_id", "tokenizer.ggml.bos_token_id"},
-        {"eos_token_id", "tokenizer.ggml.eos_token_id"},
-    };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const json_t *value = member(c->json, names[i].hf);
-        if (json_is_array(value))
-            value = json_array_get(value, 0);
-        json_int_t id = json_integer_value(value);
-        tb_kv *kv = json_is_integer(value) && id >= 0 && id <= INT32_MAX ? new_kv(c, names[i].gguf) : NULL;
-        if (kv) {
-            kv->type = TB_KV_U32;
-            kv->value.u = (uint64_t)id;
-        }
-    }
-}
-
 // ---- what twobit does not do ----
 
 static void refuse_unknown_settings(config *c)
@@ -484,10 +436,9 @@ tb_code tb_hf_config_read(tb_hf_model *out, tb_checkpoint *checkpoint, const str
     bool tied = read_bool(&c, "tie_word_embeddings", c.family->tied);
     *out = (tb_hf_model){c.family, tied};
     refuse_unknown_settings(&c);
-    put_text(&c, new_kv(&c, "general.architecture"), text_of(c.family->architecture));
+    put_text(&c, "general.architecture", c.family->architecture);
     translate_sizes(&c);
     translate_rope(&c);
     translate_windows(&c, translate_rope_blocks(&c));
-    translate_token_ids(&c);
     return c.rc;
 }

@@ -36,8 +36,6 @@ static const char *join_path(tb_checkpoint *checkpoint, const char *name)
     return copy;
 }
 
-// ---- config.json and the tokenizer's files ----
-
 static tb_code read_config(reader *r, const char *path, tb_error *err)
 {
     json_t *config;
@@ -45,65 +43,8 @@ static tb_code read_config(reader *r, const char *path, tb_error *err)
     if (rc)
         return rc;
     rc = tb_hf_config_read(&r->model, r->out, config, err);
-    json_decref(config);
-    return rc;
-}
-
-static tb_code map_tokenizer_files(tb_checkpoint *out, tb_error *err)
-{
-    static const char *const names[TB_HF_FILES] = {
-        [TB_HF_TOKENIZER_JSON] = "tokenizer.json",
-        [TB_HF_TOKENIZER_MODEL] = "tokenizer.model",
-        [TB_HF_TOKENIZER_CONFIG] = "tokenizer_config.json",
-        [TB_HF_CHAT_TEMPLATE] = "chat_template.jinja",
-    };
-    tb_code rc = TB_OK;
-    for (size_t i = 0; i < TB_HF_FILES && !rc; i++) {
-        const char *path = join_path(out, names[i]);
-        if (!path)
-            rc = tb_checkpoint_no_memory(out, err);
-        else if (tb_path_exists(path))
-            rc = tb_map_open(&out->hf_files[i], path, err);
-    }
-    return rc;
-}
-
-// The template of a tokenizer_config.json: a text, or in a list of named ones the default.
-static const json_t *find_template(const json_t *config)
-{
-    const json_t *value = json_object_get(config, "chat_template");
-    const json_t *item;
-    size_t i;
-    if (!json_is_array(value))
-        return value;
-    json_array_foreach(value, i, item)
-    {
-        const char *name = json_string_value(json_object_get(item, "name"));
-        if (name && strcmp(name, "default") == 0)
-            return json_object_get(item, "template");
-    }
-    return NULL;
-}
-
-// A file of its own goes before the tokenizer's settings.
-static tb_code add_chat_template(tb_checkpoint *out, tb_error *err)
-{
-    static const char key[] = "tokenizer.chat_template";
-    tb_text text = tb_checkpoint_hf_file(out, TB_HF_CHAT_TEMPLATE);
-    if (text.size)
-        return tb_hf_add_text(out, key, text, err);
-    text = tb_checkpoint_hf_file(out, TB_HF_TOKENIZER_CONFIG);
-    if (!text.size)
-        return TB_OK;
-    tb_str what = {0};
-    json_t *config = NULL;
-    tb_code rc = tb_str_printf(&what, err, "tokenizer_config.json of '%s'", out->path);
     if (!rc)
-        rc = tb_json_parse(&config, text, what.data, err);
-    tb_str_clear(&what);
-    const json_t *value = find_template(config);
-    if (json_is_string(value))
-        rc = tb_hf_add_text(out, key, (tb_text){json_string_value(value), json_string_length(value)}, err);
+        rc = tb_hf_token_ids_read(r->out, config, err);
     json_decref(config);
     return rc;
 }
@@ -365,7 +306,7 @@ tb_code tb_hf_read(tb_checkpoint *checkpoint, tb_error *err)
     const char *config_path = join_path(checkpoint, "config.json");
     if (!config_path)
         return tb_checkpoint_no_memory(checkpoint, err);
-    tb_code rc = map_tokenizer_files(checkpoint, err);
+    tb_code rc = tb_hf_tokenizer_read(checkpoint, err);
     if (rc)
         return rc;
     bool weights = tb_path_exists(config_path);
@@ -373,8 +314,6 @@ tb_code tb_hf_read(tb_checkpoint *checkpoint, tb_error *err)
         return tb_fail(err, TB_EFORMAT, "folder '%s' is not a model: it has no config.json", checkpoint->path);
     if (weights)
         rc = read_weights(&r, config_path, err);
-    if (!rc)
-        rc = add_chat_template(checkpoint, err);
     if (!rc)
         rc = index_all(checkpoint, err);
     return rc || !weights ? rc : check_head(&r, err);
@@ -388,6 +327,6 @@ bool tb_hf_is_tokenizer_file(tb_hf_file *which, const char *path)
 
 tb_code tb_hf_read_tokenizer_file(tb_checkpoint *checkpoint, tb_hf_file which, tb_error *err)
 {
-    tb_code rc = tb_map_open(&checkpoint->hf_files[which], checkpoint->path, err);
+    tb_code rc = tb_map_open(&checkpoint->hf_maps[which], checkpoint->path, err);
     return rc ? rc : index_all(checkpoint, err);
 }

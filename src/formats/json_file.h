@@ -1,4 +1,5 @@
-// Inside formats: JSON from outside, strictly: one value, no key twice in an object, bounded size.
+// Inside formats: JSON from outside: one value, bounded size; strictly, with no key twice in an object,
+// unless said otherwise.
 #ifndef TB_FORMATS_JSON_FILE_H
 #define TB_FORMATS_JSON_FILE_H
 
@@ -16,5 +17,9 @@ tb_code tb_json_parse(struct json_t **out, tb_text text, const char *what, tb_er
 
 // The same for a whole file.
 tb_code tb_json_file_parse(struct json_t **out, const char *path, tb_error *err);
+
+// As Python reads a file, for those that hold all kinds of settings: the last of equal keys counts, texts may
+// hold NUL, and numbers any number of digits ("model_max_length" has 31). All numbers come as floating ones.
+tb_code tb_json_file_parse_loosely(struct json_t **out, const char *path, tb_error *err);
 
 #endif

@@ -20,6 +20,17 @@ static tb_code init_compute(tb_model *model, const tb_model_options *options, tb
     return tb_compute_init(&model->compute, cpu, options ? options->threads : 0, err);
 }
 
+// A file without a tokenizer is fine; one whose tokens have no embedding is not.
+static tb_code load_tokenizer(tb_model *model, tb_error *err)
+{
+    tb_code rc = tb_model_load_tokenizer(&model->tokenizer, model->checkpoint, err);
+    size_t tokens = rc || !model->tokenizer ? 0 : tb_tokenizer_size(model->tokenizer);
+    if (tokens > tb_model_vocab_size(model))
+        rc = tb_fail(err, TB_EFORMAT, "the tokenizer of '%s' has %zu tokens, its embedding only %zu rows",
+                     tb_checkpoint_path(model->checkpoint), tokens, tb_model_vocab_size(model));
+    return rc;
+}
+
 static tb_code load(tb_model *model, const char *path, tb_error *err)
 {
     tb_code rc = tb_checkpoint_open(&model->checkpoint, path, err);
@@ -30,7 +41,7 @@ static tb_code load(tb_model *model, const char *path, tb_error *err)
     if (!rc)
         rc = tb_model_bind(model, err);
     if (!rc)
-        rc = tb_model_load_tokenizer(&model->tokenizer, model->checkpoint, err);
+        rc = load_tokenizer(model, err);
     if (rc)
         return rc;
     tb_text text = {"", 0};

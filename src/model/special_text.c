@@ -36,11 +36,9 @@ static tb_code from_metadata(tb_str *out, const tb_checkpoint *checkpoint, const
 // The value is a text or an object that describes the token.
 static tb_code from_settings(tb_str *out, tb_text settings, const char *name, const char *path, tb_error *err)
 {
-    json_error_t why;
-    json_t *config = json_loadb(settings.data, settings.size, 0, &why);
-    if (!config)
-        return tb_fail(err, TB_EFORMAT, "tokenizer_config.json of '%s' is not valid JSON: %s at line %d", path,
-                       why.text, why.line);
+    json_t *config = json_loadb(settings.data, settings.size, JSON_ALLOW_NUL, NULL);
+    if (!config) // which the checkpoint has written itself
+        return tb_fail(err, TB_ENOMEM, "no memory for the tokenizer's settings of '%s'", path);
     const json_t *value = json_object_get(config, name);
     if (json_is_object(value))
         value = json_object_get(value, "content");

@@ -56,6 +56,11 @@ static bool *switch_field(tb_vocab *vocab, size_t offset)
     return (bool *)((char *)vocab + offset);
 }
 
+static bool slice_is(tb_slice slice, const char *word)
+{
+    return slice.size == strlen(word) && memcmp(slice.data, word, slice.size) == 0;
+}
+
 // ---- from metadata ----
 
 static tb_code bad_key(tb_error *err, const tb_checkpoint *checkpoint, const char *key, const char *what)
@@ -127,6 +132,23 @@ static tb_code read_numbers(tb_vocab *vocab, tb_arena *arena, const tb_checkpoin
     return TB_OK;
 }
 
+static tb_code read_ends(tb_vocab *vocab, tb_arena *arena, const tb_checkpoint *checkpoint, tb_error *err)
+{
+    const tb_kv *kv = NULL;
+    tb_code rc = find_array(&kv, checkpoint, TB_KEY_END_IDS, false, 0, err);
+    if (rc || !kv)
+        return rc;
+    size_t n = kv->value.array.count;
+    int32_t *ends = tb_arena_array(arena, n, sizeof *ends);
+    if (!ends)
+        return tb_fail(err, TB_ENOMEM, "no memory for a vocabulary of %zu tokens", vocab->size);
+    for (size_t i = 0; i < n; i++)
+        ends[i] = (int32_t)tb_kv_array_i64(kv, i);
+    vocab->ends = ends;
+    vocab->end_count = n;
+    return TB_OK;
+}
+
 // Ids that lie outside mean that there is no such token: writers say so with 2^32 − 1.
 static tb_code read_ids(tb_vocab *vocab, const tb_checkpoint *checkpoint, tb_error *err)
 {
@@ -159,6 +181,8 @@ static tb_code read_vocab(tb_vocab *vocab, tb_arena *arena, const tb_checkpoint 
         rc = read_texts(&vocab->merges, &vocab->merge_count, arena, checkpoint, "tokenizer.ggml.merges", err);
     if (!rc)
         rc = read_ids(vocab, checkpoint, err);
+    if (!rc)
+        rc = read_ends(vocab, arena, checkpoint, err);
     for (size_t i = 0; i < COUNT(switch_keys) && !rc; i++)
         rc = tb_checkpoint_get_bool(switch_field(vocab, switch_keys[i].offset), checkpoint, switch_keys[i].key, false,
                                     err);
@@ -168,11 +192,6 @@ static tb_code read_vocab(tb_vocab *vocab, tb_arena *arena, const tb_checkpoint 
     if (!rc && charsmap && (charsmap->value.array.type == TB_KV_U8 || charsmap->value.array.type == TB_KV_I8))
         vocab->charsmap = (tb_slice){charsmap->value.array.data, charsmap->value.array.count};
     return rc;
-}
-
-static bool slice_is(tb_slice slice, const char *word)
-{
-    return slice.size == strlen(word) && memcmp(slice.data, word, slice.size) == 0;
 }
 
 // Leaves *out NULL when the metadata holds no vocabulary.
@@ -220,29 +239,41 @@ static tb_code open_files(tb_vocab_file **out, const tb_checkpoint *checkpoint, 
     return rc ? tb_fail_context(err, rc, "'%s'", tb_checkpoint_path(checkpoint)) : TB_OK;
 }
 
-// The vocabulary of the files; ids they do not name come from config.json.
-static tb_code folder_vocab(tb_vocab *out, const tb_vocab_file *file, const tb_checkpoint *checkpoint, tb_error *err)
+// Ids that the files do not name come from config.json and generation_config.json.
+static tb_code complete_ids(tb_vocab *vocab, tb_arena *arena, const tb_checkpoint *checkpoint, tb_error *err)
 {
-    tb_vocab named = {.size = tb_vocab_file_get(file)->size, .bos = -1, .eos = -1, .unk = -1, .eot = -1, .pad = -1};
-    *out = *tb_vocab_file_get(file);
+    tb_vocab named = {.size = vocab->size, .bos = -1, .eos = -1, .unk = -1, .eot = -1, .pad = -1};
     tb_code rc = read_ids(&named, checkpoint, err);
     for (size_t i = 0; i < COUNT(id_keys) && !rc; i++)
-        if (*id_field(out, id_keys[i].offset) < 0)
-            *id_field(out, id_keys[i].offset) = *id_field(&named, id_keys[i].offset);
-    return rc;
+        if (*id_field(vocab, id_keys[i].offset) < 0)
+            *id_field(vocab, id_keys[i].offset) = *id_field(&named, id_keys[i].offset);
+    return rc ? rc : read_ends(vocab, arena, checkpoint, err);
+}
+
+// The vocabulary of a folder's files. *file keeps what it borrows, as does the arena; NULL: there is no vocabulary.
+static tb_code read_folder(tb_vocab *out, tb_vocab_file **file, tb_arena *arena, const tb_checkpoint *checkpoint,
+                           tb_error *err)
+{
+    tb_code rc = open_files(file, checkpoint, err);
+    if (rc || !*file)
+        return rc;
+    const tb_tensor_info *embedding = tb_checkpoint_tensor(checkpoint, "token_embd.weight");
+    if (embedding)
+        rc = tb_vocab_file_pad(*file, (size_t)embedding->dims[1], err);
+    *out = *tb_vocab_file_get(*file);
+    return rc ? rc : complete_ids(out, arena, checkpoint, err);
 }
 
 static tb_code from_files(tb_tokenizer **out, const tb_checkpoint *checkpoint, tb_error *err)
 {
     tb_vocab_file *file;
     tb_vocab vocab;
-    tb_code rc = open_files(&file, checkpoint, err);
-    if (rc || !file)
-        return rc;
-    rc = folder_vocab(&vocab, file, checkpoint, err);
-    if (!rc)
+    tb_arena arena = {0};
+    tb_code rc = read_folder(&vocab, &file, &arena, checkpoint, err);
+    if (!rc && file)
         rc = tb_tokenizer_new(out, &vocab, err);
     tb_vocab_file_free(file);
+    tb_arena_clear(&arena);
     return rc;
 }
 
@@ -309,6 +340,8 @@ static tb_code write_lists(tb_gguf_writer *w, const tb_vocab *v, tb_error *err)
         rc = tb_gguf_writer_add_i32s(w, "tokenizer.ggml.token_type", v->kinds, v->size, err);
     if (!rc && v->flags)
         rc = write_bytes(w, "twobit.tokenizer.token_flags", v->flags, v->size, err);
+    if (!rc && v->end_count)
+        rc = tb_gguf_writer_add_i32s(w, TB_KEY_END_IDS, v->ends, v->end_count, err);
     if (!rc && v->merge_count)
         rc = write_texts(w, "tokenizer.ggml.merges", v->merges, v->merge_count, err);
     if (!rc && v->charsmap.size)
@@ -340,11 +373,11 @@ tb_code tb_model_write_tokenizer(tb_gguf_writer *w, const tb_checkpoint *checkpo
         return copy_keys(w, checkpoint, tb_is_tokenizer_key, err);
     tb_vocab_file *file;
     tb_vocab vocab;
-    tb_code rc = open_files(&file, checkpoint, err);
-    if (!rc && file)
-        rc = folder_vocab(&vocab, file, checkpoint, err);
+    tb_arena arena = {0};
+    tb_code rc = read_folder(&vocab, &file, &arena, checkpoint, err);
     if (!rc && file)
         rc = write_vocab(w, &vocab, err);
     tb_vocab_file_free(file);
+    tb_arena_clear(&arena);
     return rc ? rc : copy_keys(w, checkpoint, is_template_key, err);
 }

@@ -53,6 +53,8 @@ typedef struct tb_vocab {
     tb_slice pre;
     tb_slice charsmap;               // SentencePiece's precompiled normalisation; empty: none
     int32_t bos, eos, unk, eot, pad; // −1: none
+    const int32_t *ends;             // [end_count] more ids that end a turn
+    size_t end_count;
     bool add_bos, add_eos;
     bool add_space_prefix;               // put a space in front of the text and of what follows an added token …
     bool space_prefix_once;              // … in front of the text only
@@ -76,6 +78,8 @@ typedef struct tb_vocab_file tb_vocab_file;
 tb_code tb_vocab_file_from_json(tb_vocab_file **out, tb_slice tokenizer_json, tb_slice config_json, tb_error *err);
 // `model` is a whole tokenizer.model (a SentencePiece protobuf).
 tb_code tb_vocab_file_from_sentencepiece(tb_vocab_file **out, tb_slice model, tb_slice config_json, tb_error *err);
+// Adds unused tokens until there are `size`; embeddings often have more rows than there are tokens.
+tb_code tb_vocab_file_pad(tb_vocab_file *file, size_t size, tb_error *err);
 const tb_vocab *tb_vocab_file_get(const tb_vocab_file *file);
 void tb_vocab_file_free(tb_vocab_file *file);
 

@@ -300,6 +300,9 @@ static void find_ends(tb_tokenizer *t, const tb_vocab *vocab)
         t->ends_turn[vocab->eos] = true;
     if (vocab->eot >= 0)
         t->ends_turn[vocab->eot] = true;
+    for (size_t i = 0; i < vocab->end_count; i++)
+        if (vocab->ends[i] >= 0 && (size_t)vocab->ends[i] < t->size)
+            t->ends_turn[vocab->ends[i]] = true;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         int32_t id = tb_text_map_find(&t->by_token, names[i], strlen(names[i]));
         if (id >= 0 && is_added(t->kinds[id]))

@@ -55,12 +55,8 @@ tb_code tb_vocab_file_read_tokenizer(tb_vocab_file *file, tb_slice text, tb_erro
     return parse(&file->tokenizer, text, JSON_ALLOW_NUL, "tokenizer.json", err);
 }
 
-tb_code tb_vocab_file_reserve(tb_vocab_file *file, size_t size, size_t entries, tb_error *err)
+static tb_code reserve(tb_vocab_file *file, size_t size, tb_error *err)
 {
-    if (size == 0)
-        return tb_fail(err, TB_EFORMAT, "the vocabulary is empty");
-    if (size / 3 > entries + HOLES_ALLOWED)
-        return tb_fail(err, TB_EFORMAT, "token ids reach %zu, but there are only %zu tokens", size - 1, entries);
     file->tokens = tb_arena_array(&file->arena, size, sizeof *file->tokens);
     file->scores = tb_arena_array(&file->arena, size, sizeof *file->scores);
     file->kinds = tb_arena_array(&file->arena, size, sizeof *file->kinds);
@@ -69,6 +65,15 @@ tb_code tb_vocab_file_reserve(tb_vocab_file *file, size_t size, size_t entries, 
         return tb_fail(err, TB_ENOMEM, "no memory for a vocabulary of %zu tokens", size);
     file->vocab.size = size;
     return TB_OK;
+}
+
+tb_code tb_vocab_file_reserve(tb_vocab_file *file, size_t size, size_t entries, tb_error *err)
+{
+    if (size == 0)
+        return tb_fail(err, TB_EFORMAT, "the vocabulary is empty");
+    if (size / 3 > entries + HOLES_ALLOWED)
+        return tb_fail(err, TB_EFORMAT, "token ids reach %zu, but there are only %zu tokens", size - 1, entries);
+    return reserve(file, size, err);
 }
 
 static bool same_text(tb_slice a, tb_slice b)
@@ -117,9 +122,9 @@ int32_t tb_vocab_file_find(const tb_vocab_file *file, tb_slice token)
     return -1;
 }
 
-tb_code tb_vocab_file_finish(tb_vocab_file *file, tb_error *err)
+static tb_code name_unused(tb_vocab_file *file, size_t first, tb_error *err)
 {
-    for (size_t i = 0; i < file->vocab.size; i++) {
+    for (size_t i = first; i < file->vocab.size; i++) {
         if (file->kinds[i] != 0)
             continue;
         char name[32];
@@ -129,13 +134,45 @@ tb_code tb_vocab_file_finish(tb_vocab_file *file, tb_error *err)
         if (!file->tokens[i].data)
             return tb_fail(err, TB_ENOMEM, "no memory for unused tokens");
     }
+    return TB_OK;
+}
+
+static void set_arrays(tb_vocab_file *file)
+{
     tb_vocab *vocab = &file->vocab;
     vocab->tokens = file->tokens;
     vocab->scores = vocab->model == TB_VOCAB_BPE ? NULL : file->scores;
     vocab->kinds = file->kinds;
     vocab->flags = file->flags;
     vocab->merges = file->merges;
-    return TB_OK;
+}
+
+tb_code tb_vocab_file_finish(tb_vocab_file *file, tb_error *err)
+{
+    tb_code rc = name_unused(file, 0, err);
+    if (!rc)
+        set_arrays(file);
+    return rc;
+}
+
+tb_code tb_vocab_file_pad(tb_vocab_file *file, size_t size, tb_error *err)
+{
+    tb_vocab_file old = *file;
+    size_t n = old.vocab.size;
+    if (size <= n)
+        return TB_OK;
+    tb_code rc = size > INT32_MAX ? tb_fail(err, TB_ELIMIT, "a vocabulary of %zu tokens is too large", size)
+                                  : reserve(file, size, err);
+    if (rc)
+        return rc;
+    memcpy(file->tokens, old.tokens, n * sizeof *file->tokens);
+    memcpy(file->scores, old.scores, n * sizeof *file->scores);
+    memcpy(file->kinds, old.kinds, n * sizeof *file->kinds);
+    memcpy(file->flags, old.flags, n * sizeof *file->flags);
+    rc = name_unused(file, n, err);
+    if (!rc)
+        set_arrays(file);
+    return rc;
 }
 
 // ---- tokenizer_config.json ----

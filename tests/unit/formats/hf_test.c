@@ -36,9 +36,20 @@ static tb_code open_folder(tb_checkpoint **out)
 
 static void clear_folder(void)
 {
-    static const char *const names[] = {"config.json",     "model.safetensors",     "model.safetensors.index.json",
-                                        "tokenizer.json",  "tokenizer_config.json", "chat_template.jinja",
-                                        "tokenizer.model", "a.safetensors",         "b.safetensors"};
+    static const char *const names[] = {"config.json",
+                                        "model.safetensors",
+                                        "model.safetensors.index.json",
+                                        "tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "chat_template.jinja",
+                                        "tokenizer.model",
+                                        "a.safetensors",
+                                        "b.safetensors",
+                                        "special_tokens_map.json",
+                                        "added_tokens.json",
+                                        "generation_config.json",
+                                        "chat_template.json",
+                                        "additional_chat_templates/tool_use.jinja"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[128];
         snprintf(path, sizeof path, FOLDER "/%s", names[i]);
@@ -93,6 +104,15 @@ static void assert_flags(const tb_checkpoint *c, const char *key, const char *ex
         assert_int_equal(tb_kv_array_i64(kv, i), expected[i] - '0');
 }
 
+static void assert_ids(const tb_checkpoint *c, const char *key, const char *expected)
+{
+    const tb_kv *kv = tb_checkpoint_find(c, key);
+    char text[256] = "";
+    for (size_t i = 0; kv && i < kv->value.array.count; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d", i ? " " : "", (int)tb_kv_array_i64(kv, i));
+    assert_string_equal(text, expected);
+}
+
 // ---- settings ----
 
 static void hf_config__translates_a_llama(void **state)
@@ -117,6 +137,7 @@ static void hf_config__translates_a_llama(void **state)
     assert_number(c, "llama.rope.freq_base", 500000);
     assert_number(c, "tokenizer.ggml.bos_token_id", 1);
     assert_number(c, "tokenizer.ggml.eos_token_id", 7);
+    assert_ids(c, TB_KEY_END_IDS, "7 8");
     assert_null(tb_checkpoint_find(c, "llama.rope.scaling.type"));
     assert_null(tb_checkpoint_find(c, "llama.attention.sliding_window"));
     tb_checkpoint_close(c);
@@ -584,29 +605,105 @@ static void hf_folder__lends_tokenizer_files(void **state)
     assert_file(c, TB_HF_TOKENIZER_JSON, "{\"a\":1}");
     assert_file(c, TB_HF_TOKENIZER_MODEL, "abc");
     assert_file(c, TB_HF_TOKENIZER_CONFIG, "{\"chat_template\":\"{{ x }}\"}");
-    assert_file(c, TB_HF_CHAT_TEMPLATE, "");
     assert_text_value(c, "tokenizer.chat_template", "{{ x }}");
     tb_checkpoint_close(c);
+}
+
+// Opens the folder as it is, with settings that go into tokenizer_config.json.
+static tb_checkpoint *open_with_settings(const char *settings)
+{
+    tb_checkpoint *c;
+    write_text("tokenizer_config.json", settings);
+    if (open_folder(&c))
+        fail_msg("%s", err.message);
+    return c;
+}
+
+static void hf_folder__completes_the_settings_of_the_tokenizer(void **state)
+{
+    (void)state;
+    tb_checkpoint_close(must_open_config("{\"model_type\":\"llama\"," SIZES(1) "}"));
+    write_text("special_tokens_map.json", "{\"bos_token\":\"<s>\",\"eos_token\":{\"content\":\"</s>\"},"
+                                          "\"additional_special_tokens\":[\"<a>\",{\"content\":\"<b>\"}]}");
+    write_text("added_tokens.json", "{\"<a>\":7,\"<b>\":8,\"<c>\":9}");
+    tb_checkpoint *c = open_with_settings("{\"bos_token\":null,\"model_max_length\":1000000000000000019884624838656}");
+    assert_file(c, TB_HF_TOKENIZER_CONFIG,
+                "{\"bos_token\":null,\"model_max_length\":1e30,\"eos_token\":{\"content\":\"</s>\"},"
+                "\"added_tokens_decoder\":{\"7\":{\"content\":\"<a>\",\"special\":true},"
+                "\"8\":{\"content\":\"<b>\",\"special\":true},\"9\":{\"content\":\"<c>\",\"special\":false}}}");
+    tb_checkpoint_close(c);
+    c = open_with_settings("{\"bos_token\":\"x\",\"eos_token\":\"y\",\"added_tokens_decoder\":{}}");
+    assert_file(c, TB_HF_TOKENIZER_CONFIG, "{\"bos_token\":\"x\",\"eos_token\":\"y\",\"added_tokens_decoder\":{}}");
+    tb_checkpoint_close(c);
+    temp_delete(FOLDER "/tokenizer_config.json");
+    temp_delete(FOLDER "/added_tokens.json");
+    write_text("special_tokens_map.json", "{\"bos_token\":\"<s>\"}");
+    assert_int_equal(open_folder(&c), TB_OK);
+    assert_file(c, TB_HF_TOKENIZER_CONFIG, "{\"bos_token\":\"<s>\"}");
+    tb_checkpoint_close(c);
+}
+
+static void hf_folder__names_the_tokenizer_file_that_is_damaged(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+                                        "generation_config.json", "chat_template.json"};
+    static const char *const texts[] = {"{", "[]", "{\"a\":1"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++) {
+            tb_checkpoint *c = must_open_config("{\"model_type\":\"llama\"," SIZES(1) "}");
+            tb_checkpoint_close(c);
+            write_text(names[i], texts[k]);
+            assert_int_equal(open_folder(&c), TB_EFORMAT);
+            assert_non_null(strstr(err.message, names[i]));
+        }
+    clear_folder();
+    write_text("added_tokens.json", "{\"<a>\":\"7\"}");
+    write_text("tokenizer.model", "abc");
+    tb_checkpoint *c;
+    assert_int_equal(open_folder(&c), TB_EFORMAT);
+    assert_non_null(strstr(err.message, "no valid id for '<a>'"));
 }
 
 static void hf_folder__chooses_the_chat_template(void **state)
 {
     (void)state;
-    tb_checkpoint *c = must_open_config("{\"model_type\":\"llama\"," SIZES(1) "}");
+    tb_checkpoint_close(must_open_config("{\"model_type\":\"llama\"," SIZES(1) "}"));
+    write_text("chat_template.json", "{\"chat_template\":\"of the processor\"}");
+    tb_checkpoint *c = open_with_settings("{}");
+    assert_text_value(c, "tokenizer.chat_template", "of the processor");
+    assert_null(tb_checkpoint_find(c, "tokenizer.chat_template.tool_use"));
     tb_checkpoint_close(c);
-    write_text("tokenizer_config.json", "{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"t\"},"
-                                        "{\"name\":\"default\",\"template\":\"d\"}]}");
-    assert_int_equal(open_folder(&c), TB_OK);
+    c = open_with_settings("{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"t\"},"
+                           "{\"name\":\"default\",\"template\":\"d\"},{\"name\":\"rag\",\"template\":\"r\"}]}");
     assert_text_value(c, "tokenizer.chat_template", "d");
+    assert_text_value(c, "tokenizer.chat_template.tool_use", "t");
     tb_checkpoint_close(c);
+    write_text("additional_chat_templates/tool_use.jinja", "tools of a file");
     write_text("chat_template.jinja", "of a file");
     assert_int_equal(open_folder(&c), TB_OK);
     assert_text_value(c, "tokenizer.chat_template", "of a file");
+    assert_text_value(c, "tokenizer.chat_template.tool_use", "tools of a file");
     tb_checkpoint_close(c);
-    write_text("chat_template.jinja", "");
-    write_text("tokenizer_config.json", "{");
-    assert_int_equal(open_folder(&c), TB_EFORMAT);
-    assert_non_null(strstr(err.message, "tokenizer_config.json"));
+}
+
+static void hf_folder__gathers_the_ids_that_end_a_text(void **state)
+{
+    (void)state;
+    tb_checkpoint_close(must_open_config("{\"model_type\":\"llama\"," SIZES(1) "}"));
+    write_text("generation_config.json", "{\"bos_token_id\":3,\"eos_token_id\":[9,8,8,-1,null]}");
+    tb_checkpoint *c = open_with_settings("{}");
+    assert_number(c, "tokenizer.ggml.bos_token_id", 3);
+    assert_number(c, "tokenizer.ggml.eos_token_id", 9);
+    assert_ids(c, TB_KEY_END_IDS, "9 8");
+    tb_checkpoint_close(c);
+    write_text("config.json", "{\"model_type\":\"gemma3\",\"eos_token_id\":[1,106],\"text_config\":{"
+                              "\"model_type\":\"gemma3_text\",\"bos_token_id\":2,\"eos_token_id\":1," SIZES(1) "}}");
+    c = open_with_settings("{}");
+    assert_number(c, "tokenizer.ggml.bos_token_id", 2);
+    assert_number(c, "tokenizer.ggml.eos_token_id", 1);
+    assert_ids(c, TB_KEY_END_IDS, "1 106 9 8");
+    tb_checkpoint_close(c);
 }
 
 static void hf_folder__reports_every_failed_allocation(void **state)
@@ -620,6 +717,9 @@ static void hf_folder__reports_every_failed_allocation(void **state)
     tb_checkpoint_close(c);
     write_text("config.json", "{\"model_type\":\"gemma3_text\"," SIZES(2) ",\"sliding_window\":4}");
     write_text("tokenizer_config.json", "{\"chat_template\":\"{{ x }}\"}");
+    write_text("special_tokens_map.json", "{\"bos_token\":\"<s>\"}");
+    write_text("added_tokens.json", "{\"<a>\":7}");
+    write_text("generation_config.json", "{\"eos_token_id\":[9,8]}");
     tb_code rc = TB_ENOMEM;
     int n = 0;
     for (; rc == TB_ENOMEM; n++) {
@@ -759,7 +859,10 @@ int main(void)
         cmocka_unit_test(hf_folder__says_what_is_missing),
         cmocka_unit_test(hf_folder__works_through_links),
         cmocka_unit_test(hf_folder__lends_tokenizer_files),
+        cmocka_unit_test(hf_folder__completes_the_settings_of_the_tokenizer),
+        cmocka_unit_test(hf_folder__names_the_tokenizer_file_that_is_damaged),
         cmocka_unit_test(hf_folder__chooses_the_chat_template),
+        cmocka_unit_test(hf_folder__gathers_the_ids_that_end_a_text),
         cmocka_unit_test(hf_folder__reports_every_failed_allocation),
         cmocka_unit_test(stories__are_the_same_in_both_formats),
         cmocka_unit_test(hf_folder__without_config_is_a_tokenizer),

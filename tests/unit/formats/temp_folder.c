@@ -64,9 +64,8 @@ const char *temp_path(const char *name)
 
 void temp_write(const char *name, const void *bytes, size_t size)
 {
-    const char *slash = strchr(name, '/');
-    char parent[64];
-    if (slash) {
+    for (const char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
+        char parent[64];
         snprintf(parent, sizeof parent, "%.*s", (int)(slash - name), name);
         mkdir(temp_path(parent), 0777);
     }

@@ -11,7 +11,7 @@ int temp_folder_remove(void **state);
 // FOLDER/name; valid until the call after the next seven.
 const char *temp_path(const char *name);
 
-// Writes a file into the folder; `name` may be in a subfolder, which is made.
+// Writes a file into the folder; `name` may be in subfolders, which are made.
 void temp_write(const char *name, const void *bytes, size_t size);
 
 void temp_delete(const char *name);

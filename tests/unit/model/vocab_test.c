@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 static void expect_ids(const tb_model *model, const char *text, unsigned flags, const int32_t *expected, size_t n)
@@ -129,6 +130,8 @@ static void expect_same_after_writing(const char *path, const char *const *texts
     assert_int_equal(tb_tokenizer_bos(after), tb_tokenizer_bos(before));
     assert_int_equal(tb_tokenizer_eos(after), tb_tokenizer_eos(before));
     assert_int_equal(tb_tokenizer_adds_bos(after), tb_tokenizer_adds_bos(before));
+    for (size_t id = 0; id < tb_tokenizer_size(before); id++)
+        assert_int_equal(tb_tokenizer_ends_turn(after, (int32_t)id), tb_tokenizer_ends_turn(before, (int32_t)id));
     for (size_t i = 0; i < n; i++) {
         tb_ids a = {0}, b = {0};
         tb_slice text = {texts[i], strlen(texts[i])};
@@ -180,6 +183,116 @@ static void write_tokenizer__keeps_those_of_real_files(void **state)
     }
 }
 
+// ---- folders as people bring them ----
+
+static void copy_file(const char *to, const char *from)
+{
+    char *bytes;
+    size_t size;
+    tb_error err;
+    if (tb_file_read(&bytes, &size, from, 1 << 20, &err))
+        fail_msg("%s", err.message);
+    temp_write(to, bytes, size);
+    tb_free(bytes);
+}
+
+static void write_text(const char *name, const char *text)
+{
+    temp_write(name, text, strlen(text));
+}
+
+// A folder with qwen2's weights, 96 rows of embedding, and the golden tokenizer FILE under that name.
+static const char *make_folder(const char *name, const char *tokenizer, const char *file)
+{
+    char to[64], from[64];
+    static const char *const parts[] = {"config.json", "model.safetensors"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        snprintf(to, sizeof to, "%s/%s", name, parts[i]);
+        snprintf(from, sizeof from, "qwen2/%s", parts[i]);
+        copy_file(to, tiny_path(from));
+    }
+    snprintf(to, sizeof to, "%s/%s", name, file);
+    snprintf(from, sizeof from, "../%s", tokenizer);
+    copy_file(to, tiny_path(from));
+    return temp_path(name);
+}
+
+static void folder__has_a_token_for_every_row(void **state)
+{
+    (void)state;
+    tb_model *model = open_model(tiny_path("qwen2"), 1);
+    const tb_tokenizer *tokenizer = tb_model_tokenizer(model);
+    assert_int_equal(tb_tokenizer_size(tokenizer), 96);
+    tb_slice last = tb_tokenizer_token(tokenizer, 95);
+    assert_int_equal(last.size, strlen("[PAD95]"));
+    assert_memory_equal(last.data, "[PAD95]", last.size);
+    expect_text(model, (const int32_t[]){29, 95}, 2, true, " the[PAD95]");
+    tb_model_close(model);
+}
+
+static void folder__refuses_tokens_without_a_row(void **state)
+{
+    (void)state;
+    tb_model *model;
+    tb_error err;
+    const char *path = make_folder("rows", "tokenizers/bytes-digits.json", "tokenizer.json");
+    assert_int_equal(tb_model_open(&model, path, NULL, &err), TB_EFORMAT);
+    assert_non_null(strstr(err.message, "tokens, its embedding only 96 rows"));
+}
+
+static void folder__ends_where_its_generation_config_says(void **state)
+{
+    (void)state;
+    const char *path = make_folder("ends", "models/qwen2/tokenizer.json", "tokenizer.json");
+    write_text("ends/generation_config.json", "{\"eos_token_id\":[33,7]}");
+    tb_model *model = open_model(path, 1);
+    assert_true(tb_model_is_end(model, 33) && tb_model_is_end(model, 7));
+    assert_false(tb_model_is_end(model, 8));
+    assert_int_equal(tb_tokenizer_eos(tb_model_tokenizer(model)), 33);
+    tb_model_close(model);
+    expect_same_after_writing(path, texts, 3);
+}
+
+static void special_text__comes_from_whichever_file_names_it(void **state)
+{
+    (void)state;
+    const char *path = make_folder("special", "models/qwen2/tokenizer.json", "tokenizer.json");
+    write_text("special/special_tokens_map.json", "{\"bos_token\":{\"content\":\"<|im_start|>\"},\"eos_token\":\"x\"}");
+    write_text("special/tokenizer_config.json", "{\"eos_token\":\"<|im_end|>\",\"model_max_length\":"
+                                                "1000000000000000019884624838656}");
+    tb_checkpoint *checkpoint;
+    tb_tokenizer *tokenizer;
+    tb_str bos = {0}, eos = {0};
+    assert_int_equal(tb_checkpoint_open(&checkpoint, path, NULL), TB_OK);
+    assert_int_equal(tb_model_special_text(&bos, checkpoint, 0, NULL), TB_OK);
+    assert_int_equal(tb_model_special_text(&eos, checkpoint, 1, NULL), TB_OK);
+    assert_string_equal(tb_str_get(&bos), "<|im_start|>");
+    assert_string_equal(tb_str_get(&eos), "<|im_end|>");
+    assert_int_equal(tb_model_load_tokenizer(&tokenizer, checkpoint, NULL), TB_OK);
+    assert_int_equal(tb_tokenizer_bos(tokenizer), 34);
+    assert_int_equal(tb_tokenizer_eos(tokenizer), 35);
+    tb_tokenizer_free(tokenizer);
+    tb_checkpoint_close(checkpoint);
+    tb_str_clear(&bos), tb_str_clear(&eos);
+}
+
+// tokenizer.model with tokens that only added_tokens.json lists: 700 is text to everybody, 701 special.
+static void write_tokenizer__keeps_the_space_prefix_over_user_defined_tokens(void **state)
+{
+    (void)state;
+    copy_file("added/tokenizer.model", tiny_path("../tokenizers/piece-bpe.model"));
+    write_text("added/added_tokens.json", "{\"<mood>\":700,\"<turn>\":701}");
+    write_text("added/special_tokens_map.json", "{\"additional_special_tokens\":[\"<turn>\"]}");
+    static const char *const marked[] = {"<mood>the end", "the<mood> end<mood>s", "<turn>the<mood><turn> end",
+                                         "<mood>"};
+    static const char *const legacy[] = {"{}", "{\"legacy\":false}"};
+    for (size_t i = 0; i < 2; i++) {
+        write_text("added/tokenizer_config.json", legacy[i]);
+        expect_same_after_writing(temp_path("added"), marked, 4);
+        expect_same_after_writing(temp_path("added"), texts, TEXTS);
+    }
+}
+
 static void tokenizer_keys__are_told_from_others(void **state)
 {
     (void)state;
@@ -199,6 +312,11 @@ int main(void)
         cmocka_unit_test(write_tokenizer__keeps_that_of_a_gguf),
         cmocka_unit_test(write_tokenizer__keeps_that_of_a_folder),
         cmocka_unit_test(write_tokenizer__keeps_those_of_real_files),
+        cmocka_unit_test(folder__has_a_token_for_every_row),
+        cmocka_unit_test(folder__refuses_tokens_without_a_row),
+        cmocka_unit_test(folder__ends_where_its_generation_config_says),
+        cmocka_unit_test(special_text__comes_from_whichever_file_names_it),
+        cmocka_unit_test(write_tokenizer__keeps_the_space_prefix_over_user_defined_tokens),
         cmocka_unit_test(tokenizer_keys__are_told_from_others),
     };
     return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
