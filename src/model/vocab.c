@@ -163,6 +163,49 @@ static tb_code read_ids(tb_vocab *vocab, const tb_checkpoint *checkpoint, tb_err
     return TB_OK;
 }
 
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+// In any case of letters; `word` in small ones.
+static bool text_holds(tb_text text, const char *word)
+{
+    for (size_t at = 0, n = strlen(word); at + n <= text.size; at++) {
+        size_t same = 0;
+        while (same < n && lower(text.data[at + same]) == word[same])
+            same++;
+        if (same == n)
+            return true;
+    }
+    return false;
+}
+
+// Phi-3's special tokens swallow the white space behind them, all but three. GGUF has no key for it:
+// readers go by the name of the model.
+static tb_code add_phi3_flags(tb_vocab *vocab, tb_arena *arena, const tb_checkpoint *checkpoint, tb_error *err)
+{
+    static const char *const names[] = {"phi3", "phi-3", "phi 3"};
+    static const char *const others[] = {"<unk>", "<s>", "<|endoftext|>"};
+    tb_text name = {0};
+    bool is_phi3 = false;
+    tb_code rc = tb_checkpoint_get_text(&name, checkpoint, "general.name", false, err);
+    for (size_t i = 0; i < COUNT(names) && !rc; i++)
+        is_phi3 = is_phi3 || text_holds(name, names[i]);
+    if (rc || !is_phi3 || vocab->model != TB_VOCAB_SPM || vocab->flags)
+        return rc;
+    uint8_t *flags = tb_arena_array(arena, vocab->size, sizeof *flags);
+    if (!flags)
+        return tb_fail(err, TB_ENOMEM, "no memory for a vocabulary of %zu tokens", vocab->size);
+    memset(flags, TB_TOKEN_RSTRIP, vocab->size); // matters for special tokens only
+    for (size_t id = 0; id < vocab->size; id++)
+        for (size_t i = 0; i < COUNT(others); i++)
+            if (slice_is(vocab->tokens[id], others[i]))
+                flags[id] = 0;
+    vocab->flags = flags;
+    return TB_OK;
+}
+
 static tb_code read_vocab(tb_vocab *vocab, tb_arena *arena, const tb_checkpoint *checkpoint, tb_error *err)
 {
     tb_text pre = {0};
@@ -177,6 +220,8 @@ static tb_code read_vocab(tb_vocab *vocab, tb_arena *arena, const tb_checkpoint 
     tb_vocab_set_defaults(vocab);
 
     rc = read_numbers(vocab, arena, checkpoint, err);
+    if (!rc)
+        rc = add_phi3_flags(vocab, arena, checkpoint, err);
     if (!rc)
         rc = read_texts(&vocab->merges, &vocab->merge_count, arena, checkpoint, "tokenizer.ggml.merges", err);
     if (!rc)

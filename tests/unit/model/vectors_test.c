@@ -1,6 +1,7 @@
-// text against real vocabularies: encodings that llama.cpp's own tests expect, of texts that
-// tease pre-tokenizers, and the numbers of tokens of WikiText-2, from GGUF files, tokenizer.json,
-// tokenizer.model and GPT-2's own files. Skips what the shared data lack.
+// Tokenizers against real vocabularies: encodings that llama.cpp's own tests expect, of texts that
+// tease pre-tokenizers, and the numbers of tokens of WikiText-2. Vocabularies come the way that users'
+// do: opened as a checkpoint, a GGUF file or a folder; GPT-2's own files are put together here.
+// Skips what the shared data lack.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,9 @@
 
 #include <jansson.h>
 
-#include "vocab_gguf.h"
+#include "edited_model.h"
+#include "model_files.h"
+#include "temp_folder.h"
 
 #define SEPARATOR "\n__ggml_vocab_test__\n"
 
@@ -91,22 +94,32 @@ static void check_vectors(const tb_tokenizer *tokenizer, const char *name)
     tb_free(output);
 }
 
+// The tokenizer of a file or folder that must have one.
+static tb_tokenizer *load(const char *path)
+{
+    tb_checkpoint *checkpoint;
+    tb_tokenizer *tokenizer = NULL;
+    tb_error err = {0};
+    if (tb_checkpoint_open(&checkpoint, path, &err) || tb_model_load_tokenizer(&tokenizer, checkpoint, &err))
+        fail_msg("%s", err.message);
+    assert_non_null(tokenizer);
+    tb_checkpoint_close(checkpoint);
+    return tokenizer;
+}
+
+static tb_tokenizer *load_shared(const char *name)
+{
+    const char *path = shared_path(name);
+    if (!path)
+        skip();
+    return load(path);
+}
+
 static void check_gguf(const char *name)
 {
     char relative[256];
     snprintf(relative, sizeof relative, "data/tokenizers/vectors/ggml-vocab-%s.gguf", name);
-    const char *path = shared_path(relative);
-    if (!path)
-        skip();
-    vocab_gguf file;
-    tb_tokenizer *tokenizer;
-    tb_error err;
-    assert_int_equal(vocab_gguf_open(&file, path, &err), TB_OK);
-    tb_code rc = tb_tokenizer_new(&tokenizer, &file.vocab, &err);
-    if (rc)
-        printf("%s: %s\n", name, err.message);
-    assert_int_equal(rc, TB_OK);
-    vocab_gguf_close(&file);
+    tb_tokenizer *tokenizer = load_shared(relative);
     check_vectors(tokenizer, name);
     tb_tokenizer_free(tokenizer);
 }
@@ -127,6 +140,22 @@ static void encode__agrees_with_vectors_of_phi3(void **state)
 {
     (void)state;
     check_gguf("phi-3");
+}
+
+// As llama.cpp does it: behind <|user|>, <|end|> and <|assistant|> (32010, 32007, 32001) white space goes.
+static void phi3__strips_behind_special_tokens(void **state)
+{
+    (void)state;
+    tb_tokenizer *tokenizer = load_shared("data/tokenizers/vectors/ggml-vocab-phi-3.gguf");
+    static const int32_t expected[] = {32010, 317, 21554, 13, 17628, 32007, 32001, 32000, 29871, 13};
+    tb_ids ids = {0};
+    static const char written[] = "<|user|>\nSYS\nHI<|end|>\n<|assistant|> \n<|endoftext|>\n";
+    tb_slice text = {written, sizeof written - 1};
+    assert_int_equal(tb_encode(&ids, tokenizer, text, TB_ENCODE_SPECIAL, NULL), TB_OK);
+    assert_int_equal(ids.size, sizeof expected / sizeof *expected);
+    assert_memory_equal(ids.data, expected, sizeof expected);
+    tb_ids_clear(&ids);
+    tb_tokenizer_free(tokenizer);
 }
 
 static void encode__agrees_with_vectors_of_starcoder(void **state)
@@ -163,33 +192,38 @@ static char *unpack(size_t *size, const char *relative)
     return ok ? text.data : NULL;
 }
 
-// The vocabulary of data/tokenizers/NAME, read from tokenizer.json and tokenizer_config.json.
-static tb_vocab_file *open_json(const char *name)
+// A folder with the tokenizer files of data/tokenizers/NAME.
+static const char *unpack_folder(const char *name)
 {
-    char relative[256];
+    char relative[256], file[64];
     snprintf(relative, sizeof relative, "data/tokenizers/%s/tokenizer.json.xz", name);
-    size_t size = 0, config_size;
+    size_t size = 0;
     char *json = unpack(&size, relative), *config;
     if (!json)
         skip();
-    snprintf(relative, sizeof relative, "data/tokenizers/%s/tokenizer_config.json", name);
-    tb_error err = {0};
-    assert_int_equal(tb_file_read(&config, &config_size, shared_path(relative), 1 << 20, &err), TB_OK);
-    tb_vocab_file *file;
-    if (tb_vocab_file_from_json(&file, (tb_slice){json, size}, (tb_slice){config, config_size}, &err))
-        fail_msg("%s", err.message);
+    snprintf(file, sizeof file, "%s/tokenizer.json", name);
+    temp_write(file, json, size);
     tb_free(json);
+    snprintf(relative, sizeof relative, "data/tokenizers/%s/tokenizer_config.json", name);
+    assert_int_equal(tb_file_read(&config, &size, shared_path(relative), 1 << 20, NULL), TB_OK);
+    snprintf(file, sizeof file, "%s/tokenizer_config.json", name);
+    temp_write(file, config, size);
     tb_free(config);
-    return file;
+    return temp_path(name);
 }
 
-static tb_tokenizer *make(const tb_vocab *vocab)
+// Writes the tokenizer of a folder as GGUF metadata, as quantize does.
+static void write_gguf(const char *path, const char *folder)
 {
-    tb_tokenizer *tokenizer;
-    tb_error err = {0};
-    if (tb_tokenizer_new(&tokenizer, vocab, &err))
-        fail_msg("%s", err.message);
-    return tokenizer;
+    tb_checkpoint *in;
+    tb_gguf_writer *w;
+    assert_int_equal(tb_checkpoint_open(&in, folder, NULL), TB_OK);
+    assert_int_equal(tb_gguf_writer_open(&w, path, NULL), TB_OK);
+    assert_int_equal(tb_model_write_tokenizer(w, in, NULL), TB_OK);
+    assert_int_equal(tb_gguf_writer_begin(w, NULL), TB_OK);
+    assert_int_equal(tb_gguf_writer_commit(w, NULL), TB_OK);
+    tb_gguf_writer_close(w);
+    tb_checkpoint_close(in);
 }
 
 // WikiText-2's raw test split must be so many tokens and come back from them.
@@ -213,40 +247,45 @@ static void check_wiki(const tb_tokenizer *tokenizer, size_t count)
     tb_free(text);
 }
 
-static void json__of_llama3_agrees_with_vectors_and_count(void **state)
+static void folder__of_llama3_agrees_with_vectors_and_count(void **state)
 {
     (void)state;
-    tb_vocab_file *file = open_json("llama3_1");
-    const tb_vocab *vocab = tb_vocab_file_get(file);
-    assert_int_equal(vocab->pre.size, strlen("llama-bpe"));
-    assert_memory_equal(vocab->pre.data, "llama-bpe", vocab->pre.size);
-    assert_true(vocab->add_bos && vocab->bos == 128000 && vocab->eos == 128009);
-    tb_tokenizer *tokenizer = make(vocab);
-    tb_vocab_file_free(file);
+    tb_tokenizer *tokenizer = load(unpack_folder("llama3_1"));
+    assert_true(tb_tokenizer_adds_bos(tokenizer));
+    assert_int_equal(tb_tokenizer_bos(tokenizer), 128000);
+    assert_int_equal(tb_tokenizer_eos(tokenizer), 128009);
     check_vectors(tokenizer, "llama-bpe");
     check_wiki(tokenizer, 289076);
     tb_tokenizer_free(tokenizer);
 }
 
-static void json__of_qwen3_agrees_with_vectors_and_count(void **state)
+static void folder__of_qwen3_agrees_with_vectors_and_count(void **state)
 {
     (void)state;
-    tb_vocab_file *file = open_json("qwen3");
-    tb_vocab vocab = *tb_vocab_file_get(file);
-    assert_int_equal(vocab.pre.size, strlen("qwen2"));
-    assert_memory_equal(vocab.pre.data, "qwen2", vocab.pre.size);
-    assert_true(vocab.nfc && !vocab.add_bos && vocab.eos == 151645);
-    tb_tokenizer *tokenizer = make(&vocab);
+    tb_tokenizer *tokenizer = load(unpack_folder("qwen3"));
+    assert_false(tb_tokenizer_adds_bos(tokenizer));
+    assert_int_equal(tb_tokenizer_eos(tokenizer), 151645);
     check_vectors(tokenizer, "qwen2");
     check_wiki(tokenizer, 299078);
     tb_tokenizer_free(tokenizer);
-    // Qwen3.5's vectors have these tokens, another pattern, and, as GGUF files go, no NFC.
-    vocab.pre = (tb_slice){"qwen35", 6};
-    vocab.nfc = false;
-    tokenizer = make(&vocab);
-    check_vectors(tokenizer, "qwen35");
-    tb_tokenizer_free(tokenizer);
-    tb_vocab_file_free(file);
+}
+
+// The vectors of Qwen3.5 have Qwen3's tokens, another pattern, and, as GGUF files go, no NFC.
+static void gguf__written_from_folders_agrees_with_vectors(void **state)
+{
+    (void)state;
+    static const model_edit qwen35[] = {{SET_TEXT, "tokenizer.ggml.pre", 0, "qwen35"},
+                                        {DROP_KEY, "twobit.tokenizer.nfc", 0, NULL}};
+    write_gguf(temp_path("llama3.gguf"), unpack_folder("llama3_1"));
+    write_gguf(temp_path("qwen3.gguf"), unpack_folder("qwen3"));
+    write_edited(temp_path("qwen35.gguf"), temp_path("qwen3.gguf"), qwen35, 2);
+    static const char *const files[][2] = {
+        {"llama3.gguf", "llama-bpe"}, {"qwen3.gguf", "qwen2"}, {"qwen35.gguf", "qwen35"}};
+    for (size_t i = 0; i < 3; i++) {
+        tb_tokenizer *tokenizer = load(temp_path(files[i][0]));
+        check_vectors(tokenizer, files[i][1]);
+        tb_tokenizer_free(tokenizer);
+    }
 }
 
 // GPT-2's vocab.json maps texts to ids, merges.txt has a comment and a merge a line.
@@ -273,7 +312,8 @@ static void gpt2__from_its_own_files_agrees_with_vectors_and_count(void **state)
             merges[vocab.merge_count++] = (tb_slice){line, strlen(line)};
     vocab.tokens = tokens;
     vocab.merges = merges;
-    tb_tokenizer *tokenizer = make(&vocab);
+    tb_tokenizer *tokenizer;
+    assert_int_equal(tb_tokenizer_new(&tokenizer, &vocab, NULL), TB_OK);
     tb_free(tokens);
     tb_free(merges);
     tb_free(text);
@@ -288,19 +328,9 @@ static void gpt2__from_its_own_files_agrees_with_vectors_and_count(void **state)
 static void sentencepiece__agrees_with_the_gguf_of_the_same_model(void **state)
 {
     (void)state;
-    const char *path = shared_path("data/models/tok512.model");
-    if (!path)
-        skip();
-    char *bytes;
-    size_t size;
+    tb_tokenizer *from_model = load_shared("data/models/tok512.model");
+    tb_tokenizer *from_gguf = load_shared("data/models/stories260K.gguf");
     tb_error err;
-    assert_int_equal(tb_file_read(&bytes, &size, path, 1 << 20, &err), TB_OK);
-    tb_vocab_file *file;
-    assert_int_equal(tb_vocab_file_from_sentencepiece(&file, (tb_slice){bytes, size}, (tb_slice){0}, &err), TB_OK);
-    tb_free(bytes);
-    vocab_gguf gguf;
-    assert_int_equal(vocab_gguf_open(&gguf, shared_path("data/models/stories260K.gguf"), &err), TB_OK);
-    tb_tokenizer *from_model = make(tb_vocab_file_get(file)), *from_gguf = make(&gguf.vocab);
     tb_slice text = {"Once upon a time, Lily saw a bird.\nIt's \xC3\xA9\xE6\x97\xA5!", 44};
     tb_ids a = {0}, b = {0};
     assert_int_equal(tb_encode(&a, from_model, text, TB_ENCODE_BOS, &err), TB_OK);
@@ -313,8 +343,6 @@ static void sentencepiece__agrees_with_the_gguf_of_the_same_model(void **state)
     tb_ids_clear(&b);
     tb_tokenizer_free(from_model);
     tb_tokenizer_free(from_gguf);
-    vocab_gguf_close(&gguf);
-    tb_vocab_file_free(file);
 }
 
 int main(void)
@@ -323,12 +351,14 @@ int main(void)
         cmocka_unit_test(encode__agrees_with_vectors_of_gpt2),
         cmocka_unit_test(encode__agrees_with_vectors_of_llama_spm),
         cmocka_unit_test(encode__agrees_with_vectors_of_phi3),
+        cmocka_unit_test(phi3__strips_behind_special_tokens),
         cmocka_unit_test(encode__agrees_with_vectors_of_starcoder),
         cmocka_unit_test(encode__agrees_with_vectors_of_deepseek_llm),
-        cmocka_unit_test(json__of_llama3_agrees_with_vectors_and_count),
-        cmocka_unit_test(json__of_qwen3_agrees_with_vectors_and_count),
+        cmocka_unit_test(folder__of_llama3_agrees_with_vectors_and_count),
+        cmocka_unit_test(folder__of_qwen3_agrees_with_vectors_and_count),
+        cmocka_unit_test(gguf__written_from_folders_agrees_with_vectors),
         cmocka_unit_test(gpt2__from_its_own_files_agrees_with_vectors_and_count),
         cmocka_unit_test(sentencepiece__agrees_with_the_gguf_of_the_same_model),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
 }
