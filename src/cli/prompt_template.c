@@ -9,6 +9,7 @@
 
 struct tb_prompt_template {
     tb_template *compiled;
+    tb_str with_tools; // what goes in its place where there are tools, not compiled; empty: nothing
     json_t *variables; // what every conversation starts from
 };
 
@@ -66,12 +67,19 @@ static tb_code compile_file(tb_prompt_template **out, const char *path, tb_error
 
 static tb_code compile_own(tb_prompt_template **out, const tb_checkpoint *checkpoint, tb_error *err)
 {
-    tb_text source = {0};
+    tb_text source = {0}, with_tools = {0};
     tb_code rc = tb_checkpoint_get_text(&source, checkpoint, "tokenizer.chat_template", false, err);
     if (!rc && source.size == 0)
-        rc = tb_fail(err, TB_EINVAL, "'%s' has no chat template ('twobit run' continues a text without one)",
-                     tb_checkpoint_path(checkpoint));
-    return rc ? rc : compile(out, (tb_slice){source.data, source.size}, err);
+        rc =
+            tb_fail(err, TB_EINVAL,
+                    "'%s' has no chat template; 'twobit chat --template FILE' takes one, 'twobit run' continues a text "
+                    "without",
+                    tb_checkpoint_path(checkpoint));
+    if (!rc)
+        rc = tb_checkpoint_get_text(&with_tools, checkpoint, "tokenizer.chat_template.tool_use", false, err);
+    if (!rc)
+        rc = compile(out, (tb_slice){source.data, source.size}, err);
+    return rc ? rc : tb_str_append(&(*out)->with_tools, with_tools.data, with_tools.size, err);
 }
 
 tb_code tb_prompt_template_open(tb_prompt_template **out, const tb_checkpoint *checkpoint, const char *path,
@@ -109,8 +117,22 @@ void tb_prompt_template_free(tb_prompt_template *t)
     if (!t)
         return;
     tb_template_free(t->compiled);
+    tb_str_clear(&t->with_tools);
     json_decref(t->variables);
     tb_free(t);
+}
+
+static tb_code render(tb_str *out, const tb_prompt_template *t, bool tools, tb_slice variables, tb_error *err)
+{
+    if (!tools || !t->with_tools.size)
+        return tb_template_render(out, t->compiled, variables, time(NULL), err);
+    tb_template *compiled;
+    tb_code rc = tb_template_new(&compiled, (tb_slice){t->with_tools.data, t->with_tools.size}, err);
+    if (rc)
+        return tb_fail_context(err, rc, "chat template for tools");
+    rc = tb_template_render(out, compiled, variables, time(NULL), err);
+    tb_template_free(compiled);
+    return rc;
 }
 
 tb_code tb_prompt_template_render(tb_str *out, const tb_prompt_template *t, const json_t *conversation,
@@ -122,10 +144,11 @@ tb_code tb_prompt_template_render(tb_str *out, const tb_prompt_template *t, cons
     if (!variables || json_object_set_new(variables, "add_generation_prompt", json_boolean(generation_prompt)) ||
         json_object_update(variables, (json_t *)conversation)) // which is only read
         rc = fail_no_memory(err);
+    bool tools = !json_is_null(json_object_get(variables, "tools"));
     if (!rc)
         rc = tb_json_append(&context, variables, 0, err);
     if (!rc)
-        rc = tb_template_render(out, t->compiled, (tb_slice){context.data, context.size}, time(NULL), err);
+        rc = render(out, t, tools, (tb_slice){context.data, context.size}, err);
     json_decref(variables);
     tb_str_clear(&context);
     return rc;

@@ -10,7 +10,7 @@ struct json_t;
 typedef struct tb_prompt_template tb_prompt_template;
 
 // The template that a checkpoint brings (TB_EINVAL when there is none), or that of the file `path` where
-// it is not NULL, with the checkpoint's special tokens.
+// it is not NULL, with the checkpoint's special tokens. A checkpoint may bring two: one for conversations with tools.
 tb_code tb_prompt_template_open(tb_prompt_template **out, const tb_checkpoint *checkpoint, const char *path,
                                 tb_error *err);
 

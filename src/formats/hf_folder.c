@@ -150,6 +150,21 @@ static tb_code open_indexed(reader *r, const char *index_path, tb_error *err)
     return rc;
 }
 
+static tb_code fail_no_weights(tb_checkpoint *checkpoint, tb_error *err)
+{
+    static const char *const others[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
+                                         "consolidated.safetensors"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        const char *path = join_path(checkpoint, others[i]);
+        if (!path)
+            return tb_checkpoint_no_memory(checkpoint, err);
+        if (tb_path_exists(path))
+            return tb_fail(err, TB_EUNSUPPORTED, "folder '%s' has '%s' but no 'model.safetensors', which twobit reads",
+                           checkpoint->path, others[i]);
+    }
+    return tb_fail(err, TB_EUNSUPPORTED, "folder '%s' has no 'model.safetensors'", checkpoint->path);
+}
+
 static tb_code open_files(reader *r, tb_error *err)
 {
     static const char single[] = "model.safetensors";
@@ -163,7 +178,7 @@ static tb_code open_files(reader *r, tb_error *err)
     }
     if (tb_path_exists(index_path))
         return open_indexed(r, index_path, err);
-    return tb_fail(err, TB_EUNSUPPORTED, "folder '%s' has no safetensors files", r->out->path);
+    return fail_no_weights(r->out, err);
 }
 
 // ---- tensors ----

@@ -90,7 +90,7 @@ $ twobit chat tiny.gguf --ctx 300 </dev/null
 
 # A template in place of the model's own, or of none.
 $ make_tiny_model plain.gguf; echo Hi | twobit chat plain.gguf
-! twobit: 'plain.gguf' has no chat template ('twobit run' continues a text without one)
+! twobit: 'plain.gguf' has no chat template; 'twobit chat --template FILE' takes one, 'twobit run' continues a text without
 = 1
 $ printf '{{ raise_exception("no " + messages[0].content) }}' >x.jinja; echo Hi | twobit chat plain.gguf --template x.jinja
 ! twobit: the template refuses at line 1: no Hi

@@ -33,7 +33,7 @@ $ printf '{%% if x %%}' >x.jinja; twobit template x.jinja --messages chat.json
 = 1
 
 $ make_tiny_model plain.gguf; twobit template plain.gguf --messages chat.json
-! twobit: 'plain.gguf' has no chat template ('twobit run' continues a text without one)
+! twobit: 'plain.gguf' has no chat template; 'twobit chat --template FILE' takes one, 'twobit run' continues a text without
 = 1
 $ echo '{"messages": [}' | twobit template tiny.gguf --messages -
 ! twobit: '-' is not valid JSON: * at line 1 (glob)

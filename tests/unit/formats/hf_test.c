@@ -561,7 +561,7 @@ static void hf_folder__says_what_is_missing(void **state)
     assert_non_null(strstr(err.message, "no config.json"));
     write_text("config.json", "{\"model_type\":\"llama\"," SIZES(1) "}");
     assert_int_equal(open_folder(&c), TB_EUNSUPPORTED);
-    assert_non_null(strstr(err.message, "no safetensors"));
+    assert_non_null(strstr(err.message, "no 'model.safetensors'"));
 }
 
 // The cache of Hugging Face keeps files elsewhere and links to them.

@@ -1,0 +1,84 @@
+# Hugging Face folders of every family through the commands, and the files quantized from them: the
+# same tokens, the same prompt, some text, an answer. ($models: tests/golden/models.)
+$ echo '{"messages": [{"role": "user", "content": "the end"}]}' >chat.json
+$ for family in llama llama3 mistral smollm3 qwen2 qwen3 gemma3; do
+>     cp -r "$models/$family" . && cp "$models"/qwen2/tokenizer*.json $family
+>     twobit quantize $family -o $family.gguf -m rtn --bits 3 --calib-tokens 64 -q >/dev/null 2>&1 || echo "quantize fails"
+>     for model in $family $family.gguf; do
+>         twobit tokenize $model "the end"; twobit template $model --messages chat.json; echo
+>         twobit run $model -p "the end" -n 3 --temp 0 | grep -c "^the end"
+>         echo the | twobit chat $model -n 3 -q | wc -l
+>     done | paste -sd ' ' -
+> done
+19 28 26 4 13 3 <|im_start|>user 1 1 19 28 26 4 13 3 <|im_start|>user 1 1
+19 28 26 4 13 3 <|im_start|>user 1 1 19 28 26 4 13 3 <|im_start|>user 1 1
+19 28 26 4 13 3 <|im_start|>user 1 1 19 28 26 4 13 3 <|im_start|>user 1 1
+19 28 26 4 13 3 <|im_start|>user 1 1 19 28 26 4 13 3 <|im_start|>user 1 1
+19 28 26 4 13 3 <|im_start|>user 1 1 19 28 26 4 13 3 <|im_start|>user 1 1
+19 28 26 4 13 3 <|im_start|>user 1 1 19 28 26 4 13 3 <|im_start|>user 1 1
+19 28 26 4 13 3 <|im_start|>user 1 1 19 28 26 4 13 3 <|im_start|>user 1 1
+
+# Gemma 3 with its vision tower: the text model is inside, its names have a prefix, its settings a key of their own.
+$ mkdir seeing && cp gemma3/tokenizer*.json seeing
+$ sed -e 's/gemma3_text/gemma3/' -e '1s/.*/{ "model_type": "gemma3", "text_config": {/' -e '$s/}$/}}/' gemma3/config.json >seeing/config.json
+$ python3 - gemma3/model.safetensors seeing/model.safetensors <<'END'
+> import json, sys
+> data = open(sys.argv[1], "rb").read()
+> size = 8 + int.from_bytes(data[:8], "little")
+> tensors = {"language_model." + name: tensor for name, tensor in json.loads(data[8:size]).items()}
+> end = max(tensor["data_offsets"][1] for tensor in tensors.values())
+> tensors["vision_tower.patch.weight"] = {"dtype": "F32", "shape": [1], "data_offsets": [end, end + 4]}
+> header = json.dumps(tensors).encode()
+> open(sys.argv[2], "wb").write(len(header).to_bytes(8, "little") + header + data[size:] + bytes(4))
+> END
+$ for model in gemma3 seeing; do twobit logits $model --ids 19,28,26,4,13,3 -o $model.npy; done; cmp gemma3.npy seeing.npy
+
+# A folder in several files.
+$ mkdir shards && cp qwen3/*.json shards
+$ python3 - qwen3/model.safetensors <<'END'
+> import json, sys
+> data = open(sys.argv[1], "rb").read()
+> size = 8 + int.from_bytes(data[:8], "little")
+> tensors, index = json.loads(data[8:size]), {}
+> for part, names in enumerate([list(tensors)[0::2], list(tensors)[1::2]]):
+>     file, header, body = f"model-{part}.safetensors", {}, b""
+>     for name in names:
+>         begin, end = tensors[name]["data_offsets"]
+>         header[name] = tensors[name] | {"data_offsets": [len(body), len(body) + end - begin]}
+>         body += data[size + begin:size + end]
+>         index[name] = file
+>     text = json.dumps(header).encode()
+>     open(f"shards/{file}", "wb").write(len(text).to_bytes(8, "little") + text + body)
+> json.dump({"weight_map": index}, open("shards/model.safetensors.index.json", "w"))
+> END
+$ for model in qwen3 shards; do twobit logits $model --ids 19,28,26,4,13,3 -o $model.npy; done; cmp qwen3.npy shards.npy
+
+# Two templates, one of them for tools.
+$ mkdir -p qwen3/additional_chat_templates; printf '{{ messages | length }}' >qwen3/chat_template.jinja
+$ printf '{{ tools | length }} tools' >qwen3/additional_chat_templates/tool_use.jinja
+$ echo '{"messages": [], "tools": [1, 2]}' >tools.json
+$ twobit template qwen3 --messages chat.json; echo; twobit template qwen3 --messages tools.json
+1
+2 tools
+$ twobit quantize qwen3 -o two.gguf -m rtn --bits 3 --calib-tokens 64 -q >/dev/null 2>&1; twobit template two.gguf --messages tools.json
+2 tools
+
+# What is missing is said in a sentence.
+$ mkdir bad && echo '{}' >bad/tokenizer_config.json; twobit run bad -p x
+! twobit: folder 'bad' is not a model: it has no config.json
+= 1
+$ cp qwen3/config.json bad; twobit run bad -p x
+! twobit: folder 'bad' has no 'model.safetensors'
+= 1
+$ : >bad/pytorch_model.bin; twobit run bad -p x
+! twobit: folder 'bad' has 'pytorch_model.bin' but no 'model.safetensors', which twobit reads
+= 1
+$ rm bad/pytorch_model.bin; cp qwen3/model.safetensors bad; twobit run bad -p x
+! twobit: 'bad' has no tokenizer
+= 1
+$ sed 's/"qwen3"/"mamba"/' qwen3/config.json >bad/config.json; twobit run bad -p x
+! twobit: model type 'mamba' of 'bad' is not known (known: llama, mistral, qwen2, qwen3, gemma3, smollm3)
+= 1
+$ sed '1s/{/{"quantization_config": {"quant_method": "gptq"},/' qwen3/config.json >bad/config.json; twobit run bad -p x
+! twobit: config.json of 'bad' has 'quantization_config' = gptq, which twobit lacks
+= 1
