@@ -34,7 +34,7 @@ const tb_option tb_quantize_options[] = {
     {"damping", 0, TB_OPTION_REAL, offsetof(tb_quantize_args, damping), "D", 1e-9, 10,
      "added to the diagonal of the second moments, times their mean (default 0.05)"},
     {"iterations", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, iterations), "N", 1, 1000,
-     "sweeps of bpdq (default 10) or most steps of ptqtp (default 50)"},
+     "sweeps of bpdq (default 10), most steps of hqq (20) or ptqtp (50)"},
     {"keep-head", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, keep_head), NULL, 0, 0,
      "leave embedding and output head as they are instead of storing them in 8 bits"},
     {"json", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, json), NULL, 0, 0,

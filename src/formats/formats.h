@@ -129,9 +129,9 @@ tb_text tb_checkpoint_hf_file(const tb_checkpoint *checkpoint, tb_hf_file which)
 // one block-type tensor of that name, or twobit's plane tensors
 //   NAME.planes  I32 {planes, words, rows}     bit-planes
 //   NAME.trits   I8  {ceil(cols/5), 2, rows}   trit-planes
-//   NAME.coefs   F16 {per group, groups, rows} coefficients or scales (AFFINE: {1, groups, rows})
+//   NAME.coefs   F16 {per group, groups, rows} coefficients (AFFINE: the scale; OFFSET: scale and offset)
 //   NAME.zeros   I8  {ceil(groups/2), rows}    AFFINE only
-// with per-matrix metadata twobit.matrix.NAME = "bitplanes|affine|tritplanes cols group planes".
+// with per-matrix metadata twobit.matrix.NAME = "bitplanes|affine|tritplanes|offset cols group planes".
 // Returns TB_OK with out->rows = 0 when no such matrix exists.
 tb_code tb_checkpoint_matrix(tb_matrix *out, const tb_checkpoint *checkpoint, const char *name, tb_error *err);
 

@@ -16,9 +16,7 @@ size_t tb_matrix_get_parts(tb_matrix_part parts[TB_MATRIX_PARTS], const tb_matri
     else
         parts[count++] =
             (tb_matrix_part){"planes", TB_TYPE_I32, 3, {shape->planes, tb_matrix_words(shape), shape->rows}};
-    uint64_t per_group = shape->type == TB_TYPE_AFFINE      ? 1
-                         : shape->type == TB_TYPE_BITPLANES ? shape->planes + 1
-                                                            : shape->planes;
+    uint64_t per_group = shape->type == TB_TYPE_AFFINE ? 1 : shape->type == TB_TYPE_BITPLANES ? shape->planes + 1 : 2;
     parts[count++] = (tb_matrix_part){"coefs", TB_TYPE_F16, 3, {per_group, groups, shape->rows}};
     if (shape->type == TB_TYPE_AFFINE)
         parts[count++] = (tb_matrix_part){"zeros", TB_TYPE_I8, 2, {(groups + 1) / 2, shape->rows}};
@@ -73,7 +71,7 @@ static uint32_t number_of(tb_text word)
 
 static bool parse_shape(tb_matrix *shape, tb_text text)
 {
-    static const tb_type types[] = {TB_TYPE_BITPLANES, TB_TYPE_AFFINE, TB_TYPE_TRITPLANES};
+    static const tb_type types[] = {TB_TYPE_BITPLANES, TB_TYPE_AFFINE, TB_TYPE_TRITPLANES, TB_TYPE_OFFSET};
     tb_text kind = take_word(&text);
     bool known = false;
     for (size_t i = 0; i < sizeof types / sizeof types[0] && !known; i++) {

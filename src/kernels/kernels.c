@@ -6,6 +6,7 @@ static void init_ref(tb_kernels *k)
     k->gemv_bitplanes = tb_gemv_ref;
     k->gemv_affine = tb_gemv_ref;
     k->gemv_tritplanes = tb_gemv_ref;
+    k->gemv_offset = tb_gemv_ref;
     k->gemv_f32 = tb_gemv_ref;
     k->gemv_f16 = tb_gemv_ref;
     k->gemv_q8_0 = tb_gemv_ref;
@@ -13,6 +14,7 @@ static void init_ref(tb_kernels *k)
     k->decode_bitplanes = tb_decode_rows_ref;
     k->decode_affine = tb_decode_rows_ref;
     k->decode_tritplanes = tb_decode_rows_ref;
+    k->decode_offset = tb_decode_rows_ref;
     k->decode_block = tb_decode_rows_ref;
     k->dot_f32 = tb_dot_f32_ref;
     k->dot_f32_f16 = tb_dot_f32_f16_ref;
@@ -29,6 +31,7 @@ static void init_x86(tb_kernels *k, tb_cpu cpu)
     k->gemv_bitplanes = tb_gemv_bitplanes_avx2;
     k->gemv_affine = tb_gemv_affine_avx2;
     k->gemv_tritplanes = tb_gemv_tritplanes_avx2;
+    k->gemv_offset = tb_gemv_offset_avx2;
     k->gemv_f32 = tb_gemv_f32_avx2;
     k->gemv_f16 = tb_gemv_f16_avx2;
     k->gemv_q8_0 = tb_gemv_q8_0_avx2;
@@ -36,6 +39,7 @@ static void init_x86(tb_kernels *k, tb_cpu cpu)
     k->decode_bitplanes = tb_decode_bitplanes_avx2;
     k->decode_affine = tb_decode_affine_avx2;
     k->decode_tritplanes = tb_decode_tritplanes_avx2;
+    k->decode_offset = tb_decode_offset_avx2;
     k->decode_block = tb_decode_block_avx2;
     k->dot_f32 = tb_dot_f32_avx2;
     k->dot_f32_f16 = tb_dot_f32_f16_avx2;
@@ -48,9 +52,11 @@ static void init_x86(tb_kernels *k, tb_cpu cpu)
     k->gemv_bitplanes = tb_gemv_bitplanes_avx512;
     k->gemv_affine = tb_gemv_affine_avx512;
     k->gemv_tritplanes = tb_gemv_tritplanes_avx512;
+    k->gemv_offset = tb_gemv_offset_avx512;
     k->decode_bitplanes = tb_decode_bitplanes_avx512;
     k->decode_affine = tb_decode_affine_avx512;
     k->decode_tritplanes = tb_decode_tritplanes_avx512;
+    k->decode_offset = tb_decode_offset_avx512;
 }
 #endif
 
@@ -72,6 +78,8 @@ tb_gemv_fn *tb_kernels_gemv(const tb_kernels *kernels, tb_type type)
         return kernels->gemv_affine;
     case TB_TYPE_TRITPLANES:
         return kernels->gemv_tritplanes;
+    case TB_TYPE_OFFSET:
+        return kernels->gemv_offset;
     case TB_TYPE_F32:
         return kernels->gemv_f32;
     case TB_TYPE_F16:
@@ -92,6 +100,8 @@ tb_decode_rows_fn *tb_kernels_decode(const tb_kernels *kernels, tb_type type)
         return kernels->decode_affine;
     case TB_TYPE_TRITPLANES:
         return kernels->decode_tritplanes;
+    case TB_TYPE_OFFSET:
+        return kernels->decode_offset;
     default:
         return kernels->decode_block;
     }

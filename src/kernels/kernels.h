@@ -48,6 +48,7 @@ typedef struct tb_kernels {
     tb_gemv_fn *gemv_bitplanes;
     tb_gemv_fn *gemv_affine;
     tb_gemv_fn *gemv_tritplanes;
+    tb_gemv_fn *gemv_offset;
     tb_gemv_fn *gemv_f32;
     tb_gemv_fn *gemv_f16;
     tb_gemv_fn *gemv_q8_0;
@@ -56,6 +57,7 @@ typedef struct tb_kernels {
     tb_decode_rows_fn *decode_bitplanes;
     tb_decode_rows_fn *decode_affine;
     tb_decode_rows_fn *decode_tritplanes;
+    tb_decode_rows_fn *decode_offset;
     tb_decode_rows_fn *decode_block; // every block type
 
     tb_dot_f32_fn *dot_f32;

@@ -53,6 +53,7 @@ typedef enum tb_type {
     TB_TYPE_BITPLANES = 0x1000, // k bit-planes on a variable grid (BPDQ): Σ_i c_i·b_i + c_k
     TB_TYPE_AFFINE,             // k bit-planes on a uniform grid (RTN, GPTQ): s·(Σ_i 2^i·b_i − z)
     TB_TYPE_TRITPLANES,         // two trit-planes (PTQTP): α1·t1 + α2·t2
+    TB_TYPE_OFFSET,             // k bit-planes on a uniform grid that begins anywhere (HQQ): s·Σ_i 2^i·b_i + o
 } tb_type;
 
 // What is known of a block type.
@@ -69,25 +70,27 @@ typedef struct tb_type_traits {
 // The traits of a block type, or NULL for any other number (also for plane types).
 const tb_type_traits *tb_type_traits_get(uint32_t type);
 
-// The name of any type, plane types included ("bitplanes", "affine", "tritplanes"); "unknown" otherwise.
+// The name of any type, plane types included ("bitplanes", "affine" …); "unknown" otherwise.
 const char *tb_type_name(uint32_t type);
 
 static inline bool tb_type_is_plane(tb_type type)
 {
-    return (unsigned)type >= TB_TYPE_BITPLANES && (unsigned)type <= TB_TYPE_TRITPLANES;
+    return (unsigned)type >= TB_TYPE_BITPLANES && (unsigned)type <= TB_TYPE_OFFSET;
 }
 
 // Columns per 32-bit word of a bit-plane; group sizes are multiples of it.
 #define TB_PLANE_WORD 32
 // Trits per byte: 3^5 = 243 ≤ 256.
 #define TB_TRITS_PER_BYTE 5
+// Most bit-planes, and most of TB_TYPE_OFFSET, whose codes are no indices into a table.
 #define TB_MAX_PLANES 4
+#define TB_MAX_OFFSET_PLANES 8
 // Largest number of rows or columns: BLAS counts in int.
 #define TB_MAX_DIM ((size_t)INT32_MAX)
 
 // A stored weight matrix, borrowed: W[rows][cols], rows are outputs. Never owns memory.
 //
-// TB_TYPE_BITPLANES and TB_TYPE_AFFINE
+// TB_TYPE_BITPLANES, TB_TYPE_AFFINE and TB_TYPE_OFFSET
 //   data    uint32 [rows][words][planes], words = ceil(cols/32). Bit j of word w of plane i
 //           belongs to column 32w + j; bits past the last column are 0. Plane 0 is the
 //           least significant.
@@ -98,6 +101,8 @@ static inline bool tb_type_is_plane(tb_type type)
 //   AFFINE  coefs: half [rows][groups], the scale s; zeros: nibbles, uint8 [rows][ceil(groups/2)],
 //           group g in the low (g even) or high (g odd) half; code q = Σ 2^i·b_i.
 //           value = (q − z)·s, the difference exact, one rounding
+//   OFFSET  coefs: half [rows][groups][2], the scale s and the offset o.
+//           value = q·s + o, the product exact, one rounding
 // TB_TYPE_TRITPLANES (planes = 2)
 //   data    uint8 [rows][2][ceil(cols/5)]: base 3, byte = Σ_{i<5} (t_{5j+i} + 1)·3^i, the last
 //           byte of a row padded with digit 1 (trit 0).
@@ -113,7 +118,7 @@ typedef struct tb_matrix {
     size_t rows, cols;
     const void *data;
     // Plane types only:
-    unsigned planes;       // 1 … TB_MAX_PLANES
+    unsigned planes;       // 1 … TB_MAX_PLANES or TB_MAX_OFFSET_PLANES
     size_t group;          // columns per group, a multiple of 32
     const uint16_t *coefs; // IEEE half
     const uint8_t *zeros;  // TB_TYPE_AFFINE only

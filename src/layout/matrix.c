@@ -29,7 +29,8 @@ static bool bitplane_sizes(tb_matrix_sizes *out, const tb_matrix *shape)
 {
     size_t groups = tb_matrix_groups(shape);
     bool affine = shape->type == TB_TYPE_AFFINE;
-    size_t row_coefs = affine ? groups : groups * (shape->planes + 1);
+    size_t per_group = affine ? 1 : shape->type == TB_TYPE_OFFSET ? 2 : shape->planes + 1;
+    size_t row_coefs = groups * per_group;
     size_t row_zeros = affine ? (groups + 1) / 2 : 0;
     return tb_mul_size(&out->data, shape->rows, tb_matrix_words(shape) * shape->planes * sizeof(uint32_t)) &&
            tb_mul_size(&out->coefs, shape->rows, row_coefs * sizeof(uint16_t)) &&
@@ -48,7 +49,8 @@ static bool valid_planes(const tb_matrix *shape)
         return false;
     if (shape->type == TB_TYPE_TRITPLANES)
         return shape->planes == 2;
-    return shape->planes >= 1 && shape->planes <= TB_MAX_PLANES;
+    unsigned most = shape->type == TB_TYPE_OFFSET ? TB_MAX_OFFSET_PLANES : TB_MAX_PLANES;
+    return shape->planes >= 1 && shape->planes <= most;
 }
 
 bool tb_matrix_get_sizes(tb_matrix_sizes *out, const tb_matrix *shape)
@@ -89,6 +91,9 @@ void tb_matrix_decode_part(float *dst, const tb_matrix *m, size_t row, size_t fi
         break;
     case TB_TYPE_TRITPLANES:
         tb_tritplanes_decode(dst, m, row, first, n);
+        break;
+    case TB_TYPE_OFFSET:
+        tb_offset_decode(dst, m, row, first, n);
         break;
     default:
         decode_blocks(dst, m, row, first, n);

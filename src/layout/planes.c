@@ -17,7 +17,7 @@ static size_t min_size(size_t a, size_t b)
 }
 
 // The words of all planes for columns 32·word … 32·word+31 of a row.
-static void load_words(uint32_t words[TB_MAX_PLANES], const tb_matrix *m, size_t row, size_t word)
+static void load_words(uint32_t words[TB_MAX_OFFSET_PLANES], const tb_matrix *m, size_t row, size_t word)
 {
     const uint8_t *p = m->data;
     p += (row * tb_matrix_words(m) + word) * m->planes * sizeof(uint32_t);
@@ -35,7 +35,7 @@ static unsigned code_at(const uint32_t *words, unsigned planes, unsigned bit)
 unsigned tb_matrix_get_code(const tb_matrix *m, size_t row, size_t col)
 {
     assert(row < m->rows && col < m->cols);
-    uint32_t words[TB_MAX_PLANES];
+    uint32_t words[TB_MAX_OFFSET_PLANES];
     load_words(words, m, row, col / TB_PLANE_WORD);
     return code_at(words, m->planes, col % TB_PLANE_WORD);
 }
@@ -98,11 +98,25 @@ void tb_bitplanes_decode(float *dst, const tb_matrix *m, size_t row, size_t firs
             group_levels(levels, m, row, col / m->group);
             levels_end = (col / m->group + 1) * m->group;
         }
-        uint32_t words[TB_MAX_PLANES];
+        uint32_t words[TB_MAX_OFFSET_PLANES];
         load_words(words, m, row, col / TB_PLANE_WORD);
         size_t stop = min_size(end, (col / TB_PLANE_WORD + 1) * TB_PLANE_WORD);
         for (; col < stop; col++)
             *dst++ = levels[code_at(words, m->planes, col % TB_PLANE_WORD)];
+    }
+}
+
+void tb_offset_decode(float *dst, const tb_matrix *m, size_t row, size_t first, size_t n)
+{
+    size_t end = first + n;
+    for (size_t col = first; col < end;) {
+        const uint16_t *coefs = m->coefs + (row * tb_matrix_groups(m) + col / m->group) * 2;
+        float scale = tb_half_to_float(coefs[0]), offset = tb_half_to_float(coefs[1]);
+        uint32_t words[TB_MAX_OFFSET_PLANES];
+        load_words(words, m, row, col / TB_PLANE_WORD);
+        size_t stop = min_size(end, (col / TB_PLANE_WORD + 1) * TB_PLANE_WORD);
+        for (; col < stop; col++)
+            *dst++ = (float)code_at(words, m->planes, col % TB_PLANE_WORD) * scale + offset;
     }
 }
 

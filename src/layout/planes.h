@@ -6,6 +6,7 @@
 
 // Columns first … first+n−1 of a row. The first for TB_TYPE_BITPLANES and TB_TYPE_AFFINE.
 void tb_bitplanes_decode(float *dst, const tb_matrix *m, size_t row, size_t first, size_t n);
+void tb_offset_decode(float *dst, const tb_matrix *m, size_t row, size_t first, size_t n);
 void tb_tritplanes_decode(float *dst, const tb_matrix *m, size_t row, size_t first, size_t n);
 
 #endif

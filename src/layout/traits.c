@@ -55,6 +55,8 @@ const char *tb_type_name(uint32_t type)
         return "affine";
     case TB_TYPE_TRITPLANES:
         return "tritplanes";
+    case TB_TYPE_OFFSET:
+        return "offset";
     default:
         break;
     }

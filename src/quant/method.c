@@ -3,6 +3,7 @@
 #include "quant/bpdq.h"
 #include "quant/curvature.h"
 #include "quant/gptq.h"
+#include "quant/hqq.h"
 #include "quant/objective.h"
 #include "quant/ptqtp.h"
 #include "quant/rtn.h"
@@ -49,6 +50,15 @@ static const struct {
                                    .default_group = 64},
                         .quantize = tb_clip_quantize,
                         .default_iterations = 1},
+    [TB_METHOD_HQQ] = {.traits = {.name = "hqq",
+                                  .title = "uniform grid with a real zero point, for few large errors",
+                                  .type = TB_TYPE_OFFSET,
+                                  .least_bits = 1,
+                                  .most_bits = 4,
+                                  .default_bits = 2,
+                                  .default_group = 64},
+                       .quantize = tb_hqq_quantize,
+                       .default_iterations = 20},
     [TB_METHOD_GPTQ] = {.traits = {.name = "gptq",
                                    .title = "uniform grid with error feedback",
                                    .type = TB_TYPE_AFFINE,

@@ -341,8 +341,8 @@ static tb_code take_linear(tb_quant_block *out, bool *ok, cursor *c, const tb_ma
                            tb_error *err)
 {
     stored_linear s;
-    *ok = take(&s, c, sizeof s) && s.rows == original->rows && s.cols == original->cols && s.planes <= TB_MAX_PLANES &&
-          tb_type_is_plane((tb_type)s.type);
+    *ok = take(&s, c, sizeof s) && s.rows == original->rows && s.cols == original->cols &&
+          s.planes <= TB_MAX_OFFSET_PLANES && tb_type_is_plane((tb_type)s.type);
     if (!*ok)
         return TB_OK;
     tb_code rc =

@@ -14,6 +14,7 @@
 typedef enum tb_method {
     TB_METHOD_RTN,
     TB_METHOD_CLIP,
+    TB_METHOD_HQQ,
     TB_METHOD_GPTQ,
     TB_METHOD_BPDQ,
     TB_METHOD_PTQTP,
@@ -25,7 +26,7 @@ typedef struct tb_quant_options {
     unsigned bits;       // planes: 1 … 4; 0: the method's default. PTQTP: always two trit-planes
     size_t group;        // columns per group, a multiple of 32; 0: the method's default
     double damping;      // δ: H_jj += δ·mean(diag H); 0: 0.05
-    unsigned iterations; // BPDQ sweeps (0: 10), PTQTP cap (0: 50)
+    unsigned iterations; // BPDQ sweeps (0: 10), most steps of HQQ (0: 20) and PTQTP (0: 50)
     double ridge;        // BPDQ, α of the coefficient fit; 0: 1e-4
     bool absolute_ridge; // α is added as it stands (the authors' rule), not times the mean diagonal of the fit
     bool exact_coefs;    // BPDQ: fit and select with unrounded coefficients (the authors' rule) and round to
@@ -83,7 +84,7 @@ typedef struct tb_method_traits {
 } tb_method_traits;
 const tb_method_traits *tb_method_get(tb_method method);
 bool tb_method_find(tb_method *out, const char *name);
-#define TB_METHOD_NAMES "rtn, clip, gptq, bpdq or ptqtp"
+#define TB_METHOD_NAMES "rtn, clip, hqq, gptq, bpdq or ptqtp"
 
 // True where the method needs text to be shown to the model.
 bool tb_method_is_calibrated(tb_method method);

@@ -49,7 +49,7 @@ tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *
         ok = set_curvature(recipe, options, windows);
     if (ok && method == TB_METHOD_BPDQ)
         ok = set_bpdq(recipe, options);
-    if (ok && (method == TB_METHOD_BPDQ || method == TB_METHOD_PTQTP))
+    if (ok && (method == TB_METHOD_HQQ || method == TB_METHOD_BPDQ || method == TB_METHOD_PTQTP))
         ok = json_object_set_new(recipe, "iterations", json_integer(options->iterations)) == 0;
     if (ok)
         ok =

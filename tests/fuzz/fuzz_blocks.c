@@ -41,8 +41,8 @@ static bool read_shape(tb_matrix *shape, const uint8_t *data, size_t size)
         return false;
     memset(shape, 0, sizeof *shape);
     shape->rows = 1;
-    shape->type = data[0] >= 0xF0 && data[0] <= 0xF2 ? TB_TYPE_BITPLANES + (data[0] - 0xF0) : data[0];
-    shape->planes = data[1] % TB_MAX_PLANES + 1u;
+    shape->type = data[0] >= 0xF0 && data[0] <= 0xF3 ? TB_TYPE_BITPLANES + (data[0] - 0xF0) : data[0];
+    shape->planes = data[1] % (shape->type == TB_TYPE_OFFSET ? TB_MAX_OFFSET_PLANES : TB_MAX_PLANES) + 1u;
     shape->group = (data[2] + (size_t)1) * TB_PLANE_WORD;
     const tb_type_traits *traits = tb_type_traits_get((uint32_t)shape->type);
     if (!tb_type_is_plane(shape->type) && !(traits && traits->decode))

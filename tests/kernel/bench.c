@@ -155,6 +155,8 @@ void bench_kernels(const tb_kernels *tables, size_t count)
         {TB_TYPE_BITPLANES, ROWS, COLS, 2, 128}, {TB_TYPE_BITPLANES, ROWS, COLS, 3, 128},
         {TB_TYPE_BITPLANES, ROWS, COLS, 4, 128}, {TB_TYPE_AFFINE, ROWS, COLS, 2, 128},
         {TB_TYPE_AFFINE, ROWS, COLS, 3, 128},    {TB_TYPE_TRITPLANES, ROWS, COLS, 2, 128},
+        {TB_TYPE_OFFSET, ROWS, COLS, 2, 64},     {TB_TYPE_OFFSET, ROWS, COLS, 4, 64},
+        {TB_TYPE_OFFSET, ROWS, COLS, 6, 64},
     };
     printf("billions of weights or elements per second, %d x %d, one thread, median of %d runs of processor time\n\n",
            ROWS, COLS, REPEATS);

@@ -137,6 +137,8 @@ static void every_plane_shape(tb_type type, size_t rows, void (*fn)(void *, cons
     static const size_t widths[] = {1, 7, 31, 32, 33, 63, 64, 65, 159, 160, 161, 172, 200, 320, 333, 576};
     static const size_t groups[] = {32, 64, 96, 192, 1024};
     unsigned first = type == TB_TYPE_TRITPLANES ? 2 : 1, last = type == TB_TYPE_TRITPLANES ? 2 : TB_MAX_PLANES;
+    if (type == TB_TYPE_OFFSET)
+        last = TB_MAX_OFFSET_PLANES;
     for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++)
         for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++)
             for (unsigned planes = first; planes <= last; planes++)
@@ -164,4 +166,5 @@ void sample_every_shape(size_t rows, void (*fn)(void *user, const sample_shape *
     every_plane_shape(TB_TYPE_BITPLANES, rows, fn, user);
     every_plane_shape(TB_TYPE_AFFINE, rows, fn, user);
     every_plane_shape(TB_TYPE_TRITPLANES, rows, fn, user);
+    every_plane_shape(TB_TYPE_OFFSET, rows, fn, user);
 }

@@ -29,6 +29,20 @@ static inline __m256 broadcast_half_avx2(const void *half)
     return _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)));
 }
 
+// The codes of the 32 columns of a word with up to eight planes: byte s of lane j is the code of column 8s + j.
+// Lane j of a plane's word shifted right by j has the bits of columns j, 8+j, 16+j and 24+j at the bottoms of its
+// bytes.
+static inline __attribute__((always_inline)) __m256i load_codes_avx2(const uint32_t *words, unsigned planes)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), bottom = _mm256_set1_epi8(1);
+    __m256i codes = _mm256_setzero_si256();
+    for (unsigned i = planes; i-- > 0;) {
+        __m256i bits = _mm256_srlv_epi32(_mm256_set1_epi32((int)words[i]), lane);
+        codes = _mm256_or_si256(_mm256_add_epi8(codes, codes), _mm256_and_si256(bits, bottom));
+    }
+    return codes;
+}
+
 // 32 floats multiplied with x and added to four sums.
 static inline void add_products_avx2(__m256 sums[4], const __m256 w[4], const float *x)
 {

@@ -2,9 +2,7 @@
 //
 // A code is an index into the 2^planes levels of its group, which stand in one register (two
 // for four planes): a lane permutation turns eight codes into eight weights, the same floats that
-// layout decodes. The codes of 32 columns are made at once: lane j of a word shifted right by j
-// holds the bits of columns j, 8+j, 16+j and 24+j at the bottoms of its four bytes, so that
-// or-ing the planes, each shifted by its number, leaves four codes per lane, one per byte.
+// layout decodes. The codes of 32 columns are made at once, four per lane, one per byte.
 #include "kernels/variants.h"
 
 #include "kernels/x86/avx2.h"
@@ -54,18 +52,6 @@ INLINE levels uniform_levels(const uint16_t *scale, unsigned zero, unsigned plan
     return out;
 }
 
-// Byte s of lane j: the code of column 8s + j.
-INLINE __m256i load_codes(const uint32_t *words, unsigned planes)
-{
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), bottom = _mm256_set1_epi8(1);
-    __m256i codes = _mm256_setzero_si256();
-    for (unsigned i = 0; i < planes; i++) {
-        __m256i bits = _mm256_srlv_epi32(_mm256_set1_epi32((int)words[i]), lane);
-        codes = _mm256_or_si256(codes, _mm256_slli_epi32(_mm256_and_si256(bits, bottom), (int)i));
-    }
-    return codes;
-}
-
 // The weights of columns 8·step … 8·step+7. What stands above a code in its lane does not
 // matter: permutations look at the lowest bits only, blends at the highest.
 INLINE __m256 look_up(levels group, __m256i codes, int step, unsigned planes)
@@ -82,7 +68,7 @@ INLINE __m256 look_up(levels group, __m256i codes, int step, unsigned planes)
 
 INLINE void decode_word(__m256 w[4], levels group, const uint32_t *words, unsigned planes)
 {
-    __m256i codes = load_codes(words, planes);
+    __m256i codes = load_codes_avx2(words, planes);
     for (int step = 0; step < 4; step++)
         w[step] = look_up(group, codes, step, planes);
 }

@@ -89,7 +89,7 @@ static void matrix__reads_back_what_was_written(void **state)
     } shapes[] = {
         {TB_TYPE_BITPLANES, 5, 192, 2, 64},  {TB_TYPE_BITPLANES, 3, 100, 1, 32},  {TB_TYPE_BITPLANES, 2, 224, 4, 96},
         {TB_TYPE_AFFINE, 4, 192, 2, 64},     {TB_TYPE_AFFINE, 3, 33, 3, 32},      {TB_TYPE_AFFINE, 1, 32, 4, 32},
-        {TB_TYPE_TRITPLANES, 5, 192, 2, 64}, {TB_TYPE_TRITPLANES, 2, 101, 2, 32},
+        {TB_TYPE_TRITPLANES, 5, 192, 2, 64}, {TB_TYPE_TRITPLANES, 2, 101, 2, 32}, {TB_TYPE_OFFSET, 3, 101, 6, 64},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         tb_packed packed;

@@ -107,6 +107,7 @@ static void traits__name_every_type_and_refuse_others(void **state)
     assert_string_equal(tb_type_name(TB_TYPE_BITPLANES), "bitplanes");
     assert_string_equal(tb_type_name(TB_TYPE_AFFINE), "affine");
     assert_string_equal(tb_type_name(TB_TYPE_TRITPLANES), "tritplanes");
+    assert_string_equal(tb_type_name(TB_TYPE_OFFSET), "offset");
     const uint32_t not_types[] = {4, 5, 31, 36, 40, 0xFFF, TB_TYPE_BITPLANES, TB_TYPE_TRITPLANES, UINT32_MAX};
     for (size_t i = 0; i < sizeof not_types / sizeof not_types[0]; i++)
         assert_null(tb_type_traits_get(not_types[i]));

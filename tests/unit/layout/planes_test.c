@@ -128,6 +128,33 @@ static void affine__comes_back_as_packed(void **state)
     for_every_shape(check_affine, TB_MAX_PLANES);
 }
 
+static void check_offset(tb_rng *rng, size_t cols, size_t group, unsigned planes)
+{
+    static unsigned codes[ROWS][MAX_COLS];
+    tb_packed packed;
+    init(&packed, TB_TYPE_OFFSET, cols, group, planes);
+    fill_coefs(&packed, rng);
+    fill_codes(codes, &packed, rng);
+    float row[MAX_COLS];
+    for (size_t r = 0; r < ROWS; r++) {
+        tb_matrix_decode_row(row, &packed.view, r);
+        for (size_t c = 0; c < cols; c++) {
+            const uint16_t *coefs = packed.coefs + (r * tb_matrix_groups(&packed.view) + c / group) * 2;
+            double exact = codes[r][c] * (double)tb_half_to_float(coefs[0]) + (double)tb_half_to_float(coefs[1]);
+            assert_int_equal(tb_matrix_get_code(&packed.view, r, c), codes[r][c]);
+            assert_true(row[c] == (float)exact); // the double is exact, so there was one rounding
+        }
+    }
+    check_bits_past_the_end(&packed.view);
+    tb_packed_clear(&packed);
+}
+
+static void offset__comes_back_as_packed(void **state)
+{
+    (void)state;
+    for_every_shape(check_offset, TB_MAX_OFFSET_PLANES);
+}
+
 static void check_tritplanes(tb_rng *rng, size_t cols, size_t group, unsigned planes)
 {
     (void)planes;
@@ -191,7 +218,8 @@ static void trit_bytes__have_a_meaning_beyond_242(void **state)
 static void decode_part__agrees_with_decode_row(void **state)
 {
     (void)state;
-    static const tb_type types[] = {TB_TYPE_BITPLANES, TB_TYPE_AFFINE, TB_TYPE_TRITPLANES, TB_TYPE_F16, TB_TYPE_Q8_0};
+    static const tb_type types[] = {TB_TYPE_BITPLANES, TB_TYPE_AFFINE, TB_TYPE_TRITPLANES,
+                                    TB_TYPE_OFFSET,    TB_TYPE_F16,    TB_TYPE_Q8_0};
     tb_rng rng;
     tb_rng_init(&rng, 5, 0);
     for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
@@ -251,6 +279,7 @@ static void sizes__refuse_shapes_that_cannot_be(void **state)
     assert_false(sizes_exist(TB_TYPE_BITPLANES, 1, 0, 1, 32));
     assert_false(sizes_exist(TB_TYPE_BITPLANES, 1, 1, 0, 32));
     assert_false(sizes_exist(TB_TYPE_BITPLANES, 1, 1, TB_MAX_PLANES + 1, 32));
+    assert_false(sizes_exist(TB_TYPE_OFFSET, 1, 1, TB_MAX_OFFSET_PLANES + 1, 32));
     assert_false(sizes_exist(TB_TYPE_BITPLANES, 1, 1, 1, 0));
     assert_false(sizes_exist(TB_TYPE_AFFINE, 1, 64, 1, 48));
     assert_false(sizes_exist(TB_TYPE_AFFINE, 1, 64, 1, SIZE_MAX - 31));
@@ -350,6 +379,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bitplanes__come_back_as_packed),
         cmocka_unit_test(affine__comes_back_as_packed),
+        cmocka_unit_test(offset__comes_back_as_packed),
         cmocka_unit_test(tritplanes__come_back_as_packed),
         cmocka_unit_test(trits__pad_the_last_byte_with_zero_trits),
         cmocka_unit_test(trit_bytes__have_a_meaning_beyond_242),
