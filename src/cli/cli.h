@@ -28,6 +28,7 @@ typedef struct tb_cli {
     tb_operands operands;
     tb_progress progress;
     tb_report report; // progress on the terminal, notes on stderr; asks to stop after Ctrl-C
+    tb_ranks *ranks;  // the processes that mpirun started, of which this is one; NULL: this one only
     bool misused;     // the error is one of usage: exit 2
     int output_errno; // why the first write to stdout failed that was seen to fail; 0: none
 } tb_cli;
@@ -44,6 +45,7 @@ struct tb_command {
     size_t args_size;                // of that structure
     const tb_option *shared_options; // a table that several commands share; NULL: none
     size_t shared_offset;            // of the structure that it describes, within the arguments
+    bool takes_ranks;                // knows what to do as one of several processes
     tb_code (*run)(tb_cli *cli, const void *args, tb_error *err);
 };
 

@@ -42,6 +42,8 @@ static const char *const examples[] = {
     "three receivers at two operating points, in seconds",
     "twobit csi evaluate --rho 0.1,0.2 --snr-db 0,2,4,6,8,10 --tolerance 0.03 --json results.json",
     "until all intervals are within 3 %; then: twobit csi plot results.json -o results.svg",
+    "mpirun -n 4 twobit csi evaluate --tolerance 0.01",
+    "by four processes, on one machine or many",
     NULL,
 };
 
@@ -124,6 +126,7 @@ static tb_code measure_on_panel(evaluation *e, tb_csi_panel *panel, tb_error *er
         .report = &e->cli->report,
         .state_path = e->state_path.data,
         .receivers = tb_str_get(&description),
+        .ranks = e->cli->ranks,
     };
     if (!rc)
         rc = tb_csi_measure(e->tallies, e->link, e->points, e->point_count, tb_csi_panel_receive, panel,
@@ -288,9 +291,10 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         rc = name_state(&e, err);
     if (!rc)
         rc = measure_points(&e, err);
-    if (!rc)
+    bool first = tb_ranks_is_first(cli->ranks);
+    if (!rc && first)
         rc = show(&e, err);
-    if (!rc && e.state_path.data)
+    if (!rc && first && e.state_path.data)
         remove(e.state_path.data);
     tb_csi_link_free(e.link);
     tb_str_clear(&e.state_path);
@@ -307,10 +311,12 @@ const tb_command tb_command_csi_evaluate = {
     .examples = examples,
     .notes =
         "All receivers see the same frames. NMSE is the ratio of sums of squares. Intervals (±) are half widths at\n"
-        "95 %, from the spread between frames. The result does not depend on the number of threads. With --json FILE "
-        "or\n"
-        "--csv FILE a run that was interrupted goes on with the same command, from FILE.partial, to the same result.\n",
+        "95 %, from the spread between frames. The result does not depend on the number of threads,\n"
+        "nor on that of the processes that mpirun starts. With --json FILE or --csv FILE a run that was interrupted "
+        "goes\n"
+        "on with the same command, from FILE.partial, to the same result.\n",
     .most_operands = 1,
+    .takes_ranks = true,
     .options = options,
     .defaults = &defaults,
     .args_size = sizeof defaults,

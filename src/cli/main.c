@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/interrupt.h"
+#include "cli/launch.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -103,6 +104,14 @@ static tb_code check_common(tb_cli *cli, tb_error *err)
     return TB_OK;
 }
 
+static tb_code check_ranks(const tb_cli *cli, tb_error *err)
+{
+    if (tb_ranks_count(cli->ranks) > 1 && !cli->command->takes_ranks)
+        return tb_fail(err, TB_EUNSUPPORTED, "'twobit %s' works in one process; start it without mpirun",
+                       cli->command->name);
+    return TB_OK;
+}
+
 // Parses into `args` (which holds the defaults) and runs the command.
 static tb_code parse_and_run(tb_cli *cli, void *args, int argc, const char *const *argv, tb_error *err)
 {
@@ -117,14 +126,17 @@ static tb_code parse_and_run(tb_cli *cli, void *args, int argc, const char *cons
     cli->misused = rc == TB_EINVAL;
     if (rc)
         return rc;
+    bool first = tb_ranks_is_first(cli->ranks);
     if (cli->common.help)
-        return tb_command_help(cli->command, err);
+        return first ? tb_command_help(cli->command, err) : TB_OK;
     rc = check_common(cli, err);
     if (!rc)
         rc = check_operands(cli, err);
+    if (!rc)
+        rc = check_ranks(cli, err);
     if (rc)
         return rc;
-    tb_progress_init(&cli->progress, cli->common.quiet, cli->common.verbose);
+    tb_progress_init(&cli->progress, cli->common.quiet || !first, cli->common.verbose && first);
     cli->report = tb_progress_report(&cli->progress);
     rc = cli->command->run(cli, args, err);
     tb_progress_clear(&cli->progress);
@@ -160,22 +172,35 @@ static int finish_stdout(int earlier)
     return EXIT_FAILED;
 }
 
-static int start_command(const tb_command *command, int argc, const char *const *argv)
+static int fail_command(const tb_cli *cli, tb_code rc, const tb_error *err)
 {
-    tb_cli cli = {.command = command};
-    tb_error err = {0};
-    tb_code rc = run_command(&cli, argc, argv, &err);
-    if (!rc)
-        return finish_stdout(cli.output_errno);
     fflush(stdout);
-    fprintf(stderr, "twobit: %s\n", err.message);
+    if (tb_ranks_is_first(cli->ranks))
+        fprintf(stderr, "twobit: %s\n", err->message);
     if (rc == TB_ECANCELLED)
         tb_interrupt_finish();
-    if (!cli.misused)
+    if (!cli->misused)
         return EXIT_FAILED;
-    fprintf(stderr, "usage: twobit %s %s\n'twobit help %s' explains the options\n", command->name, command->usage,
-            command->name);
+    const tb_command *c = cli->command;
+    if (tb_ranks_is_first(cli->ranks))
+        fprintf(stderr, "usage: twobit %s %s\n'twobit help %s' explains the options\n", c->name, c->usage, c->name);
     return EXIT_USAGE;
+}
+
+// Several processes end alike: with what went wrong in any of them.
+static int start_command(const tb_command *command, int argc, const char *const *argv)
+{
+    tb_ranks ranks;
+    tb_cli cli = {.command = command, .ranks = &ranks};
+    tb_error err = {0};
+    tb_code rc = tb_ranks_join(&ranks, &err);
+    if (!rc) {
+        cli.ranks = ranks.count ? &ranks : NULL;
+        rc = tb_ranks_meet(cli.ranks, run_command(&cli, argc, argv, &err), NULL, 0, &err);
+    }
+    int status = rc ? fail_command(&cli, rc, &err) : finish_stdout(cli.output_errno);
+    tb_ranks_leave(&ranks);
+    return status;
 }
 
 // ---- groups ----

@@ -297,6 +297,9 @@ typedef struct tb_csi_measure_options {
     // bits; for the caller to remove when he has stored the result. NULL: nowhere.
     const char *state_path;
     const char *receivers; // what the receivers are, for the state to know its own
+    // Processes that share the work, all called with the same arguments; the first keeps the state. A process
+    // that fails alone brings that to the others when it meets them next. NULL: this process only.
+    tb_ranks *ranks;
 } tb_csi_measure_options;
 
 // What a measurement asks of a receiver: fill the estimates of a batch. `worker` < threads tells
@@ -305,7 +308,7 @@ typedef void (*tb_csi_receive_fn)(void *user, tb_csi_batch *batch, size_t receiv
 
 // Tallies [point_count][receiver_count], at each point of all receivers on the same frames 0, 1, …:
 // units of 256 frames, added in their order, so that the result has the same bits for any number
-// of threads. With a tolerance a point stops at the first unit (from the second on) where all
+// of threads and processes. With a tolerance a point stops at the first unit (from the second on) where all
 // intervals are tight. TB_EINVAL when the state at state_path belongs to another measurement.
 tb_code tb_csi_measure(tb_csi_tally *tallies, const tb_csi_link *link, const tb_csi_point *points, size_t point_count,
                        tb_csi_receive_fn receive, void *user, size_t receiver_count,
