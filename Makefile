@@ -32,7 +32,7 @@ test: deps
 # The path of the model is the only thing fetch-model writes to its standard output.
 demo: deps all
 	@model='$(MODEL)'; [ -n "$$model" ] || model=$$(tools/fetch-model smollm2) && \
-	build/twobit compare "$$model" --generate '$(DEMO_SENTENCE)' $(DEMO_FLAGS)
+	build/twobit compare "$$model" --speed --generate '$(DEMO_SENTENCE)' $(DEMO_FLAGS)
 
 install: all
 	meson configure build -Dprefix='$(abspath $(PREFIX))' -Dlibdir=lib

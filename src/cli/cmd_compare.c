@@ -1,56 +1,77 @@
-// twobit compare: quantizes a model in several ways and prints one table.
+// twobit compare, the command: what is compared, in which order, and what is shown. compare.h has the map.
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/compare.h"
 #include "cli/generate.h"
 #include "cli/json_out.h"
+#include "cli/plot.h"
 #include "cli/sampling.h"
 
-static const tb_compare_args defaults = {.methods = TB_COMPARE_METHODS, .max_tokens = 5120, .tokens = 48};
+enum { MAX_TOKENS = 5120 };
+
+static const tb_compare_args defaults = {.tokens = 48};
 
 static const tb_option options[] = {
     {"methods", 'm', TB_OPTION_TEXT, offsetof(tb_compare_args, methods), "LIST", 0, 0,
-     "what to compare: method[:bits[:group]], separated by commas"},
-    {"text", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, text), "FILE", 0, 0,
-     "text to measure on (default: a held-out text that comes with twobit)"},
+     "recipes, separated by commas: method[:bits[:group]], and options of quantize behind +, as in gptq:3+head=6 or "
+     "bpdq+lieq=2.25 (default " TB_COMPARE_METHODS ")"},
+    {"grid", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, grid), "FILE", 0, 0,
+     "JSON file with models, texts and recipes; what the command line says of them counts instead"},
+    {"text", 0, TB_OPTION_TEXTS, offsetof(tb_compare_args, texts), "[NAME=]FILE", 0, 0,
+     "text to measure on; may be given several times (default: held-out, a text that comes with twobit)"},
+    {"also", 0, TB_OPTION_TEXTS, offsetof(tb_compare_args, also), "FILE", 0, 0,
+     "also measure this file of the same model, whoever made it; may be given several times"},
     {"ctx", 'c', TB_OPTION_COUNT, offsetof(tb_compare_args, ctx), "N", 2, 1 << 24,
      "tokens per window (default 512, or the model's context when that is shorter)"},
     {"skip", 0, TB_OPTION_COUNT, offsetof(tb_compare_args, skip), "N", 0, 1 << 24,
      "positions of each window that are not scored (default 0)"},
     {"max-tokens", 0, TB_OPTION_COUNT, offsetof(tb_compare_args, max_tokens), "N", 1, 0,
-     "most tokens of the text that are used, in whole windows"},
+     "most tokens of each text that are used, in whole windows (default 5120)"},
     {"calib", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, calibration), "FILE", 0, 0,
      "text to calibrate on (default: the text that comes with twobit)"},
     {"calib-tokens", 0, TB_OPTION_COUNT, offsetof(tb_compare_args, calibration_tokens), "N", 1, 1 << 30,
      "most tokens of it that are used (default 16384)"},
+    {"speed", 0, TB_OPTION_FLAG, offsetof(tb_compare_args, speed), NULL, 0, 0, "also measure tokens per second"},
     {"work", 'w', TB_OPTION_TEXT, offsetof(tb_compare_args, work), "DIR", 0, 0,
-     "folder for the quantized models and the results (default: NAME.twobit in ~/.cache/twobit)"},
+     "folder for the quantized models and the results (default: compare in ~/.cache/twobit)"},
     {"fresh", 0, TB_OPTION_FLAG, offsetof(tb_compare_args, fresh), NULL, 0, 0,
      "make everything anew, whatever the folder holds"},
     {"generate", 'p', TB_OPTION_TEXT, offsetof(tb_compare_args, generate), "TEXT", 0, 0,
      "then let the original and the best under four bits continue this text"},
     {"tokens", 'n', TB_OPTION_COUNT, offsetof(tb_compare_args, tokens), "N", 1, 4096, "tokens they add"},
+    {"markdown", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, markdown), "FILE", 0, 0, "write the table there as well"},
+    {"csv", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, csv), "FILE", 0, 0,
+     "write a line for each recipe on each text"},
+    {"plot", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, plot), "FILE", 0, 0,
+     "draw perplexity over the size of the file: .svg or .png (needs gnuplot)"},
     {"json", 0, TB_OPTION_FLAG, offsetof(tb_compare_args, json), NULL, 0, 0,
-     "print an object: rows with all figures, protocol, continuations"},
+     "print an object: rows with all figures, models, texts, protocol, continuations"},
     {0},
 };
 
 static const char *const examples[] = {
     "twobit compare model.gguf",
     "the usual methods at two and three bits, measured on the text that comes with twobit",
-    "twobit compare model.gguf --methods bpdq:2:64,bpdq:3:192,gptq:3 --text wiki.test.raw --max-tokens 51200",
-    "three candidates on another text",
+    "twobit compare model.gguf -m bpdq:2,bpdq:3:192,gptq:3+head=6 --text wiki=wiki.test.raw --max-tokens 51200",
+    "three recipes on another text",
+    "twobit compare small.gguf large.gguf --grid share/grids/laboratory.json --text a.txt --text b.txt --plot "
+    "front.svg",
+    "the whole laboratory: two models, two texts, every method; a picture of what is worth its size",
+    "twobit compare model.gguf -m bpdq:2,bpdq:3 --also model-q2_k.gguf",
+    "beside a file that another program made",
     "twobit compare model.gguf --generate \"The capital of France is\"",
     "also shows how the original and the best small model go on",
     NULL,
 };
 
 static const char notes[] =
-    "Finished models and measurements are kept and used again as long as model, texts and options are the same;\n"
-    "an interrupted comparison continues where it was. The best is the one with the least divergence from the\n"
-    "original among those whose linears take less than four bits per weight.\n";
+    "Quantized models and results are kept and used again as long as model, texts and options are the same. A\n"
+    "comparison that was interrupted, however, goes on where it was: behind the last block that was quantized and the\n"
+    "last few windows of text that were measured. The best is the one with the least divergence from the original\n"
+    "among those whose linears take less than four bits per weight.\n";
 
 // ---- continuations ----
 
@@ -84,37 +105,50 @@ static tb_code continue_text(tb_str *text, const tb_comparison *c, const tb_comp
     return rc;
 }
 
-static void print_continuation(const tb_comparison *c, const tb_compare_row *row, const tb_str *text)
+static void print_continuation(const tb_comparison *c, const tb_compare_model *m, const tb_compare_row *row,
+                               const tb_str *text)
 {
-    printf("\n%s:\n%s", row->name, c->args->generate);
+    if (c->grid.model_count > 1)
+        printf("\n%s, %s:\n%s", m->source->name, row->name, c->args->generate);
+    else
+        printf("\n%s:\n%s", row->name, c->args->generate);
     fwrite(tb_str_get(text), 1, text->size, stdout);
     putchar('\n');
 }
 
-static json_t *make_continuation(const tb_compare_row *row, const tb_str *text)
+static json_t *make_continuation(const tb_compare_model *m, const tb_compare_row *row, const tb_str *text)
 {
-    return json_pack("{s:s, s:o}", "method", row->name, "text", tb_json_text(tb_str_get(text), text->size));
+    return json_pack("{s:o, s:o, s:o}", "model", tb_json_text(m->source->name, strlen(m->source->name)), "recipe",
+                     tb_json_text(row->name, strlen(row->name)), "text", tb_json_text(tb_str_get(text), text->size));
 }
 
-// Prints what both models add to the text, or appends it to `list` where that is given.
-static tb_code show_continuations(const tb_comparison *c, json_t *list, tb_error *err)
+// Prints what the original and the best add to the text, or appends it to `list` where that is given.
+static tb_code continue_model(const tb_comparison *c, const tb_compare_model *m, json_t *list, tb_error *err)
 {
-    const tb_compare_row *rows[] = {&c->rows[0], tb_compare_best(c)};
+    const tb_compare_row *rows[] = {&m->rows[0], tb_compare_best(m)};
     tb_code rc = TB_OK;
     for (size_t i = 0; !rc && i < 2 && rows[i]; i++) {
         tb_str text = {0};
         rc = continue_text(&text, c, rows[i], err);
         tb_progress_clear(&c->cli->progress);
         if (!rc && !list)
-            print_continuation(c, rows[i], &text);
-        else if (!rc && json_array_append_new(list, make_continuation(rows[i], &text)))
+            print_continuation(c, m, rows[i], &text);
+        else if (!rc && json_array_append_new(list, make_continuation(m, rows[i], &text)))
             rc = tb_fail(err, TB_ENOMEM, "no memory for the continuations");
         tb_str_clear(&text);
     }
     return rc;
 }
 
-// ---- the command ----
+static tb_code show_continuations(const tb_comparison *c, json_t *list, tb_error *err)
+{
+    tb_code rc = TB_OK;
+    for (size_t i = 0; !rc && i < c->grid.model_count; i++)
+        rc = continue_model(c, &c->models[i], list, err);
+    return rc;
+}
+
+// ---- results ----
 
 static tb_code show_json(const tb_comparison *c, tb_error *err)
 {
@@ -138,42 +172,241 @@ static tb_code show_text(const tb_comparison *c, tb_error *err)
     return rc;
 }
 
-static tb_code compare(tb_comparison *c, tb_error *err)
+static tb_code write_files(const tb_comparison *c, tb_error *err)
 {
-    tb_code rc = tb_compare_open_store(c, err);
-    if (!rc) {
-        c->rows[0].file_bytes = tb_checkpoint_file_bytes(tb_model_checkpoint(c->model));
-        c->rows[0].linear_bits = tb_model_linear_bits(c->model);
-        rc = tb_compare_make(c, err);
-    }
-    tb_progress_clear(&c->cli->progress);
+    const tb_compare_args *a = c->args;
+    tb_code rc = a->markdown ? tb_compare_write_markdown(c, a->markdown, err) : TB_OK;
+    if (!rc && a->csv)
+        rc = tb_compare_write_csv(c, a->csv, err);
+    return rc || !a->plot ? rc : tb_compare_draw(c, a->plot, err);
+}
+
+// Recipes that could not be made have been noted; the program must not seem to have succeeded.
+static tb_code count_missing(const tb_comparison *c, tb_error *err)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < c->grid.model_count; i++)
+        for (size_t r = 0; r < c->models[i].count; r++)
+            missing += c->models[i].rows[r].missing != NULL;
+    return missing ? tb_fail(err, TB_EIO, "%zu recipe%s could not be made", missing, missing == 1 ? "" : "s") : TB_OK;
+}
+
+// ---- before anything is made ----
+
+// The command line goes before the grid file.
+static tb_code fill_grid(tb_comparison *c, tb_error *err)
+{
+    tb_cli *cli = c->cli;
+    const tb_compare_args *a = c->args;
+    tb_grid *grid = &c->grid;
+    tb_code rc = a->grid ? tb_grid_read(grid, cli, a->grid, err) : TB_OK;
     if (rc)
         return rc;
-    return c->args->json ? show_json(c, err) : show_text(c, err);
+    grid->model_count = cli->operands.count ? 0 : grid->model_count;
+    grid->text_count = a->texts.count ? 0 : grid->text_count;
+    grid->recipe_count = a->methods ? 0 : grid->recipe_count;
+    for (size_t i = 0; !rc && i < cli->operands.count; i++)
+        rc = tb_grid_add_model(grid, cli->operands.items[i], err);
+    for (size_t i = 0; !rc && i < a->texts.count; i++)
+        rc = tb_grid_add_text(grid, a->texts.items[i], err);
+    if (!rc && grid->text_count == 0)
+        rc = tb_grid_add_text(grid, "held-out", err);
+    if (!rc && (a->methods || grid->recipe_count == 0))
+        rc = tb_grid_add_recipes(grid, cli, a->methods ? a->methods : TB_COMPARE_METHODS, err);
+    if (!rc && grid->model_count == 0)
+        rc = tb_fail(err, TB_EINVAL, "the model is missing");
+    if (!rc && a->also.count && grid->model_count > 1)
+        rc = tb_fail(err, TB_EINVAL, "--also needs a single model; a grid file can say which model a file belongs to");
+    for (size_t i = 0; !rc && i < a->also.count; i++)
+        rc = tb_grid_add_also(grid, 0, a->also.items[i], err);
+    return rc;
+}
+
+static uint64_t first_of(uint64_t a, uint64_t b, uint64_t otherwise)
+{
+    return a ? a : b ? b : otherwise;
+}
+
+static void choose_protocol(tb_comparison *c)
+{
+    const tb_compare_args *a = c->args;
+    const tb_grid *grid = &c->grid;
+    c->protocol = (tb_perplexity_options){
+        .ctx = (size_t)first_of(a->ctx, grid->ctx, 0),
+        .skip = (size_t)first_of(a->skip, grid->skip, 0),
+        .max_tokens = (size_t)first_of(a->max_tokens, grid->max_tokens, MAX_TOKENS),
+    };
+    c->calibration = a->calibration ? a->calibration : grid->calibration;
+    c->calibration_tokens = first_of(a->calibration_tokens, grid->calibration_tokens, 0);
+}
+
+static tb_code plan(tb_comparison *c, tb_error *err)
+{
+    tb_code rc = tb_grid_init(&c->grid, err);
+    if (!rc)
+        rc = fill_grid(c, err);
+    if (!rc && c->args->plot)
+        rc = tb_plot_check(c->args->plot, err);
+    c->cli->misused = rc == TB_EINVAL;
+    if (!rc)
+        choose_protocol(c);
+    return rc;
+}
+
+static tb_code hash_text(char out[65], tb_slice text, tb_error *err)
+{
+    tb_hash *hash = tb_hash_new();
+    if (!hash)
+        return tb_fail(err, TB_ENOMEM, "no memory for a fingerprint");
+    tb_hash_update(hash, text.data, text.size);
+    tb_hash_hex(hash, out);
+    tb_hash_free(hash);
+    return TB_OK;
+}
+
+static tb_code read_text(tb_compare_text *out, const tb_grid_text *from, tb_error *err)
+{
+    *out = (tb_compare_text){.name = from->name, .path = from->path, .text = tb_builtin_text_get(TB_TEXT_HELDOUT)};
+    tb_code rc = TB_OK;
+    if (from->path) {
+        rc = tb_cli_read_text(&out->own, &out->text.size, from->path, err);
+        out->text.data = out->own;
+    }
+    return rc ? rc : hash_text(out->hash, out->text, err);
+}
+
+// Texts are read once, so that standard input can be one.
+static tb_code read_texts(tb_comparison *c, tb_error *err)
+{
+    c->texts = tb_arena_array(&c->arena, c->grid.text_count, sizeof *c->texts);
+    c->models = tb_arena_array(&c->arena, c->grid.model_count, sizeof *c->models);
+    if (!c->texts || !c->models)
+        return tb_fail(err, TB_ENOMEM, "no memory to compare models");
+    tb_code rc = TB_OK;
+    for (size_t t = 0; !rc && t < c->grid.text_count; t++)
+        rc = read_text(&c->texts[t], &c->grid.texts[t], err);
+    tb_compare_text calibration = {0};
+    if (!rc && c->calibration)
+        rc = read_text(&calibration, &(tb_grid_text){.path = c->calibration}, err);
+    snprintf(c->calibration_hash, sizeof c->calibration_hash, "%s", c->calibration ? calibration.hash : "built in");
+    tb_free(calibration.own);
+    return rc;
+}
+
+static tb_code open_store(tb_comparison *c, tb_error *err)
+{
+    tb_code rc = tb_folder_open(&c->folder, c->args->work, err);
+    if (rc)
+        return rc;
+    const char *path = tb_compare_keep(c, "%s/results.sqlite", c->folder.path);
+    return path ? tb_store_open(&c->store, path, err) : tb_fail(err, TB_ENOMEM, "no memory for a path");
+}
+
+// ---- the work ----
+
+static tb_code open_model(tb_comparison *c, size_t index, tb_error *err)
+{
+    tb_compare_model *m = &c->models[index];
+    m->source = &c->grid.models[index];
+    tb_code rc = tb_cli_open_model(&m->model, c->cli, m->source->path, err);
+    if (rc)
+        return rc;
+    c->cpu_name = tb_cpu_name(tb_model_compute(m->model)->kernels.cpu);
+    return tb_checkpoint_fingerprint(m->fingerprint, tb_model_checkpoint(m->model), err);
+}
+
+static tb_code compare_model(tb_comparison *c, size_t index, tb_error *err)
+{
+    tb_compare_model *m = &c->models[index];
+    tb_code rc = open_model(c, index, err);
+    if (!rc)
+        rc = tb_compare_make_rows(c, m, err);
+    if (!rc)
+        rc = tb_compare_measure_rows(c, m, err);
+    tb_model_close(m->model);
+    m->model = NULL;
+    return rc;
+}
+
+static tb_code compare(tb_comparison *c, tb_error *err)
+{
+    tb_code rc = read_texts(c, err);
+    if (!rc)
+        rc = open_store(c, err);
+    for (size_t i = 0; i < c->grid.model_count; i++)
+        c->cells += (1 + c->grid.recipe_count + c->grid.models[i].also_count) * c->grid.text_count;
+    for (size_t i = 0; !rc && i < c->grid.model_count; i++)
+        rc = compare_model(c, i, err);
+    tb_progress_clear(&c->cli->progress);
+    if (!rc)
+        rc = write_files(c, err);
+    if (!rc)
+        rc = c->args->json ? show_json(c, err) : show_text(c, err);
+    if (rc == TB_ECANCELLED)
+        tb_fail(err, rc, "stopped; the same command continues where it was");
+    return rc ? rc : count_missing(c, err);
+}
+
+static void clear(tb_comparison *c)
+{
+    for (size_t t = 0; c->texts && t < c->grid.text_count; t++)
+        tb_free(c->texts[t].own);
+    tb_store_close(c->store);
+    tb_folder_clear(&c->folder);
+    tb_grid_clear(&c->grid);
+    tb_arena_clear(&c->arena);
 }
 
 static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
 {
-    tb_comparison c = {.cli = cli, .args = untyped, .model_path = cli->operands.items[0]};
-    tb_code rc = tb_compare_plan(&c, c.args->methods, err);
-    cli->misused = rc == TB_EINVAL;
-    if (!rc)
-        rc = tb_cli_open_model(&c.model, cli, c.model_path, err);
+    tb_comparison c = {.cli = cli, .args = untyped};
+    tb_code rc = plan(&c, err);
     if (!rc)
         rc = compare(&c, err);
-    tb_model_close(c.model);
-    tb_arena_clear(&c.arena);
+    clear(&c);
     return rc;
+}
+
+// ---- texts in the arena ----
+
+static const char *print_to_arena(tb_arena *arena, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    char *text = n < 0 ? NULL : tb_arena_alloc(arena, (size_t)n + 1);
+    if (text)
+        vsnprintf(text, (size_t)n + 1, format, args);
+    return text;
+}
+
+const char *tb_compare_keep(tb_comparison *c, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const char *text = print_to_arena(&c->arena, format, args);
+    va_end(args);
+    return text;
+}
+
+const char *tb_compare_key(tb_comparison *c, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const char *text = print_to_arena(&c->arena, format, args);
+    va_end(args);
+    return text ? tb_compare_keep(c, "twobit " TB_VERSION ", kernels %s; %s", c->cpu_name, text) : NULL;
 }
 
 const tb_command tb_command_compare = {
     .name = "compare",
     .summary = "quantize a model in several ways and print one table",
-    .usage = "MODEL [--methods LIST] [options]",
+    .usage = "MODEL... [--methods LIST] [--text FILE]... [options]",
     .examples = examples,
     .notes = notes,
-    .least_operands = 1,
-    .most_operands = 1,
+    .least_operands = 0, // a grid file may name models
+    .most_operands = TB_MOST_GRID_MODELS,
     .options = options,
     .defaults = &defaults,
     .args_size = sizeof defaults,

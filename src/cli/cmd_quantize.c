@@ -223,8 +223,7 @@ tb_code tb_quantize_resolve(tb_pipeline_options *pipeline, tb_widths_options *wi
     return rc ? rc : resolve_widths(widths, cli, args, err);
 }
 
-// bits[blocks] of "4,2,2,2".
-static tb_code parse_block_bits(uint8_t *bits, const char *list, size_t blocks, tb_error *err)
+tb_code tb_parse_block_bits(uint8_t *bits, const char *list, size_t blocks, tb_error *err)
 {
     const char *at = list;
     for (size_t b = 0; b < blocks; b++) {
@@ -251,7 +250,7 @@ static tb_code choose_widths(uint8_t **bits, outcome *o, tb_pipeline_options *pi
     pipeline->block_bits = *bits;
     o->block_bits = *bits;
     if (args->block_bits)
-        return parse_block_bits(*bits, args->block_bits, o->blocks, err);
+        return tb_parse_block_bits(*bits, args->block_bits, o->blocks, err);
     return tb_choose_widths(*bits, model, pipeline, widths, err);
 }
 

@@ -3,6 +3,7 @@
 #include "quant/quant.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,6 +21,17 @@ const tb_option tb_common_option_table[] = {
     {"help", 'h', TB_OPTION_FLAG, offsetof(tb_common_options, help), NULL, 0, 0, "this page"},
     {0},
 };
+
+tb_code tb_fail_usage(tb_cli *cli, tb_error *err, const char *format, ...)
+{
+    char text[sizeof err->message];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    cli->misused = true;
+    return tb_fail(err, TB_EINVAL, "%s", text);
+}
 
 tb_code tb_cli_open_model(tb_model **out, const tb_cli *cli, const char *path, tb_error *err)
 {

@@ -1,209 +1,235 @@
+// The table for people, on the terminal and as Markdown, and below it how everything was measured.
 #include "cli/compare.h"
 
-#include <jansson.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/json_out.h"
 #include "cli/machine.h"
 #include "cli/number_text.h"
 #include "cli/table.h"
 
-static const tb_column columns[] = {
-    {"method", false},
-    {"bits", true},
-    {"group", true},
-    {"bytes of\nthe whole file", true},
-    {"bits per weight\nof the linears", true},
-    {"perplexity", true},
-    {"divergence from\nthe original", true},
-    {"same likeliest\ntoken", true},
-    {"time to\nquantize", true},
-    {"peak memory\nto quantize", true},
-    {"decode,\ntokens/s", true},
-};
+// All that there can be besides the texts.
+enum { OTHER_COLUMNS = 12 };
 
-// Adds a printed cell; errors stick.
-static void add(tb_table *table, tb_code *rc, tb_error *err, const char *format, ...)
+static bool has_many_models(const tb_comparison *c)
+{
+    return c->grid.model_count > 1;
+}
+
+// ---- columns ----
+
+static void add_column(tb_table *table, tb_column *columns, const char *heading, bool right)
+{
+    columns[table->column_count++] = (tb_column){heading, right};
+}
+
+// Headings of texts are printed into `headings`.
+static tb_code make_columns(tb_table *table, tb_column *columns, const tb_comparison *c, tb_arena *arena, tb_error *err)
+{
+    tb_table_init(table, columns, 0);
+    if (has_many_models(c))
+        add_column(table, columns, "model", false);
+    add_column(table, columns, "recipe", false);
+    add_column(table, columns, "bytes of\nthe whole file", true);
+    add_column(table, columns, "bits per weight\nof the linears", true);
+    for (size_t t = 0; t < c->grid.text_count; t++) {
+        static const char format[] = "perplexity\non %s";
+        size_t size = sizeof format + strlen(c->texts[t].name);
+        char *heading = tb_arena_alloc(arena, size);
+        if (!heading)
+            return tb_fail(err, TB_ENOMEM, "no memory for the table");
+        snprintf(heading, size, format, c->texts[t].name);
+        add_column(table, columns, heading, true);
+    }
+    add_column(table, columns, "divergence from\nthe original", true);
+    add_column(table, columns, "99 % of\nit below", true);
+    add_column(table, columns, "same likeliest\ntoken", true);
+    add_column(table, columns, "time to\nquantize", true);
+    add_column(table, columns, "peak memory\nto quantize", true);
+    if (c->args->speed)
+        add_column(table, columns, "decode,\ntokens/s", true);
+    return TB_OK;
+}
+
+// ---- rows ----
+
+typedef struct filling {
+    tb_table *table;
+    tb_code rc; // errors stick
+    tb_error *err;
+} filling;
+
+static void add(filling *f, const char *format, ...)
 #if defined(__GNUC__)
-    __attribute__((format(printf, 4, 5)))
+    __attribute__((format(printf, 2, 3)))
 #endif
     ;
 
-static void add(tb_table *table, tb_code *rc, tb_error *err, const char *format, ...)
+static void add(filling *f, const char *format, ...)
 {
-    char cell[128];
+    char cell[256];
     va_list args;
     va_start(args, format);
     vsnprintf(cell, sizeof cell, format, args);
     va_end(args);
-    if (!*rc)
-        *rc = tb_table_add(table, cell, err);
+    if (!f->rc)
+        f->rc = tb_table_add(f->table, cell, f->err);
 }
 
-static void add_identity(tb_table *table, tb_code *rc, const tb_compare_row *row, tb_error *err)
-{
-    if (row->original) {
-        add(table, rc, err, "original");
-        add(table, rc, err, "-");
-        add(table, rc, err, "-");
-        return;
-    }
-    add(table, rc, err, "%s", tb_method_get(row->method)->name);
-    if (tb_method_get(row->method)->type == TB_TYPE_TRITPLANES)
-        add(table, rc, err, "2 trits");
-    else
-        add(table, rc, err, "%u", row->quant.bits);
-    add(table, rc, err, "%zu", row->quant.group);
-}
-
-static void add_quality(tb_table *table, tb_code *rc, const tb_compare_row *row, tb_error *err)
+static void add_perplexity(filling *f, const tb_compare_cell *cell)
 {
     char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT];
-    if (row->broken) {
-        add(table, rc, err, "broken");
-        add(table, rc, err, "-");
-        add(table, rc, err, "-");
+    if (cell->result.broken)
+        add(f, "broken");
+    else
+        add(f, "%s ± %s", tb_text_of_real(a, cell->result.perplexity), tb_text_of_real(b, cell->result.stderr_));
+}
+
+static void add_divergence(filling *f, const tb_compare_row *row)
+{
+    if (row->broken || row->kind == TB_ROW_ORIGINAL) {
+        add(f, "-");
+        add(f, "-");
+        add(f, "-");
         return;
     }
-    add(table, rc, err, "%s ± %s", tb_text_of_real(a, row->perplexity), tb_text_of_real(b, row->stderr_));
-    if (row->original)
-        add(table, rc, err, "-");
-    else
-        add(table, rc, err, "%.4f", row->kl_mean);
-    if (row->original)
-        add(table, rc, err, "-");
-    else
-        add(table, rc, err, "%.1f %%", 100 * row->top1_agreement);
+    add(f, "%.4f", row->pooled.kl_mean);
+    add(f, "%.3f", row->pooled.kl_p99);
+    add(f, "%.1f %%", 100 * row->pooled.top1_agreement);
 }
 
-static void add_costs(tb_table *table, tb_code *rc, const tb_compare_row *row, tb_error *err)
+static void add_costs(filling *f, const tb_compare_row *row)
 {
     char a[TB_NUMBER_TEXT];
-    if (row->original) {
-        add(table, rc, err, "-");
-        add(table, rc, err, "-");
-    } else {
-        add(table, rc, err, "%s%s", row->blocks_reused ? "> " : "", tb_text_of_seconds(a, row->quantize_seconds));
-        add(table, rc, err, "%.0f MiB", (double)row->quantize_peak_rss_bytes / (1 << 20));
+    if (!row->timed) {
+        add(f, "-");
+        add(f, "-");
+        return;
     }
-    add(table, rc, err, "%s", tb_text_of_real(a, row->decode_tps));
+    add(f, "%s%s", row->blocks_reused ? "> " : "", tb_text_of_seconds(a, row->quantize_seconds));
+    add(f, "%.0f MiB", (double)row->quantize_peak_rss_bytes / (1 << 20));
 }
 
-static tb_code add_row(tb_table *table, const tb_compare_row *row, tb_error *err)
+static void add_row(filling *f, const tb_comparison *c, const tb_compare_model *m, const tb_compare_row *row)
+{
+    char a[TB_NUMBER_TEXT];
+    if (has_many_models(c))
+        add(f, "%s", m->source->name);
+    add(f, "%s", row->name);
+    if (row->missing) {
+        while (f->table->cell_count % f->table->column_count && !f->rc)
+            add(f, "-");
+        return;
+    }
+    add(f, "%s", tb_text_of_count(a, row->file_bytes));
+    add(f, "%.3f", row->linear_bits);
+    for (size_t t = 0; t < c->grid.text_count; t++)
+        add_perplexity(f, &row->cells[t]);
+    add_divergence(f, row);
+    add_costs(f, row);
+    if (c->args->speed)
+        add(f, "%s", row->clocked ? tb_text_of_real(a, row->decode_tps) : "-");
+}
+
+// ---- below the table ----
+
+static tb_code append_texts(tb_str *out, const tb_comparison *c, const tb_compare_model *m, tb_error *err)
 {
     tb_code rc = TB_OK;
-    char a[TB_NUMBER_TEXT];
-    add_identity(table, &rc, row, err);
-    add(table, &rc, err, "%s", tb_text_of_count(a, row->file_bytes));
-    add(table, &rc, err, "%.3f", row->linear_bits);
-    add_quality(table, &rc, row, err);
-    add_costs(table, &rc, row, err);
+    for (size_t t = 0; !rc && t < c->grid.text_count; t++) {
+        const tb_perplexity_result *r = &m->rows[0].cells[t].result;
+        const tb_compare_text *text = &c->texts[t];
+        char a[TB_NUMBER_TEXT];
+        if (has_many_models(c))
+            rc = tb_str_printf(out, err, "%s, ", m->source->name);
+        if (!rc)
+            rc = tb_str_printf(out, err,
+                               "%s (%s): %zu windows of %zu tokens, positions %zu to %zu scored, %s predictions.\n",
+                               text->name, text->path ? text->path : "comes with twobit", r->windows, r->ctx, r->skip,
+                               r->ctx - 2, tb_text_of_count(a, r->tokens));
+    }
     return rc;
 }
 
-static const char *name_of_text(const tb_comparison *c)
+static bool has_reused_blocks(const tb_compare_model *m)
 {
-    return c->args->text ? c->args->text : "held-out text of twobit";
+    for (size_t i = 0; i < m->count; i++)
+        if (m->rows[i].blocks_reused)
+            return true;
+    return false;
 }
 
-static void print_protocol(const tb_comparison *c)
+static tb_code append_rows_notes(tb_str *out, const tb_compare_model *m, tb_error *err)
 {
-    const tb_compare_row *o = &c->rows[0];
-    const tb_compute *compute = tb_model_compute(c->model);
-    char a[TB_NUMBER_TEXT], machine[TB_MACHINE_NAME];
-    printf("\nPerplexity and divergence (KL from the original, nats per token): %s,\n"
-           "%zu windows of %zu tokens that do not overlap, positions %zu to %zu scored, %s predictions.\n",
-           name_of_text(c), o->windows, o->ctx, o->skip, o->ctx - 2, tb_text_of_count(a, o->tokens));
-    printf("Calibration: %s, seed %llu. Speed: %zu threads, kernels %s, %s.\n",
-           c->args->calibration ? c->args->calibration : "calibration text of twobit",
-           (unsigned long long)c->cli->common.seed, compute->threads, tb_cpu_name(compute->kernels.cpu),
-           tb_machine_name(machine));
-    for (size_t i = 1; i < c->count; i++)
-        if (c->rows[i].blocks_reused) {
-            puts("\"> \": quantizing was interrupted, the time is that of the last part.");
-            break;
-        }
-    printf("The files are in '%s'.\n", c->folder);
+    tb_code rc = TB_OK;
+    if (has_reused_blocks(m))
+        rc = tb_str_append_text(out, "\"> \": quantizing was interrupted, the time is that of the last part.\n", err);
+    for (size_t i = 0; !rc && i < m->count; i++)
+        if (m->rows[i].missing)
+            rc = tb_str_printf(out, err, "%s with %s is missing: %s.\n", m->source->name, m->rows[i].name,
+                               m->rows[i].missing);
+    return rc;
+}
+
+static tb_code append_machine(tb_str *out, const tb_comparison *c, tb_error *err)
+{
+    char machine[TB_MACHINE_NAME];
+    return tb_str_printf(out, err, "Calibration: %s, seed %" PRIu64 ". Machine: %zu threads, kernels %s, %s.\n",
+                         c->calibration ? c->calibration : "calibration text of twobit", c->cli->common.seed,
+                         tb_cli_threads(c->cli), c->cpu_name, tb_machine_name(machine));
+}
+
+static tb_code append_protocol(tb_str *out, const tb_comparison *c, tb_error *err)
+{
+    tb_code rc = tb_str_printf(out, err,
+                               "\nPerplexity ± standard error; divergence is KL from the original in nats per token%s. "
+                               "Windows do not overlap.\n",
+                               c->grid.text_count > 1 ? ", over all texts" : "");
+    for (size_t i = 0; !rc && i < c->grid.model_count; i++)
+        rc = append_texts(out, c, &c->models[i], err);
+    for (size_t i = 0; !rc && i < c->grid.model_count; i++)
+        rc = append_rows_notes(out, &c->models[i], err);
+    return rc ? rc : append_machine(out, c, err);
+}
+
+// ---- entrances ----
+
+typedef tb_code write_table(tb_str *out, const tb_table *table, tb_error *err);
+
+static tb_code append_all(tb_str *out, const tb_comparison *c, write_table *write, tb_error *err)
+{
+    tb_column columns[OTHER_COLUMNS + TB_MOST_GRID_TEXTS] = {0};
+    tb_table table;
+    tb_arena arena = {0};
+    tb_code rc = make_columns(&table, columns, c, &arena, err);
+    filling f = {&table, rc, err};
+    for (size_t i = 0; i < c->grid.model_count; i++)
+        for (size_t r = 0; !f.rc && r < c->models[i].count; r++)
+            add_row(&f, c, &c->models[i], &c->models[i].rows[r]);
+    rc = f.rc ? f.rc : write(out, &table, err);
+    tb_table_clear(&table);
+    tb_arena_clear(&arena);
+    return rc ? rc : append_protocol(out, c, err);
 }
 
 tb_code tb_compare_print_table(const tb_comparison *c, tb_error *err)
 {
-    tb_table table;
-    tb_table_init(&table, columns, sizeof columns / sizeof columns[0]);
-    tb_code rc = TB_OK;
-    for (size_t i = 0; !rc && i < c->count; i++)
-        rc = add_row(&table, &c->rows[i], err);
+    tb_str text = {0};
+    tb_code rc = append_all(&text, c, tb_table_write, err);
     if (!rc)
-        rc = tb_table_print(&table, err);
-    tb_table_clear(&table);
-    if (!rc)
-        print_protocol(c);
+        printf("%sThe files are in '%s'.\n", tb_str_get(&text), c->folder.path);
+    tb_str_clear(&text);
     return rc;
 }
 
-// ---- JSON ----
-
-static json_t *null_or(bool known, json_t *value)
+tb_code tb_compare_write_markdown(const tb_comparison *c, const char *path, tb_error *err)
 {
-    if (known)
-        return value;
-    json_decref(value);
-    return json_null();
-}
-
-static json_t *make_row(const tb_compare_row *row)
-{
-    bool sound = !row->broken, made = !row->original;
-    const char *method = made ? tb_method_get(row->method)->name : "original";
-    return json_pack(
-        "{s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "method", method,
-        "bits", null_or(made, json_integer(row->quant.bits)), "group",
-        null_or(made, json_integer((json_int_t)row->quant.group)), "file", tb_json_text(row->path, strlen(row->path)),
-        "file_bytes", (json_int_t)row->file_bytes, "linear_bits_per_weight", tb_json_real(row->linear_bits),
-        "perplexity", null_or(sound, tb_json_real(row->perplexity)), "stderr",
-        null_or(sound, tb_json_real(row->stderr_)), "nll", null_or(sound, tb_json_real(row->nll)), "kl_mean",
-        null_or(sound, tb_json_real(row->kl_mean)), "kl_p99", null_or(sound, tb_json_real(row->kl_p99)),
-        "top1_agreement", null_or(sound, tb_json_real(row->top1_agreement)), "quantize_seconds",
-        null_or(made, tb_json_real(row->quantize_seconds)), "peak_rss_bytes",
-        null_or(made, json_integer((json_int_t)row->quantize_peak_rss_bytes)), "prefill_tps",
-        tb_json_real(row->prefill_tps), "decode_tps", tb_json_real(row->decode_tps), "broken", (int)row->broken);
-}
-
-static json_t *make_rows(const tb_comparison *c)
-{
-    json_t *rows = json_array();
-    for (size_t i = 0; i < c->count; i++)
-        if (json_array_append_new(rows, make_row(&c->rows[i]))) {
-            json_decref(rows);
-            return NULL;
-        }
-    return rows;
-}
-
-static json_t *make_protocol(const tb_comparison *c)
-{
-    const tb_compare_row *o = &c->rows[0];
-    const tb_compute *compute = tb_model_compute(c->model);
-    const char *text = name_of_text(c);
-    const char *calibration = c->args->calibration ? c->args->calibration : "calibration text of twobit";
-    char machine[TB_MACHINE_NAME];
-    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:s, s:s}", "text", tb_json_text(text, strlen(text)),
-                     "ctx", (json_int_t)o->ctx, "skip", (json_int_t)o->skip, "windows", (json_int_t)o->windows,
-                     "tokens", (json_int_t)o->tokens, "calibration", tb_json_text(calibration, strlen(calibration)),
-                     "seed", (json_int_t)c->cli->common.seed, "threads", (json_int_t)compute->threads, "cpu",
-                     tb_cpu_name(compute->kernels.cpu), "machine", tb_machine_name(machine));
-}
-
-tb_code tb_compare_print_json(const tb_comparison *c, json_t *continuations, tb_error *err)
-{
-    json_t *object =
-        json_pack("{s:o, s:o, s:o, s:o}", "model", tb_json_text(c->model_path, strlen(c->model_path)), "folder",
-                  tb_json_text(c->folder, strlen(c->folder)), "protocol", make_protocol(c), "rows", make_rows(c));
-    if (continuations && json_object_set_new(object, "continuations", continuations)) {
-        json_decref(object);
-        object = NULL;
-    }
-    return tb_json_print(object, err);
+    tb_str text = {0};
+    tb_code rc = append_all(&text, c, tb_table_write_markdown, err);
+    if (!rc)
+        rc = tb_file_write(path, tb_str_get(&text), text.size, err);
+    tb_str_clear(&text);
+    return rc;
 }

@@ -1,313 +1,331 @@
-// The work folder of compare. Every file's name carries eight digits of a hash of what it is made
-// from, so that other options, texts or models of the same name never meet; the record beside it
-// holds that description in full and is believed only if it is the same, word for word.
-#include "cli/compare.h"
+#include "cli/compare_store.h"
 
-#include <errno.h>
-#include <jansson.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <sqlite3.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "cli/json_out.h"
+// Marks the file as ours ("2bit"); the version counts changes of the tables.
+#define APPLICATION_ID 0x32626974
+#define SCHEMA_VERSION 1
+#define TEXT_OF_(x) #x
+#define TEXT_OF(x) TEXT_OF_(x)
 
-enum {
-    RECORD_LIMIT = 1 << 16,
-    HASH_TEXT = 65,
-    SHORT_HASH = 8, // digits in file names
+enum { BUSY_MS = 10000 };
+
+static const char schema[] =
+    "BEGIN;"
+    "PRAGMA application_id = " TEXT_OF(
+        APPLICATION_ID) ";"
+                        "PRAGMA user_version = " TEXT_OF(
+                            SCHEMA_VERSION) ";"
+                                            "CREATE TABLE cells (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);"
+                                            "CREATE TABLE windows (cell INTEGER NOT NULL REFERENCES cells, window "
+                                            "INTEGER NOT NULL, broken INTEGER NOT NULL,"
+                                            " agreements INTEGER NOT NULL, nll BLOB NOT NULL, kl BLOB, PRIMARY KEY "
+                                            "(cell, window));"
+                                            "CREATE TABLE numbers (kind TEXT NOT NULL, key TEXT NOT NULL, place "
+                                            "INTEGER NOT NULL, value REAL,"
+                                            " PRIMARY KEY (kind, key, place));"
+                                            "COMMIT;";
+
+typedef enum statement_kind {
+    ADD_CELL,
+    FIND_CELL,
+    FIND_WINDOWS,
+    PUT_WINDOW,
+    FORGET_WINDOWS,
+    READ_WINDOWS,
+    GET_NUMBERS,
+    FORGET_NUMBERS,
+    PUT_NUMBER,
+    STATEMENTS
+} statement_kind;
+
+static const char *const texts[STATEMENTS] = {
+    [ADD_CELL] = "INSERT OR IGNORE INTO cells (key) VALUES (?1)",
+    [FIND_CELL] = "SELECT id FROM cells WHERE key = ?1",
+    [FIND_WINDOWS] = "SELECT window FROM windows WHERE cell = ?1 AND window < ?2",
+    [PUT_WINDOW] = "INSERT OR REPLACE INTO windows VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [FORGET_WINDOWS] = "DELETE FROM windows WHERE cell = ?1",
+    [READ_WINDOWS] = "SELECT broken, agreements, nll, kl FROM windows WHERE cell = ?1 AND window < ?2 ORDER BY window",
+    [GET_NUMBERS] = "SELECT value FROM numbers WHERE kind = ?1 AND key = ?2 ORDER BY place",
+    [FORGET_NUMBERS] = "DELETE FROM numbers WHERE kind = ?1 AND key = ?2",
+    [PUT_NUMBER] = "INSERT INTO numbers VALUES (?1, ?2, ?3, ?4)",
 };
 
-// Printed text in the comparison's arena, or NULL.
-static const char *keep(tb_comparison *c, const char *format, ...)
-#if defined(__GNUC__)
-    __attribute__((format(printf, 2, 3)))
-#endif
-    ;
+struct tb_store {
+    char *path;
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENTS];
+};
 
-static const char *keep(tb_comparison *c, const char *format, ...)
+static tb_code fail_damaged(const tb_store *s, const char *why, tb_error *err)
 {
-    va_list args, again;
-    va_start(args, format);
-    va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    char *text = n < 0 ? NULL : tb_arena_alloc(&c->arena, (size_t)n + 1);
-    if (text)
-        vsnprintf(text, (size_t)n + 1, format, again);
-    va_end(again);
-    return text;
+    return tb_fail(err, TB_EFORMAT,
+                   "the results in '%s' are damaged (%s); move the file away: the quantized models beside it are used "
+                   "again",
+                   s->path, why);
 }
 
-static tb_code fail_memory(tb_error *err)
+// The error of SQLite's last call.
+static tb_code fail_sqlite(const tb_store *s, tb_error *err)
 {
-    return tb_fail(err, TB_ENOMEM, "no memory to plan the comparison");
+    int code = s->db ? sqlite3_errcode(s->db) : SQLITE_NOMEM;
+    const char *why = s->db ? sqlite3_errmsg(s->db) : "no memory";
+    if (code == SQLITE_NOMEM)
+        return tb_fail(err, TB_ENOMEM, "no memory for the results in '%s'", s->path);
+    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_MISMATCH)
+        return fail_damaged(s, why, err);
+    return tb_fail(err, TB_EIO, "cannot use the results in '%s': %s", s->path, why);
 }
 
-// ---- folder ----
+// ---- opening ----
 
-static tb_code make_folders(char *path, tb_error *err)
+static tb_code run_text(tb_store *s, const char *sql, tb_error *err)
 {
-    for (char *slash = path + 1;; *slash++ = '/') {
-        slash = strchr(slash, '/');
-        if (slash)
-            *slash = '\0';
-        if (mkdir(path, 0777) != 0 && !(errno == EEXIST && tb_path_is_folder(path)))
-            return tb_fail(err, TB_EIO, "cannot create the folder '%s': %s", path, strerror(errno));
-        if (!slash)
-            return TB_OK;
-    }
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? TB_OK : fail_sqlite(s, err);
 }
 
-// "smollm2" of "models/smollm2.gguf"
-static const char *name_of_model(tb_comparison *c)
+static tb_code get_pragma(int64_t *out, tb_store *s, const char *sql, tb_error *err)
 {
-    const char *path = c->model_path, *end = path + strlen(path);
-    while (end > path + 1 && end[-1] == '/')
-        end--;
-    const char *start = end;
-    while (start > path && start[-1] != '/')
-        start--;
-    size_t n = (size_t)(end - start);
-    const char suffix[] = ".gguf";
-    size_t cut = sizeof suffix - 1;
-    if (n > cut && memcmp(end - cut, suffix, cut) == 0)
-        n -= cut;
-    return tb_arena_text(&c->arena, start, n);
-}
-
-static tb_code choose_folder(tb_comparison *c, tb_error *err)
-{
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME"), *name = name_of_model(c);
-    if (!name)
-        return fail_memory(err);
-    if (c->args->work)
-        c->folder = keep(c, "%s", c->args->work);
-    else if (cache && cache[0])
-        c->folder = keep(c, "%s/twobit/%s.twobit", cache, name);
-    else if (home && home[0])
-        c->folder = keep(c, "%s/.cache/twobit/%s.twobit", home, name);
-    else
-        return tb_fail(err, TB_EINVAL,
-                       "no place for the quantized models: neither HOME nor XDG_CACHE_HOME is set; "
-                       "name a folder with --work");
-    if (!c->folder)
-        return fail_memory(err);
-    char *changeable = tb_dup_text(c->folder, strlen(c->folder));
-    tb_code rc = changeable ? make_folders(changeable, err) : fail_memory(err);
-    tb_free(changeable);
+    sqlite3_stmt *query = NULL;
+    int code = sqlite3_prepare_v2(s->db, sql, -1, &query, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(query);
+    if (code == SQLITE_ROW)
+        *out = sqlite3_column_int64(query, 0);
+    tb_code rc = code == SQLITE_ROW ? TB_OK : fail_sqlite(s, err);
+    sqlite3_finalize(query);
     return rc;
 }
 
-// ---- what things are made from ----
-
-// Hash of a text file, or what stands for the text that comes with twobit.
-static tb_code describe_text(char out[HASH_TEXT], const char *path, tb_error *err)
+// Makes the tables in an empty file; in any other they must be there.
+static tb_code check_schema(tb_store *s, tb_error *err)
 {
-    if (!path) {
-        snprintf(out, HASH_TEXT, "built in");
-        return TB_OK;
-    }
-    char *text;
-    size_t size;
-    tb_code rc = tb_cli_read_text(&text, &size, path, err);
-    if (rc)
-        return rc;
-    tb_hash *hash = tb_hash_new();
-    if (hash) {
-        tb_hash_update(hash, text, size);
-        tb_hash_hex(hash, out);
-    }
-    tb_hash_free(hash);
-    tb_free(text);
-    return hash ? TB_OK : fail_memory(err);
+    int64_t tables = 0, application = 0, version = 0;
+    tb_code rc = get_pragma(&tables, s, "SELECT count(*) FROM sqlite_master", err);
+    if (!rc && tables == 0)
+        rc = run_text(s, schema, err);
+    if (!rc)
+        rc = get_pragma(&application, s, "PRAGMA application_id", err);
+    if (!rc)
+        rc = get_pragma(&version, s, "PRAGMA user_version", err);
+    if (!rc && application != APPLICATION_ID)
+        return tb_fail(err, TB_EFORMAT, "'%s' holds something else than results of twobit compare", s->path);
+    if (!rc && version != SCHEMA_VERSION)
+        return tb_fail(err, TB_EUNSUPPORTED,
+                       "the results in '%s' were written by another version of twobit; move the file away", s->path);
+    return rc;
 }
 
-// The first digits of the hash of a key, for file names.
-static tb_code shorten(char out[HASH_TEXT], const char *key, tb_error *err)
+static tb_code prepare_statements(tb_store *s, tb_error *err)
 {
-    tb_hash *hash = tb_hash_new();
-    if (!hash)
-        return fail_memory(err);
-    tb_hash_update(hash, key, strlen(key));
-    tb_hash_hex(hash, out);
-    out[SHORT_HASH] = '\0';
-    tb_hash_free(hash);
+    for (unsigned i = 0; i < STATEMENTS; i++)
+        if (sqlite3_prepare_v3(s->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i], NULL) != SQLITE_OK)
+            return fail_sqlite(s, err);
     return TB_OK;
 }
 
-// Hashes of everything that goes in.
-typedef struct inputs {
-    char model[HASH_TEXT], text[HASH_TEXT], calibration[HASH_TEXT];
-} inputs;
-
-static tb_code read_inputs(inputs *in, const tb_comparison *c, tb_error *err)
+tb_code tb_store_open(tb_store **out, const char *path, tb_error *err)
 {
-    tb_code rc = tb_checkpoint_fingerprint(in->model, tb_model_checkpoint(c->model), err);
-    if (!rc)
-        rc = describe_text(in->text, c->args->text, err);
-    return rc ? rc : describe_text(in->calibration, c->args->calibration, err);
-}
-
-static const char *describe_quantizing(tb_comparison *c, const tb_compare_row *row, const inputs *in)
-{
-    if (row->original)
-        return keep(c, "twobit " TB_VERSION ", model %s", in->model);
-    return keep(c, "twobit " TB_VERSION ", model %s, method %s, calibration %s, %llu tokens, seed %llu", in->model,
-                row->name, in->calibration, (unsigned long long)c->args->calibration_tokens,
-                (unsigned long long)c->cli->common.seed);
-}
-
-static const char *describe_measuring(tb_comparison *c, const tb_compare_row *row, const inputs *in)
-{
-    const tb_compare_args *a = c->args;
-    const tb_compute *compute = tb_model_compute(c->model);
-    return keep(c, "%s; text %s, ctx %llu, skip %llu, max %llu tokens; threads %zu, kernels %s", row->quantized_key,
-                in->text, (unsigned long long)a->ctx, (unsigned long long)a->skip, (unsigned long long)a->max_tokens,
-                compute->threads, tb_cpu_name(compute->kernels.cpu));
-}
-
-// "bpdq-2-64" of "bpdq:2:64"
-static void name_file(char out[sizeof((tb_compare_row *)0)->name], const tb_compare_row *row)
-{
-    for (size_t i = 0; i < sizeof row->name; i++)
-        out[i] = row->name[i] == ':' ? '-' : row->name[i];
-}
-
-static tb_code name_row(tb_comparison *c, tb_compare_row *row, const inputs *in, tb_error *err)
-{
-    char name[sizeof row->name], made[HASH_TEXT], measured[HASH_TEXT];
-    name_file(name, row);
-    row->quantized_key = describe_quantizing(c, row, in);
-    row->measured_key = row->quantized_key ? describe_measuring(c, row, in) : NULL;
-    if (!row->measured_key)
-        return fail_memory(err);
-    tb_code rc = shorten(made, row->quantized_key, err);
-    if (!rc)
-        rc = shorten(measured, row->measured_key, err);
-    if (rc)
-        return rc;
-    if (!row->original) {
-        row->path = keep(c, "%s/%s-%s.gguf", c->folder, name, made);
-        row->quantized_path = keep(c, "%s/%s-%s.json", c->folder, name, made);
+    *out = NULL;
+    tb_store *s = tb_new(tb_store);
+    if (s)
+        s->path = tb_dup_text(path, strlen(path));
+    if (!s || !s->path) {
+        tb_free(s);
+        return tb_fail(err, TB_ENOMEM, "no memory to open '%s'", path);
     }
-    row->measured_path = keep(c, "%s/%s-%s-measured-%s.json", c->folder, name, made, measured);
-    bool complete = row->path && row->measured_path && (row->original || row->quantized_path);
-    return complete ? TB_OK : fail_memory(err);
-}
-
-// ---- records ----
-
-// The record at `path` if it was made from `key`; else NULL.
-static json_t *load_record(const char *path, const char *key)
-{
-    char *text;
-    size_t size;
-    if (tb_file_read(&text, &size, path, RECORD_LIMIT, NULL))
-        return NULL;
-    json_t *record = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-    tb_free(text);
-    const char *made_from = json_string_value(json_object_get(record, "made_from"));
-    if (made_from && strcmp(made_from, key) == 0)
-        return record;
-    json_decref(record);
-    return NULL;
-}
-
-// Writes the record (which may be NULL when memory ran out) and releases it.
-static tb_code save_record(const char *path, json_t *record, tb_error *err)
-{
-    char *text = record ? json_dumps(record, JSON_INDENT(2)) : NULL;
-    json_decref(record);
-    if (!text)
-        return fail_memory(err);
-    tb_code rc = tb_file_write(path, text, strlen(text), err);
-    free(text); // jansson's
+    tb_code rc = sqlite3_open(path, &s->db) == SQLITE_OK ? TB_OK : fail_sqlite(s, err);
+    if (!rc)
+        sqlite3_busy_timeout(s->db, BUSY_MS);
+    if (!rc)
+        rc = check_schema(s, err);
+    if (!rc)
+        rc = prepare_statements(s, err);
+    if (rc)
+        tb_store_close(s);
+    else
+        *out = s;
     return rc;
 }
 
-static bool has_size(const char *path, size_t bytes)
+void tb_store_close(tb_store *s)
 {
-    struct stat st;
-    return stat(path, &st) == 0 && (size_t)st.st_size == bytes;
+    if (!s)
+        return;
+    for (unsigned i = 0; i < STATEMENTS; i++)
+        sqlite3_finalize(s->statements[i]);
+    sqlite3_close(s->db);
+    tb_free(s->path);
+    tb_free(s);
 }
 
-bool tb_compare_take_quantized(tb_compare_row *row, json_t *figures)
+tb_code tb_store_begin(tb_store *s, tb_error *err)
 {
-    json_int_t bytes, peak, reused;
-    if (json_unpack(figures, "{s:I, s:F, s:F, s:I, s:I}", "file_bytes", &bytes, "linear_bits_per_weight",
-                    &row->linear_bits, "seconds", &row->quantize_seconds, "peak_rss_bytes", &peak, "blocks_reused",
-                    &reused) != 0)
+    return run_text(s, "BEGIN IMMEDIATE", err);
+}
+
+tb_code tb_store_commit(tb_store *s, tb_error *err)
+{
+    return run_text(s, "COMMIT", err);
+}
+
+// ---- statements ----
+
+// A statement with its parameters bound. Binding fails only without memory; stepping then tells.
+static sqlite3_stmt *bind_cell(tb_store *s, statement_kind which, int64_t cell)
+{
+    sqlite3_bind_int64(s->statements[which], 1, cell);
+    return s->statements[which];
+}
+
+static sqlite3_stmt *bind_text(tb_store *s, statement_kind which, int place, const char *text)
+{
+    sqlite3_bind_text(s->statements[which], place, text, -1, SQLITE_STATIC);
+    return s->statements[which];
+}
+
+// Ends the use of a statement of which `code` is the last step's answer.
+static tb_code finish(tb_store *s, sqlite3_stmt *statement, int code, tb_error *err)
+{
+    tb_code rc = code == SQLITE_DONE || code == SQLITE_ROW ? TB_OK : fail_sqlite(s, err);
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return rc;
+}
+
+static tb_code run(tb_store *s, sqlite3_stmt *statement, tb_error *err)
+{
+    return finish(s, statement, sqlite3_step(statement), err);
+}
+
+// ---- windows ----
+
+tb_code tb_store_cell(int64_t *id, tb_store *s, const char *key, tb_error *err)
+{
+    tb_code rc = run(s, bind_text(s, ADD_CELL, 1, key), err);
+    if (rc)
+        return rc;
+    sqlite3_stmt *query = bind_text(s, FIND_CELL, 1, key);
+    int code = sqlite3_step(query);
+    bool found = code == SQLITE_ROW;
+    *id = found ? sqlite3_column_int64(query, 0) : 0;
+    rc = finish(s, query, code, err);
+    return rc || found ? rc : fail_damaged(s, "a key cannot be kept", err);
+}
+
+tb_code tb_store_find_windows(bool *present, tb_store *s, int64_t cell, size_t windows, tb_error *err)
+{
+    for (size_t i = 0; i < windows; i++)
+        present[i] = false;
+    sqlite3_stmt *query = bind_cell(s, FIND_WINDOWS, cell);
+    sqlite3_bind_int64(query, 2, (int64_t)windows);
+    int code;
+    while ((code = sqlite3_step(query)) == SQLITE_ROW) {
+        int64_t window = sqlite3_column_int64(query, 0);
+        if (window >= 0 && (uint64_t)window < windows)
+            present[window] = true;
+    }
+    return finish(s, query, code, err);
+}
+
+tb_code tb_store_put_window(tb_store *s, int64_t cell, const tb_window_scores *scores, tb_error *err)
+{
+    sqlite3_stmt *insert = bind_cell(s, PUT_WINDOW, cell);
+    uint64_t bytes = scores->predictions * sizeof(double);
+    sqlite3_bind_int64(insert, 2, (int64_t)scores->window);
+    sqlite3_bind_int(insert, 3, scores->broken);
+    sqlite3_bind_int64(insert, 4, (int64_t)scores->agreements);
+    sqlite3_bind_blob64(insert, 5, scores->nll, bytes, SQLITE_STATIC);
+    if (scores->kl)
+        sqlite3_bind_blob64(insert, 6, scores->kl, bytes, SQLITE_STATIC);
+    return run(s, insert, err);
+}
+
+tb_code tb_store_forget_windows(tb_store *s, int64_t cell, tb_error *err)
+{
+    return run(s, bind_cell(s, FORGET_WINDOWS, cell), err);
+}
+
+// Copies the blob of a column into values[n]; false when it has another size.
+static bool take_blob(double *values, size_t n, sqlite3_stmt *query, int column)
+{
+    const void *bytes = sqlite3_column_blob(query, column);
+    if (!bytes || (size_t)sqlite3_column_bytes(query, column) != n * sizeof *values)
         return false;
-    row->file_bytes = (size_t)bytes;
-    row->quantize_peak_rss_bytes = (size_t)peak;
-    row->blocks_reused = (size_t)reused;
+    memcpy(values, bytes, n * sizeof *values);
     return true;
 }
 
-static void load_quantized(tb_compare_row *row)
+tb_code tb_store_read_windows(tb_text_scores *out, tb_store *s, int64_t cell, tb_error *err)
 {
-    json_t *record = load_record(row->quantized_path, row->quantized_key);
-    row->quantized = record && tb_compare_take_quantized(row, record) && has_size(row->path, row->file_bytes);
-    json_decref(record);
-}
-
-static void load_measured(tb_compare_row *row)
-{
-    json_t *record = load_record(row->measured_path, row->measured_key);
-    json_int_t tokens, windows, ctx, skip;
-    int broken;
-    if (record && json_unpack(record, "{s:F, s:F, s:F, s:F, s:F, s:F, s:F, s:F, s:I, s:I, s:I, s:I, s:b}", "perplexity",
-                              &row->perplexity, "stderr", &row->stderr_, "nll", &row->nll, "kl_mean", &row->kl_mean,
-                              "kl_p99", &row->kl_p99, "top1_agreement", &row->top1_agreement, "prefill_tps",
-                              &row->prefill_tps, "decode_tps", &row->decode_tps, "tokens", &tokens, "windows", &windows,
-                              "ctx", &ctx, "skip", &skip, "broken", &broken) == 0) {
-        row->tokens = (size_t)tokens;
-        row->windows = (size_t)windows;
-        row->ctx = (size_t)ctx;
-        row->skip = (size_t)skip;
-        row->broken = broken != 0;
-        row->measured = true;
+    sqlite3_stmt *query = bind_cell(s, READ_WINDOWS, cell);
+    sqlite3_bind_int64(query, 2, (int64_t)out->windows);
+    size_t n = out->predictions, found = 0;
+    bool sound = true;
+    out->agreements = 0;
+    out->broken = false;
+    int code = SQLITE_DONE;
+    while (sound && (code = sqlite3_step(query)) == SQLITE_ROW) {
+        int64_t agreements = sqlite3_column_int64(query, 1);
+        sound = found < out->windows && agreements >= 0 && (uint64_t)agreements <= n &&
+                take_blob(out->nll + found * n, n, query, 2) &&
+                (!out->kl || take_blob(out->kl + found * n, n, query, 3));
+        out->broken |= sqlite3_column_int(query, 0) != 0;
+        out->agreements += (size_t)agreements;
+        found++;
     }
-    json_decref(record);
+    tb_code rc = sound ? finish(s, query, code, err) : TB_OK;
+    if (!sound)
+        finish(s, query, SQLITE_DONE, err);
+    if (!rc && (!sound || found != out->windows))
+        return fail_damaged(s, "the scores of a window are incomplete", err);
+    return rc;
 }
 
-tb_code tb_compare_save_quantized(const tb_compare_row *row, tb_error *err)
+// ---- numbers ----
+
+tb_code tb_store_get_numbers(double *values, size_t *count, tb_store *s, const char *kind, const char *key,
+                             tb_error *err)
 {
-    json_t *record = json_pack("{s:s, s:I, s:f, s:f, s:I, s:I}", "made_from", row->quantized_key, "file_bytes",
-                               (json_int_t)row->file_bytes, "linear_bits_per_weight", row->linear_bits, "seconds",
-                               row->quantize_seconds, "peak_rss_bytes", (json_int_t)row->quantize_peak_rss_bytes,
-                               "blocks_reused", (json_int_t)row->blocks_reused);
-    return save_record(row->quantized_path, record, err);
+    size_t most = *count, n = 0;
+    bind_text(s, GET_NUMBERS, 1, kind);
+    sqlite3_stmt *query = bind_text(s, GET_NUMBERS, 2, key);
+    int code;
+    while ((code = sqlite3_step(query)) == SQLITE_ROW) {
+        if (n < most)
+            values[n] = sqlite3_column_double(query, 0);
+        n++;
+    }
+    *count = n;
+    tb_code rc = finish(s, query, code, err);
+    return rc || n <= most ? rc : fail_damaged(s, "there are more numbers than were written", err);
 }
 
-tb_code tb_compare_save_measured(const tb_compare_row *row, tb_error *err)
+static tb_code put_numbers(tb_store *s, const char *kind, const char *key, const double *values, size_t count,
+                           tb_error *err)
 {
-    json_t *record = json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:b}", "made_from",
-                               row->measured_key, "perplexity", row->perplexity, "stderr", row->stderr_, "nll",
-                               row->nll, "kl_mean", row->kl_mean, "kl_p99", row->kl_p99, "top1_agreement",
-                               row->top1_agreement, "prefill_tps", row->prefill_tps, "decode_tps", row->decode_tps,
-                               "tokens", (json_int_t)row->tokens, "windows", (json_int_t)row->windows, "ctx",
-                               (json_int_t)row->ctx, "skip", (json_int_t)row->skip, "broken", (int)row->broken);
-    return save_record(row->measured_path, record, err);
+    bind_text(s, FORGET_NUMBERS, 1, kind);
+    tb_code rc = run(s, bind_text(s, FORGET_NUMBERS, 2, key), err);
+    for (size_t i = 0; !rc && i < count; i++) {
+        bind_text(s, PUT_NUMBER, 1, kind);
+        sqlite3_stmt *insert = bind_text(s, PUT_NUMBER, 2, key);
+        sqlite3_bind_int64(insert, 3, (int64_t)i);
+        sqlite3_bind_double(insert, 4, values[i]);
+        rc = run(s, insert, err);
+    }
+    return rc;
 }
 
-tb_code tb_compare_open_store(tb_comparison *c, tb_error *err)
+tb_code tb_store_put_numbers(tb_store *s, const char *kind, const char *key, const double *values, size_t count,
+                             tb_error *err)
 {
-    inputs in;
-    tb_code rc = choose_folder(c, err);
+    tb_code rc = tb_store_begin(s, err);
+    if (rc)
+        return rc;
+    rc = put_numbers(s, kind, key, values, count, err);
     if (!rc)
-        rc = read_inputs(&in, c, err);
-    for (size_t i = 0; !rc && i < c->count; i++) {
-        tb_compare_row *row = &c->rows[i];
-        rc = name_row(c, row, &in, err);
-        if (rc || c->args->fresh)
-            continue;
-        if (!row->original)
-            load_quantized(row);
-        if (row->quantized)
-            load_measured(row);
-    }
+        return tb_store_commit(s, err);
+    sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     return rc;
 }

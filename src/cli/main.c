@@ -2,7 +2,6 @@
 // status: 0, 1 (failed) or 2 (usage).
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -72,17 +71,6 @@ static int fail_unknown_command(const char *name)
         fprintf(stderr, "; did you mean '%s'?", meant);
     fputs("\nusage: twobit COMMAND [arguments]; 'twobit help' lists the commands\n", stderr);
     return EXIT_USAGE;
-}
-
-tb_code tb_fail_usage(tb_cli *cli, tb_error *err, const char *format, ...)
-{
-    char text[sizeof err->message];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    cli->misused = true;
-    return tb_fail(err, TB_EINVAL, "%s", text);
 }
 
 static tb_code check_operands(tb_cli *cli, tb_error *err)

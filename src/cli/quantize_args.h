@@ -20,4 +20,7 @@ extern const tb_option tb_quantize_options[];
 tb_code tb_quantize_resolve(tb_pipeline_options *pipeline, tb_widths_options *widths, tb_cli *cli,
                             const tb_quantize_args *args, tb_error *err);
 
+// bits[blocks] of "4,2,2,2".
+tb_code tb_parse_block_bits(uint8_t *bits, const char *list, size_t blocks, tb_error *err);
+
 #endif

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_COLUMNS = 16, GAP = 2 };
+enum { MOST_COLUMNS = 32, GAP = 2 };
 
 void tb_table_init(tb_table *table, const tb_column *columns, size_t column_count)
 {
@@ -121,6 +121,35 @@ tb_code tb_table_write(tb_str *out, const tb_table *table, tb_error *err)
     for (size_t i = 0; !rc && i < table->cell_count; i++, cell += strlen(cell) + 1)
         rc = append_cell(out, table, width, i % table->column_count, cell, strlen(cell), err);
     return rc;
+}
+
+// A text between bars: what would end the cell or the line is written otherwise.
+static tb_code append_markdown_cell(tb_str *out, const char *text, tb_error *err)
+{
+    tb_code rc = tb_str_append_text(out, " ", err);
+    for (; !rc && *text; text++)
+        rc = *text == '|'    ? tb_str_append_text(out, "\\|", err)
+             : *text == '\n' ? tb_str_append_text(out, " ", err)
+                             : tb_str_append(out, text, 1, err);
+    return rc ? rc : tb_str_append_text(out, " |", err);
+}
+
+tb_code tb_table_write_markdown(tb_str *out, const tb_table *table, tb_error *err)
+{
+    tb_code rc = tb_str_append_text(out, "|", err);
+    for (size_t c = 0; !rc && c < table->column_count; c++)
+        rc = append_markdown_cell(out, table->columns[c].heading, err);
+    if (!rc)
+        rc = tb_str_append_text(out, "\n|", err);
+    for (size_t c = 0; !rc && c < table->column_count; c++)
+        rc = tb_str_append_text(out, table->columns[c].right ? " ---: |" : " --- |", err);
+    const char *cell = tb_str_get(&table->cells);
+    for (size_t i = 0; !rc && i < table->cell_count; i++, cell += strlen(cell) + 1) {
+        rc = i % table->column_count == 0 ? tb_str_append_text(out, "\n|", err) : TB_OK;
+        if (!rc)
+            rc = append_markdown_cell(out, cell, err);
+    }
+    return rc ? rc : tb_str_append_text(out, "\n", err);
 }
 
 tb_code tb_table_print(const tb_table *table, tb_error *err)

@@ -28,6 +28,9 @@ tb_code tb_table_add(tb_table *table, const char *text, tb_error *err);
 // Appends the table, line by line; UTF-8 characters count as one column each.
 tb_code tb_table_write(tb_str *out, const tb_table *table, tb_error *err);
 
+// Appends the same as a table of Markdown.
+tb_code tb_table_write_markdown(tb_str *out, const tb_table *table, tb_error *err);
+
 // Prints it on stdout.
 tb_code tb_table_print(const tb_table *table, tb_error *err);
 
