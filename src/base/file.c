@@ -21,7 +21,7 @@ enum { OUT_BUFFER = 1 << 18 };
 tb_code tb_map_open(tb_map *out, const char *path, tb_error *err)
 {
     *out = (tb_map){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe would wait for its writer
     if (fd < 0)
         return tb_fail(err, TB_EIO, "cannot open '%s': %s", path, strerror(errno));
     struct stat st;

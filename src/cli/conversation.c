@@ -38,6 +38,8 @@ static tb_code parse(json_t **out, const char *text, size_t size, const char *pa
 {
     json_error_t why;
     json_t *json = json_loadb(text, size, JSON_ALLOW_NUL, &why);
+    if (!json && json_error_code(&why) == json_error_out_of_memory)
+        return fail_no_memory(err);
     if (!json)
         return tb_fail(err, TB_EFORMAT, "'%s' is not valid JSON: %s at line %d", path, why.text, why.line);
     if (json_is_array(json))

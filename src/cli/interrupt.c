@@ -10,8 +10,7 @@
 static volatile sig_atomic_t requested; // the signal's number
 static volatile sig_atomic_t continued;
 
-// What handlers write to and tb_interrupt_wait looks at; -1 before tb_interrupt_survive, or when
-// there was no pipe to be had.
+// What handlers write to and tb_interrupt_wait looks at; -1 when there was no pipe to be had.
 static int wake[2] = {-1, -1};
 
 static void wake_waiter(void)
@@ -36,8 +35,19 @@ static void on_continue(int number)
     wake_waiter();
 }
 
+static void open_wake_pipe(void)
+{
+    if (pipe(wake) != 0)
+        return;
+    for (int i = 0; i < 2; i++) {
+        fcntl(wake[i], F_SETFL, O_NONBLOCK);
+        fcntl(wake[i], F_SETFD, FD_CLOEXEC);
+    }
+}
+
 void tb_interrupt_init(void)
 {
+    open_wake_pipe();
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     sigemptyset(&stop.sa_mask);
     sigaction(SIGINT, &stop, NULL);
@@ -53,11 +63,6 @@ bool tb_interrupt_requested(void)
 
 void tb_interrupt_survive(void)
 {
-    if (wake[0] < 0 && pipe(wake) == 0)
-        for (int i = 0; i < 2; i++) {
-            fcntl(wake[i], F_SETFL, O_NONBLOCK);
-            fcntl(wake[i], F_SETFD, FD_CLOEXEC);
-        }
     struct sigaction ask = {.sa_handler = on_signal}, note = {.sa_handler = on_continue};
     sigemptyset(&ask.sa_mask);
     sigemptyset(&note.sa_mask);

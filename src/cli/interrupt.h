@@ -18,12 +18,11 @@ void tb_interrupt_survive(void);
 typedef enum tb_wait {
     TB_WAIT_READABLE,    // there is something to read, or its end
     TB_WAIT_INTERRUPTED, // tb_interrupt_requested() says what
-    TB_WAIT_CONTINUED,   // the program went on after a pause; said once
+    TB_WAIT_CONTINUED,   // the program went on after a pause; said once, after tb_interrupt_survive
 } tb_wait;
 
 // Waits for input. Only a read() that is under way in the very thread that takes a signal is broken
-// off by it; this notices one that came before, or that another thread took. After
-// tb_interrupt_survive only.
+// off by it; this notices one that came before, or that another thread took.
 tb_wait tb_interrupt_wait(int descriptor);
 
 // Forgets a Ctrl-C. False when it was SIGTERM that asked: the program shall end.

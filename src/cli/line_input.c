@@ -8,9 +8,13 @@
 #include "cli/interrupt.h"
 #include "cli/line_edit.h"
 
+enum { CHUNK = 4096 };
+
 struct tb_line_input {
     bool is_person;
     tb_line_edit *edit; // NULL: lines as they come
+    char bytes[CHUNK];  // from `taken` to `filled`: read, and part of no line yet
+    size_t taken, filled;
 };
 
 tb_code tb_line_input_open(tb_line_input **out, tb_error *err)
@@ -39,34 +43,52 @@ bool tb_line_input_is_person(const tb_line_input *input)
     return input->is_person;
 }
 
-// getc that goes on after signals that ask for nothing.
-static int next_byte(void)
+// Reads more bytes. *end: TB_LINE_READ when there are some.
+static tb_code fill(tb_line_end *end, tb_line_input *input, tb_error *err)
 {
-    int c = getc(stdin);
-    while (c == EOF && ferror(stdin) && errno == EINTR && !tb_interrupt_requested()) {
-        clearerr(stdin);
-        c = getc(stdin);
+    for (;;) {
+        tb_wait what = tb_interrupt_wait(STDIN_FILENO);
+        if (what == TB_WAIT_CONTINUED)
+            continue;
+        *end = what == TB_WAIT_INTERRUPTED ? TB_LINE_INTERRUPTED : TB_LINE_CLOSED;
+        if (what == TB_WAIT_INTERRUPTED)
+            return TB_OK;
+        ssize_t n = read(STDIN_FILENO, input->bytes, sizeof input->bytes);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (n < 0)
+            return tb_fail(err, TB_EIO, "cannot read the input: %s", strerror(errno));
+        input->taken = 0;
+        input->filled = (size_t)n;
+        if (n > 0)
+            *end = TB_LINE_READ;
+        return TB_OK;
     }
-    return c;
 }
 
-static tb_code read_plain(tb_line_end *end, tb_str *line, tb_error *err)
+// A last line may lack its newline.
+static tb_code read_plain(tb_line_end *end, tb_str *line, tb_line_input *input, tb_error *err)
 {
-    tb_code rc = TB_OK;
     size_t before = line->size;
-    int c;
-    errno = 0;
-    while (!rc && (c = next_byte()) != EOF && c != '\n')
-        rc = tb_str_append(line, &(char){(char)c}, 1, err);
-    if (rc || c == '\n' || (line->size > before && feof(stdin))) {
-        *end = TB_LINE_READ;
-        return rc;
+    const char *newline = NULL;
+    tb_code rc = TB_OK;
+    *end = TB_LINE_READ;
+    while (!newline && !rc) {
+        if (input->taken == input->filled)
+            rc = fill(end, input, err);
+        if (rc || *end != TB_LINE_READ)
+            break;
+        const char *bytes = input->bytes + input->taken;
+        size_t n = input->filled - input->taken;
+        newline = memchr(bytes, '\n', n);
+        if (newline)
+            n = (size_t)(newline - bytes);
+        rc = tb_str_append(line, bytes, n, err);
+        input->taken += n + (newline ? 1 : 0);
     }
-    *end = tb_interrupt_requested() ? TB_LINE_INTERRUPTED : TB_LINE_CLOSED;
-    if (*end == TB_LINE_CLOSED && ferror(stdin))
-        return tb_fail(err, TB_EIO, "cannot read the input: %s", strerror(errno));
-    clearerr(stdin);
-    return TB_OK;
+    if (*end == TB_LINE_CLOSED && line->size > before)
+        *end = TB_LINE_READ;
+    return rc;
 }
 
 tb_code tb_line_input_read(tb_line_end *end, tb_str *line, tb_line_input *input, const char *prompt, tb_error *err)
@@ -75,5 +97,5 @@ tb_code tb_line_input_read(tb_line_end *end, tb_str *line, tb_line_input *input,
         return tb_line_edit_read(end, line, input->edit, prompt, err);
     if (input->is_person)
         fputs(prompt, stderr);
-    return read_plain(end, line, err);
+    return read_plain(end, line, input, err);
 }

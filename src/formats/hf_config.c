@@ -95,18 +95,23 @@ static const json_t *member(const json_t *object, const char *name)
     return json_is_null(value) ? NULL : value;
 }
 
-// A whole number from 1 to 2^31 − 1; `absent` where the key is missing (0: it is required).
-static uint32_t read_count(config *c, const char *name, uint32_t absent)
+// A whole number from `least` to 2^31 − 1; `absent` where the key is missing (0: it is required).
+static uint32_t read_whole(config *c, const char *name, uint32_t least, uint32_t absent)
 {
     const json_t *value = member(c->json, name);
     if (!value && absent)
         return absent;
     json_int_t number = json_integer_value(value);
-    if (!json_is_integer(value) || number < 1 || number > INT32_MAX) {
+    if (!json_is_integer(value) || number < least || number > INT32_MAX) {
         refuse(c, name, value ? "it must be a positive number" : "it is missing");
         return 1;
     }
     return (uint32_t)number;
+}
+
+static uint32_t read_count(config *c, const char *name, uint32_t absent)
+{
+    return read_whole(c, name, 1, absent);
 }
 
 // A positive number of `object`, which may be NULL.
@@ -339,7 +344,7 @@ static void derive_windows(config *c, unsigned char *windowed, const unsigned ch
 {
     tb_hf_windows windows = c->family->windows;
     const char *key = member(c->json, "sliding_window_pattern") ? "sliding_window_pattern" : "_sliding_window_pattern";
-    uint32_t upper = windows == TB_HF_UPPER_WINDOWS ? read_count(c, "max_window_layers", 28) : 0;
+    uint32_t upper = windows == TB_HF_UPPER_WINDOWS ? read_whole(c, "max_window_layers", 0, 28) : 0;
     uint32_t period = windows == TB_HF_MOST_WINDOWS ? read_count(c, key, 6) : 1;
     for (size_t i = 0; i < c->blocks; i++)
         windowed[i] = windows == TB_HF_ALL_WINDOWS || (windows == TB_HF_UPPER_WINDOWS && i >= upper) ||

@@ -156,16 +156,15 @@ static tb_code add_template_files(bool *found, tb_checkpoint *checkpoint, tb_err
     *found = false;
     for (size_t i = 0; i < TEMPLATES && !rc; i++) {
         tb_str path = {0};
-        char *text = NULL;
-        size_t size = 0;
+        tb_map map = {0};
         rc = tb_str_printf(&path, err, "%s/%s", checkpoint->path, templates[i].file);
         if (!rc && tb_path_exists(path.data))
-            rc = tb_file_read(&text, &size, path.data, TB_JSON_LIMIT, err);
-        if (!rc && size) {
-            rc = tb_hf_add_text(checkpoint, templates[i].key, (tb_text){text, size}, err);
+            rc = tb_map_open(&map, path.data, err);
+        if (!rc && map.size) {
+            rc = tb_hf_add_text(checkpoint, templates[i].key, (tb_text){(const char *)map.data, map.size}, err);
             *found = true;
         }
-        tb_free(text);
+        tb_map_close(&map);
         tb_str_clear(&path);
     }
     return rc;

@@ -29,15 +29,14 @@ tb_code tb_json_parse(struct json_t **out, tb_text text, const char *what, tb_er
 static tb_code parse_file(struct json_t **out, const char *path, size_t flags, tb_error *err)
 {
     *out = NULL;
-    char *text;
-    size_t size;
+    tb_map map;
     tb_str what = {0};
     tb_code rc = tb_str_printf(&what, err, "'%s'", path);
     if (!rc)
-        rc = tb_file_read(&text, &size, path, TB_JSON_LIMIT, err);
+        rc = tb_map_open(&map, path, err);
     if (!rc) {
-        rc = parse(out, (tb_text){text, size}, flags, what.data, err);
-        tb_free(text);
+        rc = parse(out, (tb_text){(const char *)map.data, map.size}, flags, what.data, err);
+        tb_map_close(&map);
     }
     tb_str_clear(&what);
     return rc;

@@ -73,6 +73,15 @@ static void refuse_unless_zero(reader *r, const char *name, const char *what)
                         r->key, value);
 }
 
+static void refuse_two_directions(reader *r)
+{
+    bool causal = true;
+    if (!r->rc)
+        r->rc = tb_checkpoint_get_bool(&causal, r->checkpoint, full_key(r, "attention.causal"), false, r->err);
+    if (!r->rc && !causal)
+        r->rc = tb_fail(r->err, TB_EUNSUPPORTED, "'%s' makes embeddings, not text ('%s' is false)", r->path, r->key);
+}
+
 static tb_code find_arch(reader *r)
 {
     tb_text name;
@@ -261,6 +270,7 @@ tb_code tb_settings_read(tb_settings *out, tb_arena *arena, const tb_checkpoint 
     refuse_unless_zero(&r, "expert_count", "a mixture of experts");
     refuse_unless_zero(&r, "attn_logit_softcapping", "soft-capped attention");
     refuse_unless_zero(&r, "final_logit_softcapping", "soft-capped logits");
+    refuse_two_directions(&r);
     read_sizes(&r, &out->config);
     read_scales(&r, out);
     read_rope(&r, out, arena);

@@ -71,6 +71,8 @@ tb_code tb_jcontext_read(tb_jvalue *out, void **owner, tb_jrun *run, tb_slice te
     json_error_t why;
     json_t *json = json_loadb(text.data, text.size, JSON_ALLOW_NUL, &why);
     *owner = json;
+    if (!json && json_error_code(&why) == json_error_out_of_memory)
+        return tb_fail(run->err, TB_ENOMEM, "no memory for the variables of the template");
     if (!json)
         return tb_fail(run->err, TB_EFORMAT, "the variables of the template are not valid JSON: %s at line %d",
                        why.text, why.line);

@@ -243,6 +243,22 @@ static void outfile__appears_complete_or_not_at_all(void **state)
     assert_null(file);
 }
 
+// Even where nobody writes into the pipe.
+static void map__refuses_a_pipe(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/twobit-base-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    tb_map map;
+    tb_error err;
+    assert_int_equal(tb_map_open(&map, path, &err), TB_EIO);
+    assert_non_null(strstr(err.message, "not a regular file"));
+    unlink(path);
+    rmdir(folder);
+}
+
 static void outfile__writes_into_pipes_and_through_links(void **state)
 {
     (void)state;
@@ -316,6 +332,7 @@ int main(void)
         cmocka_unit_test(parallel__covers_every_index_once),
         cmocka_unit_test(parallel__serves_several_callers_at_once),
         cmocka_unit_test(outfile__appears_complete_or_not_at_all),
+        cmocka_unit_test(map__refuses_a_pipe),
         cmocka_unit_test(outfile__writes_into_pipes_and_through_links),
         cmocka_unit_test(mem__injected_failures_happen),
         cmocka_unit_test(hash__agrees_with_fips_180),

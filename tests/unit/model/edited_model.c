@@ -28,6 +28,9 @@ static void add_key(tb_gguf_writer *w, const model_edit *edit)
     if (edit->kind == SET_U32) {
         kv.type = TB_KV_U32;
         kv.value.u = (uint64_t)edit->number;
+    } else if (edit->kind == SET_BOOL) {
+        kv.type = TB_KV_BOOL;
+        kv.value.u = edit->number != 0;
     } else if (edit->kind == SET_F32) {
         kv.type = TB_KV_F32;
         kv.value.f = edit->number;

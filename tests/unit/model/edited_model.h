@@ -8,6 +8,7 @@ typedef enum model_edit_kind {
     SET_U32,
     SET_F32,
     SET_TEXT,
+    SET_BOOL,
     SET_FLAGS,
     DROP_KEY,
     DROP_TENSOR,
@@ -19,8 +20,9 @@ typedef enum model_edit_kind {
 
 typedef struct model_edit {
     model_edit_kind kind;
-    const char *name;  // of the key or tensor
-    double number;     // SET_U32, SET_F32: the value; ADD_VECTOR: its length; FILL_VECTOR: what all elements become
+    const char *name; // of the key or tensor
+    double
+        number; // SET_U32, SET_F32, SET_BOOL: the value; ADD_VECTOR: its length; FILL_VECTOR: what all elements become
     const void *value; // SET_TEXT: the text; SET_FLAGS: "0110", one a flag; RENAME_TENSOR: the name; REPLACE_MATRIX: a
                        // tb_matrix
 } model_edit;

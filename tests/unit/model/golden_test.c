@@ -1,6 +1,7 @@
 // Logits against those of other programs: tests/golden/gen/forward_reference.py (NumPy, double
-// precision) for every family and for SmolLM2, llama2.c for stories260K.
+// precision) for every family and for SmolLM2, transformers for variants of them, llama2.c for stories260K.
 #include "model_files.h"
+#include "temp_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,12 +24,10 @@ static tb_npy open_npy(const char *path)
     return npy;
 }
 
-static void compare_tiny(const char *model_name, const char *family)
+static void compare_tiny(const char *path, const char *logits_name)
 {
-    char logits_name[64];
-    snprintf(logits_name, sizeof logits_name, "%s.logits.npy", family);
     tb_npy ids = open_npy(tiny_path("ids.npy")), expected = open_npy(tiny_path(logits_name));
-    tb_model *model = open_model(tiny_path(model_name), 1);
+    tb_model *model = open_model(path, 1);
     assert_int_equal(expected.dims[0], ids.count);
     assert_int_equal(expected.dims[1], tb_model_vocab_size(model));
 
@@ -36,7 +35,7 @@ static void compare_tiny(const char *model_name, const char *family)
     float *logits = push_all(seq, ids.data, ids.count);
     double d = distance(logits, expected.data, expected.count);
     if (d > TINY_TOLERANCE)
-        fail_msg("%s differs by %g", model_name, d);
+        fail_msg("%s differs by %g", path, d);
     tb_free(logits);
     tb_seq_free(seq);
     tb_model_close(model);
@@ -44,21 +43,78 @@ static void compare_tiny(const char *model_name, const char *family)
     tb_npy_close(&expected);
 }
 
+// Model and logits are FAMILY and an ending.
+static void compare_families(const char *model_end)
+{
+    for (size_t i = 0; tiny_families[i]; i++) {
+        char name[64], logits[64];
+        snprintf(name, sizeof name, "%s%s", tiny_families[i], model_end);
+        snprintf(logits, sizeof logits, "%s.logits.npy", tiny_families[i]);
+        compare_tiny(tiny_path(name), logits);
+    }
+}
+
 static void gguf__agrees_with_numpy_for_every_family(void **state)
 {
     (void)state;
-    for (size_t i = 0; tiny_families[i]; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "%s.gguf", tiny_families[i]);
-        compare_tiny(name, tiny_families[i]);
-    }
+    compare_families(".gguf");
 }
 
 static void folder__agrees_with_numpy_for_every_family(void **state)
 {
     (void)state;
-    for (size_t i = 0; tiny_families[i]; i++)
-        compare_tiny(tiny_families[i], tiny_families[i]);
+    compare_families("");
+}
+
+static void copy_file(const char *to, const char *from)
+{
+    char *bytes;
+    size_t size;
+    tb_error err;
+    if (tb_file_read(&bytes, &size, from, 1 << 20, &err))
+        fail_msg("%s", err.message);
+    temp_write(to, bytes, size);
+    tb_free(bytes);
+}
+
+// The weights of a family with the config.json of a variant.
+static void compare_variant(const char *family, const char *config_name, const char *logits_name)
+{
+    char weights[64];
+    snprintf(weights, sizeof weights, "%s/model.safetensors", family);
+    copy_file("variant/model.safetensors", tiny_path(weights));
+    copy_file("variant/config.json", tiny_path(config_name));
+    compare_tiny(temp_path("variant"), logits_name);
+}
+
+// config.json as transformers writes it today, which tells RoPE, windows and more in other places.
+static void folder__with_a_new_config_agrees_with_transformers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; tiny_families[i]; i++) {
+        char config[64], logits[64];
+        snprintf(config, sizeof config, "variants/%s.json", tiny_families[i]);
+        snprintf(logits, sizeof logits, "%s.logits.npy", tiny_families[i]);
+        compare_variant(tiny_families[i], config, logits);
+    }
+    compare_variant("gemma3", "variants/gemma3-seeing.json", "gemma3.logits.npy");
+}
+
+static void folder__of_a_variant_agrees_with_transformers(void **state)
+{
+    (void)state;
+    static const char *const variants[][2] = {
+        {"llama", "llama-linear"}, {"mistral", "mistral-unwindowed"}, {"smollm3", "smollm3-window"},
+        {"qwen2", "qwen2-window"}, {"qwen3", "qwen3-window"},         {"gemma3", "gemma3-pattern"},
+    };
+    static const char *const configs[] = {"json", "older.json"};
+    for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
+        for (size_t k = 0; k < 2; k++) {
+            char config[64], logits[64];
+            snprintf(config, sizeof config, "variants/%s.%s", variants[i][1], configs[k]);
+            snprintf(logits, sizeof logits, "variants/%s.logits.npy", variants[i][1]);
+            compare_variant(variants[i][0], config, logits);
+        }
 }
 
 static void compare_stories(const char *name)
@@ -123,9 +179,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gguf__agrees_with_numpy_for_every_family),
         cmocka_unit_test(folder__agrees_with_numpy_for_every_family),
+        cmocka_unit_test(folder__with_a_new_config_agrees_with_transformers),
+        cmocka_unit_test(folder__of_a_variant_agrees_with_transformers),
         cmocka_unit_test(stories260k__agrees_from_gguf),
         cmocka_unit_test(stories260k__agrees_from_folder),
         cmocka_unit_test(smollm2__agrees_with_numpy),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
 }

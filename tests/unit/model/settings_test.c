@@ -71,6 +71,7 @@ static void model_open__refuses_what_it_lacks_by_name(void **state)
         {"llama.gguf", {SET_TEXT, "general.architecture", 0, "gpt-oss"}, TB_EUNSUPPORTED, "sink logits"},
         {"llama.gguf", {SET_U32, "llama.expert_count", 8, NULL}, TB_EUNSUPPORTED, "mixture of experts"},
         {"llama.gguf", {SET_F32, "llama.final_logit_softcapping", 30, NULL}, TB_EUNSUPPORTED, "soft-capped"},
+        {"llama.gguf", {SET_BOOL, "llama.attention.causal", 0, NULL}, TB_EUNSUPPORTED, "embeddings, not text"},
         {"llama.gguf", {SET_TEXT, "llama.rope.scaling.type", 0, "yarn"}, TB_EUNSUPPORTED, "'yarn'"},
         {"llama.gguf", {SET_TEXT, "llama.rope.scaling.type", 0, "linear"}, TB_EFORMAT, "rope.scaling.factor"},
         {"llama.gguf", {SET_TEXT, "llama.rope.scaling.type", 0, "llama3"}, TB_EFORMAT, "rope.scaling.factor"},
