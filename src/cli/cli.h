@@ -65,6 +65,7 @@ extern const tb_command tb_command_csi_evaluate;
 extern const tb_command tb_command_csi_plot;
 extern const tb_command tb_command_csi_quantize;
 extern const tb_command tb_command_csi_simulate;
+extern const tb_command tb_command_csi_stream;
 extern const tb_command tb_command_csi_train;
 extern const tb_command tb_command_info;
 extern const tb_command tb_command_logits;

@@ -12,14 +12,17 @@
 
 typedef struct evaluate_args {
     tb_csi_link_args link;
-    const char *receivers, *rho, *snr_db, *csv;
+    const char *receivers, *rho, *snr_db, *normaliser, *csv;
     uint64_t frames;
     double tolerance;
     bool json;
 } evaluate_args;
 
-static const evaluate_args defaults = {
-    .link = TB_CSI_LINK_DEFAULTS, .receivers = "mmse,hard,soft,bayes", .rho = "0.2", .snr_db = "0,5,10"};
+static const evaluate_args defaults = {.link = TB_CSI_LINK_DEFAULTS,
+                                       .receivers = "mmse,hard,soft,bayes",
+                                       .rho = "0.2",
+                                       .snr_db = "0,5,10",
+                                       .normaliser = "batch"};
 
 static const tb_option options[] = {
     {"receivers", 'r', TB_OPTION_TEXT, offsetof(evaluate_args, receivers), "LIST", 0, 0,
@@ -30,6 +33,8 @@ static const tb_option options[] = {
      "most frames per point (default 2048; 262144 with --tolerance)"},
     {"tolerance", 0, TB_OPTION_REAL, offsetof(evaluate_args, tolerance), "T", 0, 1,
      "stop a point when every interval is below this share of its value"},
+    {"normaliser", 0, TB_OPTION_TEXT, offsetof(evaluate_args, normaliser), "NAME", 0, 0,
+     "how the inputs of paper networks are standardised: batch (of 256 frames), frame or analytic"},
     TB_CSI_LINK_OPTIONS,
     {"json", 0, TB_OPTION_FLAG, offsetof(evaluate_args, json), NULL, 0, 0,
      "print an object with points (to FILE where one is named)"},
@@ -140,8 +145,11 @@ static tb_code measure_points(evaluation *e, tb_error *err)
     e->tallies = tb_alloc_array(e->point_count * e->receiver_count, sizeof *e->tallies);
     if (!e->tallies)
         return tb_fail(err, TB_ENOMEM, "no memory for the results");
+    tb_csi_panel_options panel_options = {.workers = tb_cli_threads(e->cli)};
+    if (!tb_csi_normaliser_find(&panel_options.normaliser, e->args->normaliser))
+        return tb_fail_usage(e->cli, err, "unknown normaliser '%s'; use batch, frame or analytic", e->args->normaliser);
     tb_csi_panel *panel;
-    tb_code rc = tb_csi_panel_new(&panel, e->receivers, e->receiver_count, e->link, tb_cli_threads(e->cli), err);
+    tb_code rc = tb_csi_panel_new(&panel, e->receivers, e->receiver_count, e->link, &panel_options, err);
     if (rc)
         return rc;
     rc = measure_on_panel(e, panel, err);

@@ -19,12 +19,12 @@ static const tb_command *const commands[] = {
 };
 
 static const tb_command *const csi_commands[] = {
-    &tb_command_csi_evaluate, &tb_command_csi_train, &tb_command_csi_quantize,
-    &tb_command_csi_simulate, &tb_command_csi_plot,
+    &tb_command_csi_evaluate, &tb_command_csi_train,    &tb_command_csi_quantize,
+    &tb_command_csi_stream,   &tb_command_csi_simulate, &tb_command_csi_plot,
 };
 
 static const tb_command_group groups[] = {
-    {"csi", "wireless channel feedback: simulate, train, measure, plot", csi_commands,
+    {"csi", "wireless channel feedback: simulate, train, measure, stream, plot", csi_commands,
      sizeof csi_commands / sizeof csi_commands[0]},
 };
 

@@ -2,8 +2,8 @@
 //
 //     q0 = Wᵀr → H1;   q1 = r − √(ρ/N)·W·H1 → D1;   q2 = Wᵀ(r − √(1−ρ)·slice(D1)) → H2;   q3 likewise → D2
 //
-// with inputs standardised over the whole batch. Hybrid: CSI is estimated in closed form (ρ and s2
-// are known), one subnet per detection works on each real block of R symbols:
+// with inputs standardised over the whole batch, the frame, or by what ρ and s2 make one expect. Hybrid: CSI is
+// estimated in closed form (ρ and s2 are known), one subnet per detection works on each real block of R symbols:
 //
 //     in:  z_j/a for the R symbols, ln(((1−c)ρ + s2)/(1−ρ)), ln(ρ/(1−ρ));   out: tanh, the expected signs
 //
@@ -13,6 +13,8 @@
 
 #include "csi/net.h"
 #include "csi/receiver.h"
+
+#define PI 3.14159265358979323846
 
 static const double root_half = 0.70710678118654752440;
 
@@ -50,7 +52,7 @@ static tb_code build_stage(tb_csi_chain_stage *s, const tb_csi_net *net, tb_csi_
     tb_node *w1 = subnet->w1 ? tb_graph_param(g, subnet->w1) : NULL, *b1 = tb_graph_param(g, subnet->b1);
     tb_node *w2 = subnet->w2 ? tb_graph_param(g, subnet->w2) : NULL, *b2 = tb_graph_param(g, subnet->b2);
     s->x = tb_graph_input(g, rows, shape.in, true);
-    s->in = hybrid ? s->x : tb_graph_standardize(g, s->x);
+    s->in = hybrid || net->normaliser != TB_CSI_BY_BATCH ? s->x : tb_graph_standardize(g, s->x);
     tb_node *first = multiply(g, s->in, w1, &subnet->packed1, &net->compute);
     s->hidden = activate(g, tb_graph_add_row(g, first, b1), net->options.activation);
     tb_node *second = multiply(g, s->hidden, w2, &subnet->packed2, &net->compute);
@@ -62,6 +64,7 @@ static tb_code build_stage(tb_csi_chain_stage *s, const tb_csi_net *net, tb_csi_
         s->fit = tb_graph_nmse(g, s->y, s->target);
         s->loss = tb_graph_add(g, s->fit, tb_graph_scale(g, squares, penalty));
     }
+    tb_graph_set_threads(g, net->compute.threads);
     return tb_graph_finish(g, err);
 }
 
@@ -129,18 +132,93 @@ static void cancel_data(double *y, const tb_csi_chain *chain, const tb_csi_frame
         y[i] = frame->r[i] - gain * data[i];
 }
 
-// The frame's part of the input of a CSI subnet: Wᵀ(r − √(1−ρ)·data).
+// Mean square of a real block's sum q = Σ_j (r_j − a·ŝ_j), where ŝ_j are the signs of z_j = r_j − c·r̄ and r̄ is the
+// mean of r_j = √ρ·u + a·s_j + w_j. Decisions follow the noise and the CSI that was not cancelled, so that their
+// errors are not independent of either: for z_j = m·s_j + g_j with g_j taken as Gaussian,
+//     E[r̄·ŝ_j] = a/R·(1 − 2Q(m/σ)) + 2·f·Cov(r̄, g_j),   E[ŝ_i·ŝ_j] = 4·f²·Cov(z_i, z_j) (to first order),
+// where f is the density of z_j at 0.
+static double decided_block_power(const tb_csi_frame *frame, double r, double c)
+{
+    double rho = frame->rho, s2 = frame->s2, a = sqrt((1 - rho) / 2);
+    double mean_power = rho / 2 + (a * a + s2 / 2) / r; // E[r̄²]
+    double others = a * a * (r - 1) / (r * r);          // of the signs s_i, i ≠ j, in r̄
+    double m = a * (1 - c / r);
+    double variance = (1 - c) * (1 - c) * rho / 2 + s2 / 2 * (1 - 2 * c / r + c * c / r) + c * c * others;
+    double density = exp(-m * m / (2 * variance)) / sqrt(2 * PI * variance);
+    double with_mean = (1 - c) * rho / 2 + s2 / 2 * (1 - c) / r - c * others; // Cov(r̄, g_j)
+    double between = rho / 2 - (2 * c - c * c) * mean_power;                  // Cov(z_i, z_j)
+    double mean_sign = a / r * (1 - 2 * tb_csi_tail(m / sqrt(variance))) + 2 * density * with_mean;
+    double signs = r + r * (r - 1) * 4 * density * density * between;
+    return r * r * (mean_power - 2 * a * mean_sign) + a * a * signs;
+}
+
+double tb_csi_expected_deviation(const tb_csi_link *link, const tb_csi_frame *f, tb_csi_stage stage)
+{
+    double n = (double)link->options.n, r = (double)link->r, data = 1 - f->rho;
+    double c = tb_csi_shrinkage(f->rho, data, f->s2, link->r);
+    if (stage == TB_CSI_CSI1)
+        return sqrt(n * (r * r * f->rho + r * (data + f->s2)) / 2);
+    if (stage == TB_CSI_CSI2)
+        return sqrt(n * decided_block_power(f, r, c));
+    // z = √(1−ρ)·d + w + √(ρ/N)·W·(h − ĥ). The last term has the power (1−c)ρ, but is no independent one: it holds
+    // −c/R of the noise and of the data that were not cancelled: all of it at first, then an error whose product
+    // with the data is half its power.
+    double interference = data, shared = data;
+    if (stage == TB_CSI_DET2) {
+        interference = tb_csi_power_after_decisions(f, link->r);
+        shared = interference / 2;
+        c = tb_csi_shrinkage(f->rho, interference, f->s2, link->r);
+    }
+    return sqrt((data + f->s2 + (1 - c) * f->rho - 2 * c / r * (f->s2 + shared)) / 2);
+}
+
+static double deviation(const double *x, size_t n, double mean)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (x[i] - mean) * (x[i] - mean);
+    return sqrt(sum / (double)n);
+}
+
+static double mean_of(const double *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += x[i];
+    return sum / (double)n;
+}
+
+// The frame's part of the input of a paper's subnet, standardised unless the graph does that. Overwrites x.
+static void feed_paper(const tb_csi_chain *chain, const tb_csi_frame *frame, size_t f, tb_csi_stage stage, double *x,
+                       size_t n)
+{
+    bool by_frame = chain->net->normaliser == TB_CSI_BY_FRAME;
+    if (chain->net->normaliser != TB_CSI_BY_BATCH) {
+        double mean = by_frame ? mean_of(x, n) : 0;
+        double spread = by_frame ? deviation(x, n, mean) : tb_csi_expected_deviation(chain->link, frame, stage);
+        for (size_t i = 0; i < n; i++)
+            x[i] = spread > 0 ? (x[i] - mean) / spread : 0;
+    }
+    put(chain, stage, chain->stages[stage].x, f, x, n);
+}
+
+// Wᵀ(r − √(1−ρ)·data)
 static void feed_csi(const tb_csi_chain *chain, const tb_csi_batch *batch, size_t f, tb_csi_stage stage)
 {
     size_t n = chain->link->options.n, p = chain->link->options.p;
-    double *y = batch->scratch, *out = batch->scratch + 2 * p, *room = batch->scratch + 3 * p;
+    double *y = batch->scratch, *out = batch->scratch + 2 * p;
     cancel_data(y, chain, &batch->frames[f], f);
-    for (size_t part = 0; part < 2; part++) {
-        tb_csi_despread(out, chain->link, y + part * p, room);
-        size_t first = first_of(chain, f, chain->stages[stage].x) + part * n;
-        for (size_t i = 0; i < n; i++)
-            tb_node_set(chain->stages[stage].graph, chain->stages[stage].x, first + i, out[i]);
-    }
+    tb_csi_despread(out, chain->link, y, out + n);
+    tb_csi_despread(out + n, chain->link, y + p, y);
+    feed_paper(chain, &batch->frames[f], f, stage, out, 2 * n);
+}
+
+// r − √(ρ/N)·W·H
+static void feed_data(const tb_csi_chain *chain, const tb_csi_batch *batch, size_t f, tb_csi_stage stage)
+{
+    size_t p = chain->link->options.p;
+    memcpy(batch->scratch, chain->z + f * 2 * p, 2 * p * sizeof(double));
+    feed_paper(chain, &batch->frames[f], f, stage, batch->scratch, 2 * p);
 }
 
 static double log_ratio(double above, double below)
@@ -224,7 +302,6 @@ void tb_csi_chain_begin(tb_csi_chain *chain, const tb_csi_batch *batch)
 
 void tb_csi_chain_feed(tb_csi_chain *chain, const tb_csi_batch *batch, tb_csi_stage stage)
 {
-    size_t p = chain->link->options.p;
     if (!chain->stages[stage].graph)
         return;
     for (size_t f = 0; f < batch->count; f++)
@@ -233,7 +310,7 @@ void tb_csi_chain_feed(tb_csi_chain *chain, const tb_csi_batch *batch, tb_csi_st
         else if (chain->net->options.kind == TB_CSI_HYBRID)
             feed_blocks(chain, &batch->frames[f], f, stage);
         else
-            put(chain, stage, chain->stages[stage].x, f, chain->z + f * 2 * p, 2 * p);
+            feed_data(chain, batch, f, stage);
 }
 
 void tb_csi_chain_aim(tb_csi_chain *chain, const tb_csi_batch *batch, tb_csi_stage stage)

@@ -224,13 +224,29 @@ typedef struct tb_csi_quantize_options {
 tb_code tb_csi_quantize(const char *path, const char *net_path, const tb_csi_quantize_options *options,
                         tb_csi_pack_fn pack, void *user, tb_error *err);
 
+// How the inputs of the paper's subnets are standardised. The hybrid's are not.
+typedef enum tb_csi_normaliser {
+    TB_CSI_BY_BATCH,    // by mean and deviation over the batch, as in training: estimates depend on the frames beside
+    TB_CSI_BY_FRAME,    // over the frame
+    TB_CSI_BY_ANALYSIS, // by the deviation that ρ and s2 make one expect: for frames that come one by one
+    TB_CSI_NORMALISERS
+} tb_csi_normaliser;
+
+const char *tb_csi_normaliser_name(tb_csi_normaliser normaliser); // "batch", "frame", "analytic"
+bool tb_csi_normaliser_find(tb_csi_normaliser *out, const char *name);
+
 // Several receivers by their names or the files of networks, to be measured on the same frames.
 typedef struct tb_csi_panel tb_csi_panel;
 
-// TB_EINVAL: a name is neither a receiver's nor a file's. Made for one link and up to `threads` workers at a time. The
-// names must live as long as the panel.
+typedef struct tb_csi_panel_options {
+    size_t workers; // that call tb_csi_panel_receive at the same time; 0: 1
+    size_t threads; // of each of them, for single frames of large networks; 0: 1
+    tb_csi_normaliser normaliser;
+} tb_csi_panel_options;
+
+// TB_EINVAL: a name is neither a receiver's nor a file's. Made for one link. The names must live as long as the panel.
 tb_code tb_csi_panel_new(tb_csi_panel **out, const char *const *names, size_t count, const tb_csi_link *link,
-                         size_t threads, tb_error *err);
+                         const tb_csi_panel_options *options, tb_error *err);
 void tb_csi_panel_free(tb_csi_panel *panel);
 
 // Appends what the receivers are: their names, and of networks what their files hold.
@@ -258,6 +274,20 @@ tb_csi_theory tb_csi_theory_at(const tb_csi_point *point, size_t r, size_t b);
 // [frames] as F64, bits as U8, the settings as metadata. Calls the report as it goes.
 tb_code tb_csi_write_frames(const char *path, const tb_csi_link *link, const tb_csi_point *point, size_t frames,
                             const tb_report *report, tb_error *err);
+
+// Such a file, opened: mapped, and checked as a whole.
+typedef struct tb_csi_frame_file tb_csi_frame_file;
+
+// TB_EFORMAT says what is wrong with the file.
+tb_code tb_csi_frame_file_open(tb_csi_frame_file **out, const char *path, tb_error *err);
+void tb_csi_frame_file_close(tb_csi_frame_file *file);
+
+const tb_csi_options *tb_csi_frame_file_options(const tb_csi_frame_file *file); // of the link it was drawn from
+tb_csi_point tb_csi_frame_file_point(const tb_csi_frame_file *file);
+size_t tb_csi_frame_file_count(const tb_csi_frame_file *file); // ≥ 1
+
+// Appends a frame of the file to a batch made for its link.
+void tb_csi_batch_read(tb_csi_batch *batch, const tb_csi_frame_file *file, size_t index);
 
 // ---- measuring ----
 
@@ -313,5 +343,33 @@ typedef void (*tb_csi_receive_fn)(void *user, tb_csi_batch *batch, size_t receiv
 tb_code tb_csi_measure(tb_csi_tally *tallies, const tb_csi_link *link, const tb_csi_point *points, size_t point_count,
                        tb_csi_receive_fn receive, void *user, size_t receiver_count,
                        const tb_csi_measure_options *options, tb_error *err);
+
+// ---- streaming ----
+
+// Where the frames of a stream come from: a file, or the link at a point when that is NULL.
+typedef struct tb_csi_source {
+    const tb_csi_link *link;
+    tb_csi_point point;
+    const tb_csi_frame_file *file;
+} tb_csi_source;
+
+typedef struct tb_csi_stream_options {
+    uint64_t frames;
+    double rate; // frames per second: each has a slot of 1/rate
+    const tb_report *report;
+} tb_csi_stream_options;
+
+typedef struct tb_csi_stream_score {
+    tb_csi_tally tally;
+    double seconds;            // all frames together
+    double median, p99, worst; // seconds of one frame
+    uint64_t missed; // frames that were not done one slot after they came; a late one makes the next ones wait
+} tb_csi_stream_score;
+
+// Gives frames 0, 1, … one by one to each receiver in turn, as batches of one, and measures how long each takes; the
+// first few are processed once before, to fill caches. Nothing is allocated after that. The same estimates
+// as tb_csi_measure's, with a panel that does not standardise by batch.
+tb_code tb_csi_stream_measure(tb_csi_stream_score *scores, const tb_csi_source *source, tb_csi_receive_fn receive,
+                              void *user, size_t receiver_count, const tb_csi_stream_options *options, tb_error *err);
 
 #endif

@@ -12,6 +12,7 @@ const char *const tb_csi_stage_names[TB_CSI_STAGES] = {"csi1", "det1", "csi2", "
 
 static const char *const kind_names[TB_CSI_NETS] = {"paper", "hybrid"};
 static const char *const activation_names[TB_CSI_ACTIVATIONS] = {"swish", "tanh", "leaky_relu", "relu"};
+static const char *const normaliser_names[TB_CSI_NORMALISERS] = {"batch", "frame", "analytic"};
 
 const char *tb_csi_net_kind_name(tb_csi_net_kind kind)
 {
@@ -23,6 +24,21 @@ bool tb_csi_net_kind_find(tb_csi_net_kind *out, const char *name)
     for (size_t i = 0; i < TB_CSI_NETS; i++)
         if (strcmp(kind_names[i], name) == 0) {
             *out = (tb_csi_net_kind)i;
+            return true;
+        }
+    return false;
+}
+
+const char *tb_csi_normaliser_name(tb_csi_normaliser normaliser)
+{
+    return normaliser_names[normaliser];
+}
+
+bool tb_csi_normaliser_find(tb_csi_normaliser *out, const char *name)
+{
+    for (size_t i = 0; i < TB_CSI_NORMALISERS; i++)
+        if (strcmp(normaliser_names[i], name) == 0) {
+            *out = (tb_csi_normaliser)i;
             return true;
         }
     return false;

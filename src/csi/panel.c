@@ -7,26 +7,30 @@ typedef struct member {
     const char *name; // the caller's
     tb_csi_receiver receiver;
     tb_csi_net *net;      // NULL for a classical receiver
-    tb_csi_chain *chains; // [threads]: the network at work
+    tb_csi_chain *chains; // [workers]: the network at work
 } member;
 
 struct tb_csi_panel {
     const tb_csi_link *link;
-    size_t count, threads;
+    tb_csi_panel_options options; // defaults filled in
+    size_t count;
     member *members;
 };
 
 static tb_code open_net(member *m, const char *path, const tb_csi_panel *panel, tb_error *err)
 {
+    size_t workers = panel->options.workers;
     tb_code rc = tb_csi_net_open(&m->net, path, err);
     if (!rc)
         rc = tb_csi_net_check(m->net, panel->link, err);
     if (rc)
         return rc;
-    m->chains = tb_alloc_array(panel->threads, sizeof *m->chains);
+    m->net->compute.threads = panel->options.threads;
+    m->net->normaliser = panel->options.normaliser;
+    m->chains = tb_alloc_array(workers, sizeof *m->chains);
     if (!m->chains)
-        return tb_fail(err, TB_ENOMEM, "no memory for %zu networks at work", panel->threads);
-    for (size_t i = 0; !rc && i < panel->threads; i++)
+        return tb_fail(err, TB_ENOMEM, "no memory for %zu networks at work", workers);
+    for (size_t i = 0; !rc && i < workers; i++)
         rc = tb_csi_chain_init(&m->chains[i], m->net, panel->link, TB_CSI_UNIT_FRAMES, TB_CSI_STAGES, 0, err);
     return rc;
 }
@@ -45,13 +49,15 @@ static tb_code open_member(member *m, const char *name, const tb_csi_panel *pane
 }
 
 tb_code tb_csi_panel_new(tb_csi_panel **out, const char *const *names, size_t count, const tb_csi_link *link,
-                         size_t threads, tb_error *err)
+                         const tb_csi_panel_options *options, tb_error *err)
 {
     *out = NULL;
     tb_csi_panel *panel = tb_new(tb_csi_panel);
     if (!panel)
         return tb_fail(err, TB_ENOMEM, "no memory for %zu receivers", count);
-    *panel = (tb_csi_panel){link, count, threads, tb_alloc_array(count, sizeof(member))};
+    *panel = (tb_csi_panel){link, *options, count, tb_alloc_array(count, sizeof(member))};
+    panel->options.workers = options->workers ? options->workers : 1;
+    panel->options.threads = options->threads ? options->threads : 1;
     tb_code rc = panel->members ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for %zu receivers", count);
     for (size_t i = 0; !rc && i < count; i++)
         rc = open_member(&panel->members[i], names[i], panel, err);
@@ -69,7 +75,7 @@ void tb_csi_panel_free(tb_csi_panel *panel)
         return;
     for (size_t i = 0; panel->members && i < panel->count; i++) {
         member *m = &panel->members[i];
-        for (size_t k = 0; m->chains && k < panel->threads; k++)
+        for (size_t k = 0; m->chains && k < panel->options.workers; k++)
             tb_csi_chain_clear(&m->chains[k]);
         tb_free(m->chains);
         tb_csi_net_free(m->net);
@@ -100,7 +106,7 @@ static tb_code describe(tb_str *out, const member *m, tb_error *err)
 
 tb_code tb_csi_panel_describe(tb_str *out, const tb_csi_panel *panel, tb_error *err)
 {
-    tb_code rc = TB_OK;
+    tb_code rc = tb_str_printf(out, err, " normaliser=%s", tb_csi_normaliser_name(panel->options.normaliser));
     for (size_t i = 0; !rc && i < panel->count; i++)
         rc = describe(out, &panel->members[i], err);
     return rc;

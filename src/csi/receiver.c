@@ -89,6 +89,12 @@ double tb_csi_error_after_cancel(double rho, double s2, double c, size_t r)
     return sum;
 }
 
+double tb_csi_power_after_decisions(const tb_csi_frame *f, size_t r)
+{
+    double c = tb_csi_shrinkage(f->rho, 1 - f->rho, f->s2, r);
+    return (1 - f->rho) * 4 * tb_csi_error_after_cancel(f->rho, f->s2, c, r); // a wrong bit is off by 2, its square 4
+}
+
 // Power of data left by hard decisions: each wrong one of a real axis is off by 2·step, with
 // Gaussian interference of variance v per complex symbol.
 static double hard_residual(const tb_csi_axis *axis, double rho, double v)

@@ -18,6 +18,9 @@ void tb_csi_cancel_h(double *z, const tb_csi_link *link, const tb_csi_frame *fra
 // h and walsh-first spreading, where the R observations of a real block share one estimate.
 double tb_csi_error_after_cancel(double rho, double s2, double c, size_t r);
 
+// The power of QPSK data that stays when one pass's decisions are cancelled, on the same conditions.
+double tb_csi_power_after_decisions(const tb_csi_frame *frame, size_t r);
+
 void tb_csi_receive_bayes(tb_csi_estimate *out, const tb_csi_link *link, const tb_csi_frame *frame, double *scratch);
 
 #endif

@@ -1,12 +1,13 @@
 # The commands of `twobit csi`.
 
 $ twobit csi
-! twobit csi: wireless channel feedback: simulate, train, measure, plot
+! twobit csi: wireless channel feedback: simulate, train, measure, stream, plot
 ! Usage: twobit csi COMMAND [arguments]
 ! Commands:
 !   evaluate    measure receivers: NMSE of the CSI, BER of the data
 !   train       train a neural receiver
 !   quantize    write a neural receiver in fewer bits
+!   stream      receive frame by frame: latency against the slot
 !   simulate    write frames of the link to a file
 !   plot        draw results as curves
 ! 'twobit help csi COMMAND' says more about each.
@@ -16,10 +17,11 @@ $ twobit csi evalute
 ! usage: twobit csi COMMAND [arguments]; 'twobit help csi' lists them
 = 2
 $ twobit help csi >a && twobit csi --help >b && cmp a b && head -n 1 a
-twobit csi: wireless channel feedback: simulate, train, measure, plot
-$ for c in evaluate train quantize simulate plot; do
+twobit csi: wireless channel feedback: simulate, train, measure, stream, plot
+$ for c in evaluate train quantize stream simulate plot; do
 >     twobit help csi $c >a && twobit csi $c --help >b && cmp a b && sed -n 3p a
 > done
+Examples:
 Examples:
 Examples:
 Examples:
@@ -81,6 +83,30 @@ receiver         rho  SNR dB  frames * (glob)
 net.safetensors  0.2       5     256 * (glob)
 $ twobit csi evaluate --n 64 --p 256 --receivers net.safetensors
 ! twobit: the network is for 8 symbols per antenna, not 4
+= 1
+
+# Frame by frame, simulated and from a file; how well they are received is the same.
+$ twobit csi stream net.safetensors hard --n 8 --p 64 --seed 1 --frames 3
+3 frames at 5 dB, rho 0.2; one each 500 µs
+receiver         frames/s  median µs  p99 µs  worst µs  missed    NMSE * (glob)
+net.safetensors * (glob)
+hard * (glob)
+$ twobit csi stream hard net.safetensors --n 8 --p 64 --seed 1 --frames 3 --rate 1000 --json >drawn.json; keys <drawn.json
+b frames n normaliser p rate receivers rho seed slot_us snr_db threads
+$ twobit csi stream hard net.safetensors --input frames.safetensors --json | grep -e '"nmse"' -e '"ber"' >read; grep -e '"nmse"' -e '"ber"' drawn.json | cmp - read && wc -l <read
+4
+$ twobit csi stream
+! twobit: a network or receiver is missing
+! usage: twobit csi stream NET… [options]
+! 'twobit help csi stream' explains the options
+= 2
+$ twobit csi stream hard --normaliser batch 2>&1 | head -n 1
+twobit: unknown normaliser 'batch'; use frame or analytic
+$ twobit csi stream hard --input net.safetensors
+! twobit: 'net.safetensors' is no file of 'twobit csi simulate': it does not say 'b'
+= 1
+$ twobit csi stream hard --input frames.safetensors --frames 4
+! twobit: there are no 4 frames to stream
 = 1
 $ head -c 1000 net.safetensors >cut.safetensors; twobit csi evaluate --receivers cut.safetensors
 ! twobit: tensor '*' lies outside 'cut.safetensors': * (glob)

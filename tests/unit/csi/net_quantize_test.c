@@ -84,7 +84,7 @@ static void measure(double nmse[2])
     tb_csi_tally tallies[2];
     tb_csi_measure_options options = {.frames = 2000, .threads = 1};
     tb_error err;
-    if (tb_csi_panel_new(&panel, names, 2, link, 1, &err))
+    if (tb_csi_panel_new(&panel, names, 2, link, &(tb_csi_panel_options){0}, &err))
         fail_msg("%s", err.message);
     assert_int_equal(
         tb_csi_measure(tallies, link, &(tb_csi_point){0.2, 8}, 1, tb_csi_panel_receive, panel, 2, &options, &err),

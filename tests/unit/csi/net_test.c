@@ -164,7 +164,7 @@ static void csi_net__learns_few_frames_by_heart(void **state)
 static tb_csi_panel *panel_of(const char *name, const tb_csi_link *link, tb_code expected, tb_error *err)
 {
     tb_csi_panel *panel;
-    assert_int_equal(tb_csi_panel_new(&panel, &name, 1, link, 2, err), expected);
+    assert_int_equal(tb_csi_panel_new(&panel, &name, 1, link, &(tb_csi_panel_options){.workers = 2}, err), expected);
     return panel;
 }
 
@@ -197,7 +197,7 @@ static void nets__refuse_links_they_were_not_made_for(void **state)
         const char *const paths[] = {whole_path, other_path}, *const refusals[] = {cases[i].hybrid, cases[i].paper};
         for (int k = 0; k < 2; k++) {
             tb_csi_panel *panel;
-            tb_code rc = tb_csi_panel_new(&panel, &paths[k], 1, link, 1, &err);
+            tb_code rc = tb_csi_panel_new(&panel, &paths[k], 1, link, &(tb_csi_panel_options){0}, &err);
             assert_true((rc != TB_OK) == (refusals[k] != NULL));
             if (rc)
                 assert_string_equal(err.message, refusals[k]);
@@ -245,7 +245,7 @@ static tb_code train_and_receive(void)
         return rc;
     rc = tb_csi_train(path, link, &options, &err);
     if (!rc) {
-        rc = tb_csi_panel_new(&panel, &path, 1, link, 1, &err);
+        rc = tb_csi_panel_new(&panel, &path, 1, link, &(tb_csi_panel_options){0}, &err);
         tb_csi_panel_free(panel);
     }
     tb_csi_link_free(link);

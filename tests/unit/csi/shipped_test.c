@@ -21,7 +21,7 @@ static void measure(tb_csi_score scores[RECEIVERS], double rho, double snr_db)
     tb_csi_measure_options options = {.frames = FRAMES, .threads = 1};
     tb_csi_point point = {rho, snr_db};
     tb_error err;
-    if (tb_csi_panel_new(&panel, names, RECEIVERS, link, 1, &err))
+    if (tb_csi_panel_new(&panel, names, RECEIVERS, link, &(tb_csi_panel_options){0}, &err))
         fail_msg("%s", err.message);
     assert_int_equal(tb_csi_measure(tallies, link, &point, 1, tb_csi_panel_receive, panel, RECEIVERS, &options, &err),
                      TB_OK);
