@@ -30,6 +30,8 @@ tb_code tb_checkpoint_open(tb_checkpoint **out, const char *path, tb_error *err)
         rc = tb_fail(err, TB_ENOMEM, "no memory to open '%s'", path);
     else if (tb_path_is_folder(path))
         rc = tb_hf_read(checkpoint, err);
+    else if (tb_hf_is_part(path))
+        rc = tb_fail(err, TB_EINVAL, "'%s' is a part of a model; give the folder that it lies in", path);
     else if (tb_hf_is_tokenizer_file(&which, path))
         rc = tb_hf_read_tokenizer_file(checkpoint, which, err);
     else

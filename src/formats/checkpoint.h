@@ -24,6 +24,9 @@ struct tb_checkpoint {
 tb_code tb_gguf_read(tb_checkpoint *checkpoint, tb_error *err);
 tb_code tb_hf_read(tb_checkpoint *checkpoint, tb_error *err);
 
+// Whether a file is a part of a folder that says nothing without the others, by the end of its name.
+bool tb_hf_is_part(const char *path);
+
 // Whether a file is taken for a tokenizer.json or a tokenizer.model, by the end of its name; which of the two.
 bool tb_hf_is_tokenizer_file(tb_hf_file *which, const char *path);
 

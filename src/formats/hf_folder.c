@@ -334,6 +334,15 @@ tb_code tb_hf_read(tb_checkpoint *checkpoint, tb_error *err)
     return rc || !weights ? rc : check_head(&r, err);
 }
 
+bool tb_hf_is_part(const char *path)
+{
+    static const char *const ends[] = {".safetensors", ".safetensors.index.json", "/config.json"};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (ends_with(path, ends[i]))
+            return true;
+    return strcmp(path, "config.json") == 0;
+}
+
 bool tb_hf_is_tokenizer_file(tb_hf_file *which, const char *path)
 {
     *which = ends_with(path, ".json") ? TB_HF_TOKENIZER_JSON : TB_HF_TOKENIZER_MODEL;

@@ -263,6 +263,8 @@ tb_code tb_settings_read(tb_settings *out, tb_arena *arena, const tb_checkpoint 
 {
     reader r = {.checkpoint = checkpoint, .path = tb_checkpoint_path(checkpoint), .err = err};
     *out = (tb_settings){0};
+    if (tb_checkpoint_tensor_count(checkpoint) == 0)
+        return tb_fail(err, TB_EINVAL, "'%s' holds no weights", r.path);
     tb_code rc = find_arch(&r);
     if (rc)
         return rc;

@@ -82,3 +82,14 @@ $ sed 's/"qwen3"/"mamba"/' qwen3/config.json >bad/config.json; twobit run bad -p
 $ sed '1s/{/{"quantization_config": {"quant_method": "gptq"},/' qwen3/config.json >bad/config.json; twobit run bad -p x
 ! twobit: config.json of 'bad' has 'quantization_config' = gptq, which twobit lacks
 = 1
+$ twobit run qwen3/model.safetensors -p x
+! twobit: 'qwen3/model.safetensors' is a part of a model; give the folder that it lies in
+= 1
+$ twobit tokenize qwen3/config.json x
+! twobit: 'qwen3/config.json' is a part of a model; give the folder that it lies in
+= 1
+$ twobit run qwen3/tokenizer.json -p x
+! twobit: 'qwen3/tokenizer.json' holds no weights
+= 1
+$ twobit tokenize qwen3/tokenizer.json "the end"
+19 28 26 4 13 3
