@@ -7,6 +7,7 @@ tb_code tb_csi_link_from_args(tb_csi_link **out, tb_cli *cli, const tb_csi_link_
     tb_csi_options options = {.n = (size_t)args->n,
                               .p = (size_t)args->p,
                               .b = (size_t)args->b,
+                              .users = (size_t)args->users,
                               .spreading_seed = args->spreading_seed,
                               .full_front_end = args->full_front_end,
                               .seed = cli->common.seed};

@@ -41,6 +41,7 @@ typedef enum tb_csi_modulation { TB_CSI_QPSK, TB_CSI_QAM16, TB_CSI_QAM64, TB_CSI
 // A zeroed object is the published link with seed 0.
 typedef struct tb_csi_options {
     size_t n, p, b; // 0: 64, 512, n
+    size_t users;   // that send at the same time, taken apart by zero forcing; the first one's frames are drawn. 0: 1
     tb_csi_channel channel;
     tb_csi_spreading spreading;
     uint64_t spreading_seed;
@@ -100,7 +101,8 @@ typedef struct tb_csi_batch {
     size_t capacity, count;
     tb_csi_frame *frames;       // [capacity]
     tb_csi_estimate *estimates; // [capacity]
-    double *scratch;            // [4P + 2B], of whoever works on the batch
+    tb_csi_frame other;         // room for another user's
+    double *scratch;            // [4P] and more, of whoever works on the batch
     tb_arena arena;
 } tb_csi_batch;
 

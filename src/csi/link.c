@@ -7,6 +7,7 @@
 
 // P beyond this has no use and would let counters of streams wrap.
 #define MOST_SYMBOLS ((size_t)1 << 20)
+enum { MOST_USERS = 64 }; // their number is part of a frame's
 
 static const char *const channel_names[TB_CSI_CHANNELS] = {"rayleigh", "sparse", "cdl-a", "cdl-b", "cdl-c", "cdl-d"};
 static const char *const spreading_names[TB_CSI_SPREADINGS] = {"walsh-first", "walsh-random"};
@@ -64,6 +65,7 @@ static tb_code complete(tb_csi_options *o, tb_error *err)
     o->n = o->n ? o->n : 64;
     o->p = o->p ? o->p : 512;
     o->b = o->b ? o->b : o->n;
+    o->users = o->users ? o->users : 1;
     if (!is_power_of_two(o->n))
         return tb_fail(err, TB_EINVAL, "%zu antennas are not a power of two, which Walsh spreading needs", o->n);
     if (!is_power_of_two(o->p) || o->p > MOST_SYMBOLS)
@@ -72,6 +74,10 @@ static tb_code complete(tb_csi_options *o, tb_error *err)
         return tb_fail(err, TB_EINVAL, "%zu antennas need a frame of as many symbols, not %zu", o->n, o->p);
     if (o->b > MOST_SYMBOLS)
         return tb_fail(err, TB_EINVAL, "%zu combined antennas are too many", o->b);
+    if (o->users > o->b || o->users > MOST_USERS)
+        return tb_fail(err, TB_EINVAL,
+                       "%zu users cannot be taken apart: there may be as many as combined antennas (%zu), up to %d",
+                       o->users, o->b, MOST_USERS);
     return TB_OK;
 }
 
@@ -121,10 +127,10 @@ tb_code tb_csi_link_describe(tb_str *out, const tb_csi_link *link, tb_error *err
 {
     const tb_csi_options *o = &link->options;
     return tb_str_printf(out, err,
-                         "n=%zu p=%zu b=%zu channel=%s spreading=%s spreading_seed=%" PRIu64
+                         "n=%zu p=%zu b=%zu users=%zu channel=%s spreading=%s spreading_seed=%" PRIu64
                          " modulation=%s full_front_end=%d seed=%" PRIu64,
-                         o->n, o->p, o->b, channel_names[o->channel], spreading_names[o->spreading], o->spreading_seed,
-                         modulation_names[o->modulation], o->full_front_end, o->seed);
+                         o->n, o->p, o->b, o->users, channel_names[o->channel], spreading_names[o->spreading],
+                         o->spreading_seed, modulation_names[o->modulation], o->full_front_end, o->seed);
 }
 
 tb_code tb_csi_point_check(const tb_csi_point *point, tb_error *err)

@@ -214,6 +214,8 @@ static void link__refuses_impossible_dimensions(void **state)
     expect_refusal((tb_csi_options){.n = 48}, "48 antennas are not a power of two, which Walsh spreading needs");
     expect_refusal((tb_csi_options){.p = 500}, "500 symbols per frame are not a power of two up to 1048576");
     expect_refusal((tb_csi_options){.n = 64, .p = 32}, "64 antennas need a frame of as many symbols, not 32");
+    expect_refusal((tb_csi_options){.b = 4, .users = 5},
+                   "5 users cannot be taken apart: there may be as many as combined antennas (4), up to 64");
     tb_csi_point outside = {1.2, 5}, nowhere = {0.2, NAN};
     tb_error err;
     assert_int_equal(tb_csi_point_check(&outside, &err), TB_EINVAL);

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "csi/receiver.h"
+#include "csi/streams.h"
 #include "csv.h"
 #include "sample.h"
 
@@ -101,6 +102,76 @@ static void front_ends__agree(void **state)
     tb_csi_score full = sample_score(options, (tb_csi_point){0.2, 8}, "hard", 4000);
     assert_within(full.nmse, short_cut.nmse, hypot(full.nmse_ci, short_cut.nmse_ci));
     assert_within(full.ber, short_cut.ber, hypot(full.ber_ci, short_cut.ber_ci));
+}
+
+// What zero forcing leaves of K users among B antennas: ‖g⊥‖² is Gamma(B−K+1, 1/B), E[s2] = B/(B−K)/E.
+static void users__are_taken_apart_at_the_cost_of_antennas(void **state)
+{
+    (void)state;
+    enum { FRAMES = 3000, B = 16 };
+    for (size_t users = 1; users <= 5; users += 2) {
+        tb_csi_options options = {.n = 4, .p = 4, .b = B, .users = users, .seed = 5};
+        tb_csi_link *link = sample_link(options);
+        tb_csi_batch batch;
+        double sum = 0, squares = 0;
+        assert_int_equal(tb_csi_batch_init(&batch, link, FRAMES, NULL), TB_OK);
+        tb_csi_batch_draw(&batch, link, &(tb_csi_point){0.2, 10}, 0, FRAMES);
+        for (size_t i = 0; i < FRAMES; i++) {
+            double s2 = 10 * batch.frames[i].s2;
+            sum += s2;
+            squares += s2 * s2;
+        }
+        double mean = sum / FRAMES;
+        assert_within(mean, (double)B / (double)(B - users), 1.96 * sqrt((squares / FRAMES - mean * mean) / FRAMES));
+        tb_csi_batch_clear(&batch);
+        tb_csi_link_free(link);
+    }
+}
+
+// The full front end sends all users' frames through the uplink and combines what arrives.
+static void users__do_not_hear_one_another(void **state)
+{
+    (void)state;
+    tb_csi_options options = small;
+    options.b = 6;
+    options.users = 3;
+    tb_csi_score short_cut = sample_score(options, (tb_csi_point){0.2, 10}, "hard", 4000);
+    options.full_front_end = true;
+    options.seed++;
+    tb_csi_score full = sample_score(options, (tb_csi_point){0.2, 10}, "hard", 4000);
+    options.users = 1;
+    tb_csi_score alone = sample_score(options, (tb_csi_point){0.2, 10}, "hard", 4000);
+    assert_within(full.nmse, short_cut.nmse, hypot(full.nmse_ci, short_cut.nmse_ci));
+    assert_within(full.ber, short_cut.ber, hypot(full.ber_ci, short_cut.ber_ci));
+    assert_true(alone.ber + alone.ber_ci < full.ber);
+}
+
+// s2 against the definition, [(GᴴG)⁻¹]₁₁/E for two users: ‖g_2‖²/(‖g_1‖²·‖g_2‖² − |g_1ᴴg_2|²).
+static void two_users__have_the_noise_of_the_inverse(void **state)
+{
+    (void)state;
+    enum { B = 8 };
+    tb_csi_options options = {.n = 4, .p = 4, .b = B, .users = 2, .seed = 5};
+    tb_csi_link *link = sample_link(options);
+    tb_csi_batch batch;
+    assert_int_equal(tb_csi_batch_init(&batch, link, 20, NULL), TB_OK);
+    tb_csi_batch_draw(&batch, link, &(tb_csi_point){0.2, 0}, 0, 20);
+    for (uint64_t f = 0; f < 20; f++) {
+        double g[2][2 * B], norms[2] = {0}, re = 0, im = 0;
+        for (uint64_t k = 0; k < 2; k++) {
+            tb_csi_normals(g[k], g[k] + B, &(tb_csi_stream){5, f | k << 56, TB_CSI_FOR_UPLINK}, 0, B, 1.0 / B);
+            for (size_t i = 0; i < 2 * B; i++)
+                norms[k] += g[k][i] * g[k][i];
+        }
+        for (size_t i = 0; i < B; i++) {
+            re += g[0][i] * g[1][i] + g[0][B + i] * g[1][B + i];
+            im += g[0][i] * g[1][B + i] - g[0][B + i] * g[1][i];
+        }
+        double expected = norms[1] / (norms[0] * norms[1] - re * re - im * im);
+        assert_near(batch.frames[f].s2, expected, 1e-12 * expected);
+    }
+    tb_csi_batch_clear(&batch);
+    tb_csi_link_free(link);
 }
 
 // ---- limits ----
@@ -248,6 +319,9 @@ int main(void)
         cmocka_unit_test(random_columns__remove_the_error_floor),
         cmocka_unit_test(scale_model__has_the_statistics_of_the_whole),
         cmocka_unit_test(front_ends__agree),
+        cmocka_unit_test(users__are_taken_apart_at_the_cost_of_antennas),
+        cmocka_unit_test(users__do_not_hear_one_another),
+        cmocka_unit_test(two_users__have_the_noise_of_the_inverse),
         cmocka_unit_test(no_csi__leaves_plain_data),
         cmocka_unit_test(no_data__leaves_plain_csi),
         cmocka_unit_test(no_noise__leaves_only_blocks_of_equal_signs),
