@@ -168,6 +168,11 @@ typedef struct result {
     tb_csi_score score;
 } result;
 
+static bool is_digital(const evaluation *e)
+{
+    return tb_csi_link_options(e->link)->channel == TB_CSI_DIGITAL;
+}
+
 static size_t result_count(const evaluation *e)
 {
     return e->point_count * e->receiver_count;
@@ -187,13 +192,18 @@ static double decibels(double ratio)
 
 static json_t *make_point(const result *r)
 {
-    return json_pack("{s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "receiver",
-                     tb_json_text(r->receiver, strlen(r->receiver)), "snr_db", tb_json_real(r->point->snr_db), "rho",
-                     tb_json_real(r->point->rho), "frames", (json_int_t)r->tally->frames, "nmse",
-                     tb_json_real(r->score.nmse), "nmse_ci", tb_json_real(r->score.nmse_ci), "nmse_db",
-                     tb_json_real(decibels(r->score.nmse)), "ber", tb_json_real(r->score.ber), "ber_ci",
-                     tb_json_real(r->score.ber_ci), "bits", (json_int_t)r->tally->bits, "bit_errors",
-                     (json_int_t)r->tally->bit_errors, "frame_errors", (json_int_t)r->tally->frame_errors);
+    json_t *point = json_pack("{s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "receiver",
+                              tb_json_text(r->receiver, strlen(r->receiver)), "snr_db", tb_json_real(r->point->snr_db),
+                              "rho", tb_json_real(r->point->rho), "frames", (json_int_t)r->tally->frames, "nmse",
+                              tb_json_real(r->score.nmse), "nmse_ci", tb_json_real(r->score.nmse_ci), "nmse_db",
+                              tb_json_real(decibels(r->score.nmse)), "ber", tb_json_real(r->score.ber), "ber_ci",
+                              tb_json_real(r->score.ber_ci), "bits", (json_int_t)r->tally->bits, "bit_errors",
+                              (json_int_t)r->tally->bit_errors, "frame_errors", (json_int_t)r->tally->frame_errors);
+    if (point && r->tally->csi_bits) {
+        json_object_set_new(point, "csi_ber", tb_json_real(r->score.csi_ber));
+        json_object_set_new(point, "csi_ber_ci", tb_json_real(r->score.csi_ber_ci));
+    }
+    return point;
 }
 
 // The object; NULL when memory ran out.
@@ -208,9 +218,10 @@ static json_t *make_object(const evaluation *e)
             return NULL;
         }
     }
-    return json_pack("{s:I, s:I, s:I, s:s, s:s, s:I, s:s, s:I, s:s, s:f, s:o}", "n", (json_int_t)o->n, "p",
-                     (json_int_t)o->p, "b", (json_int_t)o->b, "channel", tb_csi_channel_name(o->channel), "spreading",
-                     tb_csi_spreading_name(o->spreading), "spreading_seed", (json_int_t)o->spreading_seed, "modulation",
+    return json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:I, s:s, s:I, s:s, s:f, s:o}", "n", (json_int_t)o->n, "p",
+                     (json_int_t)o->p, "b", (json_int_t)o->b, "users", (json_int_t)o->users, "channel",
+                     tb_csi_channel_name(o->channel), "spreading", tb_csi_spreading_name(o->spreading),
+                     "spreading_seed", (json_int_t)o->spreading_seed, "modulation",
                      tb_csi_modulation_name(o->modulation), "seed", (json_int_t)o->seed, "nmse_def", "ratio_of_sums",
                      "confidence", 0.95, "points", points);
 }
@@ -219,20 +230,23 @@ static tb_code write_csv(const evaluation *e, const char *path, tb_error *err)
 {
     const tb_csi_options *o = tb_csi_link_options(e->link);
     tb_str text = {0};
-    tb_code rc =
-        tb_str_append_text(&text,
-                           "receiver,n,p,b,channel,spreading,modulation,seed,rho,snr_db,frames,bits,bit_errors,"
-                           "frame_errors,nmse,nmse_ci,ber,ber_ci\n",
-                           err);
+    tb_code rc = tb_str_printf(&text, err,
+                               "receiver,n,p,b,channel,spreading,modulation,seed,rho,snr_db,frames,bits,bit_errors,"
+                               "frame_errors,nmse,nmse_ci,ber,ber_ci%s\n",
+                               is_digital(e) ? ",csi_ber,csi_ber_ci" : "");
     for (size_t i = 0; !rc && i < result_count(e); i++) {
         result r = result_at(e, i);
         rc = tb_str_printf(&text, err, "%s,%zu,%zu,%zu,%s,%s,%s,%" PRIu64 ",%g,%g", r.receiver, o->n, o->p, o->b,
                            tb_csi_channel_name(o->channel), tb_csi_spreading_name(o->spreading),
                            tb_csi_modulation_name(o->modulation), o->seed, r.point->rho, r.point->snr_db);
         if (!rc)
-            rc = tb_str_printf(&text, err, ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%.9g,%.3g,%.9g,%.3g\n",
+            rc = tb_str_printf(&text, err, ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%.9g,%.3g,%.9g,%.3g",
                                r.tally->frames, r.tally->bits, r.tally->bit_errors, r.tally->frame_errors, r.score.nmse,
                                r.score.nmse_ci, r.score.ber, r.score.ber_ci);
+        if (!rc && is_digital(e))
+            rc = tb_str_printf(&text, err, ",%.9g,%.3g", r.score.csi_ber, r.score.csi_ber_ci);
+        if (!rc)
+            rc = tb_str_append_text(&text, "\n", err);
     }
     if (!rc)
         rc = tb_file_write(path, text.data, text.size, err);
@@ -240,9 +254,11 @@ static tb_code write_csv(const evaluation *e, const char *path, tb_error *err)
     return rc;
 }
 
-static tb_code add_row(tb_table *table, const result *r, tb_error *err)
+enum { COLUMNS = 9, DIGITAL_COLUMNS = 11 };
+
+static tb_code add_row(tb_table *table, const result *r, size_t columns, tb_error *err)
 {
-    char cells[8][TB_NUMBER_TEXT];
+    char cells[DIGITAL_COLUMNS - 1][TB_NUMBER_TEXT];
     snprintf(cells[0], sizeof cells[0], "%g", r->point->rho);
     snprintf(cells[1], sizeof cells[1], "%g", r->point->snr_db);
     tb_text_of_count(cells[2], r->tally->frames);
@@ -251,23 +267,26 @@ static tb_code add_row(tb_table *table, const result *r, tb_error *err)
     snprintf(cells[5], sizeof cells[5], "%.2f", decibels(r->score.nmse));
     snprintf(cells[6], sizeof cells[6], "%.3g", r->score.ber);
     snprintf(cells[7], sizeof cells[7], "%.1g", r->score.ber_ci);
+    snprintf(cells[8], sizeof cells[8], "%.3g", r->score.csi_ber);
+    snprintf(cells[9], sizeof cells[9], "%.1g", r->score.csi_ber_ci);
     tb_code rc = tb_table_add(table, r->receiver, err);
-    for (size_t i = 0; !rc && i < sizeof cells / sizeof cells[0]; i++)
+    for (size_t i = 0; !rc && i + 1 < columns; i++)
         rc = tb_table_add(table, cells[i], err);
     return rc;
 }
 
 static tb_code print_table(const evaluation *e, tb_error *err)
 {
-    static const tb_column columns[] = {{"receiver", false}, {"rho", true},  {"SNR dB", true},
-                                        {"frames", true},    {"NMSE", true}, {"±", true},
-                                        {"NMSE dB", true},   {"BER", true},  {"±", true}};
+    static const tb_column columns[DIGITAL_COLUMNS] = {
+        {"receiver", false}, {"rho", true}, {"SNR dB", true}, {"frames", true},  {"NMSE", true}, {"±", true},
+        {"NMSE dB", true},   {"BER", true}, {"±", true},      {"CSI BER", true}, {"±", true}};
+    size_t count = is_digital(e) ? DIGITAL_COLUMNS : COLUMNS;
     tb_table table;
-    tb_table_init(&table, columns, sizeof columns / sizeof columns[0]);
+    tb_table_init(&table, columns, count);
     tb_code rc = TB_OK;
     for (size_t i = 0; !rc && i < result_count(e); i++) {
         result r = result_at(e, i);
-        rc = add_row(&table, &r, err);
+        rc = add_row(&table, &r, count, err);
     }
     if (!rc)
         rc = tb_table_print(&table, err);

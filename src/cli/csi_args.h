@@ -27,7 +27,7 @@ typedef struct tb_csi_link_args {
     TB_CSI_LINK_OPTION("p", COUNT, p, "N", 1, 1 << 20, "data symbols per frame"), \
     TB_CSI_LINK_OPTION("b", COUNT, b, "N", 1, 1 << 20, "antennas that the uplink combines (default: as --n)"), \
     TB_CSI_LINK_OPTION("users", COUNT, users, "K", 1, 64, "users at the same time, taken apart by zero forcing"), \
-    TB_CSI_LINK_OPTION("channel", TEXT, channel, "NAME", 0, 0, "rayleigh, sparse, cdl-a, cdl-b, cdl-c or cdl-d"), \
+    TB_CSI_LINK_OPTION("channel", TEXT, channel, "NAME", 0, 0, "rayleigh, sparse, cdl-a, cdl-b, cdl-c, cdl-d or digital"), \
     TB_CSI_LINK_OPTION("modulation", TEXT, modulation, "NAME", 0, 0, "qpsk, 16qam or 64qam"), \
     TB_CSI_LINK_OPTION("spreading", TEXT, spreading, "NAME", 0, 0, "walsh-first or walsh-random"), \
     TB_CSI_LINK_OPTION("spreading-seed", COUNT, spreading_seed, "N", 0, 0, "seed of the columns of walsh-random"), \

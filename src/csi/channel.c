@@ -165,6 +165,17 @@ static void draw_sparse(double *h, const tb_csi_link *link, uint64_t frame)
     }
 }
 
+// ---- a CSI of symbols ----
+
+static void draw_symbols(double *h, const tb_csi_link *link, uint64_t frame)
+{
+    const double root_half = 0.70710678118654752440;
+    size_t n = link->options.n;
+    tb_csi_uniforms(h, &(tb_csi_stream){link->options.seed, frame, TB_CSI_FOR_CSI}, 2 * n);
+    for (size_t i = 0; i < 2 * n; i++)
+        h[i] = h[i] < 0.5 ? -root_half : root_half;
+}
+
 // ---- all of them ----
 
 tb_code tb_csi_channel_init(tb_csi_link *link, tb_error *err)
@@ -189,6 +200,8 @@ void tb_csi_channel_draw(double *h, const tb_csi_link *link, uint64_t frame)
         draw_sparse(h, link, frame);
     else if (link->rays)
         draw_rays(h, link, frame);
+    else if (link->options.channel == TB_CSI_DIGITAL)
+        draw_symbols(h, link, frame);
     else
         tb_csi_normals(h, h + n, &(tb_csi_stream){link->options.seed, frame, TB_CSI_FOR_CSI}, 0, n, 1);
 }

@@ -27,6 +27,7 @@ typedef enum tb_csi_channel {
     TB_CSI_CDL_B,
     TB_CSI_CDL_C,
     TB_CSI_CDL_D,
+    TB_CSI_DIGITAL, // h: independent QPSK symbols, a CSI that was quantized before; N is any number up to P
     TB_CSI_CHANNELS
 } tb_csi_channel;
 
@@ -58,7 +59,7 @@ bool tb_csi_spreading_find(tb_csi_spreading *out, const char *name);
 bool tb_csi_modulation_find(tb_csi_modulation *out, const char *name);
 
 // The link with everything computed beforehand; read-only, may be shared by threads. TB_EINVAL
-// says which dimension is wrong: N and P are powers of two, N ≤ P.
+// says which dimension is wrong: N (but of a digital CSI) and P are powers of two, N ≤ P.
 typedef struct tb_csi_link tb_csi_link;
 
 tb_code tb_csi_link_new(tb_csi_link **out, const tb_csi_options *options, tb_error *err);
@@ -124,7 +125,8 @@ typedef enum tb_csi_receiver_kind {
     TB_CSI_BAYES,     // "bayes": the posterior itself, which no receiver surpasses
 } tb_csi_receiver_kind;
 
-// One pass: estimate h, cancel it, detect d, cancel that.
+// One pass: estimate h (and decide it, hard or soft as the data, where it is digital), cancel it, detect d, cancel
+// that.
 typedef struct tb_csi_receiver {
     tb_csi_receiver_kind kind;
     unsigned passes;
@@ -297,7 +299,8 @@ void tb_csi_batch_read(tb_csi_batch *batch, const tb_csi_frame_file *file, size_
 typedef struct tb_csi_tally {
     uint64_t frames, bits, bit_errors, frame_errors;
     uint64_t bit_errors_squared; // Σ over frames of the square: bit errors of a frame are not independent
-    double error, power;         // Σ e, Σ q with e = ‖ĥ−h‖², q = ‖h‖²
+    uint64_t csi_bits, csi_bit_errors, csi_bit_errors_squared; // of a digital CSI; else 0
+    double error, power;                                       // Σ e, Σ q with e = ‖ĥ−h‖², q = ‖h‖²
     double error_squared, error_power, power_squared;
 } tb_csi_tally;
 
@@ -306,9 +309,10 @@ void tb_csi_tally_batch(tb_csi_tally *tally, const tb_csi_batch *batch, const tb
 
 typedef struct tb_csi_score {
     double nmse, nmse_ci, ber, ber_ci; // ci: half width of the 95 % interval, from the spread between frames
+    double csi_ber, csi_ber_ci;        // of a digital CSI; else NaN
 } tb_csi_score;
 
-// With no bit error at all ber_ci is the upper Clopper–Pearson bound on bits, an optimistic one.
+// With no bit error at all a ber_ci is the upper Clopper–Pearson bound on bits, an optimistic one.
 tb_csi_score tb_csi_tally_score(const tb_csi_tally *tally);
 
 // Interval of a probability after `hits` of `trials`, for independent trials.

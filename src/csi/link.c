@@ -9,7 +9,8 @@
 #define MOST_SYMBOLS ((size_t)1 << 20)
 enum { MOST_USERS = 64 }; // their number is part of a frame's
 
-static const char *const channel_names[TB_CSI_CHANNELS] = {"rayleigh", "sparse", "cdl-a", "cdl-b", "cdl-c", "cdl-d"};
+static const char *const channel_names[TB_CSI_CHANNELS] = {"rayleigh", "sparse", "cdl-a",  "cdl-b",
+                                                           "cdl-c",    "cdl-d",  "digital"};
 static const char *const spreading_names[TB_CSI_SPREADINGS] = {"walsh-first", "walsh-random"};
 static const char *const modulation_names[TB_CSI_MODULATIONS] = {"qpsk", "16qam", "64qam"};
 
@@ -66,7 +67,7 @@ static tb_code complete(tb_csi_options *o, tb_error *err)
     o->p = o->p ? o->p : 512;
     o->b = o->b ? o->b : o->n;
     o->users = o->users ? o->users : 1;
-    if (!is_power_of_two(o->n))
+    if (!is_power_of_two(o->n) && o->channel != TB_CSI_DIGITAL)
         return tb_fail(err, TB_EINVAL, "%zu antennas are not a power of two, which Walsh spreading needs", o->n);
     if (!is_power_of_two(o->p) || o->p > MOST_SYMBOLS)
         return tb_fail(err, TB_EINVAL, "%zu symbols per frame are not a power of two up to %zu", o->p, MOST_SYMBOLS);

@@ -18,9 +18,9 @@ void tb_csi_axis_init(tb_csi_axis *axis, tb_csi_modulation modulation);
 
 struct tb_csi_link {
     tb_csi_options options; // defaults filled in
-    size_t r;               // P/N
+    size_t r;               // P/N, rounded down
     tb_csi_axis axis;
-    uint32_t *columns; // [n], walsh-random only
+    uint32_t *columns; // [n]; NULL: the first N of a power of two
     double *rays;      // [ray_count][2n], cdl only: array response of each ray times its amplitude
     size_t ray_count;
     double *angles; // [n][2]: cos, sin of 2π·k/n, sparse only

@@ -58,6 +58,9 @@ static void add(tb_csi_tally *sum, const tb_csi_tally *unit)
     sum->bit_errors += unit->bit_errors;
     sum->frame_errors += unit->frame_errors;
     sum->bit_errors_squared += unit->bit_errors_squared;
+    sum->csi_bits += unit->csi_bits;
+    sum->csi_bit_errors += unit->csi_bit_errors;
+    sum->csi_bit_errors_squared += unit->csi_bit_errors_squared;
     sum->error += unit->error;
     sum->power += unit->power;
     sum->error_squared += unit->error_squared;

@@ -6,11 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNTS = 5, SUMS = 5 };
+enum { COUNTS = 8, SUMS = 5 };
 
 static void get_counts(uint64_t out[COUNTS], const tb_csi_tally *t)
 {
-    const uint64_t counts[] = {t->frames, t->bits, t->bit_errors, t->frame_errors, t->bit_errors_squared};
+    const uint64_t counts[] = {t->frames,
+                               t->bits,
+                               t->bit_errors,
+                               t->frame_errors,
+                               t->bit_errors_squared,
+                               t->csi_bits,
+                               t->csi_bit_errors,
+                               t->csi_bit_errors_squared};
     memcpy(out, counts, sizeof counts);
 }
 
@@ -22,7 +29,7 @@ static void get_sums(double out[SUMS], const tb_csi_tally *t)
 
 static tb_csi_tally tally_of(const uint64_t c[COUNTS], const double s[SUMS])
 {
-    return (tb_csi_tally){c[0], c[1], c[2], c[3], c[4], s[0], s[1], s[2], s[3], s[4]};
+    return (tb_csi_tally){c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], s[0], s[1], s[2], s[3], s[4]};
 }
 
 static tb_safetensor table(const char *name, const char *dtype, size_t rows, size_t cols, const void *data)

@@ -186,6 +186,8 @@ tb_code tb_csi_net_check(const tb_csi_net *net, const tb_csi_link *link, tb_erro
     const tb_csi_options *l = &link->options;
     if (l->modulation != TB_CSI_QPSK)
         return tb_fail(err, TB_EUNSUPPORTED, "networks detect qpsk, not %s", tb_csi_modulation_name(l->modulation));
+    if (l->channel == TB_CSI_DIGITAL)
+        return tb_fail(err, TB_EUNSUPPORTED, "networks do not decide a digital CSI");
     if (o->kind == TB_CSI_HYBRID && l->spreading != TB_CSI_WALSH_FIRST)
         return tb_fail(err, TB_EUNSUPPORTED, "the hybrid network needs the spreading walsh-first");
     if (o->kind == TB_CSI_HYBRID && o->p / o->n != link->r)

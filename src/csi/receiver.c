@@ -6,6 +6,9 @@
 //     z_i = r − √(ρ/N)·W·h_i             CSI cancelled
 //     d_i = decision on z_i
 //     y_{i+1} = r − √(1−ρ)·d_i           data cancelled
+//
+// A digital CSI (arXiv 2203.06606) is decided as well: h_i ← decision on Wᵀy_i/(P·√(ρ/N)), which is
+// h and noise of variance (I_i + s2)·N/(ρ·P).
 #include "csi/receiver.h"
 
 #include <math.h>
@@ -104,11 +107,13 @@ static double hard_residual(const tb_csi_axis *axis, double rho, double v)
     return (1 - rho) * 2 * wrong * distance * distance;
 }
 
-static double residual_after_hard(const tb_csi_link *link, const tb_csi_frame *f, double c, unsigned pass)
+static double residual_after_hard(const tb_csi_link *link, const tb_csi_frame *f, double rest, unsigned pass)
 {
-    if (pass == 0 && link->options.modulation == TB_CSI_QPSK)
+    if (pass == 0 && link->options.modulation == TB_CSI_QPSK && link->options.channel != TB_CSI_DIGITAL) {
+        double c = tb_csi_shrinkage(f->rho, 1 - f->rho, f->s2, link->r);
         return (1 - f->rho) * 4 * tb_csi_error_after_cancel(f->rho, f->s2, c, link->r);
-    return hard_residual(&link->axis, f->rho, (1 - c) * f->rho + f->s2);
+    }
+    return hard_residual(&link->axis, f->rho, rest + f->s2);
 }
 
 // ŝ = E[level | x] for x = gain·level + noise of the given variance; adds the posterior variance.
@@ -136,8 +141,8 @@ static double soft_level(const tb_csi_axis *axis, double x, double gain, double 
     return mean;
 }
 
-// y = r − √(1−ρ)·d̂ with d̂ decided from z; returns the power of data that stays.
-static double cancel_data(double *y, const tb_csi_link *link, const tb_csi_frame *f, const double *z, double c,
+// y = r − √(1−ρ)·d̂ with d̂ decided from z, where `rest` of the CSI's power stayed; returns the power of data that stays.
+static double cancel_data(double *y, const tb_csi_link *link, const tb_csi_frame *f, const double *z, double rest,
                           const tb_csi_receiver *receiver, unsigned pass)
 {
     size_t p = link->options.p;
@@ -145,12 +150,36 @@ static double cancel_data(double *y, const tb_csi_link *link, const tb_csi_frame
     if (receiver->kind != TB_CSI_SOFT) {
         for (size_t i = 0; i < 2 * p; i++)
             y[i] = f->r[i] - gain * link->axis.levels[tb_csi_slice(&link->axis, z[i], gain)];
-        return residual_after_hard(link, f, c, pass);
+        return residual_after_hard(link, f, rest, pass);
     }
-    double left = 0, variance = ((1 - c) * f->rho + f->s2) / 2;
+    double left = 0, variance = (rest + f->s2) / 2;
     for (size_t i = 0; i < 2 * p; i++)
         y[i] = f->r[i] - gain * soft_level(&link->axis, z[i], gain, variance, &left);
     return gain * gain * left / (double)p;
+}
+
+// Decides the entries of a digital h, each real part ±1/√2; returns what stays of the CSI's power.
+static double decide_csi(double *h, const tb_csi_link *link, const tb_csi_frame *f, double interference, bool soft)
+{
+    size_t n = link->options.n;
+    tb_csi_axis axis;
+    tb_csi_axis_init(&axis, TB_CSI_QPSK);
+    double left = 0, variance = (interference + f->s2) * (double)n / (2 * f->rho * (double)link->options.p);
+    for (size_t i = 0; i < 2 * n; i++)
+        h[i] = soft ? soft_level(&axis, h[i], 1, variance, &left) : copysign(axis.step, h[i]);
+    return f->rho * left / (double)n;
+}
+
+// Estimates h from y; returns what stays of the CSI's power when it is cancelled.
+static double estimate_csi(double *h, const tb_csi_receiver *receiver, const tb_csi_link *link, const tb_csi_frame *f,
+                           const double *y, double interference, double *scratch)
+{
+    bool digital = link->options.channel == TB_CSI_DIGITAL;
+    double c = tb_csi_shrinkage(f->rho, interference, f->s2, link->r);
+    tb_csi_estimate_h(h, link, y, f->rho, digital || receiver->kind == TB_CSI_LS ? 1 : c, scratch);
+    if (digital && receiver->kind != TB_CSI_LS && f->rho > 0)
+        return decide_csi(h, link, f, interference, receiver->kind == TB_CSI_SOFT);
+    return (1 - c) * f->rho;
 }
 
 static void receive_frame(tb_csi_estimate *out, const tb_csi_receiver *receiver, const tb_csi_link *link,
@@ -161,11 +190,10 @@ static void receive_frame(tb_csi_estimate *out, const tb_csi_receiver *receiver,
     double interference = 1 - f->rho;
     memcpy(y, f->r, 2 * p * sizeof *y);
     for (unsigned pass = 0; pass < receiver->passes; pass++) {
-        double c = receiver->kind == TB_CSI_LS ? 1 : tb_csi_shrinkage(f->rho, interference, f->s2, link->r);
-        tb_csi_estimate_h(out->h, link, y, f->rho, c, z);
+        double rest = estimate_csi(out->h, receiver, link, f, y, interference, z);
         tb_csi_cancel_h(z, link, f, out->h);
         if (pass + 1 < receiver->passes)
-            interference = cancel_data(y, link, f, z, c, receiver, pass);
+            interference = cancel_data(y, link, f, z, rest, receiver, pass);
     }
     tb_csi_demodulate(out->bits, link, receiver->kind == TB_CSI_NO_CANCEL ? f->r : z, sqrt(1 - f->rho));
 }

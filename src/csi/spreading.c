@@ -1,9 +1,9 @@
 // Spreading by ±1 matrices whose columns are Walsh functions: W[p][c] = (−1)^popcount(p & c) for
 // each chosen column c of the Hadamard matrix of order P, so that WᵀW = P·I.
 //
-// The first N columns repeat: W = 1_R ⊗ H_N. Spreading is then a transform of order N, tiled R
-// times, and despreading folds first: P + N·log N additions. Any other columns take a transform
-// of order P.
+// The first N columns repeat where N is a power of two: W = 1_R ⊗ H_N. Spreading is then a transform
+// of order N, tiled R times, and despreading folds first: P + N·log N additions. Any other columns
+// take a transform of order P.
 #include <string.h>
 
 #include "csi/link.h"
@@ -32,19 +32,30 @@ static void draw_columns(uint32_t *columns, uint32_t *deck, const double *draws,
     }
 }
 
-tb_code tb_csi_spreading_init(tb_csi_link *link, tb_error *err)
+static tb_code choose_columns(tb_csi_link *link, tb_error *err)
 {
-    if (link->options.spreading == TB_CSI_WALSH_FIRST)
-        return TB_OK;
     size_t n = link->options.n, p = link->options.p;
-    link->columns = tb_arena_array(&link->arena, n, sizeof *link->columns);
     uint32_t *deck = tb_arena_array(&link->arena, p, sizeof *deck);
     double *draws = tb_arena_array(&link->arena, n, sizeof *draws);
-    if (!link->columns || !deck || !draws)
+    if (!deck || !draws)
         return tb_fail(err, TB_ENOMEM, "no memory for the spreading matrix");
     tb_csi_uniforms(draws, &(tb_csi_stream){link->options.spreading_seed, UINT64_MAX, TB_CSI_FOR_PATHS}, n);
     draw_columns(link->columns, deck, draws, n, p);
     return TB_OK;
+}
+
+tb_code tb_csi_spreading_init(tb_csi_link *link, tb_error *err)
+{
+    size_t n = link->options.n;
+    bool first = link->options.spreading == TB_CSI_WALSH_FIRST;
+    if (first && (n & (n - 1)) == 0)
+        return TB_OK;
+    link->columns = tb_arena_array(&link->arena, n, sizeof *link->columns);
+    if (!link->columns)
+        return tb_fail(err, TB_ENOMEM, "no memory for the spreading matrix");
+    for (size_t i = 0; i < n; i++)
+        link->columns[i] = (uint32_t)i;
+    return first ? TB_OK : choose_columns(link, err);
 }
 
 void tb_csi_spread(double *out, const tb_csi_link *link, const double *v)

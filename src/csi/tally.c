@@ -79,6 +79,22 @@ static uint64_t count_differences(const uint8_t *a, const uint8_t *b, size_t n)
     return count;
 }
 
+static uint64_t count_sign_changes(const double *a, const double *b, size_t n)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += signbit(a[i]) != signbit(b[i]);
+    return count;
+}
+
+static void tally_csi_bits(tb_csi_tally *tally, const double *sent, const double *seen, size_t n)
+{
+    uint64_t wrong = count_sign_changes(sent, seen, n);
+    tally->csi_bits += n;
+    tally->csi_bit_errors += wrong;
+    tally->csi_bit_errors_squared += wrong * wrong;
+}
+
 void tb_csi_tally_batch(tb_csi_tally *tally, const tb_csi_batch *batch, const tb_csi_link *link)
 {
     size_t bits = tb_csi_link_bits(link);
@@ -102,28 +118,42 @@ void tb_csi_tally_batch(tb_csi_tally *tally, const tb_csi_batch *batch, const tb
         tally->error_squared += error * error;
         tally->error_power += error * power;
         tally->power_squared += power * power;
+        if (link->options.channel == TB_CSI_DIGITAL)
+            tally_csi_bits(tally, frame->h, estimate->h, 2 * link->options.n);
+    }
+}
+
+// A bit error rate over frames, whose errors add up to `errors` and their squares to `squares`.
+static void score_bits(double *rate, double *ci, const tb_csi_tally *t, uint64_t bits, uint64_t errors,
+                       uint64_t squares, double quantile)
+{
+    double frames = (double)t->frames, sum = (double)errors;
+    double spread = fmax((double)squares - sum * sum / frames, 0) / (frames * (frames - 1));
+    *rate = sum / (double)bits;
+    *ci = quantile * sqrt(spread) / ((double)bits / frames);
+    if (!errors) {
+        double low;
+        tb_clopper_pearson(&low, ci, 0, bits, 0.95);
     }
 }
 
 // A ratio of sums of e and q has the variance Σ(e − NMSE·q)²/(F·(F−1))/mean(q)².
 tb_csi_score tb_csi_tally_score(const tb_csi_tally *t)
 {
-    tb_csi_score score = {NAN, INFINITY, NAN, INFINITY};
+    tb_csi_score score = {NAN, INFINITY, NAN, INFINITY, NAN, NAN};
     if (!t->frames)
         return score;
-    double frames = (double)t->frames, errors = (double)t->bit_errors, bits = (double)t->bits / frames;
+    double frames = (double)t->frames;
     score.nmse = t->error / t->power;
-    score.ber = errors / (double)t->bits;
+    score.ber = (double)t->bit_errors / (double)t->bits;
     if (t->frames < 2)
         return score;
     double spread = t->error_squared - 2 * score.nmse * t->error_power + score.nmse * score.nmse * t->power_squared;
-    double squares = (double)t->bit_errors_squared - errors * errors / frames;
     double quantile = tb_student_quantile(0.95, frames - 1), count = frames * (frames - 1);
     score.nmse_ci = quantile * sqrt(fmax(spread, 0) / count) / (t->power / frames);
-    score.ber_ci = quantile * sqrt(fmax(squares, 0) / count) / bits;
-    if (!t->bit_errors) {
-        double low;
-        tb_clopper_pearson(&low, &score.ber_ci, 0, t->bits, 0.95);
-    }
+    score_bits(&score.ber, &score.ber_ci, t, t->bits, t->bit_errors, t->bit_errors_squared, quantile);
+    if (t->csi_bits)
+        score_bits(&score.csi_ber, &score.csi_ber_ci, t, t->csi_bits, t->csi_bit_errors, t->csi_bit_errors_squared,
+                   quantile);
     return score;
 }

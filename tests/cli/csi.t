@@ -38,7 +38,7 @@ $ for t in 1 2 5; do
 > done; cmp 1.csv 2.csv && cmp 1.csv 5.csv && cmp 1.json 2.json && cmp 1.json 5.json && wc -l <1.csv
 9
 $ keys <1.json
-b channel confidence modulation n nmse_def p points seed spreading spreading_seed
+b channel confidence modulation n nmse_def p points seed spreading spreading_seed users
 $ twobit csi evaluate --n 8 --p 64 --frames 600 --snr-db 2,8 --json | cmp - 1.json
 $ head -n 2 1.csv
 receiver,n,p,b,channel,spreading,modulation,seed,rho,snr_db,frames,bits,bit_errors,frame_errors,nmse,nmse_ci,ber,ber_ci
@@ -164,7 +164,7 @@ $ twobit csi evaluate --channel cdl-a
 ! twobit: the Bayes receiver knows the rayleigh channel with walsh-first spreading only
 = 1
 $ twobit csi evaluate --channel water 2>&1 | head -n 1
-twobit: unknown channel 'water'; use rayleigh, sparse, cdl-a, cdl-b, cdl-c or cdl-d
+twobit: unknown channel 'water'; use rayleigh, sparse, cdl-a, cdl-b, cdl-c, cdl-d or digital
 $ twobit csi evaluate --snr-db 5,x 2>&1 | head -n 1
 twobit: option '--snr-db': 'x' is not a number
 $ twobit csi evaluate --receivers mmse,zf

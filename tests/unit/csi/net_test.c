@@ -159,6 +159,47 @@ static void csi_net__learns_few_frames_by_heart(void **state)
     tb_csi_link_free(link);
 }
 
+// Nothing but the linear estimate is to be had from independent h: the block sums are nearly Gaussian.
+static void csi_net__converges_to_the_linear_estimate(void **state)
+{
+    (void)state;
+    enum { BATCH = 200, STEPS = 1200, TEST = 4000 };
+    tb_csi_link *link = sample_link(small);
+    tb_csi_net *net;
+    tb_csi_batch batch;
+    tb_csi_chain chain;
+    const tb_csi_point point = {0.2, 5};
+    tb_error err;
+    assert_int_equal(tb_csi_net_make(&net, &(tb_csi_net_options){.n = 8, .p = 64}, TB_SINGLE, true, &err), TB_OK);
+    tb_rng rng;
+    tb_rng_init(&rng, 2, 1);
+    const tb_csi_subnet *s = &net->subnets[TB_CSI_CSI1];
+    for (size_t j = 0; j < 16 * 128; j++) {
+        tb_param_set(net->params, s->w1, j, 0.1 * tb_rng_normal(&rng));
+        tb_param_set(net->params, s->w2, j, 0.1 * tb_rng_normal(&rng));
+    }
+    assert_int_equal(tb_csi_batch_init(&batch, link, TEST, &err), TB_OK);
+    assert_int_equal(tb_csi_chain_init(&chain, net, link, TEST, TB_CSI_CSI1, 0, &err), TB_OK);
+    tb_csi_chain_stage *stage = &chain.stages[TB_CSI_CSI1];
+    for (uint64_t step = 1; step <= STEPS + 1; step++) {
+        batch.count = 0;
+        tb_csi_batch_draw(&batch, link, &point, step * TEST, step > STEPS ? TEST : BATCH);
+        tb_csi_chain_run(&chain, &batch, TB_CSI_CSI1);
+        tb_csi_chain_feed(&chain, &batch, TB_CSI_CSI1);
+        tb_csi_chain_aim(&chain, &batch, TB_CSI_CSI1);
+        tb_graph_forward(stage->graph);
+        if (step > STEPS)
+            break;
+        tb_graph_backward(stage->graph, stage->loss);
+        tb_adam_step(net->params, &(tb_adam){0}, 2e-3 * (1 - (double)step / STEPS), step);
+    }
+    assert_near(tb_node_get(stage->graph, stage->fit, 0), 0.412, 0.006);
+    tb_csi_chain_clear(&chain);
+    tb_csi_batch_clear(&batch);
+    tb_csi_net_free(net);
+    tb_csi_link_free(link);
+}
+
 // ---- files ----
 
 static tb_csi_panel *panel_of(const char *name, const tb_csi_link *link, tb_code expected, tb_error *err)
@@ -188,6 +229,9 @@ static void nets__refuse_links_they_were_not_made_for(void **state)
         {{.n = 8, .p = 64, .spreading = TB_CSI_WALSH_RANDOM},
          "the hybrid network needs the spreading walsh-first",
          NULL},
+        {{.n = 8, .p = 64, .channel = TB_CSI_DIGITAL},
+         "networks do not decide a digital CSI",
+         "networks do not decide a digital CSI"},
         {{.n = 8, .p = 64, .modulation = TB_CSI_QAM16},
          "networks detect qpsk, not 16qam",
          "networks detect qpsk, not 16qam"},
@@ -217,6 +261,8 @@ static void net_file__is_refused_when_something_is_wrong(void **state)
     assert_null(panel_of("nowhere.safetensors", link, TB_EINVAL, &err));
     assert_int_equal(tb_file_read(&bytes, &size, whole_path, 1 << 24, &err), TB_OK);
     assert_int_equal(tb_file_write(other_path, bytes, size - 1, &err), TB_OK);
+    assert_null(panel_of(other_path, link, TB_EFORMAT, &err));
+    assert_int_equal(tb_file_write(other_path, bytes, size + 1, &err), TB_OK); // the NUL behind what was read
     assert_null(panel_of(other_path, link, TB_EFORMAT, &err));
     memset(bytes + size - 4, 0xFF, 4); // a NaN
     assert_int_equal(tb_file_write(other_path, bytes, size, &err), TB_OK);
@@ -271,6 +317,7 @@ int main(void)
         cmocka_unit_test(training__goes_on_to_the_same_bits_with_any_threads),
         cmocka_unit_test(training__refuses_the_state_of_another),
         cmocka_unit_test(csi_net__learns_few_frames_by_heart),
+        cmocka_unit_test(csi_net__converges_to_the_linear_estimate),
         cmocka_unit_test(nets__refuse_links_they_were_not_made_for),
         cmocka_unit_test(net_file__is_refused_when_something_is_wrong),
         cmocka_unit_test(nets__survive_every_failed_allocation),

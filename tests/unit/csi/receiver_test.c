@@ -229,6 +229,27 @@ static void no_noise__leaves_only_blocks_of_equal_signs(void **state)
     tb_csi_link_free(link);
 }
 
+// Nothing but the CSI arrives: despreading gives it back to rounding, for every kind of columns.
+static void known_data_without_noise__leaves_h_itself(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < TB_CSI_SPREADINGS; kind++) {
+        tb_csi_options options = small;
+        options.spreading = (tb_csi_spreading)kind;
+        tb_csi_link *link = sample_link(options);
+        double h[16], back[16], x[128], scratch[64], gain = sqrt(0.2 / 8);
+        tb_csi_channel_draw(h, link, 3);
+        for (size_t part = 0; part < 2; part++)
+            tb_csi_spread(x + part * 64, link, h + part * 8);
+        for (size_t i = 0; i < 128; i++)
+            x[i] *= gain;
+        tb_csi_estimate_h(back, link, x, 0.2, 1, scratch);
+        for (size_t i = 0; i < 16; i++)
+            assert_near(back[i], h[i], 1e-12);
+        tb_csi_link_free(link);
+    }
+}
+
 // E[(ĥ − h)*·ĥ] = 0 for conditional means.
 static void mmse_estimates__are_orthogonal_to_their_errors(void **state)
 {
@@ -280,6 +301,26 @@ static void modulations__have_the_error_rates_of_awgn(void **state)
     csv_close(&t);
 }
 
+// At ρ = 0 what is left is the uplink: B branches combined, whose fading is that of the link.
+static void data__has_the_error_rates_of_diversity(void **state)
+{
+    (void)state;
+    csv t = csv_open("modulation_oracles.csv");
+    size_t checked = 0;
+    for (size_t row = 0; row < t.rows; row++) {
+        double ber = csv_get(&t, row, "ber");
+        if (csv_text(&t, row, "channel")[0] != 'r' || ber < 5e-4)
+            continue;
+        tb_csi_options options = {.n = 2, .p = 2, .b = (size_t)csv_get(&t, row, "diversity"), .seed = 12};
+        tb_csi_point point = {0, csv_get(&t, row, "ebn0_db") + 10 * log10(2)};
+        tb_csi_score s = sample_score(options, point, "none", 20000);
+        assert_within(s.ber, ber, s.ber_ci);
+        checked++;
+    }
+    assert_true(checked >= 15);
+    csv_close(&t);
+}
+
 // The grid must give what all patterns give: N = 8 of 64 enumerates, 16-QAM never does.
 static void bayes_grid__beats_every_other_receiver(void **state)
 {
@@ -324,9 +365,11 @@ int main(void)
         cmocka_unit_test(two_users__have_the_noise_of_the_inverse),
         cmocka_unit_test(no_csi__leaves_plain_data),
         cmocka_unit_test(no_data__leaves_plain_csi),
+        cmocka_unit_test(known_data_without_noise__leaves_h_itself),
         cmocka_unit_test(no_noise__leaves_only_blocks_of_equal_signs),
         cmocka_unit_test(mmse_estimates__are_orthogonal_to_their_errors),
         cmocka_unit_test(modulations__have_the_error_rates_of_awgn),
+        cmocka_unit_test(data__has_the_error_rates_of_diversity),
         cmocka_unit_test(bayes_grid__beats_every_other_receiver),
         cmocka_unit_test(bayes__refuses_links_it_does_not_know),
     };
