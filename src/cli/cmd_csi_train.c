@@ -16,7 +16,7 @@ static const train_args defaults = {
 
 static const tb_option options[] = {
     {"output", 'o', TB_OPTION_TEXT, offsetof(train_args, output), "FILE", 0, 0, "network to write (safetensors)"},
-    {"net", 0, TB_OPTION_TEXT, offsetof(train_args, net), "KIND", 0, 0, "paper or hybrid"},
+    {"net", 0, TB_OPTION_TEXT, offsetof(train_args, net), "KIND", 0, 0, "paper, paper+gain or hybrid"},
     {"activation", 0, TB_OPTION_TEXT, offsetof(train_args, activation), "NAME", 0, 0,
      "swish, tanh, leaky_relu or relu"},
     {"hidden", 0, TB_OPTION_COUNT, offsetof(train_args, hidden), "N", 1, 1 << 20,
@@ -63,8 +63,8 @@ static tb_code parse(tb_csi_train_options *o, tb_cli *cli, const train_args *arg
 {
     if (!args->output)
         return tb_fail_usage(cli, err, "option '--output' is missing");
-    if (!tb_csi_net_kind_find(&o->net.kind, args->net))
-        return tb_fail_usage(cli, err, "unknown network '%s'; use paper or hybrid", args->net);
+    if (!tb_csi_net_recipe_find(&o->net, args->net))
+        return tb_fail_usage(cli, err, "unknown network '%s'; use paper, paper+gain or hybrid", args->net);
     if (!tb_csi_activation_find(&o->net.activation, args->activation))
         return tb_fail_usage(cli, err, "unknown activation '%s'; use swish, tanh, leaky_relu or relu",
                              args->activation);

@@ -2,8 +2,10 @@
 //
 //     q0 = Wᵀr → H1;   q1 = r − √(ρ/N)·W·H1 → D1;   q2 = Wᵀ(r − √(1−ρ)·slice(D1)) → H2;   q3 likewise → D2
 //
-// with inputs standardised over the whole batch, the frame, or by what ρ and s2 make one expect. Hybrid: CSI is
-// estimated in closed form (ρ and s2 are known), one subnet per detection works on each real block of R symbols:
+// with inputs standardised over the whole batch, the frame, or by what ρ and s2 make one expect. That takes the scale
+// from the estimates: H keeps the shrinkage kt of the operating point of training, whatever the frame's is. With gain it is
+// multiplied by √(γ/(1+γ))/kt, γ that of two hard passes. Hybrid: CSI is estimated in closed form (ρ and s2 are known), one
+// subnet per detection works on each real block of R symbols:
 //
 //     in:  z_j/a for the R symbols, ln(((1−c)ρ + s2)/(1−ρ)), ln(ρ/(1−ρ));   out: tanh, the expected signs
 //
@@ -246,13 +248,29 @@ static void feed_blocks(const tb_csi_chain *chain, const tb_csi_frame *frame, si
         }
 }
 
+// What scales a subnet's estimate for the frame's operating point.
+static double gain_of(const tb_csi_chain *chain, const tb_csi_frame *f, tb_csi_stage stage)
+{
+    double trained = chain->net->shrinkage[stage == TB_CSI_CSI2], data = 1 - f->rho;
+    size_t r = chain->link->r;
+    if (!(trained > 0))
+        return 1;
+    double c = tb_csi_shrinkage(f->rho, data, f->s2, r);
+    if (stage == TB_CSI_CSI2)
+        c = tb_csi_shrinkage(f->rho, data * 4 * tb_csi_error_after_cancel(f->rho, f->s2, c, r), f->s2, r);
+    return sqrt(c) / trained;
+}
+
 static void take_csi(tb_csi_chain *chain, const tb_csi_batch *batch, size_t f, tb_csi_stage stage)
 {
     size_t n = chain->link->options.n, p = chain->link->options.p;
     const tb_csi_frame *frame = &batch->frames[f];
     double *h = chain->h + f * 2 * n;
     if (chain->stages[stage].graph) {
+        double gain = gain_of(chain, frame, stage);
         get(h, chain, stage, f, 2 * n);
+        for (size_t i = 0; i < 2 * n; i++)
+            h[i] *= gain;
     } else {
         double *y = batch->scratch, *room = batch->scratch + 2 * p;
         chain->shrinkage[f] = tb_csi_shrinkage(frame->rho, chain->interference[f], frame->s2, chain->link->r);

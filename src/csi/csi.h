@@ -161,15 +161,17 @@ typedef enum tb_csi_activation {
 
 typedef struct tb_csi_net_options {
     tb_csi_net_kind kind;
+    bool gain; // paper: its CSI, shrunk for the operating point of training, is scaled for that of the frame
     tb_csi_activation activation;
     size_t n, p;   // the paper's network fits one N and P, the hybrid one P/N; 0: 64, 512
     size_t hidden; // units: per antenna and symbol (paper; 0: 16), of each block (hybrid; 0: 64)
     bool packed;   // matrices are of twobit's plane types and run by its kernels
 } tb_csi_net_options;
 
-const char *tb_csi_net_kind_name(tb_csi_net_kind kind);
+// "paper", "paper+gain", "hybrid": kind and gain.
+const char *tb_csi_net_recipe_name(const tb_csi_net_options *options);
+bool tb_csi_net_recipe_find(tb_csi_net_options *out, const char *name); // sets nothing else
 const char *tb_csi_activation_name(tb_csi_activation activation);
-bool tb_csi_net_kind_find(tb_csi_net_kind *out, const char *name);
 bool tb_csi_activation_find(tb_csi_activation *out, const char *name);
 
 // A trained network, read-only.

@@ -10,20 +10,29 @@
 
 const char *const tb_csi_stage_names[TB_CSI_STAGES] = {"csi1", "det1", "csi2", "det2"};
 
-static const char *const kind_names[TB_CSI_NETS] = {"paper", "hybrid"};
+static const struct {
+    const char *name;
+    tb_csi_net_kind kind;
+    bool gain;
+} recipes[] = {{"paper", TB_CSI_PAPER, false}, {"paper+gain", TB_CSI_PAPER, true}, {"hybrid", TB_CSI_HYBRID, false}};
+
 static const char *const activation_names[TB_CSI_ACTIVATIONS] = {"swish", "tanh", "leaky_relu", "relu"};
 static const char *const normaliser_names[TB_CSI_NORMALISERS] = {"batch", "frame", "analytic"};
 
-const char *tb_csi_net_kind_name(tb_csi_net_kind kind)
+const char *tb_csi_net_recipe_name(const tb_csi_net_options *options)
 {
-    return kind_names[kind];
+    size_t i = 0;
+    while (recipes[i].kind != options->kind || recipes[i].gain != options->gain)
+        i++;
+    return recipes[i].name;
 }
 
-bool tb_csi_net_kind_find(tb_csi_net_kind *out, const char *name)
+bool tb_csi_net_recipe_find(tb_csi_net_options *out, const char *name)
 {
-    for (size_t i = 0; i < TB_CSI_NETS; i++)
-        if (strcmp(kind_names[i], name) == 0) {
-            *out = (tb_csi_net_kind)i;
+    for (size_t i = 0; i < sizeof recipes / sizeof recipes[0]; i++)
+        if (strcmp(recipes[i].name, name) == 0) {
+            out->kind = recipes[i].kind;
+            out->gain = recipes[i].gain;
             return true;
         }
     return false;
@@ -216,7 +225,7 @@ static tb_code read_options(tb_csi_net_options *o, const tb_safetensors *file, c
 {
     *o = (tb_csi_net_options){.packed = tb_safetensors_metadata(file, "packed") != NULL};
     const char *kind = tb_safetensors_metadata(file, "recipe"), *activation = tb_safetensors_metadata(file, "act");
-    if (!kind || !tb_csi_net_kind_find(&o->kind, kind))
+    if (!kind || !tb_csi_net_recipe_find(o, kind))
         return tb_fail(err, TB_EFORMAT, "'%s' is no network of 'twobit csi train'", path);
     if (!activation || !tb_csi_activation_find(&o->activation, activation))
         return tb_fail(err, TB_EFORMAT, "the network '%s' has an unknown activation", path);
@@ -226,6 +235,25 @@ static tb_code read_options(tb_csi_net_options *o, const tb_safetensors *file, c
     if (!rc)
         rc = read_size(&o->hidden, file, "hidden", path, err);
     return rc;
+}
+
+// √(1 − NMSE) in the metadata: a number above 0, at most 1.
+static tb_code read_shrinkage(double *out, const tb_safetensors *file, const char *key, const char *path, tb_error *err)
+{
+    const char *text = tb_safetensors_metadata(file, key);
+    char *end = NULL;
+    *out = text ? strtod(text, &end) : 0;
+    if (!text || end == text || *end != '\0' || !(*out > 0 && *out <= 1))
+        return tb_fail(err, TB_EFORMAT, "the network '%s' does not say '%s', a number up to 1", path, key);
+    return TB_OK;
+}
+
+static tb_code read_shrinkages(tb_csi_net *net, const tb_safetensors *file, const char *path, tb_error *err)
+{
+    if (!net->options.gain)
+        return TB_OK;
+    tb_code rc = read_shrinkage(&net->shrinkage[0], file, "kt1", path, err);
+    return rc ? rc : read_shrinkage(&net->shrinkage[1], file, "kt2", path, err);
 }
 
 tb_code tb_csi_net_open_trained(tb_csi_net **out, const char *path, bool trained, tb_error *err)
@@ -239,6 +267,8 @@ tb_code tb_csi_net_open_trained(tb_csi_net **out, const char *path, bool trained
     rc = read_options(&options, file, path, err);
     if (!rc)
         rc = tb_csi_net_make(out, &options, TB_SINGLE, trained, err);
+    if (!rc)
+        rc = read_shrinkages(*out, file, path, err);
     if (!rc)
         rc = tb_params_load((*out)->params, false, file, path, err);
     if (!rc && options.packed)
@@ -256,21 +286,35 @@ tb_code tb_csi_net_open(tb_csi_net **out, const char *path, tb_error *err)
     return tb_csi_net_open_trained(out, path, false, err);
 }
 
+size_t tb_csi_net_describe(const char *metadata[2 * TB_CSI_NET_PAIRS], char numbers[TB_CSI_NET_NUMBERS][32],
+                           const tb_csi_net *net)
+{
+    const tb_csi_net_options *o = &net->options;
+    const size_t sizes[] = {o->n, o->p, o->hidden};
+    for (size_t i = 0; i < 3; i++)
+        snprintf(numbers[i], sizeof numbers[i], "%zu", sizes[i]);
+    for (size_t i = 0; i < 2; i++)
+        snprintf(numbers[3 + i], sizeof numbers[3 + i], "%.17g", net->shrinkage[i]);
+    const char *const pairs[2 * TB_CSI_NET_PAIRS] = {"recipe", tb_csi_net_recipe_name(o),
+                                                     "act",    activation_names[o->activation],
+                                                     "n",      numbers[0],
+                                                     "p",      numbers[1],
+                                                     "hidden", numbers[2],
+                                                     "kt1",    numbers[3],
+                                                     "kt2",    numbers[4]};
+    memcpy(metadata, pairs, sizeof pairs);
+    return o->gain ? TB_CSI_NET_PAIRS : TB_CSI_NET_PAIRS - 2;
+}
+
 tb_code tb_csi_net_save(const char *path, const tb_csi_net *net, const char *const *metadata, size_t pairs, bool state,
                         tb_error *err)
 {
-    enum { OWN = 5, MOST = 16 };
-    const tb_csi_net_options *o = &net->options;
+    enum { MOST = 16 };
     const char *all[2 * MOST];
-    char n[24], p[24], hidden[24];
-    snprintf(n, sizeof n, "%zu", o->n);
-    snprintf(p, sizeof p, "%zu", o->p);
-    snprintf(hidden, sizeof hidden, "%zu", o->hidden);
-    const char *const own[2 * OWN] = {
-        "recipe", kind_names[o->kind], "act", activation_names[o->activation], "n", n, "p", p, "hidden", hidden};
-    memcpy(all, own, sizeof own);
-    if (pairs > MOST - OWN)
+    char numbers[TB_CSI_NET_NUMBERS][32];
+    size_t own = tb_csi_net_describe(all, numbers, net);
+    if (pairs > MOST - own)
         return tb_fail(err, TB_ELIMIT, "too much metadata for a network");
-    memcpy(all + 2 * OWN, metadata, 2 * pairs * sizeof *all);
-    return tb_params_save(path, net->params, state, all, OWN + pairs, err);
+    memcpy(all + 2 * own, metadata, 2 * pairs * sizeof *all);
+    return tb_params_save(path, net->params, state, all, own + pairs, err);
 }

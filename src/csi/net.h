@@ -27,7 +27,8 @@ struct tb_csi_net {
     tb_csi_net_options options; // defaults filled in
     tb_params *params;
     tb_csi_subnet subnets[TB_CSI_STAGES];
-    tb_compute compute; // one thread, unless a panel wants more for each of its chains
+    double shrinkage[2]; // √(1 − NMSE) of both CSI stages where they were trained, for options.gain; 0: not known yet
+    tb_compute compute;  // one thread, unless a panel wants more for each of its chains
     tb_csi_normaliser normaliser;
 };
 
@@ -46,6 +47,12 @@ typedef struct tb_csi_stage_shape {
 tb_code tb_csi_net_open_trained(tb_csi_net **out, const char *path, bool trained, tb_error *err);
 
 tb_csi_stage_shape tb_csi_net_stage_shape(const tb_csi_net_options *options, tb_csi_stage stage);
+
+// Adds to the metadata what tb_csi_net_open reads; `numbers` holds texts for as long as the metadata are used.
+// Returns the number of pairs.
+enum { TB_CSI_NET_PAIRS = 7, TB_CSI_NET_NUMBERS = 5 };
+size_t tb_csi_net_describe(const char *metadata[2 * TB_CSI_NET_PAIRS], char numbers[TB_CSI_NET_NUMBERS][32],
+                           const tb_csi_net *net);
 
 // ---- packed matrices in files ----
 //

@@ -16,7 +16,11 @@
 enum {
     NOTE_STEPS = 500,       // between two lines about the loss
     CHECKPOINT_STEPS = 500, // between two saved states
+    SHRINKAGE_FRAMES = 4000,
 };
+
+// Of a net that has learned nothing; its gain is then finite.
+#define LEAST_SHRINKAGE 1e-3
 
 const tb_csi_recipe tb_csi_recipes[TB_CSI_NETS] = {
     [TB_CSI_PAPER] = {.rho = {0.2, 0.2},
@@ -26,7 +30,7 @@ const tb_csi_recipe tb_csi_recipes[TB_CSI_NETS] = {
                       .deviations = {0.01, 0.01},
                       .batch = 200,
                       .draws = 1,
-                      .steps = {5000, 10000, 5000, 10000},
+                      .steps = {12000, 16000, 12000, 16000},
                       .schedule = TB_RATE_CONSTANT},
     [TB_CSI_HYBRID] = {.rho = {0.05, 0.3},
                        .snr_db = {0, 18},
@@ -34,7 +38,7 @@ const tb_csi_recipe tb_csi_recipes[TB_CSI_NETS] = {
                        .deviations = {0.5, 0.1},
                        .batch = 200,
                        .draws = 8,
-                       .steps = {0, 5000, 0, 4000},
+                       .steps = {0, 20000, 0, 16000},
                        .schedule = TB_RATE_LINEAR},
 };
 
@@ -96,7 +100,11 @@ static uint64_t stage_steps(const training *t, tb_csi_stage stage)
 static tb_code describe(training *t, tb_error *err)
 {
     const tb_csi_train_options *o = &t->options;
+    const tb_csi_net_options *net = tb_csi_net_get_options(t->net);
     tb_code rc = tb_csi_link_describe(&t->description, t->link, err);
+    if (!rc)
+        rc = tb_str_printf(&t->description, err, " net=%s act=%s hidden=%zu", tb_csi_net_recipe_name(net),
+                           tb_csi_activation_name(net->activation), net->hidden);
     if (!rc)
         rc = tb_str_printf(&t->description, err, " rho=%.17g..%.17g snr_db=%.17g..%.17g batch=%zu rate=%.17g",
                            o->rho[0], o->rho[1], o->snr_db[0], o->snr_db[1], o->batch, o->rate);
@@ -264,11 +272,11 @@ static tb_code prepare(training *t, const tb_csi_train_options *options, tb_erro
 {
     tb_code rc = complete_options(t, options, err);
     if (!rc)
-        rc = describe(t, err);
-    if (!rc)
         rc = tb_str_printf(&t->partial_path, err, "%s.partial", t->path);
     if (!rc)
         rc = tb_csi_net_make(&t->net, &t->options.net, TB_SINGLE, true, err);
+    if (!rc)
+        rc = describe(t, err);
     if (!rc)
         rc = tb_csi_net_check(t->net, t->link, err);
     if (!rc)
@@ -279,8 +287,44 @@ static tb_code prepare(training *t, const tb_csi_train_options *options, tb_erro
     return tb_path_exists(t->partial_path.data) ? load_state(t, err) : TB_OK;
 }
 
-static tb_code finish(const training *t, tb_error *err)
+// NMSE of what the chain holds, over the frames that were run.
+static void add_error(double *error, double *power, const tb_csi_chain *chain, const tb_csi_batch *batch)
 {
+    size_t values = 2 * tb_csi_link_options(chain->link)->n;
+    for (size_t f = 0; f < batch->count; f++)
+        for (size_t i = 0; i < values; i++) {
+            double h = batch->frames[f].h[i], miss = chain->h[f * values + i] - h;
+            *error += miss * miss;
+            *power += h * h;
+        }
+}
+
+// How much each CSI stage shrinks, on frames of its own at the operating point of training.
+static tb_code measure_shrinkage(training *t, tb_error *err)
+{
+    const tb_csi_train_options *o = &t->options;
+    double error[2] = {0}, power[2] = {0};
+    tb_code rc = tb_csi_chain_init(&t->chain, t->net, t->link, o->batch, TB_CSI_STAGES, 0, err);
+    for (uint64_t step = 0; !rc && step * o->batch < SHRINKAGE_FRAMES; step++) {
+        tb_csi_draw_step(&t->batch, t->link, o->rho, o->snr_db, o->batch, t->recipe->draws, TB_CSI_STAGES, step);
+        for (int i = 0; i < 2; i++) {
+            tb_csi_chain_run(&t->chain, &t->batch, i ? TB_CSI_DET2 : TB_CSI_DET1);
+            add_error(&error[i], &power[i], &t->chain, &t->batch);
+        }
+    }
+    tb_csi_chain_clear(&t->chain);
+    for (int i = 0; !rc && i < 2; i++)
+        t->net->shrinkage[i] = sqrt(fmax(1 - error[i] / power[i], LEAST_SHRINKAGE));
+    return rc;
+}
+
+static tb_code finish(training *t, tb_error *err)
+{
+    if (t->options.net.gain) {
+        tb_code rc = measure_shrinkage(t, err);
+        if (rc)
+            return rc;
+    }
     const char *const metadata[] = {"training", tb_str_get(&t->description)};
     tb_code rc = tb_csi_net_save(t->path, t->net, metadata, 1, false, err);
     if (!rc)

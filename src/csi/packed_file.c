@@ -89,7 +89,7 @@ typedef struct writer {
     tb_safetensor tensors[MOST_TENSORS];
     char names[MOST_TENSORS][NAME_SIZE + 8];
     size_t count;
-    char shapes[MATRICES][SHAPE_SIZE], matrix_names[MATRICES][NAME_SIZE], numbers[3][24];
+    char shapes[MATRICES][SHAPE_SIZE], matrix_names[MATRICES][NAME_SIZE], numbers[TB_CSI_NET_NUMBERS][32];
     const char *metadata[2 * (MATRICES + 8)];
     size_t pairs;
 } writer;
@@ -98,12 +98,6 @@ static void add_pair(writer *w, const char *key, const char *value)
 {
     w->metadata[2 * w->pairs] = key;
     w->metadata[2 * w->pairs++ + 1] = value;
-}
-
-static void add_number(writer *w, const char *key, char text[24], size_t value)
-{
-    snprintf(text, 24, "%zu", value);
-    add_pair(w, key, text);
 }
 
 static void add_tensor(writer *w, const char *matrix, const char *part, const char *dtype, uint64_t rows, uint64_t cols,
@@ -146,13 +140,8 @@ tb_code tb_csi_packed_save(const char *path, const tb_csi_net *net, const char *
     writer *w = tb_new(writer);
     if (!w)
         return tb_fail(err, TB_ENOMEM, "no memory to write a network");
-    const tb_csi_net_options *o = &net->options;
-    add_pair(w, "recipe", tb_csi_net_kind_name(o->kind));
-    add_pair(w, "act", tb_csi_activation_name(o->activation));
+    w->pairs = tb_csi_net_describe(w->metadata, w->numbers, net);
     add_pair(w, "packed", recipe);
-    add_number(w, "n", w->numbers[0], o->n);
-    add_number(w, "p", w->numbers[1], o->p);
-    add_number(w, "hidden", w->numbers[2], o->hidden);
     for (size_t stage = 0; stage < TB_CSI_STAGES; stage++) {
         const tb_csi_subnet *s = &net->subnets[stage];
         if (!s->exists)

@@ -64,7 +64,7 @@ $ twobit csi simulate
 = 2
 
 # Networks: training that is killed goes on to the same bits, with any number of threads.
-$ echo 'exec twobit csi train --n 8 --p 64 --batch 16 --hidden 8 --seed 3 --steps-factor 0.25 "$@"' >train
+$ echo 'exec twobit csi train --n 8 --p 64 --batch 16 --hidden 8 --seed 3 --steps-factor 0.0625 "$@"' >train
 $ sh train -o net.safetensors --threads 1
 ! twobit: training the hybrid network, seed 3
 ! twobit: det1: step 500 of 1250, loss * (glob)
@@ -120,7 +120,7 @@ $ twobit csi evaluate --n 8 --p 64 --frames 256 --snr-db 5 --receivers net.safet
 
 # Nothing depends on the number of threads: training, packing, measuring.
 $ for t in 1 2; do
->     twobit csi train --net paper --n 8 --p 64 --b 64 --batch 50 --steps-factor 0.002 --threads $t -q -o paper-$t.safetensors
+>     twobit csi train --net paper+gain --n 8 --p 64 --b 64 --batch 50 --steps-factor 0.001 --threads $t -q -o paper-$t.safetensors
 >     twobit csi quantize paper-1.safetensors -o packed-$t.safetensors --method bpdq --threads $t -q >/dev/null
 >     twobit csi quantize net.safetensors -o tuned-$t.safetensors --finetune --steps-factor 0.01 --threads $t -q >/dev/null
 >     twobit csi evaluate --n 8 --p 64 --frames 700 --receivers paper-1.safetensors,packed-1.safetensors,tuned-1.safetensors --threads $t --json nets-$t.json
@@ -131,7 +131,7 @@ $ twobit csi quantize bpdq.safetensors -o again.safetensors
 $ twobit csi quantize net.safetensors -o x --method exl2 2>&1 | head -n 1
 twobit: unknown method 'exl2'; use rtn, * (glob)
 $ twobit csi train --net deep -o x 2>&1 | head -n 1
-twobit: unknown network 'deep'; use paper or hybrid
+twobit: unknown network 'deep'; use paper, paper+gain or hybrid
 $ twobit csi train --rho 0.5,1.5 -o x
 ! twobit: training the hybrid network, seed 0
 ! twobit: a power share rho of 1.5 lies outside 0 … 1

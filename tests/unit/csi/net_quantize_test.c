@@ -31,7 +31,7 @@ static int make_net(void **state)
     snprintf(packed_path, sizeof packed_path, "%s/packed", folder);
     tb_csi_link *link;
     tb_csi_train_options options = {
-        .net = {.kind = TB_CSI_HYBRID, .n = 8, .p = 64, .hidden = 16}, .batch = 40, .steps_factor = 0.04};
+        .net = {.kind = TB_CSI_HYBRID, .n = 8, .p = 64, .hidden = 16}, .batch = 40, .steps_factor = 0.01};
     int failed = tb_csi_link_new(&link, &small, NULL) || tb_csi_train(net_path, link, &options, NULL);
     tb_csi_link_free(link);
     return failed;

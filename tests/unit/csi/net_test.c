@@ -84,7 +84,7 @@ static void training__goes_on_to_the_same_bits_with_any_threads(void **state)
     const tb_csi_net_kind kinds[] = {TB_CSI_HYBRID, TB_CSI_PAPER};
     for (int k = 0; k < 2; k++) {
         tb_csi_train_options options = {
-            .net = {.kind = kinds[k], .n = 8, .p = 64, .hidden = 4}, .batch = 16, .steps_factor = 0.002};
+            .net = {.kind = kinds[k], .n = 8, .p = 64, .hidden = 4}, .batch = 16, .steps_factor = 0.001};
         expect_trained(whole_path, &options);
         tb_csi_link *link = sample_link(small);
         tb_error err;
@@ -109,7 +109,7 @@ static void training__refuses_the_state_of_another(void **state)
 {
     (void)state;
     tb_csi_train_options options = {
-        .net = {.kind = TB_CSI_HYBRID, .n = 8, .p = 64}, .batch = 16, .steps_factor = 0.002};
+        .net = {.kind = TB_CSI_HYBRID, .n = 8, .p = 64}, .batch = 16, .steps_factor = 0.001};
     tb_csi_link *link = sample_link(small);
     tb_report report = {.progress = stop_there, .user = (void *)(uintptr_t) & (stopper){"det1", 3}};
     tb_error err;
@@ -198,6 +198,50 @@ static void csi_net__converges_to_the_linear_estimate(void **state)
     tb_csi_batch_clear(&batch);
     tb_csi_net_free(net);
     tb_csi_link_free(link);
+}
+
+// The same weights with and without: nothing changes where they were trained, the floor at high SNR goes.
+static void gain__follows_the_operating_point(void **state)
+{
+    (void)state;
+    tb_csi_train_options options = {
+        .net = {.n = 8, .p = 64, .hidden = 8}, .batch = 50, .rate = 2e-3, .steps_factor = 0.01};
+    const char *const names[] = {whole_path, other_path};
+    const tb_csi_point points[] = {{0.2, 5}, {0.2, 20}};
+    expect_trained(whole_path, &options);
+    options.net.gain = true;
+    expect_trained(other_path, &options);
+    tb_csi_link *link = sample_link(small);
+    tb_csi_panel *panel;
+    tb_csi_tally tallies[4];
+    tb_csi_score s[4];
+    tb_csi_measure_options measure = {.frames = 2000, .threads = 1};
+    tb_error err;
+    assert_int_equal(tb_csi_panel_new(&panel, names, 2, link, 1, &err), TB_OK);
+    assert_int_equal(tb_csi_measure(tallies, link, points, 2, tb_csi_panel_receive, panel, 2, &measure, &err), TB_OK);
+    for (int i = 0; i < 4; i++)
+        s[i] = tb_csi_tally_score(&tallies[i]);
+    assert_near(s[1].nmse, s[0].nmse, 0.03 * s[0].nmse); // so briefly trained it is worse than γ assumes
+    assert_true(s[3].nmse + s[3].nmse_ci < 0.8 * s[2].nmse);
+    tb_csi_panel_free(panel);
+    tb_csi_link_free(link);
+}
+
+static void gain__wants_its_numbers_in_the_file(void **state)
+{
+    (void)state;
+    tb_csi_net *net;
+    tb_error err;
+    char *bytes;
+    size_t size;
+    assert_int_equal(tb_file_read(&bytes, &size, other_path, 1 << 24, &err), TB_OK);
+    char *place = strstr(bytes + 8, "\"kt2\":\"0"); // what is behind its length is text up to the tensors
+    assert_non_null(place);
+    place[7] = '7';
+    assert_int_equal(tb_file_write(other_path, bytes, size, &err), TB_OK);
+    assert_int_equal(tb_csi_net_open(&net, other_path, &err), TB_EFORMAT);
+    assert_non_null(strstr(err.message, "does not say 'kt2', a number up to 1"));
+    tb_free(bytes);
 }
 
 // ---- files ----
@@ -318,6 +362,8 @@ int main(void)
         cmocka_unit_test(training__refuses_the_state_of_another),
         cmocka_unit_test(csi_net__learns_few_frames_by_heart),
         cmocka_unit_test(csi_net__converges_to_the_linear_estimate),
+        cmocka_unit_test(gain__follows_the_operating_point),
+        cmocka_unit_test(gain__wants_its_numbers_in_the_file),
         cmocka_unit_test(nets__refuse_links_they_were_not_made_for),
         cmocka_unit_test(net_file__is_refused_when_something_is_wrong),
         cmocka_unit_test(nets__survive_every_failed_allocation),
