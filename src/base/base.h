@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/parallel.h"
+#include "base/partfile.h"
 #include "base/ranks.h"
 #include "base/report.h"
 #include "base/rng.h"

@@ -209,6 +209,10 @@ const char *tb_safetensors_metadata(const tb_safetensors *file, const char *key)
 tb_code tb_safetensors_write(const char *path, const tb_safetensor *tensors, size_t count, const char *const *metadata,
                              size_t pairs, tb_error *err);
 
+// Appends what stands before the tensors of such a file, for those who write these themselves, one behind the other.
+tb_code tb_safetensors_header(tb_str *out, const tb_safetensor *tensors, size_t count, const char *const *metadata,
+                              size_t pairs, tb_error *err);
+
 // Bytes that the tensors of a matrix take in a file, padding included; 0 for an impossible shape.
 uint64_t tb_gguf_matrix_bytes(const tb_matrix *shape);
 

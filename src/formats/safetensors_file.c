@@ -96,8 +96,8 @@ static bool fill_header(json_t *header, const tb_safetensor *tensors, size_t cou
 }
 
 // The header as text, filled up with blanks so that the tensors begin at a multiple of 64.
-static tb_code make_header(tb_str *text, const tb_safetensor *tensors, size_t count, const char *const *metadata,
-                           size_t pairs, tb_error *err)
+static tb_code make_text(tb_str *text, const tb_safetensor *tensors, size_t count, const char *const *metadata,
+                         size_t pairs, tb_error *err)
 {
     json_t *header = json_object();
     char *json = NULL;
@@ -112,19 +112,30 @@ static tb_code make_header(tb_str *text, const tb_safetensor *tensors, size_t co
     return rc;
 }
 
+tb_code tb_safetensors_header(tb_str *out, const tb_safetensor *tensors, size_t count, const char *const *metadata,
+                              size_t pairs, tb_error *err)
+{
+    tb_str text = {0};
+    unsigned char length[8];
+    tb_code rc = make_text(&text, tensors, count, metadata, pairs, err);
+    for (size_t i = 0; i < sizeof length; i++)
+        length[i] = (unsigned char)((uint64_t)text.size >> 8 * i);
+    if (!rc)
+        rc = tb_str_append(out, length, sizeof length, err);
+    if (!rc)
+        rc = tb_str_append(out, text.data, text.size, err);
+    tb_str_clear(&text);
+    return rc;
+}
+
 tb_code tb_safetensors_write(const char *path, const tb_safetensor *tensors, size_t count, const char *const *metadata,
                              size_t pairs, tb_error *err)
 {
     tb_str header = {0};
     tb_outfile *file = NULL;
-    tb_code rc = make_header(&header, tensors, count, metadata, pairs, err);
+    tb_code rc = tb_safetensors_header(&header, tensors, count, metadata, pairs, err);
     if (!rc)
         rc = tb_outfile_open(&file, path, err);
-    unsigned char length[8];
-    for (size_t i = 0; i < sizeof length; i++)
-        length[i] = (unsigned char)((uint64_t)header.size >> 8 * i);
-    if (!rc)
-        rc = tb_outfile_write(file, length, sizeof length, err);
     if (!rc)
         rc = tb_outfile_write(file, header.data, header.size, err);
     for (size_t i = 0; !rc && i < count; i++)

@@ -259,6 +259,43 @@ static void map__refuses_a_pipe(void **state)
     rmdir(folder);
 }
 
+static void partfile__is_taken_up_again(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/twobit-base-XXXXXX", path[64], bytes[8];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/out", folder);
+    tb_error err;
+    tb_partfile *file;
+    assert_int_equal(tb_partfile_open(&file, path, 8, &err), TB_OK);
+    assert_int_equal(tb_partfile_write(file, 4, "late", 4, &err), TB_OK);
+    tb_partfile_close(file);
+    assert_false(tb_path_exists(path));
+
+    assert_int_equal(tb_partfile_open(&file, path, 9, &err), TB_EINVAL);
+    assert_non_null(strstr(err.message, "belongs to another output"));
+    assert_int_equal(tb_partfile_open(&file, path, 8, &err), TB_OK);
+    assert_int_equal(tb_partfile_read(bytes, 8, file, 0, &err), TB_OK);
+    assert_memory_equal(bytes, "\0\0\0\0late", 8);
+    assert_int_equal(tb_partfile_read(bytes, 8, file, 1, &err), TB_EIO);
+    assert_int_equal(tb_partfile_write(file, 0, "soon", 4, &err), TB_OK);
+    assert_int_equal(tb_partfile_commit(file, &err), TB_OK);
+    assert_false(tb_path_exists(tb_partfile_name(file)));
+    tb_partfile_close(file);
+    char *text;
+    size_t size;
+    assert_int_equal(tb_file_read(&text, &size, path, 100, &err), TB_OK);
+    assert_string_equal(text, "soonlate");
+    tb_free(text);
+    unlink(path);
+
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(tb_partfile_open(&file, path, 8, &err), TB_EIO);
+    unlink(path);
+    rmdir(folder);
+    assert_int_equal(tb_partfile_open(&file, path, 8, &err), TB_EIO);
+}
+
 static void outfile__writes_into_pipes_and_through_links(void **state)
 {
     (void)state;
@@ -333,6 +370,7 @@ int main(void)
         cmocka_unit_test(parallel__serves_several_callers_at_once),
         cmocka_unit_test(outfile__appears_complete_or_not_at_all),
         cmocka_unit_test(map__refuses_a_pipe),
+        cmocka_unit_test(partfile__is_taken_up_again),
         cmocka_unit_test(outfile__writes_into_pipes_and_through_links),
         cmocka_unit_test(mem__injected_failures_happen),
         cmocka_unit_test(hash__agrees_with_fips_180),
