@@ -36,7 +36,8 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         return rc;
     tb_csi_point point = {args->rho, args->snr_db};
     if (tb_ranks_is_first(cli->ranks)) // drawing a frame costs no more than sending it: the others would not help
-        rc = tb_csi_write_frames(args->output, link, &point, (size_t)args->frames, &cli->report, err);
+        rc = tb_csi_write_frames(args->output, link, &point, (size_t)args->frames, tb_cli_threads(cli), &cli->report,
+                                 err);
     tb_csi_link_free(link);
     return rc;
 }
@@ -46,7 +47,8 @@ const tb_command tb_command_csi_simulate = {
     .summary = "write frames of the link to a file",
     .usage = "-o FILE [options]",
     .examples = examples,
-    .notes = "Tensors: h [frames][2N], d and r [frames][2P] (all real parts, then all imaginary ones), s2, bits.\n",
+    .notes = "Tensors: h [frames][2N], d and r [frames][2P] (all real parts, then all imaginary ones), s2, bits.\n"
+             "A run that was interrupted goes on with the same command, from FILE.partial, to the same file.\n",
     .takes_ranks = true,
     .options = options,
     .defaults = &defaults,

@@ -275,11 +275,14 @@ typedef struct tb_csi_theory {
 tb_csi_theory tb_csi_theory_at(const tb_csi_point *point, size_t r, size_t b);
 
 // ---- files of frames ----
+//
+// Safetensors: h [frames][2N], d and r [frames][2P] and s2 [frames][1] as F64, bits as U8, the link and the point as
+// metadata.
 
-// Writes frames 0 … frames−1 of a point as safetensors: h [frames][2N], d and r [frames][2P] and s2
-// [frames] as F64, bits as U8, the settings as metadata. Calls the report as it goes.
+// Writes frames 0 … frames−1 of a point. What is there so far is in "PATH.partial": the same call goes on from there.
+// TB_EINVAL when that belongs to other frames. Reports progress.
 tb_code tb_csi_write_frames(const char *path, const tb_csi_link *link, const tb_csi_point *point, size_t frames,
-                            const tb_report *report, tb_error *err);
+                            size_t threads, const tb_report *report, tb_error *err);
 
 // Such a file, opened: mapped, and checked as a whole.
 typedef struct tb_csi_frame_file tb_csi_frame_file;

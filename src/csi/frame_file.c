@@ -1,4 +1,6 @@
-// Frames as a file, for other programs to work on.
+// Files of frames, written (frame_reader.c reads them). A field of all frames is one tensor, so that a frame is spread
+// over the file; it is filled in rounds under a preliminary name. s2 is never 0 and is written last, after all else of
+// the round is on the disk: the first 0 says where a later call goes on.
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,120 +8,224 @@
 #include "csi/link.h"
 #include "formats/formats.h"
 
-enum { FIELDS = 5, PAIRS = 10 };
+typedef enum field { FIELD_H, FIELD_D, FIELD_R, FIELD_S2, FIELD_BITS, FIELDS } field;
 
-// The columns of a file in memory.
-typedef struct frame_table {
+static const char *const field_names[FIELDS] = {"h", "d", "r", "s2", "bits"};
+
+static const char *dtype_of(field f)
+{
+    return f == FIELD_BITS ? "U8" : "F64";
+}
+
+// Columns of a field.
+static size_t width_of(field f, const tb_csi_link *link)
+{
+    const size_t widths[FIELDS] = {2 * link->options.n, 2 * link->options.p, 2 * link->options.p, 1,
+                                   tb_csi_link_bits(link)};
+    return widths[f];
+}
+
+static size_t row_bytes(field f, const tb_csi_link *link)
+{
+    return width_of(f, link) * (f == FIELD_BITS ? 1 : sizeof(double));
+}
+
+static void *data_of(field f, tb_csi_frame *frame)
+{
+    void *const data[FIELDS] = {frame->h, frame->d, frame->r, &frame->s2, frame->bits};
+    return data[f];
+}
+
+// ---- metadata ----
+
+enum { NUMBERS = 6, PAIRS = NUMBERS + 5, TEXT = 32 };
+
+// `texts` holds the numbers for as long as the metadata are used.
+static void describe(const char *metadata[2 * PAIRS], char texts[NUMBERS + 2][TEXT], const tb_csi_link *link,
+                     const tb_csi_point *point)
+{
+    const tb_csi_options *o = &link->options;
+    const uint64_t numbers[NUMBERS] = {o->n, o->p, o->b, o->users, o->seed, o->spreading_seed};
+    for (size_t i = 0; i < NUMBERS; i++)
+        snprintf(texts[i], TEXT, "%" PRIu64, numbers[i]);
+    snprintf(texts[NUMBERS], TEXT, "%.17g", point->rho);
+    snprintf(texts[NUMBERS + 1], TEXT, "%.17g", point->snr_db);
+    // clang-format off
+    const char *const pairs[2 * PAIRS] = {
+        "n", texts[0], "p", texts[1], "b", texts[2], "users", texts[3], "seed", texts[4], "spreading_seed", texts[5],
+        "rho", texts[6], "snr_db", texts[7], "channel", tb_csi_channel_name(o->channel),
+        "spreading", tb_csi_spreading_name(o->spreading), "modulation", tb_csi_modulation_name(o->modulation),
+    };
+    // clang-format on
+    memcpy(metadata, pairs, sizeof pairs);
+}
+
+// ---- the file ----
+
+typedef struct writer {
     const tb_csi_link *link;
-    size_t frames;
-    double *h, *d, *r, *s2;
-    uint8_t *bits;
-} frame_table;
+    const tb_csi_point *point;
+    size_t frames, done;
+    size_t threads;
+    tb_csi_batch *batches; // [threads], of a unit each
+    tb_str header;
+    uint64_t offsets[FIELDS];
+    tb_partfile *file;
+    unsigned char *rows; // of one field of a unit
+    const tb_report *report;
+} writer;
 
-static tb_code allocate(frame_table *t, tb_arena *arena, tb_error *err)
+static tb_code allocate(writer *w, tb_error *err)
 {
-    size_t n = t->link->options.n, p = t->link->options.p;
-    t->h = tb_arena_array(arena, t->frames, 2 * n * sizeof(double));
-    t->d = tb_arena_array(arena, t->frames, 2 * p * sizeof(double));
-    t->r = tb_arena_array(arena, t->frames, 2 * p * sizeof(double));
-    t->s2 = tb_arena_array(arena, t->frames, sizeof(double));
-    t->bits = tb_arena_array(arena, t->frames, tb_csi_link_bits(t->link));
-    return t->h && t->d && t->r && t->s2 && t->bits ? TB_OK
-                                                    : tb_fail(err, TB_ENOMEM, "no memory for %zu frames", t->frames);
-}
-
-static void keep_frame(const frame_table *t, size_t i, const tb_csi_frame *f)
-{
-    size_t n = t->link->options.n, p = t->link->options.p, bits = tb_csi_link_bits(t->link);
-    memcpy(t->h + i * 2 * n, f->h, 2 * n * sizeof(double));
-    memcpy(t->d + i * 2 * p, f->d, 2 * p * sizeof(double));
-    memcpy(t->r + i * 2 * p, f->r, 2 * p * sizeof(double));
-    memcpy(t->bits + i * bits, f->bits, bits);
-    t->s2[i] = f->s2;
-}
-
-static tb_code draw(const frame_table *t, const tb_csi_point *point, const tb_report *report, tb_error *err)
-{
-    tb_csi_batch batch;
-    tb_code rc = tb_csi_batch_init(&batch, t->link, 1, err);
-    for (size_t i = 0; !rc && i < t->frames; i++) {
-        if (i % TB_CSI_UNIT_FRAMES == 0 &&
-            tb_report_progress(report, "simulate", (double)i, (double)t->frames, "frames"))
-            rc = tb_fail(err, TB_ECANCELLED, "the simulation was stopped");
-        batch.count = 0;
-        tb_csi_batch_draw(&batch, t->link, point, i, 1);
-        keep_frame(t, i, &batch.frames[0]);
-    }
-    tb_csi_batch_clear(&batch);
+    size_t most = 0;
+    for (int f = 0; f < FIELDS; f++)
+        most = row_bytes((field)f, w->link) > most ? row_bytes((field)f, w->link) : most;
+    w->rows = tb_alloc_array(TB_CSI_UNIT_FRAMES, most);
+    w->batches = tb_alloc_array(w->threads, sizeof *w->batches);
+    tb_code rc = w->rows && w->batches ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory to write frames");
+    for (size_t i = 0; !rc && i < w->threads; i++)
+        rc = tb_csi_batch_init(&w->batches[i], w->link, TB_CSI_UNIT_FRAMES, err);
     return rc;
 }
 
-static tb_safetensor field(const char *name, const char *dtype, size_t frames, size_t columns, const void *data,
-                           size_t item)
+// The header, and where the fields lie behind it; `size` is that of the whole file.
+static tb_code lay_out(uint64_t *size, writer *w, tb_error *err)
 {
-    return (tb_safetensor){.name = {name, strlen(name)},
-                           .dtype = {dtype, strlen(dtype)},
-                           .dim_count = 2,
-                           .dims = {frames, columns, 1, 1},
-                           .data = data,
-                           .bytes = frames * columns * item};
+    const char *metadata[2 * PAIRS];
+    char texts[NUMBERS + 2][TEXT];
+    tb_safetensor fields[FIELDS];
+    describe(metadata, texts, w->link, w->point);
+    for (int f = 0; f < FIELDS; f++) {
+        const char *dtype = dtype_of((field)f);
+        fields[f] = (tb_safetensor){.name = {field_names[f], strlen(field_names[f])},
+                                    .dtype = {dtype, strlen(dtype)},
+                                    .dim_count = 2,
+                                    .dims = {w->frames, width_of((field)f, w->link), 1, 1},
+                                    .bytes = w->frames * row_bytes((field)f, w->link)};
+    }
+    tb_code rc = tb_safetensors_header(&w->header, fields, FIELDS, metadata, PAIRS, err);
+    *size = w->header.size;
+    for (int f = 0; f < FIELDS; f++) {
+        w->offsets[f] = *size;
+        *size += fields[f].bytes;
+    }
+    return rc;
 }
 
-static tb_code write_table(const char *path, const frame_table *t, const tb_csi_point *point, tb_error *err)
+// How many frames of an unfinished file are there.
+static tb_code count_done(writer *w, tb_error *err)
 {
-    const tb_csi_options *o = &t->link->options;
-    const tb_safetensor fields[FIELDS] = {
-        field("h", "F64", t->frames, 2 * o->n, t->h, sizeof(double)),
-        field("d", "F64", t->frames, 2 * o->p, t->d, sizeof(double)),
-        field("r", "F64", t->frames, 2 * o->p, t->r, sizeof(double)),
-        field("s2", "F64", t->frames, 1, t->s2, sizeof(double)),
-        field("bits", "U8", t->frames, tb_csi_link_bits(t->link), t->bits, 1),
-    };
-    char n[24], p[24], b[24], rho[32], snr[32], seed[24], spreading_seed[24];
-    snprintf(n, sizeof n, "%zu", o->n);
-    snprintf(p, sizeof p, "%zu", o->p);
-    snprintf(b, sizeof b, "%zu", o->b);
-    snprintf(rho, sizeof rho, "%.17g", point->rho);
-    snprintf(snr, sizeof snr, "%.17g", point->snr_db);
-    snprintf(seed, sizeof seed, "%" PRIu64, o->seed);
-    snprintf(spreading_seed, sizeof spreading_seed, "%" PRIu64, o->spreading_seed);
-    const char *const metadata[2 * PAIRS] = {
-        "n",
-        n,
-        "p",
-        p,
-        "b",
-        b,
-        "rho",
-        rho,
-        "snr_db",
-        snr,
-        "seed",
-        seed,
-        "spreading_seed",
-        spreading_seed,
-        "channel",
-        tb_csi_channel_name(o->channel),
-        "spreading",
-        tb_csi_spreading_name(o->spreading),
-        "modulation",
-        tb_csi_modulation_name(o->modulation),
-    };
-    return tb_safetensors_write(path, fields, FIELDS, metadata, PAIRS, err);
+    double s2[TB_CSI_UNIT_FRAMES];
+    while (w->done < w->frames) {
+        size_t left = w->frames - w->done, n = left < TB_CSI_UNIT_FRAMES ? left : TB_CSI_UNIT_FRAMES, there = 0;
+        tb_code rc = tb_partfile_read(s2, n * sizeof *s2, w->file, w->offsets[FIELD_S2] + w->done * sizeof *s2, err);
+        if (rc)
+            return rc;
+        while (there < n && s2[there] > 0)
+            there++;
+        w->done += there;
+        if (there < n)
+            break;
+    }
+    return TB_OK;
+}
+
+// Begins a new file, or finds out where an unfinished one of the same frames goes on.
+static tb_code begin(writer *w, const char *path, tb_error *err)
+{
+    uint64_t size, length;
+    tb_code rc = lay_out(&size, w, err);
+    if (!rc)
+        rc = tb_partfile_open(&w->file, path, size, err);
+    char *found = rc ? NULL : tb_alloc(w->header.size);
+    if (!rc && !found)
+        rc = tb_fail(err, TB_ENOMEM, "no memory to write '%s'", path);
+    if (!rc)
+        rc = tb_partfile_read(found, w->header.size, w->file, 0, err);
+    if (!rc) {
+        memcpy(&length, found, sizeof length); // 0: nothing was written yet
+        if (length == 0)
+            rc = tb_partfile_write(w->file, 0, w->header.data, w->header.size, err);
+        else if (memcmp(found, w->header.data, w->header.size) == 0)
+            rc = count_done(w, err);
+        else
+            rc = tb_fail(err, TB_EINVAL, "'%s' belongs to other frames; remove it to begin anew",
+                         tb_partfile_name(w->file));
+    }
+    tb_free(found);
+    if (!rc && w->done)
+        tb_report_note(w->report, TB_NOTE_INFO, "going on from '%s': frame %zu of %zu", tb_partfile_name(w->file),
+                       w->done, w->frames);
+    return rc;
+}
+
+static void draw_units(void *user, size_t first, size_t end, size_t worker)
+{
+    (void)worker;
+    const writer *w = user;
+    for (size_t i = first; i < end; i++) {
+        size_t frame = w->done + i * TB_CSI_UNIT_FRAMES, left = w->frames - frame;
+        w->batches[i].count = 0;
+        tb_csi_batch_draw(&w->batches[i], w->link, w->point, frame,
+                          left < TB_CSI_UNIT_FRAMES ? left : TB_CSI_UNIT_FRAMES);
+    }
+}
+
+// One field of a batch whose first frame is `first`.
+static tb_code write_field(writer *w, field f, tb_csi_batch *batch, size_t first, tb_error *err)
+{
+    size_t bytes = row_bytes(f, w->link);
+    for (size_t i = 0; i < batch->count; i++)
+        memcpy(w->rows + i * bytes, data_of(f, &batch->frames[i]), bytes);
+    return tb_partfile_write(w->file, w->offsets[f] + first * bytes, w->rows, batch->count * bytes, err);
+}
+
+static tb_code write_round(writer *w, tb_error *err)
+{
+    size_t left = (w->frames - w->done + TB_CSI_UNIT_FRAMES - 1) / TB_CSI_UNIT_FRAMES;
+    size_t units = left < w->threads ? left : w->threads;
+    tb_code rc = TB_OK;
+    tb_parallel(w->threads, units, 1, draw_units, w);
+    for (size_t i = 0; i < units; i++)
+        for (int f = 0; !rc && f < FIELDS; f++)
+            if (f != FIELD_S2)
+                rc = write_field(w, (field)f, &w->batches[i], w->done + i * TB_CSI_UNIT_FRAMES, err);
+    if (!rc)
+        rc = tb_partfile_sync(w->file, err);
+    for (size_t i = 0; !rc && i < units; i++) {
+        rc = write_field(w, FIELD_S2, &w->batches[i], w->done, err);
+        w->done += w->batches[i].count;
+    }
+    return rc;
+}
+
+static tb_code write_rounds(writer *w, tb_error *err)
+{
+    tb_code rc = TB_OK;
+    while (!rc && w->done < w->frames)
+        if (tb_report_progress(w->report, "simulate", (double)w->done, (double)w->frames, "frames"))
+            rc = tb_fail(err, TB_ECANCELLED, "the simulation was stopped; the same command goes on with it");
+        else
+            rc = write_round(w, err);
+    return rc ? rc : tb_partfile_commit(w->file, err);
 }
 
 tb_code tb_csi_write_frames(const char *path, const tb_csi_link *link, const tb_csi_point *point, size_t frames,
-                            const tb_report *report, tb_error *err)
+                            size_t threads, const tb_report *report, tb_error *err)
 {
-    tb_arena arena = {0};
-    frame_table table = {.link = link, .frames = frames};
+    writer w = {.link = link, .point = point, .frames = frames, .threads = threads, .report = report};
     tb_code rc = tb_csi_point_check(point, err);
     if (!rc)
-        rc = allocate(&table, &arena, err);
+        rc = allocate(&w, err);
     if (!rc)
-        rc = draw(&table, point, report, err);
+        rc = begin(&w, path, err);
     if (!rc)
-        rc = write_table(path, &table, point, err);
-    tb_arena_clear(&arena);
+        rc = write_rounds(&w, err);
+    for (size_t i = 0; w.batches && i < threads; i++)
+        tb_csi_batch_clear(&w.batches[i]);
+    tb_free(w.batches);
+    tb_free(w.rows);
+    tb_str_clear(&w.header);
+    tb_partfile_close(w.file);
     return rc;
 }

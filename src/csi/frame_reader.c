@@ -43,12 +43,14 @@ static tb_code read_real(double *out, const tb_safetensors *file, const char *ke
 
 static tb_code read_sizes(tb_csi_options *o, const tb_safetensors *file, const char *path, tb_error *err)
 {
-    uint64_t n = 0, p = 0, b = 0;
+    uint64_t n = 0, p = 0, b = 0, users = 0;
     tb_code rc = read_count(&n, file, "n", path, err);
     if (!rc)
         rc = read_count(&p, file, "p", path, err);
     if (!rc)
         rc = read_count(&b, file, "b", path, err);
+    if (!rc)
+        rc = read_count(&users, file, "users", path, err);
     if (!rc)
         rc = read_count(&o->seed, file, "seed", path, err);
     if (!rc)
@@ -56,6 +58,7 @@ static tb_code read_sizes(tb_csi_options *o, const tb_safetensors *file, const c
     o->n = (size_t)n;
     o->p = (size_t)p;
     o->b = (size_t)b;
+    o->users = (size_t)users;
     return rc;
 }
 

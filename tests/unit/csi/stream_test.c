@@ -41,7 +41,7 @@ static int make_folder(void **state)
     if (rc)
         print_error("%s\n", err.message);
     if (!rc)
-        rc = tb_csi_write_frames(frames_path, link, &point, FRAMES, NULL, NULL);
+        rc = tb_csi_write_frames(frames_path, link, &point, FRAMES, 2, NULL, NULL);
     tb_csi_link_free(link);
     return rc;
 }
