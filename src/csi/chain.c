@@ -3,9 +3,9 @@
 //     q0 = Wᵀr → H1;   q1 = r − √(ρ/N)·W·H1 → D1;   q2 = Wᵀ(r − √(1−ρ)·slice(D1)) → H2;   q3 likewise → D2
 //
 // with inputs standardised over the whole batch, the frame, or by what ρ and s2 make one expect. That takes the scale
-// from the estimates: H keeps the shrinkage kt of the operating point of training, whatever the frame's is. With gain it is
-// multiplied by √(γ/(1+γ))/kt, γ that of two hard passes. Hybrid: CSI is estimated in closed form (ρ and s2 are known), one
-// subnet per detection works on each real block of R symbols:
+// from the estimates: H keeps the shrinkage kt of the operating point of training, whatever the frame's is. With gain
+// it is multiplied by √(γ/(1+γ))/kt, γ that of two hard passes. Hybrid: CSI is estimated in closed form (ρ and s2 are
+// known), one subnet per detection works on each real block of R symbols:
 //
 //     in:  z_j/a for the R symbols, ln(((1−c)ρ + s2)/(1−ρ)), ln(ρ/(1−ρ));   out: tanh, the expected signs
 //

@@ -28,7 +28,7 @@ struct tb_csi_net {
     tb_params *params;
     tb_csi_subnet subnets[TB_CSI_STAGES];
     double shrinkage[2]; // √(1 − NMSE) of both CSI stages where they were trained, for options.gain; 0: not known yet
-    tb_compute compute;  // one thread, unless a panel wants more for each of its chains
+    tb_compute compute; // one thread, unless a panel wants more for each of its chains
     tb_csi_normaliser normaliser;
 };
 

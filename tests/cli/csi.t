@@ -57,6 +57,16 @@ twobit: going on from 'killed.csv.partial': point * of 2, frame * (glob)
 # Frames.
 $ twobit csi simulate -o frames.safetensors --n 8 --p 64 --frames 3 --seed 1 && head -c 8000 frames.safetensors | grep -c 'walsh-first'
 1
+$ echo 'exec twobit csi simulate --n 8 --p 64 --frames 20000 --seed 1 -o "$@"' >simulate
+$ sh simulate frames-whole.safetensors -q
+$ sh simulate killed-frames.safetensors -q & pid=$!
+> while [ ! -e killed-frames.safetensors.partial ] && kill -0 $pid; do sleep 0.01; done; sleep 0.05; kill -KILL $pid; wait $pid 2>/dev/null
+> [ -e killed-frames.safetensors ] || sh simulate killed-frames.safetensors --threads 2 -q; cmp frames-whole.safetensors killed-frames.safetensors; ls *.partial
+! ls: cannot access '*.partial': No such file or directory
+= 2
+$ twobit csi simulate -o /dev/null --frames 1
+! twobit: cannot write '/dev/null': it is no regular file
+= 1
 $ twobit csi simulate
 ! twobit: option '--output' is missing
 ! usage: twobit csi simulate -o FILE [options]

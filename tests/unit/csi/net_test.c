@@ -217,7 +217,7 @@ static void gain__follows_the_operating_point(void **state)
     tb_csi_score s[4];
     tb_csi_measure_options measure = {.frames = 2000, .threads = 1};
     tb_error err;
-    assert_int_equal(tb_csi_panel_new(&panel, names, 2, link, 1, &err), TB_OK);
+    assert_int_equal(tb_csi_panel_new(&panel, names, 2, link, &(tb_csi_panel_options){0}, &err), TB_OK);
     assert_int_equal(tb_csi_measure(tallies, link, points, 2, tb_csi_panel_receive, panel, 2, &measure, &err), TB_OK);
     for (int i = 0; i < 4; i++)
         s[i] = tb_csi_tally_score(&tallies[i]);
