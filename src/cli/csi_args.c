@@ -12,7 +12,8 @@ tb_code tb_csi_link_from_args(tb_csi_link **out, tb_cli *cli, const tb_csi_link_
                               .full_front_end = args->full_front_end,
                               .seed = cli->common.seed};
     if (!tb_csi_channel_find(&options.channel, args->channel))
-        return tb_fail_usage(cli, err, "unknown channel '%s'; use rayleigh, sparse, cdl-a, cdl-b, cdl-c, cdl-d or digital",
+        return tb_fail_usage(cli, err,
+                             "unknown channel '%s'; use rayleigh, sparse, cdl-a, cdl-b, cdl-c, cdl-d or digital",
                              args->channel);
     if (!tb_csi_modulation_find(&options.modulation, args->modulation))
         return tb_fail_usage(cli, err, "unknown modulation '%s'; use qpsk, 16qam or 64qam", args->modulation);
