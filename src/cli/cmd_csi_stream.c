@@ -146,9 +146,9 @@ static tb_code add_row(tb_table *table, const streaming *s, size_t index, tb_err
     tb_csi_score score = tb_csi_tally_score(&t->tally);
     char cells[7][TB_NUMBER_TEXT];
     tb_text_of_count(cells[0], (uint64_t)frames_per_second(s, t));
-    snprintf(cells[1], sizeof cells[1], "%.0f", microseconds * t->median);
-    snprintf(cells[2], sizeof cells[2], "%.0f", microseconds * t->p99);
-    snprintf(cells[3], sizeof cells[3], "%.0f", microseconds * t->worst);
+    tb_text_of_real(cells[1], microseconds * t->median);
+    tb_text_of_real(cells[2], microseconds * t->p99);
+    tb_text_of_real(cells[3], microseconds * t->worst);
     tb_text_of_count(cells[4], t->missed);
     snprintf(cells[5], sizeof cells[5], "%.4f", score.nmse);
     snprintf(cells[6], sizeof cells[6], "%.3g", score.ber);

@@ -52,8 +52,8 @@ void tb_csi_channel_draw(double *h, const tb_csi_link *link, uint64_t frame);
 // d[2P] from bits: bit i of a symbol goes to the real axis when i is even.
 void tb_csi_modulate(double *d, const tb_csi_link *link, const uint8_t *bits);
 
-// The level nearest to x on an axis scaled by `gain` (0: only the sign counts).
-unsigned tb_csi_slice(const tb_csi_axis *axis, double x, double gain);
+// d[n] ← the levels nearest to z[n] = gain·level + noise (gain 0: only signs count). May be z itself.
+void tb_csi_decide(double *d, const tb_csi_axis *axis, const double *z, size_t n, double gain);
 
 // Hard decisions on z[2P] = gain·d + noise: bits.
 void tb_csi_demodulate(uint8_t *bits, const tb_csi_link *link, const double *z, double gain);

@@ -148,8 +148,9 @@ static double cancel_data(double *y, const tb_csi_link *link, const tb_csi_frame
     size_t p = link->options.p;
     double gain = sqrt(1 - f->rho);
     if (receiver->kind != TB_CSI_SOFT) {
+        tb_csi_decide(y, &link->axis, z, 2 * p, gain);
         for (size_t i = 0; i < 2 * p; i++)
-            y[i] = f->r[i] - gain * link->axis.levels[tb_csi_slice(&link->axis, z[i], gain)];
+            y[i] = f->r[i] - gain * y[i];
         return residual_after_hard(link, f, rest, pass);
     }
     double left = 0, variance = (rest + f->s2) / 2;

@@ -98,9 +98,9 @@ $ twobit csi evaluate --n 64 --p 256 --receivers net.safetensors
 # Frame by frame, simulated and from a file; how well they are received is the same.
 $ twobit csi stream net.safetensors hard --n 8 --p 64 --seed 1 --frames 3
 3 frames at 5 dB, rho 0.2; one each 500 µs
-receiver         frames/s  median µs  p99 µs  worst µs  missed    NMSE * (glob)
-net.safetensors * (glob)
-hard * (glob)
+receiver *frames/s *median µs *p99 µs *worst µs *missed *NMSE *BER (glob)
+net.safetensors * 0.4994 * (glob)
+hard * 0.4752 * (glob)
 $ twobit csi stream hard net.safetensors --n 8 --p 64 --seed 1 --frames 3 --rate 1000 --json >drawn.json; keys <drawn.json
 b frames n normaliser p rate receivers rho seed slot_us snr_db threads
 $ twobit csi stream hard net.safetensors --input frames.safetensors --json | grep -e '"nmse"' -e '"ber"' >read; grep -e '"nmse"' -e '"ber"' drawn.json | cmp - read && wc -l <read
