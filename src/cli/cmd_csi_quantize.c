@@ -82,6 +82,9 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         return tb_fail_usage(cli, err, "option '--output' is missing");
     if (!tb_method_find(&p.method, args->method))
         return tb_fail_usage(cli, err, "unknown method '%s'; use " TB_METHOD_NAMES, args->method);
+    if (tb_method_get(p.method)->scales_inputs)
+        return tb_fail_usage(cli, err, "method '%s' scales inputs, which a receiver cannot take in; use clip",
+                             args->method);
     tb_code rc = tb_quant_options_resolve(&p.options, p.method, &p.options, err);
     if (rc)
         return rc;

@@ -202,14 +202,12 @@ static void activate_tokens(void *user, size_t begin, size_t end, size_t worker)
 typedef struct block_run {
     const tb_workspace *w;
     const tb_block *block;
-    const tb_matrix *const *override;
     size_t index, tokens;
 } block_run;
 
 static void linear(float *y, size_t y_stride, const block_run *run, tb_linear which, const float *x, size_t x_stride)
 {
-    const tb_matrix *stored = &run->block->linears[which];
-    const tb_matrix *matrix = run->override && run->override[which] ? run->override[which] : stored;
+    const tb_matrix *matrix = &run->block->linears[which];
     tb_matmul(&run->w->model->compute, y, y_stride, matrix, x, x_stride, run->tokens, run->w->matmul_scratch);
     const float *bias = run->block->biases[which];
     for (size_t t = 0; bias && t < run->tokens; t++)
@@ -245,13 +243,30 @@ static void attend(const block_run *run, const tb_kv_cache *cache, size_t positi
     });
 }
 
-void tb_forward_block(float *x, const tb_workspace *w, size_t index, const tb_matrix *const *override,
+static tb_block replace(const tb_block *own, const tb_block_override *override)
+{
+    tb_block block = *own;
+    for (size_t i = 0; i < TB_LINEARS; i++) {
+        if (override->linears[i])
+            block.linears[i] = *override->linears[i];
+        if (override->biases[i])
+            block.biases[i] = override->biases[i];
+    }
+    if (override->norms[TB_INPUT_ATTENTION])
+        block.attention_norm = override->norms[TB_INPUT_ATTENTION];
+    if (override->norms[TB_INPUT_FFN])
+        block.ffn_norm = override->norms[TB_INPUT_FFN];
+    return block;
+}
+
+void tb_forward_block(float *x, const tb_workspace *w, size_t index, const tb_block_override *override,
                       const tb_kv_cache *cache, size_t tokens, size_t position)
 {
     const tb_settings *settings = &w->model->settings;
     const tb_config *config = &settings->config;
-    const tb_block *block = &w->model->blocks[index];
-    const block_run run = {w, block, override, index, tokens};
+    const tb_block *own = &w->model->blocks[index], replaced = override ? replace(own, override) : *own;
+    const tb_block *block = &replaced;
+    const block_run run = {w, block, index, tokens};
     const tb_rope_table *rope = settings->windowed[index] ? &w->near_rope : &w->rope;
     token_loop loop = {
         .w = w,

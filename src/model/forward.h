@@ -31,8 +31,8 @@ void tb_workspace_clear(tb_workspace *w);
 void tb_forward_embed(float *x, const tb_workspace *w, const int32_t *ids, size_t tokens);
 
 // One block in place over x[tokens][width_stride], tokens ≤ batch at positions position … . The cache holds
-// the block's earlier positions and gets these. `override`[TB_LINEARS] replaces linears where not NULL; may be NULL.
-void tb_forward_block(float *x, const tb_workspace *w, size_t block, const tb_matrix *const *override,
+// the block's earlier positions and gets these. `override` may be NULL.
+void tb_forward_block(float *x, const tb_workspace *w, size_t block, const tb_block_override *override,
                       const tb_kv_cache *cache, size_t tokens, size_t position);
 
 // logits[n][vocab] ← final norm and head of x[n] (rows of `stride`), n ≤ batch.

@@ -124,6 +124,17 @@ tb_slice tb_model_chat_template(const tb_model *model)
     return model->chat_template;
 }
 
+const float *tb_model_bias(const tb_model *model, size_t block, tb_linear which)
+{
+    return model->blocks[block].biases[which];
+}
+
+const float *tb_model_norm(const tb_model *model, size_t block, tb_linear_input input)
+{
+    const tb_block *b = &model->blocks[block];
+    return input == TB_INPUT_ATTENTION ? b->attention_norm : input == TB_INPUT_FFN ? b->ffn_norm : NULL;
+}
+
 const tb_matrix *tb_model_linear(const tb_model *model, size_t block, tb_linear which)
 {
     return &model->blocks[block].linears[which];

@@ -50,6 +50,10 @@ tb_slice tb_model_chat_template(const tb_model *model);
 
 // The stored weights of a linear of a block. Borrowed.
 const tb_matrix *tb_model_linear(const tb_model *model, size_t block, tb_linear which);
+// Its bias [rows], or NULL.
+const float *tb_model_bias(const tb_model *model, size_t block, tb_linear which);
+// The RMSNorm [width] in front of TB_INPUT_ATTENTION or TB_INPUT_FFN; NULL for the other inputs.
+const float *tb_model_norm(const tb_model *model, size_t block, tb_linear_input input);
 // Token embedding, and the output head (the same matrix where they are tied).
 const tb_matrix *tb_model_embedding(const tb_model *model);
 const tb_matrix *tb_model_head(const tb_model *model);
@@ -108,12 +112,18 @@ tb_code tb_states_init(tb_states *states, const tb_model *model, const int32_t *
                        tb_error *err);
 void tb_states_clear(tb_states *states);
 
+// What a block runs with instead of its own weights; where NULL, it keeps its own.
+typedef struct tb_block_override {
+    const tb_matrix *linears[TB_LINEARS];
+    const float *biases[TB_LINEARS];      // [rows]
+    const float *norms[TB_LINEAR_INPUTS]; // [width], as tb_model_norm has them
+} tb_block_override;
+
 // Runs one block over all windows in place: each window is a sequence of its own from position
-// 0. `override`[TB_LINEARS] replaces linears of this block where not NULL (may be NULL
-// itself). The probe (may be NULL) sees linear inputs of this block, window by window, in pieces of at
-// most 512 tokens.
+// 0. `override` may be NULL. The probe (may be NULL) sees linear inputs of this block, window by window, in pieces of
+// at most 512 tokens.
 // It is the same code that tb_seq_push runs.
-tb_code tb_states_run_block(tb_states *states, const tb_model *model, size_t block, const tb_matrix *const *override,
+tb_code tb_states_run_block(tb_states *states, const tb_model *model, size_t block, const tb_block_override *override,
                             const tb_probe *probe, tb_error *err);
 
 // Final norm and head for `n` rows of hidden states: logits[n][vocab].

@@ -34,7 +34,7 @@ void tb_states_clear(tb_states *states)
     *states = (tb_states){0};
 }
 
-static void run_window(float *x, const tb_workspace *w, size_t block, const tb_matrix *const *override,
+static void run_window(float *x, const tb_workspace *w, size_t block, const tb_block_override *override,
                        const tb_kv_cache *cache, size_t length)
 {
     for (size_t done = 0; done < length; done += w->batch) {
@@ -43,7 +43,7 @@ static void run_window(float *x, const tb_workspace *w, size_t block, const tb_m
     }
 }
 
-tb_code tb_states_run_block(tb_states *states, const tb_model *model, size_t block, const tb_matrix *const *override,
+tb_code tb_states_run_block(tb_states *states, const tb_model *model, size_t block, const tb_block_override *override,
                             const tb_probe *probe, tb_error *err)
 {
     const tb_config *config = &model->settings.config;

@@ -10,7 +10,7 @@ typedef struct measuring {
     float *decoded; // [workers][cols]
     double *rows;   // [workers][2][ROWS][cols]: rows of W or D, and their product with H
     double *error;  // [rows]
-    double *energy; // [rows]
+    double *energy; // [rows], or NULL
 } measuring;
 
 tb_code tb_moments_check(const double *moments, size_t cols, tb_error *err)
@@ -49,7 +49,8 @@ static void measure_range(void *user, size_t begin, size_t end, size_t worker)
     for (size_t r = begin; r < end; r++)
         for (size_t c = 0; c < cols; c++)
             rows[(r - begin) * cols + c] = weight_at(m->problem, r, c);
-    cost_rows(m->energy + begin, rows, m->problem, end - begin);
+    if (m->energy)
+        cost_rows(m->energy + begin, rows, m->problem, end - begin);
     for (size_t r = begin; r < end; r++) {
         tb_matrix_decode_row(decoded, m->quantized, r);
         for (size_t c = 0; c < cols; c++)
@@ -58,7 +59,16 @@ static void measure_range(void *user, size_t begin, size_t end, size_t worker)
     cost_rows(m->error + begin, rows, m->problem, end - begin);
 }
 
-tb_code tb_objective_measure(tb_quant_report *report, const tb_matrix *quantized, const tb_quant_problem *problem,
+// Rows are added in order, so that the sum does not depend on threads.
+static double sum_rows(const double *costs, size_t rows)
+{
+    double sum = 0;
+    for (size_t r = 0; r < rows; r++)
+        sum += costs[r];
+    return sum;
+}
+
+tb_code tb_objective_measure(double *error, double *energy, const tb_matrix *quantized, const tb_quant_problem *problem,
                              size_t threads, tb_error *err)
 {
     size_t rows = problem->rows, cols = problem->cols;
@@ -66,16 +76,15 @@ tb_code tb_objective_measure(tb_quant_report *report, const tb_matrix *quantized
     m.decoded = tb_alloc_array(threads * cols, sizeof *m.decoded);
     m.rows = tb_alloc_array(threads * 2 * ROWS * cols, sizeof *m.rows);
     m.error = tb_alloc_array(rows, sizeof *m.error);
-    m.energy = tb_alloc_array(rows, sizeof *m.energy);
+    m.energy = energy ? tb_alloc_array(rows, sizeof *m.energy) : NULL;
     tb_code rc = TB_OK;
-    if (m.decoded && m.rows && m.error && m.energy)
+    if (m.decoded && m.rows && m.error && (m.energy || !energy)) {
         tb_parallel(threads, rows, ROWS, measure_range, &m);
-    else
+        *error = sum_rows(m.error, rows);
+        if (energy)
+            *energy = sum_rows(m.energy, rows);
+    } else {
         rc = tb_fail(err, TB_ENOMEM, "no memory to measure a matrix of %zu x %zu", rows, cols);
-    // Rows are added in order, so that the sums do not depend on threads.
-    for (size_t r = 0; r < rows && !rc; r++) {
-        report->error += m.error[r];
-        report->energy += m.energy[r];
     }
     tb_free(m.energy);
     tb_free(m.error);

@@ -7,8 +7,8 @@
 // TB_EINVAL unless H[cols][cols] is finite.
 tb_code tb_moments_check(const double *moments, size_t cols, tb_error *err);
 
-// Adds the cost of D to report->error and that of W itself to report->energy, with the problem's moments.
-tb_code tb_objective_measure(tb_quant_report *report, const tb_matrix *quantized, const tb_quant_problem *problem,
+// The cost of D, and that of W itself (NULL: not wanted), with the problem's moments.
+tb_code tb_objective_measure(double *error, double *energy, const tb_matrix *quantized, const tb_quant_problem *problem,
                              size_t threads, tb_error *err);
 
 #endif

@@ -11,23 +11,29 @@
 typedef enum tensor_role {
     ROLE_LINEAR, // packed planes
     ROLE_END,    // embedding or head: 8 bits, or as it is
-    ROLE_VECTOR, // norms and the like: floats
+    ROLE_VECTOR, // norms and the like: floats, divided by scales where inputs are scaled
 } tensor_role;
 
 typedef struct tensor_plan {
     const tb_tensor_info *info;
     tensor_role role;
-    size_t block;    // ROLE_LINEAR
-    tb_linear which; // ROLE_LINEAR
-    tb_matrix end;   // ROLE_END: the matrix as stored in the source
-    tb_type type;    // ROLE_END: the type it gets
+    size_t block;           // ROLE_LINEAR, and ROLE_VECTOR where an input is scaled
+    tb_linear which;        // ROLE_LINEAR
+    tb_linear_input scaled; // ROLE_VECTOR: the input whose scales divide it; TB_LINEAR_INPUTS: none
+    tb_matrix end;          // ROLE_END: the matrix as stored in the source
+    tb_type type;           // ROLE_END: the type it gets
 } tensor_plan;
+
+static bool find_block(tensor_plan *plan, const tb_model *model)
+{
+    return sscanf(plan->info->name.data, "blk.%zu.", &plan->block) == 1 && plan->block < tb_model_config(model)->blocks;
+}
 
 static bool find_linear(tensor_plan *plan, const tb_model *model)
 {
     char name[96];
     const char *wanted = plan->info->name.data;
-    if (sscanf(wanted, "blk.%zu.", &plan->block) != 1 || plan->block >= tb_model_config(model)->blocks)
+    if (!find_block(plan, model))
         return false;
     for (size_t i = 0; i < TB_LINEARS; i++) {
         snprintf(name, sizeof name, "blk.%zu.%s.weight", plan->block, tb_linear_name((tb_linear)i));
@@ -51,7 +57,9 @@ static tb_type end_type(const tb_matrix *m, bool keep)
 
 static tensor_plan plan_tensor(const tb_output *o, size_t index)
 {
-    tensor_plan plan = {.info = tb_checkpoint_tensor_at(tb_model_checkpoint(o->model), index), .role = ROLE_VECTOR};
+    tensor_plan plan = {.info = tb_checkpoint_tensor_at(tb_model_checkpoint(o->model), index),
+                        .role = ROLE_VECTOR,
+                        .scaled = TB_LINEAR_INPUTS};
     const char *name = plan.info->name.data;
     if (find_linear(&plan, o->model)) {
         plan.role = ROLE_LINEAR;
@@ -59,6 +67,8 @@ static tensor_plan plan_tensor(const tb_output *o, size_t index)
         plan.role = ROLE_END;
         plan.end = *(name[0] == 't' ? tb_model_embedding(o->model) : tb_model_head(o->model));
         plan.type = end_type(&plan.end, o->keep_head);
+    } else if (tb_method_get(o->method)->scales_inputs && find_block(&plan, o->model)) {
+        plan.scaled = tb_fold_of_vector(name);
     }
     return plan;
 }
@@ -252,26 +262,30 @@ static tb_code declare_tensors(tb_gguf_writer *w, tb_output *o, tb_error *err)
 
 // ---- writing ----
 
-// The block whose linears are being written, kept while the source's order stays in it.
+// The block that is being written, kept while the source's order stays in it.
 typedef struct loaded_block {
     tb_quant_block block;
     size_t index;
     bool valid;
 } loaded_block;
 
+static tb_code enter_block(loaded_block *loaded, const tb_output *o, size_t index, tb_error *err)
+{
+    if (loaded->valid && loaded->index == index)
+        return TB_OK;
+    tb_quant_block_clear(&loaded->block);
+    loaded->index = index;
+    tb_code rc = tb_partial_load(&loaded->block, &loaded->valid, o->partial, o->model, index, err);
+    if (!rc && !loaded->valid)
+        rc = tb_fail(err, TB_EIO, "block %zu has vanished from the partial results", index);
+    return rc;
+}
+
 static tb_code write_linear(tb_gguf_writer *w, const tb_output *o, const tensor_plan *plan, loaded_block *loaded,
                             tb_error *err)
 {
-    if (!loaded->valid || loaded->index != plan->block) {
-        tb_quant_block_clear(&loaded->block);
-        tb_code rc = tb_partial_load(&loaded->block, &loaded->valid, o->partial, o->model, plan->block, err);
-        if (rc)
-            return rc;
-        if (!loaded->valid)
-            return tb_fail(err, TB_EIO, "block %zu has vanished from the partial results", plan->block);
-        loaded->index = plan->block;
-    }
-    return tb_gguf_writer_matrix(w, &loaded->block.linears[plan->which].view, err);
+    tb_code rc = enter_block(loaded, o, plan->block, err);
+    return rc ? rc : tb_gguf_writer_matrix(w, &loaded->block.linears[plan->which].view, err);
 }
 
 static tb_code write_end(tb_gguf_writer *w, const tensor_plan *plan, tb_error *err)
@@ -286,8 +300,10 @@ static tb_code write_end(tb_gguf_writer *w, const tensor_plan *plan, tb_error *e
     return rc;
 }
 
-static tb_code write_vector(tb_gguf_writer *w, const tb_tensor_info *info, tb_error *err)
+static tb_code write_vector(tb_gguf_writer *w, const tb_output *o, const tensor_plan *plan, loaded_block *loaded,
+                            tb_error *err)
 {
+    const tb_tensor_info *info = plan->info;
     size_t count = 1;
     for (unsigned i = 0; i < info->dim_count; i++)
         count *= (size_t)info->dims[i]; // fits: the checkpoint has checked it against its bytes
@@ -295,7 +311,14 @@ static tb_code write_vector(tb_gguf_writer *w, const tb_tensor_info *info, tb_er
     if (!values)
         return tb_fail(err, TB_ENOMEM, "no memory for '%s'", info->name.data);
     tb_type_traits_get(info->type)->decode(values, info->data, count);
-    tb_code rc = tb_gguf_writer_data(w, values, count * sizeof *values, err);
+    tb_code rc = TB_OK;
+    if (plan->scaled != TB_LINEAR_INPUTS) {
+        rc = enter_block(loaded, o, plan->block, err);
+        if (!rc)
+            tb_fold_divide(values, loaded->block.fold.scales[plan->scaled], count);
+    }
+    if (!rc)
+        rc = tb_gguf_writer_data(w, values, count * sizeof *values, err);
     tb_free(values);
     return rc;
 }
@@ -312,7 +335,7 @@ static tb_code write_tensors(tb_gguf_writer *w, const tb_output *o, tb_error *er
         else if (plan.role == ROLE_END)
             rc = write_end(w, &plan, err);
         else
-            rc = write_vector(w, plan.info, err);
+            rc = write_vector(w, o, &plan, &loaded, err);
         if (!rc && tb_report_progress(o->report, "write", (double)(i + 1), (double)count, "tensors"))
             rc = tb_fail(err, TB_ECANCELLED, "writing was stopped");
     }

@@ -219,15 +219,15 @@ tb_code tb_partial_remove(tb_partial *p, tb_error *err)
 
 // ---- blocks ----
 
-// A block file is this header, then a stored_linear and its parts for each linear, then the
-// SHA-256 of all that in hexadecimal digits. Numbers are the machine's own: the folder does
+// A block file is this header, then a stored_linear and its parts for each linear, then a stored_scales and its floats
+// for each input, then the SHA-256 of all that in hexadecimal digits. Numbers are the machine's own: the folder does
 // not travel.
 typedef struct block_header {
     char magic[8];
     uint64_t linears;
 } block_header;
 
-static const block_header expected_header = {"tbblock1", TB_LINEARS};
+static const block_header expected_header = {"tbblock2", TB_LINEARS};
 
 // Only 8-byte members: no padding.
 typedef struct stored_linear {
@@ -235,6 +235,12 @@ typedef struct stored_linear {
     uint64_t dead_columns, nonfinite_weights, clamped_coefs;
     double damping_used, error, energy;
 } stored_linear;
+
+// Of an input; 0 channels: it is not scaled.
+typedef struct stored_scales {
+    uint64_t channels;
+    double alpha;
+} stored_scales;
 
 static stored_linear linear_to_stored(const tb_matrix *m, const tb_quant_report *r)
 {
@@ -285,17 +291,27 @@ static tb_code put_linear(hashed_file *out, const tb_matrix *m, const tb_quant_r
     return rc;
 }
 
-static tb_code put_block(hashed_file *out, const tb_quant_block *block, tb_error *err)
+static tb_code put_scales(hashed_file *out, const float *scales, size_t channels, double alpha, tb_error *err)
+{
+    stored_scales stored = {scales ? channels : 0, alpha};
+    tb_code rc = put(out, &stored, sizeof stored, err);
+    return rc || !scales ? rc : put(out, scales, channels * sizeof *scales, err);
+}
+
+static tb_code put_block(hashed_file *out, const tb_quant_block *block, const tb_config *config, tb_error *err)
 {
     tb_code rc = put(out, &expected_header, sizeof expected_header, err);
     for (size_t i = 0; i < TB_LINEARS && !rc; i++)
         rc = put_linear(out, &block->linears[i].view, &block->reports[i], err);
+    for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc; i++)
+        rc = put_scales(out, block->fold.scales[i], tb_fold_channels(config, (tb_linear_input)i), block->fold.alphas[i],
+                        err);
     char hex[HEX + 1];
     tb_hash_hex(out->hash, hex);
     return rc ? rc : tb_outfile_write(out->file, hex, HEX, err);
 }
 
-tb_code tb_partial_store(tb_partial *p, size_t index, const tb_quant_block *block, tb_error *err)
+tb_code tb_partial_store(tb_partial *p, const tb_model *model, size_t index, const tb_quant_block *block, tb_error *err)
 {
     tb_str path = {0};
     hashed_file out = {NULL, tb_hash_new()};
@@ -303,7 +319,7 @@ tb_code tb_partial_store(tb_partial *p, size_t index, const tb_quant_block *bloc
     if (!rc)
         rc = tb_outfile_open(&out.file, path.data, err);
     if (!rc)
-        rc = put_block(&out, block, err);
+        rc = put_block(&out, block, tb_model_config(model), err);
     if (!rc)
         rc = tb_outfile_commit(out.file, err);
     if (!rc)
@@ -354,6 +370,22 @@ static tb_code take_linear(tb_quant_block *out, bool *ok, cursor *c, const tb_ma
     return TB_OK;
 }
 
+static tb_code take_scales(tb_fold *fold, bool *ok, cursor *c, const tb_config *config, tb_linear_input input,
+                           tb_error *err)
+{
+    stored_scales s;
+    size_t channels = tb_fold_channels(config, input);
+    *ok = take(&s, c, sizeof s) && (s.channels == 0 || s.channels == channels);
+    if (!*ok || s.channels == 0)
+        return TB_OK;
+    fold->alphas[input] = s.alpha;
+    fold->scales[input] = tb_alloc_array(channels, sizeof *fold->scales[input]);
+    if (!fold->scales[input])
+        return tb_fail(err, TB_ENOMEM, "no memory for the scales of %zu channels", channels);
+    *ok = take(fold->scales[input], c, channels * sizeof *fold->scales[input]);
+    return TB_OK;
+}
+
 static tb_code hash_matches(bool *out, const tb_map *map, tb_error *err)
 {
     char hex[HEX + 1];
@@ -378,6 +410,8 @@ static tb_code read_block(tb_quant_block *out, bool *ok, const tb_map *map, cons
         rc = hash_matches(ok, map, err);
     for (size_t i = 0; i < TB_LINEARS && !rc && *ok; i++)
         rc = take_linear(out, ok, &c, tb_model_linear(model, index, (tb_linear)i), i, err);
+    for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc && *ok; i++)
+        rc = take_scales(&out->fold, ok, &c, tb_model_config(model), (tb_linear_input)i, err);
     return rc;
 }
 

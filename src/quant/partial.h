@@ -31,7 +31,8 @@ tb_code tb_partial_publish(tb_partial *partial, tb_error *err);
 // Removes everything of ours in the folder, and the folder. The handle must still be closed.
 tb_code tb_partial_remove(tb_partial *partial, tb_error *err);
 
-tb_code tb_partial_store(tb_partial *partial, size_t index, const tb_quant_block *block, tb_error *err);
+tb_code tb_partial_store(tb_partial *partial, const tb_model *model, size_t index, const tb_quant_block *block,
+                         tb_error *err);
 
 // Loads a block; *found is false when it is absent, damaged, or not of the shapes of the
 // model's block.

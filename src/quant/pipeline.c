@@ -181,7 +181,7 @@ static tb_code make_block(tb_quant_block *out, run *r, size_t index, tb_error *e
                              share_of_block(r, begin, 1 - begin), err);
     if (rc)
         return rc;
-    rc = tb_partial_store(r->partial, index, out, err);
+    rc = tb_partial_store(r->partial, r->model, index, out, err);
     if (rc)
         tb_quant_block_clear(out);
     return rc;
@@ -204,8 +204,18 @@ static void note_linear(const run *r, size_t block, tb_linear which, const tb_qu
                    report->energy > 0 ? report->error / report->energy : 0, report->dead_columns);
 }
 
+// How strongly inputs were scaled: α of q, k, v; of o; of gate, up; of down.
+static void note_scales(const run *r, size_t block, const tb_fold *fold)
+{
+    if (tb_method_get(r->options->method)->scales_inputs)
+        tb_report_note(r->options->report, TB_NOTE_DETAIL, "block %zu: inputs scaled with alpha %.2f %.2f %.2f %.2f",
+                       block, fold->alphas[TB_INPUT_ATTENTION], fold->alphas[TB_INPUT_OUTPUT],
+                       fold->alphas[TB_INPUT_FFN], fold->alphas[TB_INPUT_DOWN]);
+}
+
 static tb_code count_block(run *r, size_t index, const tb_quant_block *block, tb_error *err)
 {
+    note_scales(r, index, &block->fold);
     for (size_t i = 0; i < TB_LINEARS; i++) {
         const tb_quant_report *report = &block->reports[i];
         const tb_matrix *m = &block->linears[i].view;

@@ -1,6 +1,7 @@
 // quant: quantizers as pure functions of weights and second moments, and the one pipeline
-// that knows files. Sources: RTN (round to nearest), clip (RTN with the clipping search of AWQ, weighted), GPTQ
-// (Frantar et al., arXiv 2210.17323), BPDQ (Chen et al., arXiv 2602.04163), PTQTP (arXiv 2509.16989).
+// that knows files. Sources: RTN (round to nearest), clip (the clipping search of AWQ's code, weighted by inputs), HQQ
+// (Badri and Shaji, mobiusml.github.io/hqq_blog, 2023), AWQ (Lin et al., arXiv 2306.00978), GPTQ (Frantar et al., arXiv
+// 2210.17323), BPDQ (Chen et al., arXiv 2602.04163), PTQTP (arXiv 2509.16989).
 #ifndef TB_QUANT_H
 #define TB_QUANT_H
 
@@ -15,6 +16,7 @@ typedef enum tb_method {
     TB_METHOD_RTN,
     TB_METHOD_CLIP,
     TB_METHOD_HQQ,
+    TB_METHOD_AWQ,
     TB_METHOD_GPTQ,
     TB_METHOD_BPDQ,
     TB_METHOD_PTQTP,
@@ -79,12 +81,13 @@ typedef struct tb_method_traits {
     tb_type type;         // what it packs into
     bool needs_moments;   // of the inputs, as they are
     bool needs_curvature; // made ready for error feedback
+    bool scales_inputs;   // wants columns scaled beforehand, and the scales folded into what precedes the matrix
     unsigned least_bits, most_bits, default_bits;
     size_t default_group;
 } tb_method_traits;
 const tb_method_traits *tb_method_get(tb_method method);
 bool tb_method_find(tb_method *out, const char *name);
-#define TB_METHOD_NAMES "rtn, clip, hqq, gptq, bpdq or ptqtp"
+#define TB_METHOD_NAMES "rtn, clip, hqq, awq, gptq, bpdq or ptqtp"
 
 // True where the method needs text to be shown to the model.
 bool tb_method_is_calibrated(tb_method method);

@@ -1,11 +1,14 @@
 // Second moments of all inputs of the block are gathered in one pass with the block's own
 // weights as stored, window by window on a copy, so that one set of states suffices. Then the
-// matrices are quantized input by input: q, k, v share a curvature, gate and up another.
+// matrices are quantized input by input: q, k, v share a curvature, gate and up another. Where inputs are scaled, all
+// scales are found before the first matrix is touched.
 #include "quant/quant_block.h"
 
+#include "quant/awq.h"
 #include "quant/decoded.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +19,7 @@ void tb_quant_block_clear(tb_quant_block *block)
 {
     for (size_t i = 0; i < TB_LINEARS; i++)
         tb_packed_clear(&block->linears[i]);
+    tb_fold_clear(&block->fold);
     *block = (tb_quant_block){0};
 }
 
@@ -33,7 +37,7 @@ static tb_code update(tb_block_progress progress, double done, tb_error *err)
 typedef struct clean_linears {
     tb_matrix matrices[TB_LINEARS];
     float *values[TB_LINEARS];
-    const tb_matrix *override[TB_LINEARS]; // NULL: the stored matrix is clean
+    tb_block_override override; // NULL: the stored matrix is clean
 } clean_linears;
 
 static void clean_linears_clear(clean_linears *clean)
@@ -52,7 +56,7 @@ static tb_code clean_linears_init(clean_linears *clean, const tb_model *model, s
         if (!rc && tb_zero_nonfinite(clean->values[i], m->rows * m->cols)) {
             clean->matrices[i] =
                 (tb_matrix){.type = TB_TYPE_F32, .rows = m->rows, .cols = m->cols, .data = clean->values[i]};
-            clean->override[i] = &clean->matrices[i];
+            clean->override.linears[i] = &clean->matrices[i];
         } else {
             tb_free(clean->values[i]);
             clean->values[i] = NULL;
@@ -67,7 +71,8 @@ static tb_code clean_linears_init(clean_linears *clean, const tb_model *model, s
 
 typedef struct moments {
     const tb_compute *compute;
-    double *sums[TB_LINEAR_INPUTS]; // [cols][cols] Σ x·xᵀ
+    double *sums[TB_LINEAR_INPUTS];     // [cols][cols] Σ x·xᵀ
+    double *loudness[TB_LINEAR_INPUTS]; // [cols] Σ |x|; NULL: not wanted
     size_t cols[TB_LINEAR_INPUTS];
     float *scratch; // [most cols][most cols]
 } moments;
@@ -80,12 +85,14 @@ static void forget_moments(moments *m, tb_linear_input input)
 
 static void moments_clear(moments *m)
 {
-    for (size_t i = 0; i < TB_LINEAR_INPUTS; i++)
+    for (size_t i = 0; i < TB_LINEAR_INPUTS; i++) {
         forget_moments(m, (tb_linear_input)i);
+        tb_free(m->loudness[i]);
+    }
     tb_free(m->scratch);
 }
 
-static tb_code moments_init(moments *m, const tb_model *model, size_t index, tb_error *err)
+static tb_code moments_init(moments *m, const tb_model *model, size_t index, bool with_loudness, tb_error *err)
 {
     size_t most = 0, square;
     *m = (moments){.compute = tb_model_compute(model)};
@@ -95,7 +102,8 @@ static tb_code moments_init(moments *m, const tb_model *model, size_t index, tb_
     for (size_t i = 0; i < TB_LINEAR_INPUTS; i++) {
         most = m->cols[i] > most ? m->cols[i] : most;
         m->sums[i] = tb_mul_size(&square, m->cols[i], m->cols[i]) ? tb_alloc_array(square, sizeof(double)) : NULL;
-        enough = enough && m->sums[i];
+        m->loudness[i] = with_loudness ? tb_alloc_array(m->cols[i], sizeof(double)) : NULL;
+        enough = enough && m->sums[i] && (m->loudness[i] || !with_loudness);
     }
     m->scratch = tb_mul_size(&square, most, most) ? tb_alloc_array(square, sizeof(float)) : NULL;
     if (enough && m->scratch)
@@ -110,11 +118,15 @@ static void add_inputs(void *user, size_t block, tb_linear_input input, const fl
     (void)block;
     moments *m = user;
     tb_accumulate_gram(m->compute, m->sums[input], x, stride, tokens, cols, m->scratch);
+    double *loudness = m->loudness[input];
+    for (size_t t = 0; t < tokens && loudness; t++)
+        for (size_t c = 0; c < cols; c++)
+            loudness[c] += fabs((double)x[t * stride + c]);
 }
 
 // Sums over all windows, run on copies.
 static tb_code gather_moments(moments *m, const tb_model *model, size_t index, const tb_states *states,
-                              const tb_matrix *const *override, tb_block_progress progress, tb_error *err)
+                              const tb_block_override *override, tb_block_progress progress, tb_error *err)
 {
     size_t window = states->length * states->stride;
     tb_states copy = {
@@ -139,22 +151,88 @@ static void scale_moments(moments *m, size_t tokens)
             m->sums[i][k] *= 2.0 / (double)tokens;
 }
 
-static tb_code calibrate(moments *m, const tb_model *model, size_t index, const tb_states *states,
+static tb_code calibrate(moments *m, const tb_model *model, size_t index, const tb_states *states, bool with_loudness,
                          tb_block_progress progress, tb_error *err)
 {
     clean_linears clean;
-    tb_code rc = moments_init(m, model, index, err);
+    tb_code rc = moments_init(m, model, index, with_loudness, err);
     if (rc)
         return rc;
     rc = clean_linears_init(&clean, model, index, err);
     if (!rc) {
-        rc = gather_moments(m, model, index, states, clean.override, progress, err);
+        rc = gather_moments(m, model, index, states, &clean.override, progress, err);
         clean_linears_clear(&clean);
     }
     if (rc)
         moments_clear(m);
     else
         scale_moments(m, states->windows * states->length);
+    return rc;
+}
+
+// ---- scales of inputs ----
+
+// Rows of each matrix that the search for scales looks at, evenly spread: it compares twenty-one scalings, and each
+// costs as much as quantizing the rows.
+enum { SEARCH_ROWS = 128 };
+
+static size_t sampled_rows(const tb_matrix *m)
+{
+    return m->rows < SEARCH_ROWS ? m->rows : SEARCH_ROWS;
+}
+
+// Rows of all linears that read `input`, one under the other; finite.
+static void sample_weights(float *out, const tb_model *model, size_t index, tb_linear_input input)
+{
+    for (size_t i = 0; i < TB_LINEARS; i++) {
+        const tb_matrix *m = tb_model_linear(model, index, (tb_linear)i);
+        size_t count = tb_linear_get_input((tb_linear)i) == input ? sampled_rows(m) : 0;
+        for (size_t r = 0; r < count; r++, out += m->cols) {
+            tb_matrix_decode_row(out, m, r * m->rows / count);
+            tb_zero_nonfinite(out, m->cols);
+        }
+    }
+}
+
+static tb_code scale_input(tb_fold *fold, const tb_model *model, size_t index, tb_linear_input input, const moments *m,
+                           const tb_quant_options *options, tb_error *err)
+{
+    const tb_config *config = tb_model_config(model);
+    tb_awq_problem problem = {.moments = m->sums[input],
+                              .loudness = m->loudness[input],
+                              .cols = m->cols[input],
+                              .channels = tb_fold_channels(config, input)};
+    for (size_t i = 0; i < TB_LINEARS; i++)
+        if (tb_linear_get_input((tb_linear)i) == input)
+            problem.rows += sampled_rows(tb_model_linear(model, index, (tb_linear)i));
+    float *weights = tb_alloc_array(problem.rows * problem.cols, sizeof *weights);
+    size_t *channel = tb_alloc_array(problem.cols, sizeof *channel);
+    fold->scales[input] = tb_alloc_array(problem.channels, sizeof *fold->scales[input]);
+    tb_code rc = TB_OK;
+    if (!weights || !channel || !fold->scales[input])
+        rc = tb_fail(err, TB_ENOMEM, "no memory to scale %zu inputs", problem.cols);
+    if (!rc) {
+        sample_weights(weights, model, index, input);
+        for (size_t c = 0; c < problem.cols; c++)
+            channel[c] = tb_fold_channel(config, input, c);
+        problem.weights = weights;
+        problem.channel = channel;
+        rc = tb_awq_search(fold->scales[input], &fold->alphas[input], &problem, options, err);
+    }
+    tb_free(channel);
+    tb_free(weights);
+    return rc;
+}
+
+// Finds the scales of all inputs with the weights as they were, then puts the moments into scaled coordinates.
+static tb_code scale_inputs(tb_fold *fold, const tb_model *model, size_t index, moments *m,
+                            const tb_quant_options *options, tb_error *err)
+{
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc; i++)
+        rc = scale_input(fold, model, index, (tb_linear_input)i, m, options, err);
+    for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc; i++)
+        tb_fold_moments(m->sums[i], fold, tb_model_config(model), (tb_linear_input)i);
     return rc;
 }
 
@@ -169,6 +247,7 @@ static tb_code quantize_linear(tb_quant_block *out, const tb_model *model, size_
     tb_code rc = tb_matrix_decode(&weights, model, matrix, err);
     if (rc)
         return rc;
+    tb_fold_weights(weights, matrix->rows, matrix->cols, &out->fold, tb_model_config(model), which);
     tb_quant_problem problem = {weights, matrix->rows, matrix->cols, input_moments, curvature};
     rc = tb_quantize_matrix(&out->linears[which], &out->reports[which], method, &problem, options, err);
     tb_free(weights);
@@ -202,12 +281,15 @@ tb_code tb_quant_block_make(tb_quant_block *out, const tb_model *model, size_t i
 {
     moments m = {0};
     double begun = states ? CALIBRATION_SHARE : 0;
+    bool scales_inputs = tb_method_get(method)->scales_inputs;
     tb_code rc = TB_OK;
     *out = (tb_quant_block){0};
     if (states)
-        rc = calibrate(&m, model, index, states, progress, err);
+        rc = calibrate(&m, model, index, states, scales_inputs, progress, err);
     if (rc)
         return rc;
+    if (scales_inputs)
+        rc = scale_inputs(&out->fold, model, index, &m, options, err);
     for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc; i++) {
         rc = quantize_input(out, model, index, (tb_linear_input)i, &m, method, options, err);
         if (!rc)
@@ -222,16 +304,18 @@ tb_code tb_quant_block_make(tb_quant_block *out, const tb_model *model, size_t i
 tb_code tb_quant_block_advance(tb_states *states, const tb_model *model, size_t index, const tb_quant_block *block,
                                tb_block_progress progress, tb_error *err)
 {
-    const tb_matrix *override[TB_LINEARS];
+    tb_block_override override = {0};
+    float *vectors;
     size_t window = states->length * states->stride;
-    tb_code rc = TB_OK;
     for (size_t i = 0; i < TB_LINEARS; i++)
-        override[i] = &block->linears[i].view;
+        override.linears[i] = &block->linears[i].view;
+    tb_code rc = tb_fold_override(&override, &vectors, &block->fold, model, index, err);
     for (size_t w = 0; w < states->windows && !rc; w++) {
         tb_states one = {.x = states->x + w * window, .windows = 1, .length = states->length, .stride = states->stride};
-        rc = tb_states_run_block(&one, model, index, override, NULL, err);
+        rc = tb_states_run_block(&one, model, index, &override, NULL, err);
         if (!rc)
             rc = update(progress, (double)(w + 1) / (double)states->windows, err);
     }
+    tb_free(vectors);
     return rc;
 }

@@ -3,10 +3,12 @@
 #ifndef TB_QUANT_QUANT_BLOCK_H
 #define TB_QUANT_QUANT_BLOCK_H
 
+#include "quant/fold.h"
 #include "quant/quant.h"
 
 typedef struct tb_quant_block {
     tb_packed linears[TB_LINEARS];
+    tb_fold fold; // scales of inputs, where the method wants them
     tb_quant_report reports[TB_LINEARS];
 } tb_quant_block;
 
@@ -24,7 +26,7 @@ tb_code tb_quant_block_make(tb_quant_block *out, const tb_model *model, size_t i
                             tb_method method, const tb_quant_options *options, tb_block_progress progress,
                             tb_error *err);
 
-// Takes the states through the block with its packed linears.
+// Takes the states through the block as it was quantized.
 tb_code tb_quant_block_advance(tb_states *states, const tb_model *model, size_t index, const tb_quant_block *block,
                                tb_block_progress progress, tb_error *err);
 

@@ -35,6 +35,13 @@ tb_code tb_rtn_quantize(tb_packed *out, const tb_quant_problem *problem, const t
     return tb_each_group(out, problem, options, (tb_group_quantizer){quantize_group, &r}, report, err);
 }
 
+tb_code tb_round_clipped(tb_packed *out, const tb_quant_problem *problem, const tb_quant_options *options,
+                         const double *importance, tb_quant_report *report, tb_error *err)
+{
+    rounding r = {options->bits, importance};
+    return tb_each_group(out, problem, options, (tb_group_quantizer){quantize_group, &r}, report, err);
+}
+
 tb_code tb_clip_quantize(tb_packed *out, const tb_quant_problem *problem, const tb_quant_options *options,
                          tb_quant_report *report, tb_error *err)
 {
@@ -45,9 +52,10 @@ tb_code tb_clip_quantize(tb_packed *out, const tb_quant_problem *problem, const 
         return tb_fail(err, TB_ENOMEM, "no memory for the second moments of %zu inputs", cols);
     for (size_t c = 0; c < cols; c++)
         importance[c] = problem->moments[c * cols + c];
-    rounding r = {options->bits, importance};
-    tb_code rc = tb_each_group(out, problem, options, (tb_group_quantizer){quantize_group, &r}, &of_weights, err);
+    tb_code rc = tb_round_clipped(out, problem, options, importance, &of_weights, err);
     tb_free(importance);
     report->clamped_coefs += of_weights.clamped_coefs;
-    return rc ? rc : tb_objective_measure(report, &out->view, problem, options->threads, err);
+    if (rc)
+        return rc;
+    return tb_objective_measure(&report->error, &report->energy, &out->view, problem, options->threads, err);
 }

@@ -24,7 +24,7 @@ $ twobit quantize tiny.gguf -o again.gguf --method bpdq --calib-tokens 512 -t 1 
 
 $ twobit quantize tiny.gguf -o small.gguf --method gptq --bits 3 --group 32 --calib-tokens 512 --json 2>/dev/null >json; keys <json
 block_bits blocks_reused broken dead_columns file_bits_per_weight file_bytes heldout_tokens linear_bits_per_weight matrices method nonfinite_weights output peak_rss_bytes perplexity reference_perplexity relative_error seconds seed
-$ for method in rtn clip hqq gptq bpdq ptqtp; do
+$ for method in rtn clip hqq awq gptq bpdq ptqtp; do
 >     twobit quantize tiny.gguf -o $method.gguf -m $method --calib-tokens 256 --json 2>/dev/null | grep -e method -e matrices
 >     twobit info $method.gguf --json | grep '"method"'
 > done
@@ -37,6 +37,9 @@ $ for method in rtn clip hqq gptq bpdq ptqtp; do
   "method": "hqq",
   "matrices": 14,
     "method": "hqq",
+  "method": "awq",
+  "matrices": 14,
+    "method": "awq",
   "method": "gptq",
   "matrices": 14,
     "method": "gptq",

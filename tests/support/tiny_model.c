@@ -122,11 +122,12 @@ static const char chat_template[] =
     "{% endfor %}\n"
     "{%- if add_generation_prompt %}assistant: {% endif %}";
 
-// Normal values of variance 1/cols; a vector (rows = 1) is all ones, as norms are.
+// Normal values of variance 1/cols; a vector (rows = 1) is all ones, as norms are, but for loud channels.
 static void write_values(writing *t, size_t rows, size_t cols, bool nan)
 {
     for (size_t i = 0; !t->rc && i < rows * cols; i++) {
-        float value = rows == 1 ? 1 : (float)(tb_rng_normal(&t->rng) / sqrt((double)cols));
+        float norm = t->model->loud && i % 16 == 3 ? 8 : 1;
+        float value = rows == 1 ? norm : (float)(tb_rng_normal(&t->rng) / sqrt((double)cols));
         if (nan && i == 0)
             value = NAN;
         t->rc = tb_gguf_writer_data(t->w, &value, sizeof value, t->err);

@@ -13,6 +13,7 @@ typedef struct tiny_model {
     uint64_t blocks, width, ffn_width, heads, kv_heads, context;
     uint64_t seed;
     bool tied;            // no output.weight of its own
+    bool loud;            // every sixteenth weight of a norm is 8 instead of 1
     bool nan;             // one weight of the last block is NaN
     bool without_weights; // vocabulary and metadata only
     bool chat_template;   // with one that knows no tools

@@ -324,11 +324,11 @@ static void states_run_block__replaces_linears(void **state)
     float *before = tb_alloc(bytes);
     memcpy(before, states.x, bytes);
     // Zero matrices at both ends of the block leave the residual stream alone.
-    const tb_matrix *override[TB_LINEARS] = {[TB_LINEAR_O] = &output.view, [TB_LINEAR_DOWN] = &down.view};
-    assert_int_equal(tb_states_run_block(&states, model, 0, override, NULL, &err), TB_OK);
+    tb_block_override override = {.linears = {[TB_LINEAR_O] = &output.view, [TB_LINEAR_DOWN] = &down.view}};
+    assert_int_equal(tb_states_run_block(&states, model, 0, &override, NULL, &err), TB_OK);
     assert_memory_equal(states.x, before, bytes);
-    override[TB_LINEAR_O] = NULL;
-    assert_int_equal(tb_states_run_block(&states, model, 0, override, NULL, &err), TB_OK);
+    override.linears[TB_LINEAR_O] = NULL;
+    assert_int_equal(tb_states_run_block(&states, model, 0, &override, NULL, &err), TB_OK);
     assert_memory_not_equal(states.x, before, bytes);
     tb_free(before), tb_free(ids);
     tb_states_clear(&states);

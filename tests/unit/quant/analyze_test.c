@@ -146,13 +146,13 @@ static void analysis__skipping_is_running_with_an_empty_block(void **state)
     float *logits = tb_alloc_array(TOKENS * vocab, sizeof *logits), *zeros = tb_alloc_array(96 * 64, sizeof *zeros);
     tb_matrix o = {.type = TB_TYPE_F32, .rows = 64, .cols = 64, .data = zeros}, down = o;
     down.cols = 96;
-    const tb_matrix *override[TB_LINEARS] = {[TB_LINEAR_O] = &o, [TB_LINEAR_DOWN] = &down};
+    const tb_block_override override = {.linears = {[TB_LINEAR_O] = &o, [TB_LINEAR_DOWN] = &down}};
     for (size_t skipped = 0; skipped < BLOCKS; skipped++) {
         tb_states states;
         double sum = 0;
         OK(tb_states_init(&states, model, windows.ids.data, windows.count, WINDOW, &err));
         for (size_t b = 0; b < BLOCKS; b++)
-            OK(tb_states_run_block(&states, model, b, b == skipped ? override : NULL, NULL, &err));
+            OK(tb_states_run_block(&states, model, b, b == skipped ? &override : NULL, NULL, &err));
         OK(tb_states_logits(logits, model, states.x, states.stride, TOKENS, &err));
         for (size_t t = 0; t + 1 < TOKENS; t++)
             if ((t + 1) % WINDOW)

@@ -184,13 +184,53 @@ static void pipeline__stores_what_the_method_made(void **state)
     tb_model_close(source);
 }
 
-static void pipeline__output_does_not_depend_on_threads(void **state)
+// The hidden states behind all blocks, for a few tokens.
+static tb_states run_blocks(const tb_model *model)
+{
+    enum { LENGTH = 32 };
+    int32_t ids[LENGTH];
+    tb_states states;
+    for (size_t i = 0; i < LENGTH; i++)
+        ids[i] = (int32_t)(3 + i * 7);
+    OK(tb_states_init(&states, model, ids, 1, LENGTH, &err));
+    for (size_t b = 0; b < tb_model_config(model)->blocks; b++)
+        OK(tb_states_run_block(&states, model, b, NULL, NULL, &err));
+    return states;
+}
+
+static void pipeline__puts_scales_into_norms(void **state)
 {
     (void)state;
+    tiny_model loud = tiny_model_default;
+    loud.loud = true;
+    tb_model *source = tiny(&loud, 1);
+    tb_pipeline_options options = quick(TB_METHOD_AWQ);
+    options.quant.bits = 4;
+    options.keep_head = true;
+    tb_pipeline_result result;
+    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    tb_model *written = open_model(OUT, 1);
+    double off = 0, size = 0;
+    const float *from = tb_model_norm(source, 1, TB_INPUT_FFN), *to = tb_model_norm(written, 1, TB_INPUT_FFN);
+    assert_true(from[3] == 8 && to[3] < 6.5f && to[4] > 1.2f);
+    tb_states a = run_blocks(source), b = run_blocks(written);
+    for (size_t i = 0; i < a.length * a.stride; i++) {
+        off += pow((double)a.x[i] - (double)b.x[i], 2);
+        size += pow((double)a.x[i], 2);
+    }
+    assert_true(off < 0.15 * size); // scales of 4/3 that were lost would cost more
+    tb_states_clear(&b);
+    tb_states_clear(&a);
+    tb_model_close(written);
+    tb_model_close(source);
+}
+
+static void check_threads(tb_method method)
+{
     file_bytes first = {0};
     for (size_t threads = 1; threads <= 3; threads++) {
         tb_model *source = tiny(&tiny_model_default, threads);
-        tb_pipeline_options options = quick(TB_METHOD_BPDQ);
+        tb_pipeline_options options = quick(method);
         options.quant.threads = threads;
         tb_pipeline_result result;
         OK(tb_pipeline_run(&result, OUT, source, &options, &err));
@@ -205,6 +245,13 @@ static void pipeline__output_does_not_depend_on_threads(void **state)
         tb_model_close(source);
     }
     tb_free(first.data);
+}
+
+static void pipeline__output_does_not_depend_on_threads(void **state)
+{
+    (void)state;
+    check_threads(TB_METHOD_BPDQ);
+    check_threads(TB_METHOD_AWQ);
 }
 
 static void pipeline__keeps_the_head_when_told_and_halves_odd_rows(void **state)
@@ -270,34 +317,43 @@ static bool run_and_kill(const tb_pipeline_options *base, size_t n)
     return WIFEXITED(status);
 }
 
-// Killed at every point in turn, the run goes on where it was and ends with the same bytes.
+// Killed at every `stride`th point in turn, the run goes on where it was and ends with the same bytes.
+static void check_deaths(const tb_pipeline_options *options, const file_bytes *whole, size_t stride)
+{
+    size_t n = stride, deaths = 0;
+    while (!run_and_kill(options, n)) {
+        if (!tb_path_exists(OUT))
+            assert_true(tb_path_is_folder(PARTIAL));
+        deaths++;
+        n += stride;
+    }
+    assert_true(deaths > 0);
+    file_bytes f = read_file(OUT);
+    assert_int_equal(f.size, whole->size);
+    assert_memory_equal(f.data, whole->data, f.size);
+    tb_free(f.data);
+    assert_false(tb_path_exists(PARTIAL));
+    assert_int_equal(count_entries("."), 3); // source, whole, out
+    unlink(OUT);
+}
+
 static void pipeline__continues_after_being_killed(void **state)
 {
     (void)state;
-    tb_pipeline_options options = quick(TB_METHOD_BPDQ);
-    tb_pipeline_result result;
-    tb_model *source = tiny(&tiny_model_default, 1);
-    OK(tb_pipeline_run(&result, "whole.gguf", source, &options, &err));
-    tb_model_close(source);
-    file_bytes whole = read_file("whole.gguf");
-    for (size_t stride = 1; stride <= 9; stride += 4) {
-        size_t n = stride, deaths = 0;
-        while (!run_and_kill(&options, n)) {
-            if (!tb_path_exists(OUT))
-                assert_true(tb_path_is_folder(PARTIAL));
-            deaths++;
-            n += stride;
-        }
-        assert_true(deaths > 0);
-        file_bytes f = read_file(OUT);
-        assert_int_equal(f.size, whole.size);
-        assert_memory_equal(f.data, whole.data, f.size);
-        tb_free(f.data);
-        assert_false(tb_path_exists(PARTIAL));
-        assert_int_equal(count_entries("."), 3); // source, whole, out
-        unlink(OUT);
+    static const struct {
+        tb_method method;
+        size_t stride;
+    } cases[] = {{TB_METHOD_BPDQ, 1}, {TB_METHOD_BPDQ, 5}, {TB_METHOD_BPDQ, 9}, {TB_METHOD_AWQ, 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tb_pipeline_options options = quick(cases[i].method);
+        tb_pipeline_result result;
+        tb_model *source = tiny(&tiny_model_default, 1);
+        OK(tb_pipeline_run(&result, "whole.gguf", source, &options, &err));
+        tb_model_close(source);
+        file_bytes whole = read_file("whole.gguf");
+        check_deaths(&options, &whole, cases[i].stride);
+        tb_free(whole.data);
     }
-    tb_free(whole.data);
 }
 
 static bool stop_in_time(void *user, const char *stage, double done, double total, const char *unit)
@@ -346,7 +402,7 @@ static void pipeline__makes_damaged_blocks_again(void **state)
 {
     (void)state;
     tb_model *source = tiny(&tiny_model_default, 1);
-    tb_pipeline_options options = quick(TB_METHOD_GPTQ);
+    tb_pipeline_options options = quick(TB_METHOD_AWQ);
     tb_pipeline_result result;
     OK(tb_pipeline_run(&result, "whole.gguf", source, &options, &err));
     file_bytes whole = read_file("whole.gguf");
@@ -592,6 +648,7 @@ int main(void)
         TEST(pipeline__survives_failing_memory),
         TEST(builtin_texts__are_those_of_the_source),
         TEST(windows__are_the_first_tokens_with_bos_in_front),
+        TEST(pipeline__puts_scales_into_norms),
         TEST(pipeline__output_does_not_depend_on_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
