@@ -368,15 +368,15 @@ static uint32_t read_window(config *c)
 static void translate_windows(config *c, const unsigned char *rotates)
 {
     uint32_t window = read_window(c);
-    unsigned char *windowed = window ? new_flags(c) : NULL;
+    const json_t *types = member(c->json, "layer_types");
+    unsigned char *windowed = window || types ? new_flags(c) : NULL;
     if (!windowed)
         return;
-    const json_t *types = member(c->json, "layer_types");
-    if (types)
+    if (types) // which must be known also where there is no window
         read_layer_types(c, windowed, types);
     else
         derive_windows(c, windowed, rotates);
-    if (!memchr(windowed, 1, c->blocks))
+    if (!window || !memchr(windowed, 1, c->blocks))
         return;
     put_u32(c, "attention.sliding_window", window);
     put_flags(c, "attention.sliding_window_pattern", windowed);

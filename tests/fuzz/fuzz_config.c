@@ -1,5 +1,5 @@
 // The JSON files of a folder, of which the first byte of an input chooses one: config.json,
-// the index of several files, or the tokenizer's settings. The others are valid.
+// the index of several files, or one of those about the tokenizer. The others are valid.
 #include <stdint.h>
 #include <string.h>
 
@@ -18,6 +18,9 @@ static const struct {
      "\"rms_norm_eps\": 1e-5, \"tie_word_embeddings\": true}"},
     {"model.safetensors.index.json", "{\"weight_map\": {\"model.norm.weight\": \"part.safetensors\"}}"},
     {"tokenizer_config.json", "{\"chat_template\": \"x\"}"},
+    {"special_tokens_map.json", "{\"bos_token\": \"<s>\"}"},
+    {"added_tokens.json", "{\"<s>\": 1}"},
+    {"generation_config.json", "{\"eos_token_id\": [1, 2]}"},
 };
 
 enum { FILES = sizeof files / sizeof files[0] };
