@@ -384,13 +384,17 @@ static void translate_windows(config *c, const unsigned char *rotates)
 
 // ---- what twobit does not do ----
 
+static void refuse_quantization(config *c, const json_t *whole)
+{
+    const json_t *quantization = member(whole, "quantization_config");
+    if (quantization)
+        refuse_unsupported(c, "quantization_config", json_string_value(member(quantization, "quant_method")));
+}
+
 static void refuse_unknown_settings(config *c)
 {
     static const char *const unknown[] = {"attn_logit_softcapping", "final_logit_softcapping", "num_local_experts",
                                           "num_experts"};
-    const json_t *quantization = member(c->json, "quantization_config");
-    if (quantization)
-        refuse_unsupported(c, "quantization_config", json_string_value(member(quantization, "quant_method")));
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
         if (member(c->json, unknown[i]))
             refuse_unsupported(c, unknown[i], NULL);
@@ -440,6 +444,7 @@ tb_code tb_hf_config_read(tb_hf_model *out, tb_checkpoint *checkpoint, const str
         return c.rc;
     bool tied = read_bool(&c, "tie_word_embeddings", c.family->tied);
     *out = (tb_hf_model){c.family, tied};
+    refuse_quantization(&c, json);
     refuse_unknown_settings(&c);
     put_text(&c, "general.architecture", c.family->architecture);
     translate_sizes(&c);

@@ -311,6 +311,9 @@ static void hf_config__refuses_by_name_what_it_does_not_know(void **state)
          "'use_bidirectional_attention'"},
         {"{\"model_type\":\"gemma3_text\"," SIZES(2) ",\"layer_types\":[\"full_attention\"]}", TB_EFORMAT,
          "'layer_types'"},
+        {"{\"model_type\":\"gemma3\",\"quantization_config\":{\"quant_method\":\"fp8\"},\"text_config\":{" SIZES(
+             1) "}}",
+         TB_EUNSUPPORTED, "'quantization_config' = fp8"},
         {"{\"model_type\":\"qwen3\"," SIZES(1) ",\"layer_types\":[\"linear_attention\"]}", TB_EUNSUPPORTED,
          "'layer_types' = linear_attention"},
         {"{\"model_type\":\"gemma3_text\"," SIZES(1) ",\"layer_types\":[\"chunked_attention\"]}", TB_EUNSUPPORTED,
