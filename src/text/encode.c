@@ -114,10 +114,21 @@ static bool is_space(uint32_t c)
            category == UTF8PROC_CATEGORY_ZP;
 }
 
+// What \w means in the reference library: letters and all else that is alphabetic, marks, decimal digits,
+// connecting punctuation, joiners.
 static bool is_word(uint32_t c)
 {
+    static const uint32_t others[][2] = {
+        {0x200C, 0x200D},   {0x24B6, 0x24E9},   {0x1F130, 0x1F149}, // joiners, letters in circles and squares
+        {0x1F150, 0x1F169}, {0x1F170, 0x1F189},
+    };
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-    return (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO) || category == UTF8PROC_CATEGORY_PC;
+    if ((category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NL) || category == UTF8PROC_CATEGORY_PC)
+        return true;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (c >= others[i][0] && c <= others[i][1])
+            return true;
+    return false;
 }
 
 // The character that ends at `at`; returns its bytes, 0 if there is none.

@@ -493,6 +493,43 @@ static void added__strip_rules_swallow_white_space(void **state)
     tb_tokenizer_free(tokenizer);
 }
 
+static bool finds_id(const tb_tokenizer *tokenizer, const char *text, int32_t id)
+{
+    tb_ids ids = {0};
+    bool found = false;
+    assert_int_equal(tb_encode(&ids, tokenizer, slice_of(text), TB_ENCODE_SPECIAL, NULL), TB_OK);
+    for (size_t i = 0; i < ids.size; i++)
+        found = found || ids.data[i] == id;
+    tb_ids_clear(&ids);
+    return found;
+}
+
+// As the reference library has it: Roman numerals, circled letters and joiners are of words; superscript digits,
+// fractions and digits in circles are not.
+static void added__single_words_end_where_words_end(void **state)
+{
+    (void)state;
+    static small_vocab v;
+    small_vocab_bpe(&v, "gpt-2");
+    int32_t word = small_vocab_add(&v, "<w>", 0, TB_TOKEN_CONTROL);
+    v.flags[word] = TB_TOKEN_SINGLE_WORD;
+    tb_tokenizer *tokenizer = make(&v);
+    static const char *const inside[] = {"x", "7", "_", "é", "Ⅳ", "Ⓐ", "漢", "\xE2\x80\x8D", "\xCC\x81"};
+    static const char *const outside[] = {" ", "-", "²", "½", "①", "€", "🙂", "\xE2\x80\x8B"};
+    char text[32];
+    for (size_t i = 0; i < sizeof inside / sizeof inside[0]; i++) {
+        snprintf(text, sizeof text, "%s<w>", inside[i]);
+        assert_false(finds_id(tokenizer, text, word));
+        snprintf(text, sizeof text, "<w>%s", inside[i]);
+        assert_false(finds_id(tokenizer, text, word));
+    }
+    for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
+        snprintf(text, sizeof text, "%s<w>%s", outside[i], outside[i]);
+        assert_true(finds_id(tokenizer, text, word));
+    }
+    tb_tokenizer_free(tokenizer);
+}
+
 static void spm__space_prefix_follows_its_settings(void **state)
 {
     (void)state;
@@ -709,6 +746,7 @@ int main(void)
         cmocka_unit_test(added__control_tokens_are_matched_only_when_asked),
         cmocka_unit_test(added__user_defined_tokens_are_always_matched_the_longest_first),
         cmocka_unit_test(added__strip_rules_swallow_white_space),
+        cmocka_unit_test(added__single_words_end_where_words_end),
         cmocka_unit_test(spm__space_prefix_follows_its_settings),
         cmocka_unit_test(spm__user_defined_tokens_may_be_part_of_the_text),
         cmocka_unit_test(ends_turn__knows_ids_and_names),
