@@ -48,6 +48,8 @@ typedef enum tb_type {
     TB_TYPE_TQ1_0 = 34,
     TB_TYPE_TQ2_0 = 35,
     TB_TYPE_MXFP4 = 39,
+    TB_TYPE_NVFP4 = 40,
+    TB_TYPE_Q1_0 = 41,
 
     // Plane types.
     TB_TYPE_BITPLANES = 0x1000, // k bit-planes on a variable grid (BPDQ): Σ_i c_i·b_i + c_k

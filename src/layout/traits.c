@@ -31,6 +31,8 @@ static const tb_type_traits traits[] = {
     {TB_TYPE_TQ1_0, "TQ1_0", 256, 54, tb_decode_tq1_0},
     {TB_TYPE_TQ2_0, "TQ2_0", 256, 66, tb_decode_tq2_0},
     {TB_TYPE_MXFP4, "MXFP4", 32, 17, tb_decode_mxfp4},
+    {TB_TYPE_NVFP4, "NVFP4", 64, 36, NULL}, // its matrices have one more scale, in a tensor of their own
+    {TB_TYPE_Q1_0, "Q1_0", 128, 18, NULL},
     {TB_TYPE_I8, "I8", 1, 1, NULL},
     {TB_TYPE_I16, "I16", 1, 2, NULL},
     {TB_TYPE_I32, "I32", 1, 4, NULL},

@@ -108,10 +108,14 @@ static void traits__name_every_type_and_refuse_others(void **state)
     assert_string_equal(tb_type_name(TB_TYPE_AFFINE), "affine");
     assert_string_equal(tb_type_name(TB_TYPE_TRITPLANES), "tritplanes");
     assert_string_equal(tb_type_name(TB_TYPE_OFFSET), "offset");
-    const uint32_t not_types[] = {4, 5, 31, 36, 40, 0xFFF, TB_TYPE_BITPLANES, TB_TYPE_TRITPLANES, UINT32_MAX};
+    const uint32_t not_types[] = {4, 5, 31, 36, 42, 0xFFF, TB_TYPE_BITPLANES, TB_TYPE_TRITPLANES, UINT32_MAX};
     for (size_t i = 0; i < sizeof not_types / sizeof not_types[0]; i++)
         assert_null(tb_type_traits_get(not_types[i]));
     assert_string_equal(tb_type_name(UINT32_MAX), "unknown");
+    assert_string_equal(tb_type_name(TB_TYPE_NVFP4), "NVFP4");
+    assert_null(tb_type_traits_get(TB_TYPE_NVFP4)->decode);
+    assert_string_equal(tb_type_name(TB_TYPE_Q1_0), "Q1_0");
+    assert_null(tb_type_traits_get(TB_TYPE_Q1_0)->decode);
 }
 
 static void row_bytes__count_whole_blocks(void **state)
