@@ -28,8 +28,8 @@ enum {
 };
 
 // Mean width of a character of the two sizes of text.
-#define CHARACTER_WIDTH 7.7
-#define SMALL_CHARACTER_WIDTH 7.0
+#define CHARACTER_WIDTH 8.3
+#define SMALL_CHARACTER_WIDTH 7.2
 
 // What has more times the original's perplexity would press everything else together.
 #define HIGHEST_RATIO 10.0

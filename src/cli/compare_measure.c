@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/compare_front.h"
 #include "cli/machine.h"
@@ -94,6 +95,14 @@ static bool is_complete(const measuring *k, size_t index)
     return true;
 }
 
+// Two recipes may have come to the same file, and so to the same cell: it is measured once, for the first of them.
+static void leave_to_earlier(measuring *k, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (cell_of(k, i)->id == cell_of(k, index)->id)
+            memset(k->present[index], true, k->plan.windows * sizeof(bool));
+}
+
 static tb_code find_cell(measuring *k, size_t index, tb_error *err)
 {
     tb_store *store = k->c->store;
@@ -107,6 +116,8 @@ static tb_code find_cell(measuring *k, size_t index, tb_error *err)
         rc = tb_store_forget_windows(store, cell->id, err);
     if (!rc)
         rc = tb_store_find_windows(k->present[index], store, cell->id, k->plan.windows, err);
+    if (!rc)
+        leave_to_earlier(k, index);
     k->pending += !rc && !is_complete(k, index);
     return rc;
 }
@@ -165,16 +176,17 @@ static tb_code take_original(void *user, const tb_window_scores *scores, size_t 
     return rc ? rc : tb_store_commit(k->c->store, err);
 }
 
-// The pass tells tokens; people are told cells of the whole grid.
+// The pass tells tokens; people are told cells of the whole grid. The stage is the number of the pass, short enough for
+// the time left to fit behind it; a note has said what is measured.
 static bool tell_cells(void *user, const char *stage, double done, double total, const char *unit)
 {
     (void)stage;
     (void)unit;
     const measuring *k = user;
     tb_comparison *c = k->c;
-    tb_progress *progress = &c->cli->progress;
-    char text[sizeof progress->stage];
-    snprintf(text, sizeof text, "%.24s on %.24s", k->m->source->name, c->texts[k->text].name);
+    char text[64];
+    size_t texts = c->grid.text_count, pass = (size_t)(k->m - c->models) * texts + k->text + 1;
+    snprintf(text, sizeof text, "pass %zu/%zu", pass, c->grid.model_count * texts);
     double cells = (double)c->cells_done + (double)k->pending * done / total;
     return tb_report_progress(&c->cli->report, text, cells, (double)c->cells, "cells");
 }
