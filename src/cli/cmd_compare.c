@@ -24,6 +24,8 @@ static const tb_option options[] = {
      "text to measure on; may be given several times (default: held-out, a text that comes with twobit)"},
     {"also", 0, TB_OPTION_TEXTS, offsetof(tb_compare_args, also), "FILE", 0, 0,
      "also measure this file of the same model, whoever made it; may be given several times"},
+    {"against", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, against), "RECIPE", 0, 0,
+     "also show how many more nats per token each row has than this one, window by window"},
     {"ctx", 'c', TB_OPTION_COUNT, offsetof(tb_compare_args, ctx), "N", 2, 1 << 24,
      "tokens per window (default 512, or the model's context when that is shorter)"},
     {"skip", 0, TB_OPTION_COUNT, offsetof(tb_compare_args, skip), "N", 0, 1 << 24,
@@ -222,6 +224,25 @@ static tb_code fill_grid(tb_comparison *c, tb_error *err)
     return rc;
 }
 
+// The base row's name, as the grid calls it.
+static tb_code choose_base(tb_comparison *c, tb_error *err)
+{
+    const char *wanted = c->args->against;
+    tb_compare_recipe recipe;
+    if (!wanted || strcmp(wanted, "original") == 0)
+        return TB_OK;
+    for (int parsed = 0; parsed < 2; parsed++) { // as it is written, then as we would write it
+        for (size_t i = 0; i < c->grid.recipe_count; i++)
+            if (strcmp(c->grid.recipes[i].name, wanted) == 0) {
+                c->against = c->grid.recipes[i].name;
+                return TB_OK;
+            }
+        if (parsed == 0 && !tb_compare_recipe_parse(&recipe, &c->grid.arena, c->cli, wanted, NULL))
+            wanted = recipe.name;
+    }
+    return tb_fail(err, TB_EINVAL, "--against '%s' is none of the recipes", c->args->against);
+}
+
 static uint64_t first_of(uint64_t a, uint64_t b, uint64_t otherwise)
 {
     return a ? a : b ? b : otherwise;
@@ -245,6 +266,8 @@ static tb_code plan(tb_comparison *c, tb_error *err)
     tb_code rc = tb_grid_init(&c->grid, err);
     if (!rc)
         rc = fill_grid(c, err);
+    if (!rc)
+        rc = choose_base(c, err);
     if (!rc && c->args->plot)
         rc = tb_plot_check(c->args->plot, err);
     c->cli->misused = rc == TB_EINVAL;

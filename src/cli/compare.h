@@ -22,7 +22,7 @@
 #include "quant/quant.h"
 
 typedef struct tb_compare_args {
-    const char *methods, *grid, *calibration, *work, *generate, *csv, *markdown, *plot;
+    const char *methods, *grid, *calibration, *work, *generate, *against, *csv, *markdown, *plot;
     tb_option_texts texts, also;
     uint64_t ctx, skip, max_tokens, calibration_tokens, tokens;
     bool fresh, speed, json;
@@ -38,6 +38,7 @@ typedef enum tb_row_kind {
 typedef struct tb_compare_cell {
     int64_t id;                  // in the store
     tb_perplexity_result result; // the original's divergence from itself is 0
+    double more, more_stderr;    // nats per token beyond what the base row has; NAN where one of them is broken
     bool on_front;               // no other row of the model is as small and as good on this text
 } tb_compare_cell;
 
@@ -73,6 +74,7 @@ typedef struct tb_compare_model {
     char fingerprint[65];
     tb_compare_row *rows; // [count]; the first is the original
     size_t count;
+    size_t base; // the row that others are compared with: the original, or --against
 } tb_compare_model;
 
 // A text that is measured on, read.
@@ -88,6 +90,7 @@ typedef struct tb_comparison {
     const tb_compare_args *args;
     tb_grid grid;
     tb_perplexity_options protocol;
+    const char *against;     // name of the base row; NULL: the original
     const char *calibration; // NULL: the text that comes with twobit
     uint64_t calibration_tokens;
     char calibration_hash[65]; // of the text; "built in"

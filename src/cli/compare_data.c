@@ -47,10 +47,11 @@ static json_t *make_cell(const tb_compare_text *text, const tb_compare_cell *cel
 {
     const tb_perplexity_result *r = &cell->result;
     bool sound = !r->broken;
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:b}", "text",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:b}", "text",
                      make_text(text->name), "perplexity", make_real(sound, r->perplexity), "stderr",
                      make_real(sound, r->stderr_), "nll", make_real(sound, r->nll), "nll_stderr",
-                     make_real(sound, r->nll_stderr), "kl_mean", make_real(sound, r->kl_mean), "kl_p99",
+                     make_real(sound, r->nll_stderr), "nll_more", make_real(true, cell->more), "nll_more_stderr",
+                     make_real(true, cell->more_stderr), "kl_mean", make_real(sound, r->kl_mean), "kl_p99",
                      make_real(sound, r->kl_p99), "top1_agreement", make_real(sound, r->top1_agreement), "windows",
                      (json_int_t)r->windows, "tokens", (json_int_t)r->tokens, "ctx", (json_int_t)r->ctx, "skip",
                      (json_int_t)r->skip, "broken", (int)r->broken, "on_front", (int)cell->on_front);
@@ -115,7 +116,8 @@ static json_t *make_protocol(const tb_comparison *c)
 {
     const char *calibration = c->calibration ? c->calibration : "calibration text of twobit";
     char machine[TB_MACHINE_NAME];
-    return json_pack("{s:I, s:o, s:I, s:I, s:I, s:s, s:s, s:s}", "max_tokens", (json_int_t)c->protocol.max_tokens,
+    return json_pack("{s:o, s:I, s:o, s:I, s:I, s:I, s:s, s:s, s:s}", "against",
+                     make_text(c->against ? c->against : "original"), "max_tokens", (json_int_t)c->protocol.max_tokens,
                      "calibration", make_text(calibration), "calibration_tokens", (json_int_t)c->calibration_tokens,
                      "seed", (json_int_t)c->cli->common.seed, "threads", (json_int_t)tb_cli_threads(c->cli), "cpu",
                      c->cpu_name, "machine", tb_machine_name(machine), "version", TB_VERSION);
@@ -175,6 +177,8 @@ static tb_code append_line(tb_str *out, const tb_comparison *c, const tb_compare
         {sound, r->stderr_},
         {sound, r->nll},
         {sound, r->nll_stderr},
+        {there, row->cells[text].more},
+        {there, row->cells[text].more_stderr},
         {sound, r->kl_mean},
         {sound, r->kl_p99},
         {sound, r->top1_agreement},
@@ -192,11 +196,12 @@ static tb_code append_line(tb_str *out, const tb_comparison *c, const tb_compare
 tb_code tb_compare_write_csv(const tb_comparison *c, const char *path, tb_error *err)
 {
     tb_str out = {0};
-    tb_code rc = tb_str_append_text(&out,
-                                    "model,recipe,text,file_bytes,linear_bits_per_weight,windows,tokens,perplexity,"
-                                    "stderr,nll,nll_stderr,kl_mean,kl_p99,top1_agreement,on_front,quantize_seconds,"
-                                    "peak_rss_bytes,prefill_tps,decode_tps\n",
-                                    err);
+    tb_code rc = tb_str_append_text(
+        &out,
+        "model,recipe,text,file_bytes,linear_bits_per_weight,windows,tokens,perplexity,"
+        "stderr,nll,nll_stderr,nll_more,nll_more_stderr,kl_mean,kl_p99,top1_agreement,on_front,quantize_seconds,"
+        "peak_rss_bytes,prefill_tps,decode_tps\n",
+        err);
     for (size_t i = 0; i < c->grid.model_count; i++)
         for (size_t r = 0; r < c->models[i].count; r++)
             for (size_t t = 0; !rc && t < c->grid.text_count; t++)

@@ -349,6 +349,8 @@ static tb_code plan_rows(tb_comparison *c, tb_compare_model *m, tb_error *err)
         row->kind = i == 0 ? TB_ROW_ORIGINAL : i <= c->grid.recipe_count ? TB_ROW_RECIPE : TB_ROW_ALSO;
         row->recipe = row->kind == TB_ROW_RECIPE ? &c->grid.recipes[i - 1] : NULL;
         row->name = row->recipe ? row->recipe->name : "original";
+        if (c->against && strcmp(row->name, c->against) == 0)
+            m->base = i;
         row->cells = tb_arena_array(&c->arena, texts, sizeof *row->cells);
         if (!row->cells)
             return fail_memory(err);

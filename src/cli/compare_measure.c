@@ -287,6 +287,41 @@ static tb_code take_results(measuring *k, tb_error *err)
     return rc;
 }
 
+static tb_code compare_row(measuring *k, size_t index, const tb_text_scores *base, tb_error *err)
+{
+    tb_arena arena = {0};
+    tb_text_scores scores;
+    tb_compare_cell *cell = cell_of(k, index);
+    cell->more = cell->more_stderr = NAN;
+    if (cell->result.broken || base->broken)
+        return TB_OK;
+    tb_code rc = read_scores(&scores, &arena, k, index, err);
+    if (!rc)
+        tb_text_scores_compare(&cell->more, &cell->more_stderr, &scores, base);
+    tb_arena_clear(&arena);
+    return rc;
+}
+
+// How much worse each row is than the base, window by window.
+static tb_code compare_rows(measuring *k, tb_error *err)
+{
+    tb_arena arena = {0};
+    tb_text_scores scores, *base = NULL;
+    tb_code rc = TB_OK;
+    for (size_t i = 0; !rc && i <= k->count; i++)
+        if (k->rows[i] == &k->m->rows[k->m->base]) {
+            rc = read_scores(&scores, &arena, k, i, err);
+            base = &scores;
+        }
+    for (size_t i = 0; !rc && i <= k->count; i++)
+        if (base)
+            rc = compare_row(k, i, base, err);
+        else // it could not be made
+            cell_of(k, i)->more = cell_of(k, i)->more_stderr = NAN;
+    tb_arena_clear(&arena);
+    return rc;
+}
+
 static tb_code measure_text(measuring *k, tb_error *err)
 {
     const tb_compare_text *text = &k->c->texts[k->text];
@@ -295,6 +330,8 @@ static tb_code measure_text(measuring *k, tb_error *err)
         rc = complete_cells(k, err);
     if (!rc)
         rc = take_results(k, err);
+    if (!rc)
+        rc = compare_rows(k, err);
     tb_free_ids(k->ids);
     k->ids = NULL;
     return rc ? tb_fail_context(err, rc, "measuring %s on %s", k->m->source->name, text->name) : TB_OK;

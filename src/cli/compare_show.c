@@ -2,6 +2,7 @@
 #include "cli/compare.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +26,31 @@ static void add_column(tb_table *table, tb_column *columns, const char *heading,
     columns[table->column_count++] = (tb_column){heading, right};
 }
 
-// Headings of texts are printed into `headings`.
+// A column for a text; the format has its name.
+static tb_code add_text_column(tb_table *table, tb_column *columns, const char *before, const char *text,
+                               tb_arena *arena, tb_error *err)
+{
+    size_t size = strlen(before) + strlen(text) + 1;
+    char *heading = tb_arena_alloc(arena, size);
+    if (!heading)
+        return tb_fail(err, TB_ENOMEM, "no memory for the table");
+    snprintf(heading, size, "%s%s", before, text);
+    add_column(table, columns, heading, true);
+    return TB_OK;
+}
+
+static tb_code add_text_columns(tb_table *table, tb_column *columns, const tb_comparison *c, tb_arena *arena,
+                                tb_error *err)
+{
+    tb_code rc = TB_OK;
+    for (size_t t = 0; !rc && t < c->grid.text_count; t++) {
+        rc = add_text_column(table, columns, "perplexity\non ", c->texts[t].name, arena, err);
+        if (!rc && c->args->against)
+            rc = add_text_column(table, columns, "nats more than\nthe base on ", c->texts[t].name, arena, err);
+    }
+    return rc;
+}
+
 static tb_code make_columns(tb_table *table, tb_column *columns, const tb_comparison *c, tb_arena *arena, tb_error *err)
 {
     tb_table_init(table, columns, 0);
@@ -34,15 +59,9 @@ static tb_code make_columns(tb_table *table, tb_column *columns, const tb_compar
     add_column(table, columns, "recipe", false);
     add_column(table, columns, "bytes of\nthe whole file", true);
     add_column(table, columns, "bits per weight\nof the linears", true);
-    for (size_t t = 0; t < c->grid.text_count; t++) {
-        static const char format[] = "perplexity\non %s";
-        size_t size = sizeof format + strlen(c->texts[t].name);
-        char *heading = tb_arena_alloc(arena, size);
-        if (!heading)
-            return tb_fail(err, TB_ENOMEM, "no memory for the table");
-        snprintf(heading, size, format, c->texts[t].name);
-        add_column(table, columns, heading, true);
-    }
+    tb_code rc = add_text_columns(table, columns, c, arena, err);
+    if (rc)
+        return rc;
     add_column(table, columns, "divergence from\nthe original", true);
     add_column(table, columns, "99 % of\nit below", true);
     add_column(table, columns, "same likeliest\ntoken", true);
@@ -87,6 +106,14 @@ static void add_perplexity(filling *f, const tb_compare_cell *cell)
         add(f, "%s ± %s", tb_text_of_real(a, cell->result.perplexity), tb_text_of_real(b, cell->result.stderr_));
 }
 
+static void add_difference(filling *f, bool base, const tb_compare_cell *cell)
+{
+    if (base || !isfinite(cell->more))
+        add(f, "-");
+    else
+        add(f, "%+.4f ± %.4f", cell->more, cell->more_stderr);
+}
+
 static void add_divergence(filling *f, const tb_compare_row *row)
 {
     if (row->broken || row->kind == TB_ROW_ORIGINAL) {
@@ -125,8 +152,11 @@ static void add_row(filling *f, const tb_comparison *c, const tb_compare_model *
     }
     add(f, "%s", tb_text_of_count(a, row->file_bytes));
     add(f, "%.3f", row->linear_bits);
-    for (size_t t = 0; t < c->grid.text_count; t++)
+    for (size_t t = 0; t < c->grid.text_count; t++) {
         add_perplexity(f, &row->cells[t]);
+        if (c->args->against)
+            add_difference(f, row == &m->rows[m->base], &row->cells[t]);
+    }
     add_divergence(f, row);
     add_costs(f, row);
     if (c->args->speed)
@@ -187,6 +217,9 @@ static tb_code append_protocol(tb_str *out, const tb_comparison *c, tb_error *er
                                "\nPerplexity ± standard error; divergence is KL from the original in nats per token%s. "
                                "Windows do not overlap.\n",
                                c->grid.text_count > 1 ? ", over all texts" : "");
+    if (!rc && c->args->against)
+        rc = tb_str_printf(out, err, "The base is %s; differences and their errors are taken window by window.\n",
+                           c->against ? c->against : "the original");
     for (size_t i = 0; !rc && i < c->grid.model_count; i++)
         rc = append_texts(out, c, &c->models[i], err);
     for (size_t i = 0; !rc && i < c->grid.model_count; i++)
@@ -200,7 +233,7 @@ typedef tb_code write_table(tb_str *out, const tb_table *table, tb_error *err);
 
 static tb_code append_all(tb_str *out, const tb_comparison *c, write_table *write, tb_error *err)
 {
-    tb_column columns[OTHER_COLUMNS + TB_MOST_GRID_TEXTS] = {0};
+    tb_column columns[OTHER_COLUMNS + 2 * TB_MOST_GRID_TEXTS] = {0};
     tb_table table;
     tb_arena arena = {0};
     tb_code rc = make_columns(&table, columns, c, &arena, err);

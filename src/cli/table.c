@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_COLUMNS = 32, GAP = 2 };
+enum { MOST_COLUMNS = 48, GAP = 2 };
 
 void tb_table_init(tb_table *table, const tb_column *columns, size_t column_count)
 {

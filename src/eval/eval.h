@@ -100,6 +100,10 @@ typedef struct tb_text_scores {
 // Sums up. Sorts kl. Leaves ctx, skip and the reference's own figures at 0.
 void tb_text_scores_summarize(tb_perplexity_result *result, const tb_text_scores *scores);
 
+// How many more nats per token `scores` has than `base` on the same windows, and the standard error of that: from the
+// differences window by window, so that what makes a window hard for both does not count. Changes scores->nll.
+void tb_text_scores_compare(double *more, double *error, const tb_text_scores *scores, const tb_text_scores *base);
+
 // ---- speed ----
 
 typedef struct tb_bench_result {

@@ -29,6 +29,15 @@ void tb_text_scores_summarize(tb_perplexity_result *r, const tb_text_scores *s)
     r->top1_agreement = (double)s->agreements / (double)predictions;
 }
 
+void tb_text_scores_compare(double *more, double *error, const tb_text_scores *scores, const tb_text_scores *base)
+{
+    for (size_t i = 0; i < scores->windows * scores->predictions; i++)
+        scores->nll[i] -= base->nll[i];
+    tb_mean difference = tb_mean_of_windows(scores->nll, scores->windows, scores->predictions);
+    *more = difference.mean;
+    *error = difference.error;
+}
+
 // ---- many models at once ----
 
 typedef struct collection {
