@@ -92,6 +92,21 @@ folder models protocol rows texts
 $ twobit compare two.gguf --grid grid.json --work lab --also small.gguf -m rtn:3 --text notes=text 2>/dev/null | grep -c -e '^rtn:3 ' -e '^small ' -e '^notes (text)'
 3
 
+# Differences from one row; pictures where gnuplot is installed.
+$ twobit compare one.gguf -m rtn:3,rtn:2 --against rtn:3:64 --work lab --max-tokens 512 2>/dev/null >out; grep -e ^rtn -e base out
+recipe * the base on held-out * (glob)
+rtn:3 * ± * - * (glob)
+rtn:2 * ± * ± * (glob)
+The base is rtn:3; differences and their errors are taken window by window.
+$ twobit compare one.gguf -m rtn:3 --against rtn:4 2>&1 | head -n 1
+twobit: --against 'rtn:4' is none of the recipes
+$ command -v gnuplot >/dev/null || exit 0
+> for end in svg png; do
+>     twobit compare --grid grid.json --work lab --plot plot.$end >/dev/null 2>&1; test -s plot.$end || echo "no plot.$end"
+> done
+$ twobit compare one.gguf --plot plot.gif 2>&1 | head -n 1
+twobit: 'plot.gif' is no picture twobit can draw; use a name that ends in .svg or .png
+
 # A recipe that cannot be made does not stop the others.
 $ twobit compare one.gguf --methods rtn+first+size=1000,rtn:3 --max-tokens 512 --work lab --markdown part.md >part 2>err; echo $?; cat err
 1

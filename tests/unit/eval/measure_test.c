@@ -158,6 +158,106 @@ static void perplexity__many_models_are_measured_as_each_alone(void **state)
     assert_true(together[2].stderr_ == together[2].reference_stderr);
 }
 
+// What was handed over: of two models and the reference, in each window.
+typedef struct taken {
+    bool odd_only;
+    double nll[3][4][CTX - 1], kl[3][4][CTX - 1];
+    size_t agreements[3][4], times[3][4];
+} taken;
+
+static bool wants_odd(void *user, size_t model, size_t window)
+{
+    const taken *t = user;
+    return !t->odd_only || (model == 1 && window % 2 == 1);
+}
+
+static tb_code take(void *user, const tb_window_scores *scores, size_t n, tb_error *e)
+{
+    (void)e;
+    taken *t = user;
+    for (size_t i = 0; i < n; i++) {
+        const tb_window_scores *s = &scores[i];
+        assert_int_equal(s->predictions, CTX - 1);
+        assert_true((s->kl == NULL) == (s->model == 2));
+        memcpy(t->nll[s->model][s->window], s->nll, sizeof t->nll[0][0]);
+        if (s->kl)
+            memcpy(t->kl[s->model][s->window], s->kl, sizeof t->kl[0][0]);
+        t->agreements[s->model][s->window] = s->agreements;
+        t->times[s->model][s->window]++;
+    }
+    return TB_OK;
+}
+
+static tb_code take_alone(void *user, const tb_window_scores *scores, size_t n, tb_error *e)
+{
+    (void)e;
+    taken *t = user;
+    for (size_t i = 0; i < n; i++) {
+        assert_null(scores[i].kl);
+        memcpy(t->nll[0][scores[i].window], scores[i].nll, sizeof t->nll[0][0]);
+    }
+    return TB_OK;
+}
+
+static void windows__are_the_same_bits_whatever_else_is_asked_for(void **state)
+{
+    (void)state;
+    const tb_model *models[] = {model_nan, model_a};
+    static taken all, odd;
+    tb_perplexity_options options = {.ctx = CTX};
+    tb_window_pass pass = {.models = models,
+                           .count = 2,
+                           .reference = model_b,
+                           .tokens = text,
+                           .token_count = TEXT,
+                           .options = &options,
+                           .wants = wants_odd,
+                           .take = take,
+                           .user = &all};
+    OK(tb_measure_windows(&pass, &err));
+    odd.odd_only = true;
+    pass.user = &odd;
+    OK(tb_measure_windows(&pass, &err));
+    for (size_t w = 0; w < 4; w++) {
+        assert_true(all.times[0][w] == 1 && all.times[1][w] == 1 && all.times[2][w] == 1);
+        assert_true(odd.times[0][w] == 0 && odd.times[1][w] == w % 2);
+        assert_int_equal(all.agreements[2][w], CTX - 1);
+        if (w % 2 == 0)
+            continue;
+        assert_memory_equal(all.nll[1][w], odd.nll[1][w], sizeof all.nll[1][w]);
+        assert_memory_equal(all.kl[1][w], odd.kl[1][w], sizeof all.kl[1][w]);
+        assert_memory_equal(all.nll[2][w], odd.nll[2][w], sizeof all.nll[2][w]);
+        assert_int_equal(all.agreements[1][w], odd.agreements[1][w]);
+    }
+    // Without a reference the model says the same.
+    static taken alone;
+    pass.models = &models[1];
+    pass.count = 1;
+    pass.reference = NULL;
+    pass.wants = NULL;
+    pass.take = take_alone;
+    pass.user = &alone;
+    OK(tb_measure_windows(&pass, &err));
+    assert_memory_equal(alone.nll[0], all.nll[1], sizeof alone.nll[0]);
+}
+
+static void scores__are_compared_window_by_window(void **state)
+{
+    (void)state;
+    double a[6], b[6] = {1, 2, 3, 4, 5, 60}, more, error;
+    tb_text_scores scores = {.windows = 3, .predictions = 2, .nll = a},
+                   base = {.windows = 3, .predictions = 2, .nll = b};
+    for (size_t i = 0; i < 6; i++)
+        a[i] = b[i] + 0.25; // hard windows are hard for both
+    tb_text_scores_compare(&more, &error, &scores, &base);
+    assert_true(more == 0.25 && error == 0);
+    for (size_t i = 0; i < 6; i++)
+        a[i] = b[i] + (double)(i / 2); // means of the windows: 0, 1, 2
+    tb_text_scores_compare(&more, &error, &scores, &base);
+    assert_near(more, 1);
+    assert_near(error, sqrt(1.0 / 3));
+}
+
 static void perplexity__does_not_depend_on_threads(void **state)
 {
     (void)state;
@@ -278,6 +378,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(perplexity__follows_the_protocol),
         cmocka_unit_test(perplexity__many_models_are_measured_as_each_alone),
+        cmocka_unit_test(windows__are_the_same_bits_whatever_else_is_asked_for),
+        cmocka_unit_test(scores__are_compared_window_by_window),
         cmocka_unit_test(perplexity__does_not_depend_on_threads),
         cmocka_unit_test(perplexity__names_what_does_not_fit),
         cmocka_unit_test(measurements__stop_when_asked),
