@@ -35,8 +35,10 @@ const tb_option tb_quantize_options[] = {
      "added to the diagonal of the second moments, times their mean (default 0.05)"},
     {"iterations", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, iterations), "N", 1, 1000,
      "sweeps of bpdq (default 10), most steps of hqq (20) or ptqtp (50)"},
+    {"head-bits", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, head_bits), "K", 4, 8,
+     "bits of embedding and output head (default 8)"},
     {"keep-head", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, keep_head), NULL, 0, 0,
-     "leave embedding and output head as they are instead of storing them in 8 bits"},
+     "leave embedding and output head as they are"},
     {"json", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, json), NULL, 0, 0,
      "print an object: file_bytes, linear_bits_per_weight, relative_error, seconds, peak_rss_bytes, perplexity and "
      "more"},
@@ -169,11 +171,14 @@ static tb_code resolve_method(tb_pipeline_options *options_out, tb_cli *cli, con
                   .threads = tb_cli_threads(cli)},
         .calibration_path = args->calibration,
         .calibration_tokens = (size_t)args->calibration_tokens,
+        .head_bits = (unsigned)args->head_bits,
         .keep_head = args->keep_head,
         .report = &cli->report,
     };
     if (!tb_method_find(&options_out->method, args->method))
         return tb_fail_usage(cli, err, "unknown method '%s'; use " TB_METHOD_NAMES, args->method);
+    if (args->keep_head && args->head_bits)
+        return tb_fail_usage(cli, err, "--head-bits and --keep-head exclude each other");
     tb_quant_options resolved;
     tb_code rc = tb_quant_options_resolve(&resolved, options_out->method, &options_out->quant, err);
     cli->misused = rc == TB_EINVAL;

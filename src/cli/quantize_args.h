@@ -7,7 +7,7 @@
 
 typedef struct tb_quantize_args {
     const char *output, *method, *calibration, *allocate, *block_bits, *widths;
-    uint64_t bits, group, calibration_tokens, iterations, size;
+    uint64_t bits, group, calibration_tokens, iterations, size, head_bits;
     double damping, average_bits;
     bool keep_head, json;
 } tb_quantize_args;

@@ -2,7 +2,8 @@
 // follows from its name alone, so both passes agree.
 #include "quant/output.h"
 
-#include <math.h>
+#include "quant/ends.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 
 typedef enum tensor_role {
     ROLE_LINEAR, // packed planes
-    ROLE_END,    // embedding or head: 8 bits, or as it is
+    ROLE_END,    // embedding or head: in head_bits, or as it is
     ROLE_VECTOR, // norms and the like: floats, divided by scales where inputs are scaled
 } tensor_role;
 
@@ -44,17 +45,6 @@ static bool find_linear(tensor_plan *plan, const tb_model *model)
     return false;
 }
 
-// Q8_0, unless the stored form is no larger already or rows do not divide into its blocks.
-static tb_type end_type(const tb_matrix *m, bool keep)
-{
-    size_t stored = tb_row_bytes(m->type, m->cols), packed = tb_row_bytes(TB_TYPE_Q8_0, m->cols);
-    if (keep || (packed && stored <= packed))
-        return m->type;
-    if (packed)
-        return TB_TYPE_Q8_0;
-    return stored <= 2 * m->cols ? m->type : TB_TYPE_F16;
-}
-
 static tensor_plan plan_tensor(const tb_output *o, size_t index)
 {
     tensor_plan plan = {.info = tb_checkpoint_tensor_at(tb_model_checkpoint(o->model), index),
@@ -66,49 +56,10 @@ static tensor_plan plan_tensor(const tb_output *o, size_t index)
     } else if (strcmp(name, "token_embd.weight") == 0 || strcmp(name, "output.weight") == 0) {
         plan.role = ROLE_END;
         plan.end = *(name[0] == 't' ? tb_model_embedding(o->model) : tb_model_head(o->model));
-        plan.type = end_type(&plan.end, o->keep_head);
     } else if (tb_method_get(o->method)->scales_inputs && find_block(&plan, o->model)) {
         plan.scaled = tb_fold_of_vector(name);
     }
     return plan;
-}
-
-// ---- embedding and head ----
-
-static void encode_row(void *dst, tb_type type, float *row, size_t cols, size_t *nonfinite)
-{
-    for (size_t c = 0; c < cols; c++)
-        if (!isfinite(row[c])) {
-            row[c] = 0;
-            ++*nonfinite;
-        }
-    if (type == TB_TYPE_Q8_0) {
-        tb_encode_q8_0(dst, row, cols);
-        return;
-    }
-    uint16_t *halves = dst;
-    for (size_t c = 0; c < cols; c++)
-        halves[c] = tb_half_from_float(row[c]);
-}
-
-// The matrix in its new type; `packed` owns it where it is not the source's own.
-static tb_code convert_end(tb_matrix *out, tb_packed *packed, const tensor_plan *plan, size_t *nonfinite, tb_error *err)
-{
-    *out = plan->end;
-    *packed = (tb_packed){0};
-    if (plan->type == plan->end.type)
-        return TB_OK;
-    size_t rows = plan->end.rows, cols = plan->end.cols, row_bytes = tb_row_bytes(plan->type, cols);
-    float *row = tb_alloc_array(cols, sizeof *row);
-    tb_code rc = row ? tb_packed_init(packed, plan->type, rows, cols, 0, 0, err)
-                     : tb_fail(err, TB_ENOMEM, "no memory for a row of %zu values", cols);
-    for (size_t r = 0; r < rows && !rc; r++) {
-        tb_matrix_decode_row(row, &plan->end, r);
-        encode_row((unsigned char *)packed->data + r * row_bytes, plan->type, row, cols, nonfinite);
-    }
-    tb_free(row);
-    *out = packed->view;
-    return rc;
 }
 
 // ---- metadata ----
@@ -217,12 +168,19 @@ static tb_code declare_linear(tb_gguf_writer *w, const tb_output *o, const tenso
     return rc ? rc : add_checksum(w, name, checksum, err);
 }
 
+static tb_code convert_end(tb_matrix *out, tb_packed *packed, const tb_output *o, const tensor_plan *plan,
+                           size_t *nonfinite, tb_error *err)
+{
+    size_t threads = tb_model_compute(o->model)->threads;
+    return tb_end_convert(out, packed, &plan->end, o->head_bits, threads, nonfinite, err);
+}
+
 static tb_code declare_end(tb_gguf_writer *w, tb_output *o, const tensor_plan *plan, tb_error *err)
 {
     tb_matrix matrix;
     tb_packed packed;
     float *row = NULL;
-    tb_code rc = convert_end(&matrix, &packed, plan, &o->nonfinite_weights, err);
+    tb_code rc = convert_end(&matrix, &packed, o, plan, &o->nonfinite_weights, err);
     if (!rc)
         rc = tb_gguf_writer_add_matrix(w, plan->info->name.data, &matrix, err);
     if (!rc && !(row = tb_alloc_array(matrix.cols, sizeof *row)))
@@ -235,11 +193,10 @@ static tb_code declare_end(tb_gguf_writer *w, tb_output *o, const tensor_plan *p
 }
 
 // The same entries without the values: their checksum is of no matter then.
-static tb_code declare_end_shape(tb_gguf_writer *w, const tensor_plan *plan, tb_error *err)
+static tb_code declare_end_shape(tb_gguf_writer *w, const tb_output *o, const tensor_plan *plan, tb_error *err)
 {
     const char *name = plan->info->name.data;
-    tb_matrix shape = plan->end;
-    shape.type = plan->type;
+    tb_matrix shape = tb_end_shape(&plan->end, o->head_bits);
     tb_code rc = tb_gguf_writer_add_matrix(w, name, &shape, err);
     return rc ? rc : add_checksum(w, name, 0, err);
 }
@@ -252,7 +209,7 @@ static tb_code declare_tensors(tb_gguf_writer *w, tb_output *o, tb_error *err)
         if (plan.role == ROLE_LINEAR)
             rc = declare_linear(w, o, &plan, err);
         else if (plan.role == ROLE_END)
-            rc = o->checksums ? declare_end(w, o, &plan, err) : declare_end_shape(w, &plan, err);
+            rc = o->checksums ? declare_end(w, o, &plan, err) : declare_end_shape(w, o, &plan, err);
         else
             rc = tb_gguf_writer_add_tensor(w, plan.info->name.data, TB_TYPE_F32, plan.info->dim_count, plan.info->dims,
                                            err);
@@ -288,12 +245,12 @@ static tb_code write_linear(tb_gguf_writer *w, const tb_output *o, const tensor_
     return rc ? rc : tb_gguf_writer_matrix(w, &loaded->block.linears[plan->which].view, err);
 }
 
-static tb_code write_end(tb_gguf_writer *w, const tensor_plan *plan, tb_error *err)
+static tb_code write_end(tb_gguf_writer *w, const tb_output *o, const tensor_plan *plan, tb_error *err)
 {
     tb_matrix matrix;
     tb_packed packed;
     size_t counted_before = 0;
-    tb_code rc = convert_end(&matrix, &packed, plan, &counted_before, err);
+    tb_code rc = convert_end(&matrix, &packed, o, plan, &counted_before, err);
     if (!rc)
         rc = tb_gguf_writer_matrix(w, &matrix, err);
     tb_packed_clear(&packed);
@@ -333,7 +290,7 @@ static tb_code write_tensors(tb_gguf_writer *w, const tb_output *o, tb_error *er
         if (plan.role == ROLE_LINEAR)
             rc = write_linear(w, o, &plan, &loaded, err);
         else if (plan.role == ROLE_END)
-            rc = write_end(w, &plan, err);
+            rc = write_end(w, o, &plan, err);
         else
             rc = write_vector(w, o, &plan, &loaded, err);
         if (!rc && tb_report_progress(o->report, "write", (double)(i + 1), (double)count, "tensors"))

@@ -13,7 +13,7 @@ typedef struct tb_output {
     const tb_quant_options *options; // resolved
     const uint8_t *block_bits;       // [blocks] instead of options->bits; NULL: all the same
     const tb_run_identity *identity;
-    bool keep_head; // embedding and head as they are instead of Q8_0
+    unsigned head_bits; // of embedding and head; 0: as they are
     const tb_report *report;
     size_t nonfinite_weights; // of embedding and head, counted while writing
 } tb_output;

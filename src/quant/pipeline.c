@@ -2,6 +2,7 @@
 // Blocks are made in order. The hidden states in front of a block come from the finished blocks,
 // always as they were stored, so a run that was interrupted computes what one that was not computes.
 #include "quant/calibration.h"
+#include "quant/ends.h"
 #include "quant/heldout.h"
 #include "quant/output.h"
 #include "quant/recipe.h"
@@ -43,6 +44,14 @@ static size_t block_count(const run *r)
     return tb_model_config(r->model)->blocks;
 }
 
+// Of embedding and head; 0: they stay as they are.
+static unsigned head_bits(const run *r)
+{
+    if (r->options->keep_head)
+        return 0;
+    return r->options->head_bits ? r->options->head_bits : TB_MOST_HEAD_BITS;
+}
+
 // ---- before the first block ----
 
 // What the method is told for a block.
@@ -58,6 +67,10 @@ static tb_quant_options options_of_block(const run *r, size_t block)
 static tb_code resolve(run *r, tb_error *err)
 {
     tb_quant_options ignored;
+    unsigned ends = head_bits(r);
+    if (ends && (ends < TB_LEAST_HEAD_BITS || ends > TB_MOST_HEAD_BITS))
+        return tb_fail(err, TB_EINVAL, "embedding and head take %d to %d bits, not %u", TB_LEAST_HEAD_BITS,
+                       TB_MOST_HEAD_BITS, ends);
     tb_code rc = tb_quant_options_resolve(&r->quant, r->options->method, &r->options->quant, err);
     for (size_t b = 0; b < block_count(r) && r->options->block_bits && !rc; b++) {
         tb_quant_options options = options_of_block(r, b);
@@ -101,7 +114,7 @@ static tb_code identify(run *r, tb_error *err)
         rc = hash_tokens(r, err);
     if (!rc)
         rc = tb_recipe_append(&r->recipe, r->options->method, &r->quant, r->calibrated ? &r->windows : NULL,
-                              r->options->block_bits, block_count(r), r->options->keep_head,
+                              r->options->block_bits, block_count(r), head_bits(r),
                               tb_cpu_name(tb_model_compute(r->model)->kernels.cpu), err);
     r->identity.recipe = tb_str_get(&r->recipe);
     return rc;
@@ -282,7 +295,7 @@ static tb_output describe_output(const run *r)
                        .options = &r->quant,
                        .block_bits = r->options->block_bits,
                        .identity = &r->identity,
-                       .keep_head = r->options->keep_head,
+                       .head_bits = head_bits(r),
                        .report = r->options->report};
 }
 

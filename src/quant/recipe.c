@@ -40,10 +40,10 @@ static bool set_bits(json_t *recipe, const tb_quant_options *o, const uint8_t *b
 }
 
 tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
-                         const uint8_t *block_bits, size_t blocks, bool keep_head, const char *cpu, tb_error *err)
+                         const uint8_t *block_bits, size_t blocks, unsigned head_bits, const char *cpu, tb_error *err)
 {
-    json_t *recipe = json_pack("{s:s, s:I, s:b, s:s}", "method", tb_method_get(method)->name, "group",
-                               (json_int_t)options->group, "keep_head", (int)keep_head, "cpu", cpu);
+    json_t *recipe = json_pack("{s:s, s:I, s:I, s:s}", "method", tb_method_get(method)->name, "group",
+                               (json_int_t)options->group, "head_bits", (json_int_t)head_bits, "cpu", cpu);
     bool ok = recipe && set_bits(recipe, options, block_bits, blocks);
     if (ok && windows)
         ok = set_curvature(recipe, options, windows);

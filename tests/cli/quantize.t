@@ -133,6 +133,18 @@ twobit: unknown rule 'best'; use lieq, lieq-v1, ppl, free, first, uniform, rever
 twobit: --bits and --allocate exclude each other; give --widths
 twobit: '2;4' is no list of at most 4 widths like 2,3,4
 
+# Embedding and head in fewer bits, and the size knows it.
+$ twobit quantize tiny.gguf -o head4.gguf -m rtn --head-bits 4 --json 2>/dev/null | grep file_bytes
+  "file_bytes": *, (glob)
+$ twobit info head4.gguf --verify | grep checksums
+checksums     all right: every matrix decodes to the values it was written with
+$ test $(wc -c <head4.gguf) -lt $(wc -c <rtn.gguf)
+$ twobit run head4.gguf -p "the end" -n 3 --temp 0 >text; test -s text
+$ twobit quantize tiny.gguf -o x.gguf --head-bits 3 2>&1 | head -n 1
+twobit: * (glob)
+$ twobit quantize tiny.gguf -o x.gguf --head-bits 6 --keep-head 2>&1 | head -n 1
+twobit: --head-bits and --keep-head exclude each other
+
 # Usage.
 $ twobit quantize tiny.gguf -o x.gguf --method nonsense 2>&1 | head -n 1
 twobit: unknown method 'nonsense'; use rtn, * (glob)

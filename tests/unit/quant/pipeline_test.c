@@ -280,6 +280,45 @@ static void pipeline__keeps_the_head_when_told_and_halves_odd_rows(void **state)
     tb_model_close(source);
 }
 
+static void pipeline__stores_ends_in_the_bits_asked_for(void **state)
+{
+    (void)state;
+    tiny_model shapes[2] = {tiny_model_default, tiny_model_default};
+    shapes[1].width = 48; // no multiple of 32
+    shapes[1].tied = true;
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t last = 0;
+        tb_model *source = tiny(&shapes[i], 1);
+        tb_pipeline_options options = quick(TB_METHOD_RTN);
+        for (options.head_bits = 4; options.head_bits <= 7; options.head_bits++) {
+            tb_pipeline_result result;
+            uint64_t bytes;
+            OK(tb_pipeline_file_bytes(&bytes, source, &options, &err));
+            OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+            tb_model *written = open_model(OUT, 1);
+            const tb_checkpoint *file = tb_model_checkpoint(written);
+            assert_int_equal(tb_checkpoint_file_bytes(file), bytes);
+            assert_true(bytes > last);
+            last = bytes;
+            OK(tb_checkpoint_verify(file, 2, NULL, &err));
+            const tb_matrix *ends[] = {tb_model_embedding(written), tb_model_head(written)};
+            for (size_t e = 0; e < 2; e++) {
+                assert_int_equal(ends[e]->type, TB_TYPE_OFFSET);
+                assert_int_equal(ends[e]->planes, options.head_bits);
+                assert_int_equal(ends[e]->rows, tiny_model_vocab_size());
+            }
+            assert_true(isfinite(result.perplexity));
+            tb_model_close(written);
+        }
+        for (options.head_bits = 1; options.head_bits <= 9; options.head_bits += options.head_bits == 3 ? 6 : 1) {
+            tb_pipeline_result result;
+            assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
+            assert_non_null(strstr(err.message, "take 4 to 8 bits"));
+        }
+        tb_model_close(source);
+    }
+}
+
 // ---- interruptions ----
 
 // Dies without a word at the n-th report of progress.
@@ -442,6 +481,9 @@ static void pipeline__refuses_to_mix_runs(void **state)
     other = options;
     other.method = TB_METHOD_GPTQ;
     assert_refused(source, &other, "option 'method' changed");
+    other = options;
+    other.head_bits = 6;
+    assert_refused(source, &other, "option 'head_bits' changed");
     other = options;
     OK(tb_file_write("other.txt", tb_builtin_text_get(TB_TEXT_HELDOUT).data, 8000, &err));
     other.calibration_path = "other.txt";
@@ -635,6 +677,7 @@ int main(void)
         TEST(pipeline__writes_a_model_that_opens_and_verifies),
         TEST(pipeline__stores_what_the_method_made),
         TEST(pipeline__keeps_the_head_when_told_and_halves_odd_rows),
+        TEST(pipeline__stores_ends_in_the_bits_asked_for),
         TEST(pipeline__continues_after_being_killed), // before threads were started: it forks
         TEST(pipeline__reuses_finished_blocks),
         TEST(pipeline__makes_damaged_blocks_again),
