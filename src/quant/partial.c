@@ -53,7 +53,7 @@ static bool differs(const json_t *here, const json_t *there, const char *key)
     return !json_equal(json_object_get(here, key), json_object_get(there, key));
 }
 
-// The first key of `here` whose value in `there` is another, or NULL.
+// The first key of `here` whose value in `there` is another or missing, or NULL.
 static const char *find_difference(json_t *here, const json_t *there)
 {
     for (void *i = json_object_iter(here); i; i = json_object_iter_next(here, i))
@@ -69,15 +69,17 @@ static tb_code refuse(const tb_partial *p, const char *what, tb_error *err)
                    p->folder);
 }
 
-static tb_code refuse_option(const tb_partial *p, json_t *here, const json_t *there, tb_error *err)
+static tb_code refuse_option(const tb_partial *p, json_t *here, json_t *there, tb_error *err)
 {
     char what[64];
     const char *key = differs(here, there, "method") ? "method" : find_difference(here, there);
+    if (!key)
+        key = find_difference(there, here);
     snprintf(what, sizeof what, "option '%s'", key ? key : "?");
     return refuse(p, what, err);
 }
 
-static tb_code explain_difference(const tb_partial *p, json_t *here, const json_t *there, tb_error *err)
+static tb_code explain_difference(const tb_partial *p, json_t *here, json_t *there, tb_error *err)
 {
     if (differs(here, there, "partial") || differs(here, there, "twobit"))
         return refuse(p, "the version of twobit", err);

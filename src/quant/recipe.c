@@ -1,5 +1,7 @@
 #include "quant/recipe.h"
 
+#include "quant/ends.h"
+
 #include <jansson.h>
 
 static int append_piece(const char *bytes, size_t n, void *text)
@@ -39,12 +41,19 @@ static bool set_bits(json_t *recipe, const tb_quant_options *o, const uint8_t *b
     return false;
 }
 
+// Where they are the default there is no key: files made before there was a choice have the same recipe.
+static bool set_head_bits(json_t *recipe, unsigned bits)
+{
+    return bits == 0 || bits == TB_MOST_HEAD_BITS ||
+           json_object_set_new(recipe, "head_bits", json_integer((json_int_t)bits)) == 0;
+}
+
 tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
                          const uint8_t *block_bits, size_t blocks, unsigned head_bits, const char *cpu, tb_error *err)
 {
-    json_t *recipe = json_pack("{s:s, s:I, s:I, s:s}", "method", tb_method_get(method)->name, "group",
-                               (json_int_t)options->group, "head_bits", (json_int_t)head_bits, "cpu", cpu);
-    bool ok = recipe && set_bits(recipe, options, block_bits, blocks);
+    json_t *recipe = json_pack("{s:s, s:I, s:b, s:s}", "method", tb_method_get(method)->name, "group",
+                               (json_int_t)options->group, "keep_head", head_bits == 0, "cpu", cpu);
+    bool ok = recipe && set_bits(recipe, options, block_bits, blocks) && set_head_bits(recipe, head_bits);
     if (ok && windows)
         ok = set_curvature(recipe, options, windows);
     if (ok && method == TB_METHOD_BPDQ)

@@ -7,8 +7,8 @@
 
 // Appends the object on one line. `options` are resolved; `windows` is NULL without
 // calibration; `block_bits`[blocks] are the widths of the blocks, NULL when all have `options->bits`;
-// `head_bits` is 0 where embedding and head stay as they are; `cpu` names the
-// kernel level, since sums depend on it in their last bits.
+// `head_bits` is 0 where embedding and head stay as they are, and is written where it is not the default;
+// `cpu` names the kernel level, since sums depend on it in their last bits.
 tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
                          const uint8_t *block_bits, size_t blocks, unsigned head_bits, const char *cpu, tb_error *err);
 

@@ -498,6 +498,18 @@ static void pipeline__refuses_to_mix_runs(void **state)
     assert_int_equal(count_entries(PARTIAL), 3); // manifest and two blocks: nothing was touched
 }
 
+static void pipeline__names_an_option_that_is_no_longer_given(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    tb_pipeline_options options = quick(TB_METHOD_RTN);
+    options.head_bits = 6;
+    stop_before_the_end(source, &options);
+    options.head_bits = 0;
+    assert_refused(source, &options, "option 'head_bits' changed");
+    tb_model_close(source);
+}
+
 static void pipeline__refuses_a_damaged_manifest(void **state)
 {
     (void)state;
@@ -682,6 +694,7 @@ int main(void)
         TEST(pipeline__reuses_finished_blocks),
         TEST(pipeline__makes_damaged_blocks_again),
         TEST(pipeline__refuses_to_mix_runs),
+        TEST(pipeline__names_an_option_that_is_no_longer_given),
         TEST(pipeline__refuses_a_damaged_manifest),
         TEST(pipeline__leaves_foreign_files_alone),
         TEST(pipeline__refuses_bad_input),
