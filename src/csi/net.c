@@ -256,6 +256,27 @@ static tb_code read_shrinkages(tb_csi_net *net, const tb_safetensors *file, cons
     return rc ? rc : read_shrinkage(&net->shrinkage[1], file, "kt2", path, err);
 }
 
+// Metadata may claim any size: the network's memory is only asked for where the file has the weights.
+static tb_code check_size(const tb_csi_net_options *options, const tb_safetensors *file, const char *path,
+                          tb_error *err)
+{
+    tb_csi_net_options o = *options;
+    double weights = 0, bytes = 0;
+    tb_code rc = complete(&o, err);
+    if (rc)
+        return tb_fail_context(err, TB_EFORMAT, "'%s'", path);
+    for (int stage = 0; stage < TB_CSI_STAGES; stage++) {
+        tb_csi_stage_shape s = tb_csi_net_stage_shape(&o, (tb_csi_stage)stage);
+        weights += is_computed(&o, (tb_csi_stage)stage) ? 0 : (double)s.hidden * (double)(s.in + s.out);
+    }
+    for (size_t i = 0; i < tb_safetensors_count(file); i++)
+        bytes += (double)tb_safetensors_at(file, i)->bytes;
+    if (weights * (o.packed ? 1.0 / 8 : sizeof(float)) > bytes)
+        return tb_fail(err, TB_EFORMAT, "'%s' has %.0f bytes of tensors, too few for a network of %.0f weights", path,
+                       bytes, weights);
+    return TB_OK;
+}
+
 tb_code tb_csi_net_open_trained(tb_csi_net **out, const char *path, bool trained, tb_error *err)
 {
     *out = NULL;
@@ -265,6 +286,8 @@ tb_code tb_csi_net_open_trained(tb_csi_net **out, const char *path, bool trained
     if (rc)
         return rc;
     rc = read_options(&options, file, path, err);
+    if (!rc)
+        rc = check_size(&options, file, path, err);
     if (!rc)
         rc = tb_csi_net_make(out, &options, TB_SINGLE, trained, err);
     if (!rc)

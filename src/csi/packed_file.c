@@ -1,4 +1,5 @@
 // Packed networks in files.
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,15 +22,14 @@ static void name_matrix(char name[NAME_SIZE], size_t index)
 
 static bool parse_shape(tb_matrix *shape, const char *text)
 {
-    static const tb_type types[] = {TB_TYPE_BITPLANES, TB_TYPE_AFFINE, TB_TYPE_TRITPLANES};
     char name[16];
     *shape = (tb_matrix){0};
     if (!text ||
         sscanf(text, "%15s %zu %zu %u %zu", name, &shape->rows, &shape->cols, &shape->planes, &shape->group) != 5)
         return false;
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (strcmp(name, tb_type_name(types[i])) == 0) {
-            shape->type = types[i];
+    for (unsigned type = TB_TYPE_BITPLANES; tb_type_is_plane((tb_type)type); type++)
+        if (strcmp(name, tb_type_name(type)) == 0) {
+            shape->type = (tb_type)type;
             return true;
         }
     return false;
@@ -50,6 +50,14 @@ static tb_code load_part(void *to, size_t size, const tb_safetensors *file, cons
     return TB_OK;
 }
 
+static tb_code check_finite(const uint16_t *halves, size_t n, const char *matrix, const char *path, tb_error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(tb_half_to_float(halves[i])))
+            return tb_fail(err, TB_EFORMAT, "matrix '%s' of '%s' has coefficients that are not finite", matrix, path);
+    return TB_OK;
+}
+
 static tb_code load_matrix(tb_packed *out, size_t rows, size_t cols, const tb_safetensors *file, const char *name,
                            const char *path, tb_error *err)
 {
@@ -63,6 +71,8 @@ static tb_code load_matrix(tb_packed *out, size_t rows, size_t cols, const tb_sa
         rc = load_part(out->data, sizes.data, file, name, "data", path, err);
     if (!rc)
         rc = load_part(out->coefs, sizes.coefs, file, name, "coefs", path, err);
+    if (!rc)
+        rc = check_finite(out->coefs, sizes.coefs / sizeof(uint16_t), name, path, err);
     if (!rc)
         rc = load_part(out->zeros, sizes.zeros, file, name, "zeros", path, err);
     return rc;

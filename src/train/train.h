@@ -26,7 +26,7 @@ typedef struct tb_param {
     void *value;
     void *gradient;      // of the last backward pass
     void *mean, *square; // Adam's moments; NULL in a set that is not trained
-    bool frozen;         // has no gradient and is not moved
+    bool frozen;         // gets no gradient in graphs built from now on, and is not moved
 } tb_param;
 
 typedef struct tb_params tb_params;

@@ -176,6 +176,33 @@ static void packed_file__is_refused_when_something_is_wrong(void **state)
     }
 }
 
+static void packed_file__with_a_nan_is_refused(void **state)
+{
+    (void)state;
+    char *bytes;
+    size_t size;
+    tb_csi_net *net;
+    tb_safetensors *file;
+    tb_error err;
+    assert_int_equal(quantize(TB_METHOD_PTQTP, 0, false, &err), TB_OK);
+    assert_int_equal(tb_safetensors_open(&file, packed_path, &err), TB_OK);
+    const tb_safetensor *coefs = tb_safetensors_find(file, "det2.w1.coefs");
+    const unsigned char *end = NULL; // of the last tensor, which ends with the file
+    for (size_t i = 0; i < tb_safetensors_count(file); i++) {
+        const tb_safetensor *t = tb_safetensors_at(file, i);
+        end = !end || t->data + t->bytes > end ? t->data + t->bytes : end;
+    }
+    size_t from_end = (size_t)(end - coefs->data);
+    tb_safetensors_close(file);
+    assert_int_equal(tb_file_read(&bytes, &size, packed_path, 1 << 20, &err), TB_OK);
+    memset(bytes + size - from_end, 0xFF, 2);
+    assert_int_equal(tb_file_write(packed_path, bytes, size, &err), TB_OK);
+    assert_int_equal(tb_csi_net_open(&net, packed_path, &err), TB_EFORMAT);
+    assert_non_null(strstr(err.message, "matrix 'det2.w1' of"));
+    assert_non_null(strstr(err.message, "not finite"));
+    tb_free(bytes);
+}
+
 static tb_code pack_and_open(void)
 {
     tb_csi_net *net;
@@ -207,6 +234,7 @@ int main(void)
         cmocka_unit_test(packed_net__keeps_its_shape_and_says_its_bits),
         cmocka_unit_test(finetuning__brings_back_what_packing_cost),
         cmocka_unit_test(packed_file__is_refused_when_something_is_wrong),
+        cmocka_unit_test(packed_file__with_a_nan_is_refused),
         cmocka_unit_test(packed_nets__survive_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, make_net, remove_net);
