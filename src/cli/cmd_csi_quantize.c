@@ -12,11 +12,14 @@ typedef struct quantize_args {
     double steps_factor;
 } quantize_args;
 
+// All of twobit's but awq.
+#define METHODS "rtn, clip, hqq, gptq, bpdq or ptqtp"
+
 static const quantize_args defaults = {.method = "ptqtp", .steps_factor = 1};
 
 static const tb_option options[] = {
     {"output", 'o', TB_OPTION_TEXT, offsetof(quantize_args, output), "FILE", 0, 0, "network to write"},
-    {"method", 'm', TB_OPTION_TEXT, offsetof(quantize_args, method), "NAME", 0, 0, TB_METHOD_NAMES},
+    {"method", 'm', TB_OPTION_TEXT, offsetof(quantize_args, method), "NAME", 0, 0, METHODS},
     {"bits", 'b', TB_OPTION_COUNT, offsetof(quantize_args, bits), "N", 1, 4,
      "planes (default 2; ptqtp always two of trits)"},
     {"group", 'g', TB_OPTION_COUNT, offsetof(quantize_args, group), "N", 32, 1 << 16,
@@ -81,7 +84,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     if (!args->output)
         return tb_fail_usage(cli, err, "option '--output' is missing");
     if (!tb_method_find(&p.method, args->method))
-        return tb_fail_usage(cli, err, "unknown method '%s'; use " TB_METHOD_NAMES, args->method);
+        return tb_fail_usage(cli, err, "unknown method '%s'; use " METHODS, args->method);
     if (tb_method_get(p.method)->scales_inputs)
         return tb_fail_usage(cli, err, "method '%s' scales inputs, which a receiver cannot take in; use clip",
                              args->method);
