@@ -145,11 +145,27 @@ static tb_code add_data(tb_str *script, const plot *p, size_t k, const char *mea
     return rc ? rc : tb_str_append_text(script, "EOD\n", err);
 }
 
-// "hard", "hard, ρ = 0.1"
+// Names as a figure has them.
+static const char *const printed[][2] = {
+    {"none", "no cancellation"}, {"ls", "LS"},       {"mmse", "MMSE"},    {"hard", "hard-2"},  {"soft", "soft-2"},
+    {"bayes", "Bayes bound"},    {"qpsk", "QPSK"},   {"16qam", "16-QAM"}, {"64qam", "64-QAM"}, {"rayleigh", "Rayleigh"},
+    {"sparse", "sparse angles"}, {"cdl-a", "CDL-A"}, {"cdl-b", "CDL-B"},  {"cdl-c", "CDL-C"},  {"cdl-d", "CDL-D"},
+    {"digital", "digital CSI"},
+};
+
+static const char *print_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof printed / sizeof printed[0]; i++)
+        if (strcmp(printed[i][0], name) == 0)
+            return printed[i][1];
+    return name;
+}
+
+// "hard-2", "hard-2, ρ = 0.1"
 static tb_code add_title(tb_str *script, const plot *p, const curve *c, tb_error *err)
 {
     tb_str title = {0};
-    const char *slash = strrchr(c->receiver, '/'), *name = slash ? slash + 1 : c->receiver;
+    const char *slash = strrchr(c->receiver, '/'), *name = print_of(slash ? slash + 1 : c->receiver);
     const char suffix[] = ".safetensors";
     size_t size = strlen(name), cut = ends_in(name, suffix) ? sizeof suffix - 1 : 0;
     tb_code rc = tb_str_append(&title, name, size - cut, err);
@@ -209,8 +225,9 @@ static tb_code add_default_title(tb_str *title, const plot *p, tb_error *err)
     const json_t *r = p->results;
     const char *channel = json_string_value(json_object_get(r, "channel"));
     const char *modulation = json_string_value(json_object_get(r, "modulation"));
-    tb_code rc = tb_str_printf(title, err, "N = %.0f, P = %.0f, B = %.0f, %s, %s", number_of(r, "n"), number_of(r, "p"),
-                               number_of(r, "b"), channel ? channel : "?", modulation ? modulation : "?");
+    tb_code rc =
+        tb_str_printf(title, err, "N = %.0f, P = %.0f, B = %.0f, %s, %s", number_of(r, "n"), number_of(r, "p"),
+                      number_of(r, "b"), print_of(channel ? channel : "?"), print_of(modulation ? modulation : "?"));
     if (!rc && !p->several)
         rc = tb_str_printf(title, err, p->over_rho ? ", %g dB" : ", ρ = %g", p->curves[0].fixed);
     return rc;
@@ -228,7 +245,7 @@ static tb_code add_head(tb_str *script, const plot *p, const plot_args *args, tb
         rc = tb_str_printf(script, err,
                            " noenhanced\nset xlabel \"%s\"\nset logscale y\nset format y \"10^{%%L}\"\n"
                            "set grid xtics ytics mytics lt 1 lc rgb '#b8b8b8' lw 0.6, lt 1 lc rgb '#e0e0e0' lw 0.5\n"
-                           "set mytics 10\nset errorbars 0.6\n",
+                           "set mytics 10\nset errorbars 0.6\nset key opaque box lt 1 lc rgb '#b8b8b8' lw 0.6\n",
                            p->over_rho ? "ρ" : "SNR per symbol [dB]");
     tb_str_clear(&title);
     return rc;
