@@ -8,6 +8,9 @@
 #include "cli/number_text.h"
 #include "cli/quantize_args.h"
 
+// Of the rules the one that made the best models (docs/lieq.md).
+#define DEFAULT_RULE TB_ALLOCATE_PPL
+
 const tb_quantize_args tb_quantize_defaults = {.method = "bpdq", .widths = "2,4"};
 
 const tb_option tb_quantize_options[] = {
@@ -18,8 +21,8 @@ const tb_option tb_quantize_options[] = {
     {"group", 'g', TB_OPTION_COUNT, offsetof(tb_quantize_args, group), "G", TB_PLANE_WORD, 1 << 20,
      "columns that share coefficients, a multiple of 32 (default: the method's own)"},
     {"allocate", 0, TB_OPTION_TEXT, offsetof(tb_quantize_args, allocate), "RULE", 0, 0,
-     "give each block a width of its own: lieq, lieq-v1, ppl, free, first, uniform, reversed or random; needs "
-     "--avg-bits or --size"},
+     "give blocks widths of their own under --avg-bits or --size: ppl (default), lieq, lieq-v1, free, first, uniform, "
+     "reversed or random"},
     {"block-bits", 0, TB_OPTION_TEXT, offsetof(tb_quantize_args, block_bits), "LIST", 0, 0,
      "the width of every block, from the first on, like 4,2,2,2"},
     {"avg-bits", 0, TB_OPTION_REAL, offsetof(tb_quantize_args, average_bits), "B", 1, TB_MAX_PLANES,
@@ -50,10 +53,10 @@ static const char *const examples[] = {
     "two bit-planes, calibrated on the text that comes with twobit",
     "twobit quantize model.gguf -o small.gguf --method gptq --bits 3 --calib my.txt",
     "three bits, calibrated on text like yours",
+    "twobit quantize model.gguf -o small.gguf --size 80000000 --widths 2,3,4",
+    "at most 80 million bytes: the blocks that the model needs most get more bits",
     "twobit quantize model.gguf -o small.gguf --allocate lieq --avg-bits 2.25",
     "the blocks that LieQ finds important get four bits, the others two",
-    "twobit quantize model.gguf -o small.gguf --allocate lieq --widths 2,3,4 --size 80000000",
-    "the best file of at most 80 million bytes",
     "twobit quantize hf-folder -o small.gguf --method bpdq --bits 3 --group 192 --threads 2",
     "larger groups need fewer bytes for coefficients",
     NULL,
@@ -198,24 +201,35 @@ static tb_code parse_widths(tb_widths_options *out, const char *list, tb_error *
     return TB_OK;
 }
 
-// What --allocate and its companions say; a rule without a budget, or the reverse, is a mistake of usage.
+bool tb_quantize_allocates(const tb_quantize_args *args)
+{
+    return args->allocate || args->average_bits > 0 || args->size > 0;
+}
+
+// What --allocate and its companions say; a rule without a budget is a mistake of usage.
 static tb_code resolve_widths(tb_widths_options *out, tb_cli *cli, const tb_quantize_args *args, tb_error *err)
 {
-    *out = (tb_widths_options){.average_bits = args->average_bits, .file_bytes = args->size, .seed = cli->common.seed};
+    *out = (tb_widths_options){
+        .rule = DEFAULT_RULE, .average_bits = args->average_bits, .file_bytes = args->size, .seed = cli->common.seed};
     bool average = args->average_bits > 0, size = args->size > 0;
     if (args->bits && args->block_bits)
         return tb_fail_usage(cli, err, "--bits and --block-bits exclude each other");
-    if (!args->allocate)
-        return average || size ? tb_fail_usage(cli, err, "--avg-bits and --size need --allocate") : TB_OK;
-    if (!tb_allocation_rule_find(&out->rule, args->allocate))
+    if (!tb_quantize_allocates(args))
+        return TB_OK;
+    if (args->allocate && !tb_allocation_rule_find(&out->rule, args->allocate))
         return tb_fail_usage(cli, err,
                              "unknown rule '%s'; use lieq, lieq-v1, ppl, free, first, uniform, reversed or random",
                              args->allocate);
     if (args->bits || args->block_bits)
-        return tb_fail_usage(cli, err, "--%s and --allocate exclude each other; give --widths",
-                             args->bits ? "bits" : "block-bits");
+        return tb_fail_usage(cli, err, "--%s and --%s exclude each other; give --widths",
+                             args->bits ? "bits" : "block-bits",
+                             args->allocate ? "allocate"
+                             : average      ? "avg-bits"
+                                            : "size");
     if (average == size)
-        return tb_fail_usage(cli, err, "--allocate needs either --avg-bits or --size");
+        return tb_fail_usage(cli, err,
+                             average ? "--avg-bits and --size exclude each other"
+                                     : "--allocate needs either --avg-bits or --size");
     tb_code rc = parse_widths(out, args->widths, err);
     cli->misused = rc == TB_EINVAL;
     return rc;
@@ -246,7 +260,7 @@ static tb_code choose_widths(uint8_t **bits, outcome *o, tb_pipeline_options *pi
                              const tb_quantize_args *args, const tb_widths_options *widths, tb_error *err)
 {
     *bits = NULL;
-    if (!args->allocate && !args->block_bits)
+    if (!tb_quantize_allocates(args) && !args->block_bits)
         return TB_OK;
     o->blocks = tb_model_config(model)->blocks;
     *bits = tb_alloc_array(o->blocks, sizeof **bits);

@@ -91,7 +91,7 @@ static tb_code plan(making *k, tb_comparison *c, const tb_compare_model *m, tb_e
     if (!rc)
         rc = tb_quant_options_resolve(&k->row->quant, k->pipeline.method, &k->pipeline.quant, err);
     k->row->method = k->pipeline.method;
-    if (!rc && recipe->args.allocate)
+    if (!rc && tb_quantize_allocates(&recipe->args))
         rc = choose_widths(k, c, m, err);
     else if (!rc && recipe->args.block_bits)
         rc = parse_given_widths(k, c, m, err);

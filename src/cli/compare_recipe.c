@@ -229,7 +229,7 @@ static tb_code parse_options(tb_compare_recipe *out, tb_error *err)
 static tb_code drop_bits(reading *r, tb_error *err)
 {
     const char *bits = find_value(r, "bits"), *widths = find_value(r, "widths");
-    if (!bits || !find_value(r, "allocate"))
+    if (!bits || !(find_value(r, "allocate") || find_value(r, "avg-bits") || find_value(r, "size")))
         return TB_OK;
     if (!widths)
         widths = tb_quantize_defaults.widths;
@@ -253,7 +253,8 @@ static tb_code append_head(tb_str *out, const tb_compare_recipe *recipe, const t
     tb_quant_options q;
     tb_code rc = tb_quant_options_resolve(&q, pipeline->method, &pipeline->quant, err);
     bool group = q.group != t->default_group;
-    bool bits = group || (t->least_bits != t->most_bits && !recipe->args.allocate && !recipe->args.block_bits);
+    bool bits =
+        group || (t->least_bits != t->most_bits && !tb_quantize_allocates(&recipe->args) && !recipe->args.block_bits);
     if (!rc)
         rc = tb_str_append_text(out, t->name, err);
     if (!rc && bits)

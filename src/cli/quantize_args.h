@@ -15,8 +15,11 @@ typedef struct tb_quantize_args {
 extern const tb_quantize_args tb_quantize_defaults;
 extern const tb_option tb_quantize_options[];
 
-// Turns the arguments into options of the pipeline, and into those of its widths, which count only with
-// args->allocate. What does not fit the method, or not together, is a mistake of usage.
+// Blocks get widths by a rule: there is one, or a budget for the default one.
+bool tb_quantize_allocates(const tb_quantize_args *args);
+
+// Turns the arguments into options of the pipeline, and into those of its widths, which count only where
+// tb_quantize_allocates. What does not fit the method, or not together, is a mistake of usage.
 tb_code tb_quantize_resolve(tb_pipeline_options *pipeline, tb_widths_options *widths, tb_cli *cli,
                             const tb_quantize_args *args, tb_error *err);
 

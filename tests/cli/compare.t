@@ -108,14 +108,15 @@ $ twobit compare one.gguf --plot plot.gif 2>&1 | head -n 1
 twobit: 'plot.gif' is no picture twobit can draw; use a name that ends in .svg or .png
 
 # A recipe that cannot be made does not stop the others.
-$ twobit compare one.gguf --methods rtn+first+size=1000,rtn:3 --max-tokens 512 --work lab --markdown part.md >part 2>err; echo $?; cat err
+$ twobit compare one.gguf --methods rtn:2+size=1000,rtn:3 --max-tokens 512 --work lab --markdown part.md >part 2>err; echo $?; cat err
 1
-twobit: warning: one with rtn+first+size=1000: 1000 bytes are too few: the smallest file has * (glob)
+twobit: scoring the blocks of one for rtn+size=1000
+twobit: warning: one with rtn+size=1000: 1000 bytes are too few: the smallest file has * (glob)
 twobit: 1 recipe could not be made
-$ grep -e missing -e '^rtn:3' -e '^rtn+first' part
-rtn+first+size=1000 * - * - * - (glob)
+$ grep -e missing -e '^rtn:3' -e '^rtn+' part
+rtn+size=1000 * - * - * - (glob)
 rtn:3 * (glob)
-one with rtn+first+size=1000 is missing: 1000 bytes are too few: the smallest file has *. (glob)
+one with rtn+size=1000 is missing: 1000 bytes are too few: the smallest file has *. (glob)
 $ echo short >short; twobit compare tiny.gguf --methods bpdq --calib short --work there 2>&1 >/dev/null | tail -n 1
 twobit: 1 recipe could not be made
 

@@ -115,6 +115,9 @@ $ twobit quantize deep.gguf -o mixed.gguf -m bpdq -g 32 --calib-tokens 256 --all
     [234], (glob)
 $ twobit quantize deep.gguf -o same.gguf -m rtn -g 32 --block-bits 4,4,2,2,2,2 2>/dev/null >/dev/null
 > twobit quantize deep.gguf -o mixed.gguf -m rtn -g 32 --allocate first --avg-bits 2.7 2>/dev/null >/dev/null; cmp same.gguf mixed.gguf
+$ for rule in '' '--allocate ppl'; do
+>     twobit quantize deep.gguf -o "by-$rule.gguf" -m rtn -g 32 $rule --avg-bits 2.7 2>/dev/null >/dev/null
+> done; cmp by-.gguf "by---allocate ppl.gguf"
 $ twobit quantize deep.gguf -o same.gguf -m rtn --block-bits 4,4,2,2,2
 ! twobit: '4,4,2,2,2' is no list of 6 widths like 4,2,2,2, one for each block
 = 1
@@ -124,11 +127,12 @@ $ twobit quantize deep.gguf -o tight.gguf -m rtn --allocate lieq --size 1000
 $ twobit quantize deep.gguf -o tight.gguf -m ptqtp --allocate lieq --avg-bits 3
 ! twobit: method 'ptqtp' has always 2 planes, not 4
 = 1
-$ for wrong in '--allocate lieq' '--avg-bits 3' '--allocate best --avg-bits 3' '--allocate lieq --avg-bits 3 --bits 2' '--allocate lieq --avg-bits 3 --widths 2;4'; do
+$ for wrong in '--allocate lieq' '--avg-bits 3 --size 9' '--avg-bits 3 --bits 2' '--allocate best --avg-bits 3' '--allocate lieq --avg-bits 3 --bits 2' '--allocate lieq --avg-bits 3 --widths 2;4'; do
 >     twobit quantize deep.gguf -o tight.gguf $wrong 2>&1 | head -n 1
 > done
 twobit: --allocate needs either --avg-bits or --size
-twobit: --avg-bits and --size need --allocate
+twobit: --avg-bits and --size exclude each other
+twobit: --bits and --avg-bits exclude each other; give --widths
 twobit: unknown rule 'best'; use lieq, lieq-v1, ppl, free, first, uniform, reversed or random
 twobit: --bits and --allocate exclude each other; give --widths
 twobit: '2;4' is no list of at most 4 widths like 2,3,4
