@@ -1,5 +1,6 @@
 // twobit quantize: a model in fewer bits.
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -42,6 +43,8 @@ const tb_option tb_quantize_options[] = {
      "bits of embedding and output head (default 8)"},
     {"keep-head", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, keep_head), NULL, 0, 0,
      "leave embedding and output head as they are"},
+    {"no-measure", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, no_measure), NULL, 0, 0,
+     "do not measure the result afterwards"},
     {"json", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, json), NULL, 0, 0,
      "print an object: file_bytes, linear_bits_per_weight, relative_error, seconds, peak_rss_bytes, perplexity and "
      "more"},
@@ -93,17 +96,19 @@ static json_t *make_widths(const outcome *o)
 static tb_code print_json(const tb_cli *cli, const tb_quantize_args *args, const outcome *o, tb_error *err)
 {
     const tb_pipeline_result *p = &o->pipeline;
+    bool measured = p->heldout_tokens > 0;
     return tb_json_print(
         json_pack("{s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:o}",
                   "output", tb_json_text(args->output, strlen(args->output)), "method", args->method, "file_bytes",
                   (json_int_t)o->file_bytes, "linear_bits_per_weight", tb_json_real(o->linear_bits),
                   "file_bits_per_weight", tb_json_real(o->file_bits), "relative_error", tb_json_real(p->relative_error),
                   "seconds", tb_json_real(p->seconds), "peak_rss_bytes", (json_int_t)o->peak_rss_bytes, "perplexity",
-                  tb_json_real(p->perplexity), "reference_perplexity", tb_json_real(p->reference_perplexity),
-                  "heldout_tokens", (json_int_t)p->heldout_tokens, "broken", p->broken, "matrices",
-                  (json_int_t)p->matrices, "blocks_reused", (json_int_t)p->blocks_reused, "dead_columns",
-                  (json_int_t)p->dead_columns, "nonfinite_weights", (json_int_t)p->nonfinite_weights, "seed",
-                  (json_int_t)cli->common.seed, "block_bits", make_widths(o)),
+                  tb_json_real(measured ? p->perplexity : NAN), "reference_perplexity",
+                  tb_json_real(measured ? p->reference_perplexity : NAN), "heldout_tokens",
+                  (json_int_t)p->heldout_tokens, "broken", p->broken, "matrices", (json_int_t)p->matrices,
+                  "blocks_reused", (json_int_t)p->blocks_reused, "dead_columns", (json_int_t)p->dead_columns,
+                  "nonfinite_weights", (json_int_t)p->nonfinite_weights, "seed", (json_int_t)cli->common.seed,
+                  "block_bits", make_widths(o)),
         err);
 }
 
@@ -176,6 +181,7 @@ static tb_code resolve_method(tb_pipeline_options *options_out, tb_cli *cli, con
         .calibration_tokens = (size_t)args->calibration_tokens,
         .head_bits = (unsigned)args->head_bits,
         .keep_head = args->keep_head,
+        .unmeasured = args->no_measure,
         .report = &cli->report,
     };
     if (!tb_method_find(&options_out->method, args->method))

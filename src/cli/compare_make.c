@@ -164,6 +164,7 @@ static tb_code make_command_line(command_line *line, tb_comparison *c, const tb_
     *line = (command_line){.c = c};
     add(line, "quantize");
     add(line, "--json");
+    add(line, "--no-measure"); // that is done here
     add_text(line, "output", output);
     for (size_t i = 0; i < recipe->option_count; i++)
         if (!is_decided(recipe->options[i]))

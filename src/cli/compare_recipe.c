@@ -27,7 +27,7 @@ static tb_code fail_memory(tb_error *err)
 static tb_code add_pair(reading *r, const char *key, const char *value, tb_error *err)
 {
     // Where the model, the file and the texts come from is not a matter of recipes.
-    static const char *const foreign[] = {"output", "json", "calib"};
+    static const char *const foreign[] = {"output", "json", "calib", "no-measure"};
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
         if (strcmp(key, foreign[i]) == 0)
             return tb_fail(err, TB_EINVAL, "'%s' does not belong into a recipe", key);

@@ -113,6 +113,7 @@ typedef struct tb_pipeline_options {
     const uint8_t *block_bits;    // [blocks], planes of each block instead of quant.bits; NULL: all the same
     unsigned head_bits;           // of embedding and head, 4 … 8; 0: 8 (Q8_0)
     bool keep_head;               // leave embedding and head as they are instead
+    bool unmeasured;              // leave out the measurement of the finished file
     const tb_report *report;      // may be NULL
 } tb_pipeline_options;
 
@@ -121,7 +122,7 @@ typedef struct tb_pipeline_result {
     size_t dead_columns, nonfinite_weights;
     double relative_error; // Σ error / Σ energy over all matrices
     double seconds;        // of this run until the file was written
-    // On the built-in held-out text, after writing; 0: not measured (the model has no tokenizer).
+    // On the built-in held-out text, after writing; 0: not measured (told so, or no tokenizer).
     double perplexity, reference_perplexity;
     size_t heldout_tokens;
     bool broken; // the result is unusable (a warning was noted)

@@ -143,6 +143,10 @@ $ twobit quantize tiny.gguf -o head4.gguf -m rtn --head-bits 4 --json 2>/dev/nul
 $ twobit info head4.gguf --verify | grep checksums
 checksums     all right: every matrix decodes to the values it was written with
 $ test $(wc -c <head4.gguf) -lt $(wc -c <rtn.gguf)
+$ twobit quantize tiny.gguf -o x.gguf -m rtn --no-measure --json | grep -e perplexity -e heldout; rm x.gguf
+  "perplexity": null,
+  "reference_perplexity": null,
+  "heldout_tokens": 0,
 $ twobit run head4.gguf -p "the end" -n 3 --temp 0 >text; test -s text
 $ twobit quantize tiny.gguf -o x.gguf --head-bits 3 2>&1 | head -n 1
 twobit: * (glob)
