@@ -89,6 +89,8 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         return tb_fail_usage(cli, err, "method '%s' scales inputs, which a receiver cannot take in; use clip",
                              args->method);
     tb_code rc = tb_quant_options_resolve(&p.options, p.method, &p.options, err);
+    if (!rc)
+        rc = tb_csi_check_output(args->output, err);
     if (rc)
         return rc;
     p.options.threads = tb_cli_threads(cli);

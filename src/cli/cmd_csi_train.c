@@ -86,6 +86,8 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     const train_args *args = untyped;
     tb_csi_train_options train = {0};
     tb_code rc = parse(&train, cli, args, err);
+    if (!rc)
+        rc = tb_csi_check_output(args->output, err);
     if (rc)
         return rc;
     tb_csi_link *link;

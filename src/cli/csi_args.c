@@ -43,3 +43,11 @@ tb_code tb_csi_parse_reals(double *values, size_t *count, tb_cli *cli, const cha
             return TB_OK;
     }
 }
+
+tb_code tb_csi_check_output(const char *path, tb_error *err)
+{
+    tb_outfile *probe;
+    tb_code rc = tb_outfile_open(&probe, path, err);
+    tb_outfile_close(probe); // without commit: it leaves no trace
+    return rc;
+}

@@ -23,9 +23,9 @@ typedef struct tb_csi_link_args {
     {name, 0, TB_OPTION_##type, offsetof(tb_csi_link_args, member), value, least, most, help}
 
 #define TB_CSI_LINK_OPTIONS \
-    TB_CSI_LINK_OPTION("n", COUNT, n, "N", 1, 1 << 20, "base-station antennas"), \
-    TB_CSI_LINK_OPTION("p", COUNT, p, "N", 1, 1 << 20, "data symbols per frame"), \
-    TB_CSI_LINK_OPTION("b", COUNT, b, "N", 1, 1 << 20, "antennas that the uplink combines (default: as --n)"), \
+    TB_CSI_LINK_OPTION("n", COUNT, n, "N", 1, 1 << 16, "base-station antennas"), \
+    TB_CSI_LINK_OPTION("p", COUNT, p, "N", 1, 1 << 16, "data symbols per frame"), \
+    TB_CSI_LINK_OPTION("b", COUNT, b, "N", 1, 1 << 16, "antennas that the uplink combines (default: as --n)"), \
     TB_CSI_LINK_OPTION("users", COUNT, users, "K", 1, 64, "users at the same time, taken apart by zero forcing"), \
     TB_CSI_LINK_OPTION("channel", TEXT, channel, "NAME", 0, 0, "rayleigh, sparse, cdl-a, cdl-b, cdl-c, cdl-d or digital"), \
     TB_CSI_LINK_OPTION("modulation", TEXT, modulation, "NAME", 0, 0, "qpsk, 16qam or 64qam"), \
@@ -43,5 +43,8 @@ enum { TB_CSI_MOST_VALUES = 64 };
 // "0,5,10": up to TB_CSI_MOST_VALUES numbers; `option` names the list in messages.
 tb_code tb_csi_parse_reals(double *values, size_t *count, tb_cli *cli, const char *option, const char *text,
                            tb_error *err);
+
+// Refuses an output that cannot be written before minutes go into what it is to hold.
+tb_code tb_csi_check_output(const char *path, tb_error *err);
 
 #endif

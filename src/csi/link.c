@@ -5,9 +5,10 @@
 #include <math.h>
 #include <string.h>
 
-// P beyond this has no use and would let counters of streams wrap.
-#define MOST_SYMBOLS ((size_t)1 << 20)
-enum { MOST_USERS = 64 }; // their number is part of a frame's
+enum {
+    MOST_SYMBOLS = 1 << 16, // a unit of 256 such frames takes 1 GB, and every thread has one
+    MOST_USERS = 64,        // their number is part of a frame's
+};
 
 static const char *const channel_names[TB_CSI_CHANNELS] = {"rayleigh", "sparse", "cdl-a",  "cdl-b",
                                                            "cdl-c",    "cdl-d",  "digital"};
@@ -70,7 +71,7 @@ static tb_code complete(tb_csi_options *o, tb_error *err)
     if (!is_power_of_two(o->n) && o->channel != TB_CSI_DIGITAL)
         return tb_fail(err, TB_EINVAL, "%zu antennas are not a power of two, which Walsh spreading needs", o->n);
     if (!is_power_of_two(o->p) || o->p > MOST_SYMBOLS)
-        return tb_fail(err, TB_EINVAL, "%zu symbols per frame are not a power of two up to %zu", o->p, MOST_SYMBOLS);
+        return tb_fail(err, TB_EINVAL, "%zu symbols per frame are not a power of two up to %d", o->p, MOST_SYMBOLS);
     if (o->n > o->p)
         return tb_fail(err, TB_EINVAL, "%zu antennas need a frame of as many symbols, not %zu", o->n, o->p);
     if (o->b > MOST_SYMBOLS)

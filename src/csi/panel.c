@@ -21,10 +21,11 @@ static tb_code open_net(member *m, const char *path, const tb_csi_panel *panel, 
 {
     size_t workers = panel->options.workers;
     tb_code rc = tb_csi_net_open(&m->net, path, err);
-    if (!rc)
-        rc = tb_csi_net_check(m->net, panel->link, err);
     if (rc)
         return rc;
+    rc = tb_csi_net_check(m->net, panel->link, err);
+    if (rc)
+        return tb_fail_context(err, rc, "'%s'", path);
     m->net->compute.threads = panel->options.threads;
     m->net->normaliser = panel->options.normaliser;
     m->chains = tb_alloc_array(workers, sizeof *m->chains);
@@ -35,12 +36,18 @@ static tb_code open_net(member *m, const char *path, const tb_csi_panel *panel, 
     return rc;
 }
 
+// No receiver's name has a dot or a slash.
+static bool looks_like_file(const char *name)
+{
+    return strpbrk(name, "./") != NULL;
+}
+
 static tb_code open_member(member *m, const char *name, const tb_csi_panel *panel, tb_error *err)
 {
     m->name = name;
     if (tb_csi_receiver_find(&m->receiver, name))
         return tb_csi_receiver_check(&m->receiver, panel->link, err);
-    if (tb_path_exists(name))
+    if (tb_path_exists(name) || looks_like_file(name))
         return open_net(m, name, panel, err);
     return tb_fail(err, TB_EINVAL,
                    "unknown receiver '%s'; use none, ls, mmse, hard, hard-K, soft, soft-K, bayes or the file of a "

@@ -32,7 +32,7 @@ $ sh together -n 2 twobit csi evaluate --frames none 2>&1 | head -n 1
 twobit: option '--frames': 'none' is not a whole number
 $ mkdir other && twobit csi train -q -o net.safetensors --n 8 --p 64 --batch 8 --hidden 2 --steps-factor 0.001
 $ sh together -n 1 twobit csi evaluate --receivers net.safetensors : -n 1 -wdir other twobit csi evaluate --receivers net.safetensors
-! twobit: process 1: unknown receiver 'net.safetensors'; use none, ls, mmse, hard, hard-K, soft, soft-K, bayes or the file of a network
+! twobit: process 1: cannot open 'net.safetensors': No such file or directory
 = 1
 $ sh together -n 2 twobit csi evaluate --frames 256 --n 8 --p 64 --csv missing/results.csv >table
 ! twobit: cannot create 'missing/*': No such file or directory (glob)

@@ -92,7 +92,7 @@ $ twobit csi evaluate --n 64 --p 512 --frames 256 --snr-db 5 --receivers net.saf
 receiver         rho  SNR dB  frames * (glob)
 net.safetensors  0.2       5     256 * (glob)
 $ twobit csi evaluate --n 64 --p 256 --receivers net.safetensors
-! twobit: the network is for 8 symbols per antenna, not 4
+! twobit: 'net.safetensors': the network is for 8 symbols per antenna, not 4
 = 1
 
 # Frame by frame, simulated and from a file; how well they are received is the same.
@@ -179,6 +179,15 @@ $ twobit csi evaluate --snr-db 5,x 2>&1 | head -n 1
 twobit: option '--snr-db': 'x' is not a number
 $ twobit csi evaluate --receivers mmse,zf
 ! twobit: unknown receiver 'zf'; use none, ls, mmse, hard, hard-K, soft, soft-K, bayes or the file of a network
+= 1
+$ twobit csi evaluate --receivers mmse,nett.safetensors
+! twobit: cannot open 'nett.safetensors': No such file or directory
+= 1
+$ twobit csi train -o missing/net.safetensors
+! twobit: cannot create 'missing/net.safetensors': No such file or directory
+= 1
+$ twobit csi quantize net.safetensors --finetune -o missing/net.safetensors
+! twobit: cannot create 'missing/net.safetensors': No such file or directory
 = 1
 $ twobit csi evaluate results.json 2>&1 | head -n 1
 twobit: 'results.json' is one argument too many

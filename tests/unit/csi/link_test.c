@@ -212,7 +212,7 @@ static void link__refuses_impossible_dimensions(void **state)
 {
     (void)state;
     expect_refusal((tb_csi_options){.n = 48}, "48 antennas are not a power of two, which Walsh spreading needs");
-    expect_refusal((tb_csi_options){.p = 500}, "500 symbols per frame are not a power of two up to 1048576");
+    expect_refusal((tb_csi_options){.p = 500}, "500 symbols per frame are not a power of two up to 65536");
     expect_refusal((tb_csi_options){.n = 64, .p = 32}, "64 antennas need a frame of as many symbols, not 32");
     expect_refusal((tb_csi_options){.b = 4, .users = 5},
                    "5 users cannot be taken apart: there may be as many as combined antennas (4), up to 64");

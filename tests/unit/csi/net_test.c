@@ -288,7 +288,7 @@ static void nets__refuse_links_they_were_not_made_for(void **state)
             tb_code rc = tb_csi_panel_new(&panel, &paths[k], 1, link, &(tb_csi_panel_options){0}, &err);
             assert_true((rc != TB_OK) == (refusals[k] != NULL));
             if (rc)
-                assert_string_equal(err.message, refusals[k]);
+                assert_non_null(strstr(err.message, refusals[k]));
             tb_csi_panel_free(panel);
         }
         tb_csi_link_free(link);
@@ -302,7 +302,8 @@ static void net_file__is_refused_when_something_is_wrong(void **state)
     tb_error err;
     char *bytes;
     size_t size;
-    assert_null(panel_of("nowhere.safetensors", link, TB_EINVAL, &err));
+    assert_null(panel_of("nothing", link, TB_EINVAL, &err));
+    assert_null(panel_of("nowhere.safetensors", link, TB_EIO, &err));
     assert_int_equal(tb_file_read(&bytes, &size, whole_path, 1 << 24, &err), TB_OK);
     assert_int_equal(tb_file_write(other_path, bytes, size - 1, &err), TB_OK);
     assert_null(panel_of(other_path, link, TB_EFORMAT, &err));
