@@ -118,9 +118,9 @@ static void fill_damped(tb_curvature *c, const double *moments, double floor, do
     }
 }
 
-static tb_code factor_damped(tb_curvature *c, const double *moments, double damping, tb_error *err)
+static tb_code factor_damped(tb_curvature *c, const double *moments, const tb_quant_options *options, tb_error *err)
 {
-    double mean, largest;
+    double mean, largest, damping = options->damping ? options->damping : TB_DAMPING;
     diagonal_statistics(c, moments, &mean, &largest);
     double floor = 0;
     for (int attempt = 0; attempt <= FLOORS; attempt++) {
@@ -128,7 +128,7 @@ static tb_code factor_damped(tb_curvature *c, const double *moments, double damp
         for (int step = 0; damping + DAMPING_STEP * step < DAMPING_END || step == 0; step++) {
             c->damping = damping + DAMPING_STEP * step;
             fill_damped(c, moments, floor, c->damping * (mean + floor));
-            tb_code rc = tb_factor_upper(c->factor, c->cols, err);
+            tb_code rc = tb_factor_upper(options->threads ? options->threads : 1, c->factor, c->cols, err);
             if (rc != TB_EINVAL) // a factor, or no memory
                 return rc;
         }
@@ -173,7 +173,7 @@ tb_code tb_curvature_new(tb_curvature **out, const double *moments, size_t cols,
         rc = find_order(c, moments, options->keep_order, err);
     }
     if (!rc)
-        rc = factor_damped(c, moments, options->damping ? options->damping : TB_DAMPING, err);
+        rc = factor_damped(c, moments, options, err);
     if (rc) {
         tb_curvature_free(c);
         return rc;

@@ -42,8 +42,8 @@ typedef struct tb_quant_options {
 // columns ordered, the damped matrix factored. Matrices that read the same input share one.
 typedef struct tb_curvature tb_curvature;
 
-// From H[cols][cols] = 2/N·Σ x·xᵀ (symmetric; only read). Uses group, damping and keep_order
-// of `options`, with group given. TB_EINVAL: H not finite; TB_EUNSUPPORTED: not positive
+// From H[cols][cols] = 2/N·Σ x·xᵀ (symmetric; only read). Uses group, damping, keep_order and
+// threads of `options`, with group given. TB_EINVAL: H not finite; TB_EUNSUPPORTED: not positive
 // definite after the whole damping ladder. Free with tb_curvature_free.
 tb_code tb_curvature_new(tb_curvature **out, const double *moments, size_t cols, const tb_quant_options *options,
                          tb_error *err);

@@ -79,7 +79,7 @@ static bool factor_is_correct(const check_buffers *s)
         for (size_t j = 0; j < n; j++)
             s->b[i * n + j] = i == j ? 64 : i < j ? small_integer(i * n + j) : 0;
     tb_gemm_f64(s->a, n, s->b, n, false, s->b, n, true, n, n, n, 1, 0);
-    if (tb_factor_upper(s->a, n, NULL) != TB_OK)
+    if (tb_factor_upper(1, s->a, n, NULL) != TB_OK)
         return false;
     double worst = 0;
     for (size_t i = 0; i < n * n; i++)

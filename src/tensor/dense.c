@@ -5,8 +5,6 @@
 #include <assert.h>
 #include <cblas.h>
 #include <lapacke.h>
-#include <math.h>
-#include <string.h>
 
 // BLAS counts in int; layout refuses larger matrices.
 static int to_int(size_t n)
@@ -32,36 +30,6 @@ void tb_gemm_f32(float *c, size_t ldc, const float *a, size_t lda, bool transpos
 {
     cblas_sgemm(CblasRowMajor, transposition(transpose_a), transposition(transpose_b), to_int(m), to_int(n), to_int(k),
                 alpha, a, to_int(lda), b, to_int(ldb), beta, c, to_int(ldc));
-}
-
-// Turns a square matrix by 180 degrees: element (i, j) goes to (n−1−i, n−1−j).
-static void turn_around(double *a, size_t n)
-{
-    for (size_t i = 0, j = n * n - 1; i < j; i++, j--) {
-        double swap = a[i];
-        a[i] = a[j];
-        a[j] = swap;
-    }
-}
-
-// With J the reversal of order, J·A·J = L·Lᵀ gives A = (J·L·J)·(J·L·J)ᵀ, and J·L·J is upper
-// triangular. A row-major lower triangle is to LAPACK a column-major upper one, so no copy is
-// made.
-tb_code tb_factor_upper(double *a, size_t n, tb_error *err)
-{
-    if (n == 0)
-        return TB_OK;
-    turn_around(a, n);
-    lapack_int info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', to_int(n), a, to_int(n));
-    if (info != 0)
-        return tb_fail(err, TB_EINVAL, "matrix of order %zu is not positive definite", n);
-    for (size_t i = 0; i < n; i++) {
-        if (!isfinite(a[i * n + i])) // LAPACK's comparison lets NaN and infinity through
-            return tb_fail(err, TB_EINVAL, "matrix of order %zu is not finite", n);
-        memset(a + i * n + i + 1, 0, (n - 1 - i) * sizeof *a);
-    }
-    turn_around(a, n);
-    return TB_OK;
 }
 
 void tb_solve_upper_right(double *b, size_t ldb, const double *v, size_t ldv, size_t m, size_t n)

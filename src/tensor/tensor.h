@@ -49,8 +49,8 @@ void tb_accumulate_gram(const tb_compute *compute, double *g, const float *x, si
 
 // Factor of a symmetric positive definite A[n][n], in place: A = V·Vᵀ with V upper
 // triangular; the strict lower triangle is set to 0. TB_EINVAL when A is not positive definite
-// to working precision (A is then destroyed).
-tb_code tb_factor_upper(double *a, size_t n, tb_error *err);
+// to working precision (A is then destroyed). The result does not depend on `threads`.
+tb_code tb_factor_upper(size_t threads, double *a, size_t n, tb_error *err);
 
 // B[m][n] ← B·V⁻¹ for V upper triangular [n][n] (stride ldv).
 void tb_solve_upper_right(double *b, size_t ldb, const double *v, size_t ldv, size_t m, size_t n);

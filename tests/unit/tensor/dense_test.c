@@ -93,7 +93,7 @@ static void factor_upper__multiplies_back_to_the_matrix(void **state)
         size_t n = orders[o];
         fill_positive_definite(a, n, &rng);
         memcpy(v, a, n * n * sizeof *a);
-        assert_int_equal(tb_factor_upper(v, n, NULL), TB_OK);
+        assert_int_equal(tb_factor_upper(1, v, n, NULL), TB_OK);
         for (size_t i = 0; i < n; i++) {
             assert_true(v[i * n + i] > 0);
             for (size_t j = 0; j < i; j++)
@@ -113,19 +113,86 @@ static void factor_upper__multiplies_back_to_the_matrix(void **state)
     tb_free(product);
 }
 
+// D + U·Uᵀ: what the factors of a matrix of several panels multiply to is seen from their products with a vector.
+static void fill_large(double *a, size_t n, tb_rng *rng)
+{
+    enum { RANK = 3 };
+    double *u = new_doubles(n * RANK);
+    fill_normal(u, n * RANK, rng);
+    tb_gemm_f64(a, n, u, RANK, false, u, RANK, true, n, n, RANK, 1, 0);
+    for (size_t i = 0; i < n; i++)
+        a[i * n + i] += 1 + (double)(i % 7);
+    tb_free(u);
+}
+
+// The largest |A·x − V·(Vᵀ·x)| for a random x.
+static double product_error(const double *a, const double *v, size_t n, tb_rng *rng)
+{
+    double *x = new_doubles(n), *inner = new_doubles(n), *product = new_doubles(n), *wanted = new_doubles(n);
+    fill_normal(x, n, rng);
+    tb_gemm_f64(inner, 1, v, n, true, x, 1, false, n, 1, n, 1, 0);
+    tb_gemm_f64(product, 1, v, n, false, inner, 1, false, n, 1, n, 1, 0);
+    tb_gemm_f64(wanted, 1, a, n, false, x, 1, false, n, 1, n, 1, 0);
+    double error = largest_difference(product, wanted, n);
+    tb_free(x);
+    tb_free(inner);
+    tb_free(product);
+    tb_free(wanted);
+    return error;
+}
+
+static void factor_upper__is_the_same_in_panels_for_any_threads(void **state)
+{
+    (void)state;
+    enum { N = 2048 + 300 }; // a whole panel, and strips of 128 rows, the last one shorter
+    tb_rng rng;
+    tb_error err;
+    tb_rng_init(&rng, 7, 0);
+    double *a = new_doubles(N * N), *v = new_doubles(N * N), *again = new_doubles(N * N);
+    fill_large(a, N, &rng);
+    memcpy(v, a, N * N * sizeof *a);
+    assert_int_equal(tb_factor_upper(1, v, N, &err), TB_OK);
+    for (size_t i = 0; i < N; i++) {
+        assert_true(v[i * N + i] > 0);
+        for (size_t j = 0; j < i; j++)
+            assert_true(v[i * N + j] == 0);
+    }
+    assert_true(product_error(a, v, N, &rng) < 1e-9);
+    for (size_t threads = 2; threads <= 3; threads++) {
+        memcpy(again, a, N * N * sizeof *a);
+        assert_int_equal(tb_factor_upper(threads, again, N, &err), TB_OK);
+        assert_memory_equal(again, v, N * N * sizeof *v);
+    }
+    static const size_t spoiled[] = {5, N - 5}; // in the first panel and in the last
+    for (size_t s = 0; s < 2; s++) {
+        memcpy(again, a, N * N * sizeof *a);
+        again[spoiled[s] * N + spoiled[s]] = -1;
+        assert_int_equal(tb_factor_upper(2, again, N, &err), TB_EINVAL);
+    }
+    memcpy(again, a, N * N * sizeof *a);
+    again[5 * N + N - 5] = again[(N - 5) * N + 5] = NAN;
+    assert_int_equal(tb_factor_upper(2, again, N, &err), TB_EINVAL);
+    tb_mem_fail_after(0);
+    assert_int_equal(tb_factor_upper(2, again, N, &err), TB_ENOMEM);
+    tb_mem_fail_after(-1);
+    tb_free(a);
+    tb_free(v);
+    tb_free(again);
+}
+
 static void factor_upper__refuses_what_is_not_positive_definite(void **state)
 {
     (void)state;
     tb_error err;
     double indefinite[] = {1, 2, 2, 1}, zero[] = {0}, nan[] = {2, 0, 0, NAN}, infinite[] = {INFINITY, 0, 0, 1};
     double infinite_above[] = {1, INFINITY, INFINITY, 1};
-    assert_int_equal(tb_factor_upper(indefinite, 2, &err), TB_EINVAL);
+    assert_int_equal(tb_factor_upper(1, indefinite, 2, &err), TB_EINVAL);
     assert_non_null(strstr(err.message, "not positive definite"));
-    assert_int_equal(tb_factor_upper(zero, 1, NULL), TB_EINVAL);
-    assert_int_equal(tb_factor_upper(nan, 2, NULL), TB_EINVAL);
-    assert_int_equal(tb_factor_upper(infinite, 2, NULL), TB_EINVAL);
-    assert_int_equal(tb_factor_upper(infinite_above, 2, NULL), TB_EINVAL);
-    assert_int_equal(tb_factor_upper(NULL, 0, NULL), TB_OK);
+    assert_int_equal(tb_factor_upper(1, zero, 1, NULL), TB_EINVAL);
+    assert_int_equal(tb_factor_upper(1, nan, 2, NULL), TB_EINVAL);
+    assert_int_equal(tb_factor_upper(1, infinite, 2, NULL), TB_EINVAL);
+    assert_int_equal(tb_factor_upper(1, infinite_above, 2, NULL), TB_EINVAL);
+    assert_int_equal(tb_factor_upper(1, NULL, 0, NULL), TB_OK);
 }
 
 static void solve_upper_right__undoes_multiply(void **state)
@@ -138,7 +205,7 @@ static void solve_upper_right__undoes_multiply(void **state)
     for (size_t o = 0; o < ORDERS; o++) {
         size_t n = orders[o], ldb = n + PAD;
         fill_positive_definite(v, n, &rng);
-        assert_int_equal(tb_factor_upper(v, n, NULL), TB_OK);
+        assert_int_equal(tb_factor_upper(1, v, n, NULL), TB_OK);
         fill_normal(b, M * ldb, &rng);
         memcpy(c, b, M * ldb * sizeof *b);
         tb_multiply_upper_right(c, ldb, v, n, M, n);
@@ -298,6 +365,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compute_init__survives_failed_allocations),
         cmocka_unit_test(factor_upper__multiplies_back_to_the_matrix),
+        cmocka_unit_test(factor_upper__is_the_same_in_panels_for_any_threads),
         cmocka_unit_test(factor_upper__refuses_what_is_not_positive_definite),
         cmocka_unit_test(solve_upper_right__undoes_multiply),
         cmocka_unit_test(gemm__agrees_with_plain_loops),
