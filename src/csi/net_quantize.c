@@ -110,7 +110,7 @@ static void use_shadow(const work_matrix *m)
 
 // ---- a stage ----
 
-// Computes the stage on frames of its own, with everything before it as it is.
+// Moments of what the stage's matrices multiply, on frames of its own, with everything before them as it is.
 static tb_code calibrate(quantization *q, tb_error *err)
 {
     tb_csi_freeze_others(q->net, TB_CSI_STAGES); // nothing learns: stored matrices pass no gradient
@@ -123,6 +123,8 @@ static tb_code calibrate(quantization *q, tb_error *err)
     tb_csi_chain_run(&q->chain, &q->batch, q->stage);
     tb_csi_chain_feed(&q->chain, &q->batch, q->stage);
     tb_graph_forward(q->chain.stages[q->stage].graph);
+    measure_moments(&q->matrices[0], q->chain.stages[q->stage].in);
+    measure_moments(&q->matrices[1], q->chain.stages[q->stage].hidden);
     return TB_OK;
 }
 
@@ -182,21 +184,16 @@ static tb_code pack_stage(quantization *q, tb_error *err)
     tb_code rc = prepare_matrix(&q->matrices[0], q, s->w1, &s->packed1, err);
     if (!rc)
         rc = prepare_matrix(&q->matrices[1], q, s->w2, &s->packed2, err);
-    for (int pass = q->options->finetune ? 0 : 1; !rc && pass < 2; pass++) {
+    if (!rc)
         rc = calibrate(q, err);
-        if (rc)
-            break;
-        measure_moments(&q->matrices[0], q->chain.stages[q->stage].in);
-        measure_moments(&q->matrices[1], q->chain.stages[q->stage].hidden);
-        if (pass == 0)
-            rc = finetune(q, err);
-    }
+    if (!rc && q->options->finetune)
+        rc = finetune(q, err);
     if (!rc)
         rc = pack_matrix(q->matrices[0].packed, &q->matrices[0], q, err);
-    if (!rc) // the second matrix sees what the packed first one gives
+    // The second matrix sees what the packed first one gives; but weights that were trained on are stored with the
+    // moments they were trained with, since others choose other planes.
+    if (!rc && !q->options->finetune)
         rc = calibrate(q, err);
-    if (!rc)
-        measure_moments(&q->matrices[1], q->chain.stages[q->stage].hidden);
     if (!rc)
         rc = pack_matrix(q->matrices[1].packed, &q->matrices[1], q, err);
     tb_csi_chain_clear(&q->chain);
