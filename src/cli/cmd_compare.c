@@ -1,10 +1,9 @@
 // twobit compare, the command: what is compared, in which order, and what is shown. compare.h has the map.
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/compare.h"
+#include "cli/compare/compare.h"
 #include "cli/generate.h"
 #include "cli/json_out.h"
 #include "cli/plot.h"
@@ -388,38 +387,6 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         rc = compare(&c, err);
     clear(&c);
     return rc;
-}
-
-// ---- texts in the arena ----
-
-static const char *print_to_arena(tb_arena *arena, const char *format, va_list args)
-{
-    va_list again;
-    va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, again);
-    va_end(again);
-    char *text = n < 0 ? NULL : tb_arena_alloc(arena, (size_t)n + 1);
-    if (text)
-        vsnprintf(text, (size_t)n + 1, format, args);
-    return text;
-}
-
-const char *tb_compare_keep(tb_comparison *c, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    const char *text = print_to_arena(&c->arena, format, args);
-    va_end(args);
-    return text;
-}
-
-const char *tb_compare_key(tb_comparison *c, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    const char *text = print_to_arena(&c->arena, format, args);
-    va_end(args);
-    return text ? tb_compare_keep(c, "twobit " TB_VERSION ", kernels %s; %s", c->cpu_name, text) : NULL;
 }
 
 const tb_command tb_command_compare = {

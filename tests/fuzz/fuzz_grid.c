@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/compare_grid.h"
+#include "cli/compare/compare_grid.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

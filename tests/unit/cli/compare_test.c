@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/compare.h"
-#include "cli/compare_front.h"
+#include "cli/compare/compare.h"
+#include "cli/compare/compare_front.h"
 
 static tb_error err;
 static tb_cli cli;

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/compare_store.h"
+#include "cli/compare/compare_store.h"
 #include "tiny_model.h"
 
 enum { PREDICTIONS = 7, WINDOWS = 5 };
