@@ -14,14 +14,14 @@ enum {
     CALIBRATION_STEP = 1 << 30, // its frames are not those of training
 };
 
-// The rate falls linearly to 0. Steps are a seventh of the paper network's training and two thirds of the small
-// hybrid's, which take half a minute per stage.
+// The rate falls linearly to 0. More steps of the hybrid bring 0.05 dB of NMSE at 0 to 3 dB, where its loss is largest,
+// and cost 0.3 dB at 12 dB.
 static const struct {
     double rate;
     uint64_t steps[TB_CSI_STAGES];
 } finetuning[TB_CSI_NETS] = {
     [TB_CSI_PAPER] = {3e-4, {1500, 2500, 1500, 2500}},
-    [TB_CSI_HYBRID] = {2e-3, {0, 12000, 0, 12000}},
+    [TB_CSI_HYBRID] = {2e-3, {0, 3000, 0, 3000}},
 };
 
 // One matrix of the stage at work.

@@ -123,7 +123,7 @@ $ head -c 1000 net.safetensors >cut.safetensors; twobit csi evaluate --receivers
 = 1
 $ twobit csi quantize net.safetensors -o bpdq.safetensors --method bpdq
 320 weights, * bits per weight of the matrices (scales included) (glob)
-$ twobit csi quantize net.safetensors -o trits.safetensors --finetune --steps-factor 0.00075
+$ twobit csi quantize net.safetensors -o trits.safetensors --finetune --steps-factor 0.003
 320 weights, * bits per weight of the matrices (scales included) (glob)
 $ twobit csi evaluate --n 8 --p 64 --frames 256 --snr-db 5 --receivers net.safetensors,bpdq.safetensors,trits.safetensors | wc -l
 4
@@ -132,7 +132,7 @@ $ twobit csi evaluate --n 8 --p 64 --frames 256 --snr-db 5 --receivers net.safet
 $ for t in 1 2; do
 >     twobit csi train --net paper+gain --n 8 --p 64 --b 64 --batch 50 --steps-factor 0.001 --threads $t -q -o paper-$t.safetensors
 >     twobit csi quantize paper-1.safetensors -o packed-$t.safetensors --method bpdq --threads $t -q >/dev/null
->     twobit csi quantize net.safetensors -o tuned-$t.safetensors --finetune --steps-factor 0.0025 --threads $t -q >/dev/null
+>     twobit csi quantize net.safetensors -o tuned-$t.safetensors --finetune --steps-factor 0.01 --threads $t -q >/dev/null
 >     twobit csi evaluate --n 8 --p 64 --frames 700 --receivers paper-1.safetensors,packed-1.safetensors,tuned-1.safetensors --threads $t --json nets-$t.json
 > done; for f in paper packed tuned; do cmp $f-1.safetensors $f-2.safetensors; done; cmp nets-1.json nets-2.json
 $ twobit csi quantize bpdq.safetensors -o again.safetensors

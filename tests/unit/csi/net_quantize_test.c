@@ -70,7 +70,7 @@ static tb_code pack(void *user, tb_packed *out, const float *weights, size_t row
 static tb_code quantize(tb_method method, unsigned bits, bool finetune, tb_error *err)
 {
     packer p = {.method = method, .options = {.bits = bits}};
-    tb_csi_quantize_options options = {.finetune = finetune, .steps_factor = 0.005, .threads = 1};
+    tb_csi_quantize_options options = {.finetune = finetune, .steps_factor = 0.02, .threads = 1};
     tb_code rc = tb_quant_options_resolve(&p.options, method, &p.options, err);
     return rc ? rc : tb_csi_quantize(packed_path, net_path, &options, pack, &p, err);
 }
