@@ -40,6 +40,7 @@ class Install(unittest.TestCase):
     def test_program_and_manual_are_there(self):
         self.assertIn("twobit", output_of(str(self.prefix / "bin" / "twobit"), "--version"))
         self.assertTrue((self.prefix / "share" / "man" / "man1" / "twobit.1").is_file())
+        self.assertTrue((self.prefix / "share" / "twobit" / "csi" / "hybrid.safetensors").is_file())
 
     def test_an_example_builds_and_runs_against_it(self):
         flags = output_of("pkg-config", "--cflags", "--libs", "twobit", PKG_CONFIG_PATH=str(self.lib / "pkgconfig"),
