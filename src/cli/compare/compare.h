@@ -105,7 +105,7 @@ typedef struct tb_comparison {
 } tb_comparison;
 
 // Recipes compared when nobody says otherwise.
-#define TB_COMPARE_METHODS "rtn:3,rtn:4,awq:3,gptq:3,gptq:4,bpdq:2,bpdq:3,ptqtp"
+#define TB_COMPARE_METHODS "rtn:3,rtn:4,awq:3,awq:4,gptq:3,gptq:4,bpdq:2,bpdq:3,ptqtp"
 
 // A key for the store: what the format says, behind the version of twobit and its kernels. In the arena, or NULL.
 const char *tb_compare_key(tb_comparison *c, const char *format, ...)
