@@ -139,6 +139,25 @@ static tb_code prepare(run *r, tb_error *err)
     return r->checksums ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for %zu blocks", block_count(r));
 }
 
+// Fewer tokens than a matrix has inputs do not determine the inputs' second moments: errors are then fed forward along
+// directions that no text has shown.
+static void warn_of_little_text(const run *r)
+{
+    size_t tokens = r->windows.count * r->windows.length, inputs = 0;
+    if (!tb_method_get(r->options->method)->needs_curvature)
+        return;
+    for (size_t b = 0; b < block_count(r); b++)
+        for (size_t i = 0; i < TB_LINEARS; i++) {
+            size_t cols = tb_model_linear(r->model, b, (tb_linear)i)->cols;
+            inputs = cols > inputs ? cols : inputs;
+        }
+    if (tokens < inputs)
+        tb_report_note(r->options->report, TB_NOTE_WARNING,
+                       "%zu calibration tokens are fewer than the %zu inputs of the widest matrix; the result will be "
+                       "better with more",
+                       tokens, inputs);
+}
+
 // ---- blocks ----
 
 static bool report_share(void *user, double done)
@@ -423,6 +442,8 @@ tb_code tb_pipeline_run(tb_pipeline_result *result, const char *out_path, const 
     *result = (tb_pipeline_result){0};
     run r = {.model = model, .options = options, .result = result};
     tb_code rc = prepare(&r, err);
+    if (!rc)
+        warn_of_little_text(&r);
     if (!rc)
         rc = tb_partial_open(&r.partial, out_path, &r.identity, err);
     if (!rc)

@@ -498,6 +498,31 @@ static void pipeline__refuses_to_mix_runs(void **state)
     assert_int_equal(count_entries(PARTIAL), 3); // manifest and two blocks: nothing was touched
 }
 
+static void pipeline__warns_of_fewer_tokens_than_inputs(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    size_t widest = tb_model_linear(source, 0, TB_LINEAR_DOWN)->cols;
+    static const tb_method methods[] = {TB_METHOD_GPTQ, TB_METHOD_BPDQ, TB_METHOD_AWQ, TB_METHOD_RTN};
+    for (size_t m = 0; m < 4; m++)
+        for (size_t enough = 0; enough < 2; enough++) {
+            notes seen = {0};
+            tb_report report = {.note = take_note, .user = &seen};
+            tb_pipeline_options options = quick(methods[m]);
+            tb_pipeline_result result;
+            options.window = 32;
+            options.calibration_tokens = enough ? widest : 32;
+            options.unmeasured = true;
+            options.report = &report;
+            OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+            const char *warning =
+                seen.warnings.size ? strstr(tb_str_get(&seen.warnings), "32 calibration tokens are") : NULL;
+            assert_int_equal(warning != NULL, m < 2 && !enough);
+            notes_clear(&seen);
+        }
+    tb_model_close(source);
+}
+
 static void pipeline__names_an_option_that_is_no_longer_given(void **state)
 {
     (void)state;
@@ -695,6 +720,7 @@ int main(void)
         TEST(pipeline__makes_damaged_blocks_again),
         TEST(pipeline__refuses_to_mix_runs),
         TEST(pipeline__names_an_option_that_is_no_longer_given),
+        TEST(pipeline__warns_of_fewer_tokens_than_inputs),
         TEST(pipeline__refuses_a_damaged_manifest),
         TEST(pipeline__leaves_foreign_files_alone),
         TEST(pipeline__refuses_bad_input),
