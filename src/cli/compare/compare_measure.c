@@ -265,60 +265,45 @@ static tb_code read_scores(tb_text_scores *out, tb_arena *arena, const measuring
     return tb_store_read_windows(out, k->c->store, cell_of(k, index)->id, err);
 }
 
+// Those of the row that others are compared with; no windows where it could not be made.
+static tb_code read_base(tb_text_scores *out, tb_arena *arena, const measuring *k, tb_error *err)
+{
+    *out = (tb_text_scores){0};
+    for (size_t i = 0; i <= k->count; i++)
+        if (k->rows[i] == &k->m->rows[k->m->base])
+            return read_scores(out, arena, k, i, err);
+    return TB_OK;
+}
+
+// Changes `scores`.
+static void take_result(const measuring *k, size_t index, tb_text_scores *scores, const tb_text_scores *base)
+{
+    tb_compare_cell *cell = cell_of(k, index);
+    tb_perplexity_result *result = &cell->result;
+    tb_text_scores_summarize(result, scores);
+    result->ctx = k->plan.ctx;
+    result->skip = k->plan.skip;
+    if (k->rows[index]->kind == TB_ROW_ORIGINAL)
+        result->top1_agreement = 1;
+    k->rows[index]->broken |= result->broken;
+    cell->more = cell->more_stderr = NAN;
+    if (base->windows && !base->broken && !result->broken)
+        tb_text_scores_compare(&cell->more, &cell->more_stderr, scores, base);
+}
+
 static tb_code take_results(measuring *k, tb_error *err)
 {
-    tb_arena arena = {0};
-    tb_code rc = TB_OK;
+    tb_arena arena = {0}, base_arena = {0};
+    tb_text_scores base;
+    tb_code rc = read_base(&base, &base_arena, k, err);
     for (size_t i = 0; !rc && i <= k->count; i++) {
         tb_text_scores scores;
-        tb_perplexity_result *result = &cell_of(k, i)->result;
         rc = read_scores(&scores, &arena, k, i, err);
-        if (rc)
-            break;
-        tb_text_scores_summarize(result, &scores);
-        result->ctx = k->plan.ctx;
-        result->skip = k->plan.skip;
-        if (k->rows[i]->kind == TB_ROW_ORIGINAL)
-            result->top1_agreement = 1;
-        k->rows[i]->broken |= result->broken;
+        if (!rc)
+            take_result(k, i, &scores, &base);
         tb_arena_clear(&arena);
     }
-    tb_arena_clear(&arena);
-    return rc;
-}
-
-static tb_code compare_row(measuring *k, size_t index, const tb_text_scores *base, tb_error *err)
-{
-    tb_arena arena = {0};
-    tb_text_scores scores;
-    tb_compare_cell *cell = cell_of(k, index);
-    cell->more = cell->more_stderr = NAN;
-    if (cell->result.broken || base->broken)
-        return TB_OK;
-    tb_code rc = read_scores(&scores, &arena, k, index, err);
-    if (!rc)
-        tb_text_scores_compare(&cell->more, &cell->more_stderr, &scores, base);
-    tb_arena_clear(&arena);
-    return rc;
-}
-
-// How much worse each row is than the base, window by window.
-static tb_code compare_rows(measuring *k, tb_error *err)
-{
-    tb_arena arena = {0};
-    tb_text_scores scores, *base = NULL;
-    tb_code rc = TB_OK;
-    for (size_t i = 0; !rc && i <= k->count; i++)
-        if (k->rows[i] == &k->m->rows[k->m->base]) {
-            rc = read_scores(&scores, &arena, k, i, err);
-            base = &scores;
-        }
-    for (size_t i = 0; !rc && i <= k->count; i++)
-        if (base)
-            rc = compare_row(k, i, base, err);
-        else // it could not be made
-            cell_of(k, i)->more = cell_of(k, i)->more_stderr = NAN;
-    tb_arena_clear(&arena);
+    tb_arena_clear(&base_arena);
     return rc;
 }
 
@@ -330,8 +315,6 @@ static tb_code measure_text(measuring *k, tb_error *err)
         rc = complete_cells(k, err);
     if (!rc)
         rc = take_results(k, err);
-    if (!rc)
-        rc = compare_rows(k, err);
     tb_free_ids(k->ids);
     k->ids = NULL;
     return rc ? tb_fail_context(err, rc, "measuring %s on %s", k->m->source->name, text->name) : TB_OK;
