@@ -212,6 +212,11 @@ bool tb_quantize_allocates(const tb_quantize_args *args)
     return args->allocate || args->average_bits > 0 || args->size > 0;
 }
 
+bool tb_quantize_mixes_widths(const tb_quantize_args *args)
+{
+    return tb_quantize_allocates(args) || args->block_bits;
+}
+
 // What --allocate and its companions say; a rule without a budget is a mistake of usage.
 static tb_code resolve_widths(tb_widths_options *out, tb_cli *cli, const tb_quantize_args *args, tb_error *err)
 {
@@ -266,7 +271,7 @@ static tb_code choose_widths(uint8_t **bits, outcome *o, tb_pipeline_options *pi
                              const tb_quantize_args *args, const tb_widths_options *widths, tb_error *err)
 {
     *bits = NULL;
-    if (!tb_quantize_allocates(args) && !args->block_bits)
+    if (!tb_quantize_mixes_widths(args))
         return TB_OK;
     o->blocks = tb_model_config(model)->blocks;
     *bits = tb_alloc_array(o->blocks, sizeof **bits);

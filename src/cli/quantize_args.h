@@ -18,6 +18,9 @@ extern const tb_option tb_quantize_options[];
 // Blocks get widths by a rule: there is one, or a budget for the default one.
 bool tb_quantize_allocates(const tb_quantize_args *args);
 
+// Blocks may differ in width: by a rule, or as the list says.
+bool tb_quantize_mixes_widths(const tb_quantize_args *args);
+
 // Turns the arguments into options of the pipeline, and into those of its widths, which count only where
 // tb_quantize_allocates. What does not fit the method, or not together, is a mistake of usage.
 tb_code tb_quantize_resolve(tb_pipeline_options *pipeline, tb_widths_options *widths, tb_cli *cli,

@@ -24,15 +24,9 @@ static bool parse_shape(tb_matrix *shape, const char *text)
 {
     char name[16];
     *shape = (tb_matrix){0};
-    if (!text ||
-        sscanf(text, "%15s %zu %zu %u %zu", name, &shape->rows, &shape->cols, &shape->planes, &shape->group) != 5)
-        return false;
-    for (unsigned type = TB_TYPE_BITPLANES; tb_type_is_plane((tb_type)type); type++)
-        if (strcmp(name, tb_type_name(type)) == 0) {
-            shape->type = (tb_type)type;
-            return true;
-        }
-    return false;
+    return text &&
+           sscanf(text, "%15s %zu %zu %u %zu", name, &shape->rows, &shape->cols, &shape->planes, &shape->group) == 5 &&
+           tb_plane_type_find(&shape->type, name, strlen(name));
 }
 
 // One part, into storage of `size` bytes; a part without bytes has no tensor.

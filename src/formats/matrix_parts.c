@@ -71,14 +71,8 @@ static uint32_t number_of(tb_text word)
 
 static bool parse_shape(tb_matrix *shape, tb_text text)
 {
-    static const tb_type types[] = {TB_TYPE_BITPLANES, TB_TYPE_AFFINE, TB_TYPE_TRITPLANES, TB_TYPE_OFFSET};
     tb_text kind = take_word(&text);
-    bool known = false;
-    for (size_t i = 0; i < sizeof types / sizeof types[0] && !known; i++) {
-        const char *name = tb_type_name(types[i]);
-        known = kind.size == strlen(name) && memcmp(kind.data, name, kind.size) == 0;
-        shape->type = types[i];
-    }
+    bool known = tb_plane_type_find(&shape->type, kind.data, kind.size);
     shape->cols = number_of(take_word(&text));
     shape->group = number_of(take_word(&text));
     shape->planes = number_of(text); // the rest: nothing may follow

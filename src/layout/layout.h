@@ -75,6 +75,9 @@ const tb_type_traits *tb_type_traits_get(uint32_t type);
 // The name of any type, plane types included ("bitplanes", "affine" …); "unknown" otherwise.
 const char *tb_type_name(uint32_t type);
 
+// The plane type of that name; false where there is none.
+bool tb_plane_type_find(tb_type *out, const char *name, size_t size);
+
 static inline bool tb_type_is_plane(tb_type type)
 {
     return (unsigned)type >= TB_TYPE_BITPLANES && (unsigned)type <= TB_TYPE_OFFSET;

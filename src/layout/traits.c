@@ -3,6 +3,8 @@
 #include "layout/block.h"
 #include "layout/layout.h"
 
+#include <string.h>
+
 static const tb_type_traits traits[] = {
     {TB_TYPE_F32, "F32", 1, 4, tb_decode_f32},
     {TB_TYPE_F16, "F16", 1, 2, tb_decode_f16},
@@ -64,4 +66,16 @@ const char *tb_type_name(uint32_t type)
     }
     const tb_type_traits *known = tb_type_traits_get(type);
     return known ? known->name : "unknown";
+}
+
+bool tb_plane_type_find(tb_type *out, const char *name, size_t size)
+{
+    for (uint32_t type = TB_TYPE_BITPLANES; tb_type_is_plane((tb_type)type); type++) {
+        const char *known = tb_type_name(type);
+        if (size == strlen(known) && memcmp(name, known, size) == 0) {
+            *out = (tb_type)type;
+            return true;
+        }
+    }
+    return false;
 }

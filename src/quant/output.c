@@ -22,7 +22,6 @@ typedef struct tensor_plan {
     tb_linear which;        // ROLE_LINEAR
     tb_linear_input scaled; // ROLE_VECTOR: the input whose scales divide it; TB_LINEAR_INPUTS: none
     tb_matrix end;          // ROLE_END: the matrix as stored in the source
-    tb_type type;           // ROLE_END: the type it gets
 } tensor_plan;
 
 static bool find_block(tensor_plan *plan, const tb_model *model)

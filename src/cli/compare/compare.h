@@ -11,7 +11,7 @@
 //   compare_show.c     the table, also as Markdown
 //   compare_data.c     JSON and CSV
 //   compare_chart.c    the picture
-//   compare_text.c     keys of results
+//   compare_text.c     texts that are printed into its arena, and the keys of results
 #ifndef TB_CLI_COMPARE_H
 #define TB_CLI_COMPARE_H
 

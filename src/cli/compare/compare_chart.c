@@ -69,7 +69,7 @@ static bool is_drawn(const panel *p, const tb_compare_row *row)
 
 static bool is_mixed(const tb_compare_row *row)
 {
-    return tb_quantize_allocates(&row->recipe->args) || row->recipe->args.block_bits;
+    return tb_quantize_mixes_widths(&row->recipe->args);
 }
 
 static double x_of(const tb_compare_row *row)

@@ -253,8 +253,7 @@ static tb_code append_head(tb_str *out, const tb_compare_recipe *recipe, const t
     tb_quant_options q;
     tb_code rc = tb_quant_options_resolve(&q, pipeline->method, &pipeline->quant, err);
     bool group = q.group != t->default_group;
-    bool bits =
-        group || (t->least_bits != t->most_bits && !tb_quantize_allocates(&recipe->args) && !recipe->args.block_bits);
+    bool bits = group || (t->least_bits != t->most_bits && !tb_quantize_mixes_widths(&recipe->args));
     if (!rc)
         rc = tb_str_append_text(out, t->name, err);
     if (!rc && bits)

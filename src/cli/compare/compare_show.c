@@ -26,7 +26,7 @@ static void add_column(tb_table *table, tb_column *columns, const char *heading,
     columns[table->column_count++] = (tb_column){heading, right};
 }
 
-// A column for a text; the format has its name.
+// A column for a text, whose name stands behind `before`.
 static tb_code add_text_column(tb_table *table, tb_column *columns, const char *before, const char *text,
                                tb_arena *arena, tb_error *err)
 {

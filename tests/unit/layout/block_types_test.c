@@ -100,6 +100,21 @@ static void decoders__read_unaligned_bytes(void **state)
     }
 }
 
+static void plane_type_find__knows_plane_types_by_whole_names_only(void **state)
+{
+    (void)state;
+    static const tb_type planes[] = {TB_TYPE_BITPLANES, TB_TYPE_AFFINE, TB_TYPE_TRITPLANES, TB_TYPE_OFFSET};
+    static const char *const others[] = {"", "off", "offsets", "Q4_K", "unknown"};
+    tb_type type;
+    for (size_t i = 0; i < sizeof planes / sizeof planes[0]; i++) {
+        const char *name = tb_type_name((uint32_t)planes[i]);
+        assert_true(tb_plane_type_find(&type, name, strlen(name)));
+        assert_int_equal(type, planes[i]);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_false(tb_plane_type_find(&type, others[i], strlen(others[i])));
+}
+
 static void traits__name_every_type_and_refuse_others(void **state)
 {
     (void)state;
@@ -191,6 +206,7 @@ int main(void)
         cmocka_unit_test(row_bytes__count_whole_blocks),
         cmocka_unit_test(encode_q8_0__is_off_by_half_a_step_at_most),
         cmocka_unit_test(encode_q8_0__keeps_what_q8_0_can_hold),
+        cmocka_unit_test(plane_type_find__knows_plane_types_by_whole_names_only),
         cmocka_unit_test(encode_q8_0__survives_strange_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
