@@ -9,7 +9,7 @@ typedef struct tb_quantize_args {
     const char *output, *method, *calibration, *allocate, *block_bits, *widths;
     uint64_t bits, group, calibration_tokens, iterations, size, head_bits;
     double damping, average_bits;
-    bool keep_head, no_measure, json;
+    bool no_shrinkage, keep_head, no_measure, json;
 } tb_quantize_args;
 
 extern const tb_quantize_args tb_quantize_defaults;

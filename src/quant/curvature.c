@@ -138,6 +138,15 @@ static tb_code factor_damped(tb_curvature *c, const double *moments, const tb_qu
                    c->cols);
 }
 
+void tb_moments_shrink(double *moments, size_t cols, size_t tokens)
+{
+    double kept = (double)tokens / ((double)tokens + (double)cols);
+    for (size_t i = 0; i < cols; i++)
+        for (size_t j = 0; j < cols; j++)
+            if (i != j)
+                moments[i * cols + j] *= kept;
+}
+
 static tb_code allocate(tb_curvature *c, tb_error *err)
 {
     size_t square;

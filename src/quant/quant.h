@@ -35,8 +35,15 @@ typedef struct tb_quant_options {
                          // half only when packing. By default they are rounded before errors are propagated
     bool choose_per_row; // BPDQ: keep the best iterate of each row, not of the whole matrix
     bool keep_order;     // no group-aware reordering of columns
+    bool no_shrinkage;   // the pipeline leaves second moments as the text gave them (see tb_moments_shrink)
     size_t threads;      // 0: 1. Results do not depend on it
 } tb_quant_options;
+
+// Shrinks H[cols][cols], gathered over N = `tokens` tokens, towards its diagonal, in place: (N·H + cols·diag H)/(N +
+// cols). That is what H would be had the text gone on for as many tokens as there are inputs, as loud as before but
+// with no input correlated to another. Correlations that few tokens show are mostly chance, and error feedback would
+// follow them (Ledoit and Wolf, J. Multivariate Analysis 88, 2004, shrink for the same reason).
+void tb_moments_shrink(double *moments, size_t cols, size_t tokens);
 
 // Second moments of the inputs of a matrix, made ready for error feedback: dead inputs found,
 // columns ordered, the damped matrix factored. Matrices that read the same input share one.

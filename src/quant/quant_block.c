@@ -74,6 +74,7 @@ typedef struct moments {
     double *sums[TB_LINEAR_INPUTS];     // [cols][cols] Σ x·xᵀ
     double *loudness[TB_LINEAR_INPUTS]; // [cols] Σ |x|; NULL: not wanted
     size_t cols[TB_LINEAR_INPUTS];
+    size_t tokens;  // that were summed
     float *scratch; // [most cols][most cols]
 } moments;
 
@@ -144,11 +145,11 @@ static tb_code gather_moments(moments *m, const tb_model *model, size_t index, c
 }
 
 // H = 2/N·Σ x·xᵀ.
-static void scale_moments(moments *m, size_t tokens)
+static void scale_moments(moments *m)
 {
     for (size_t i = 0; i < TB_LINEAR_INPUTS; i++)
         for (size_t k = 0; k < m->cols[i] * m->cols[i]; k++)
-            m->sums[i][k] *= 2.0 / (double)tokens;
+            m->sums[i][k] *= 2.0 / (double)m->tokens;
 }
 
 static tb_code calibrate(moments *m, const tb_model *model, size_t index, const tb_states *states, bool with_loudness,
@@ -163,11 +164,13 @@ static tb_code calibrate(moments *m, const tb_model *model, size_t index, const 
         rc = gather_moments(m, model, index, states, &clean.override, progress, err);
         clean_linears_clear(&clean);
     }
-    if (rc)
+    if (rc) {
         moments_clear(m);
-    else
-        scale_moments(m, states->windows * states->length);
-    return rc;
+        return rc;
+    }
+    m->tokens = states->windows * states->length;
+    scale_moments(m);
+    return TB_OK;
 }
 
 // ---- scales of inputs ----
@@ -261,6 +264,8 @@ static tb_code quantize_input(tb_quant_block *out, const tb_model *model, size_t
     tb_curvature *curvature = NULL;
     const tb_method_traits *traits = tb_method_get(method);
     tb_code rc = TB_OK;
+    if (traits->needs_curvature && !options->no_shrinkage)
+        tb_moments_shrink(m->sums[input], m->cols[input], m->tokens);
     if (traits->needs_curvature)
         rc = tb_curvature_new(&curvature, m->sums[input], m->cols[input], options, err);
     if (rc)

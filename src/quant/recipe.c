@@ -56,6 +56,8 @@ tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *
     bool ok = recipe && set_bits(recipe, options, block_bits, blocks) && set_head_bits(recipe, head_bits);
     if (ok && windows)
         ok = set_curvature(recipe, options, windows);
+    if (ok && tb_method_get(method)->needs_curvature)
+        ok = json_object_set_new(recipe, "shrinkage", json_boolean(!options->no_shrinkage)) == 0;
     if (ok && method == TB_METHOD_BPDQ)
         ok = set_bpdq(recipe, options);
     if (ok && (method == TB_METHOD_HQQ || method == TB_METHOD_BPDQ || method == TB_METHOD_PTQTP))

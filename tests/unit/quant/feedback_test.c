@@ -188,6 +188,35 @@ static void textbook_gptq(float *out, const test_layer *l, unsigned bits, size_t
     tb_free(w);
 }
 
+// The same sums as if `cols` more tokens had come, each with one input alone as loud as its mean square asks.
+static void moments_shrink__counts_as_many_tokens_without_correlation(void **state)
+{
+    (void)state;
+    enum { COLS = 20, TOKENS = 7 };
+    test_layer l = layer_over(1, COLS, TOKENS, 60), longer = layer_over(1, COLS, TOKENS, 60);
+    for (size_t i = 0; i < COLS * COLS; i++)
+        longer.moments[i] *= TOKENS;
+    for (size_t t = 0; t < COLS; t++)
+        longer.moments[t * COLS + t] += COLS * l.moments[t * COLS + t];
+    tb_moments_shrink(l.moments, COLS, TOKENS);
+    for (size_t i = 0; i < COLS * COLS; i++)
+        assert_true(fabs(l.moments[i] - longer.moments[i] / (TOKENS + COLS)) <= 1e-15 * fabs(l.moments[i]));
+    layer_free(&longer);
+    layer_free(&l);
+}
+
+static void moments_shrink__makes_few_tokens_definite(void **state)
+{
+    (void)state;
+    enum { COLS = 64, TOKENS = 3 };
+    test_layer l = layer_over(1, COLS, TOKENS, 61);
+    tb_moments_shrink(l.moments, COLS, TOKENS);
+    tb_curvature *c = curvature_of(l.moments, COLS, (tb_quant_options){.group = 32, .damping = 1e-12});
+    assert_true(c->damping == 1e-12); // the first rung of the ladder held
+    tb_curvature_free(c);
+    layer_free(&l);
+}
+
 static tb_packed gptq(const test_layer *l, tb_quant_options options)
 {
     tb_curvature *curvature = curvature_of(l->moments, l->cols, options);
@@ -215,6 +244,26 @@ static void gptq__agrees_with_the_textbook(void **state)
                 assert_true(fabsf(row[c] - expected[r * COLS + c]) <= 1e-6f * fabsf(expected[r * COLS + c]));
         }
         tb_packed_clear(&packed);
+        layer_free(&l);
+    }
+}
+
+// What shrinkage is for: the cost on tokens that calibration did not see.
+static void moments_shrink__lowers_the_error_on_unseen_tokens(void **state)
+{
+    (void)state;
+    enum { ROWS = 8, COLS = 96, TOKENS = 48, UNSEEN = 4096 };
+    tb_quant_options options = {.bits = 3, .group = 32};
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        test_layer l = layer_over(ROWS, COLS, TOKENS, seed), unseen = layer_over(ROWS, COLS, UNSEEN, 100 + seed);
+        memcpy(unseen.weights, l.weights, ROWS * COLS * sizeof *l.weights);
+        tb_packed as_it_came = gptq(&l, options);
+        tb_moments_shrink(l.moments, COLS, TOKENS);
+        tb_packed shrunk = gptq(&l, options);
+        assert_true(layer_objective(&unseen, &shrunk.view, 0) < layer_objective(&unseen, &as_it_came.view, 0));
+        tb_packed_clear(&shrunk);
+        tb_packed_clear(&as_it_came);
+        layer_free(&unseen);
         layer_free(&l);
     }
 }
@@ -266,6 +315,9 @@ int main(void)
         cmocka_unit_test(curvature__keeps_the_order_when_told),
         cmocka_unit_test(curvature__factor_gives_back_the_damped_moments),
         cmocka_unit_test(curvature__climbs_the_damping_ladder),
+        cmocka_unit_test(moments_shrink__counts_as_many_tokens_without_correlation),
+        cmocka_unit_test(moments_shrink__makes_few_tokens_definite),
+        cmocka_unit_test(moments_shrink__lowers_the_error_on_unseen_tokens),
         cmocka_unit_test(curvature__refuses_moments_that_are_not_finite),
         cmocka_unit_test(curvature__of_singular_moments_is_damped),
         cmocka_unit_test(gptq__agrees_with_the_textbook),

@@ -17,10 +17,8 @@ int layer_setup(void **state)
 
 // Inputs follow an autoregression over the columns, with loudness falling from column to
 // column in a scrambled order, so that ordering and feedback have something to do.
-test_layer layer_new(size_t rows, size_t cols, uint64_t seed)
+test_layer layer_over(size_t rows, size_t cols, size_t tokens, uint64_t seed)
 {
-    enum { TOKENS_PER_COLUMN = 3 };
-    size_t tokens = TOKENS_PER_COLUMN * cols;
     test_layer l = {.rows = rows, .cols = cols};
     tb_rng rng;
     tb_rng_init(&rng, seed, 0);
@@ -44,6 +42,11 @@ test_layer layer_new(size_t rows, size_t cols, uint64_t seed)
     }
     tb_free(x);
     return l;
+}
+
+test_layer layer_new(size_t rows, size_t cols, uint64_t seed)
+{
+    return layer_over(rows, cols, 3 * cols, seed);
 }
 
 void layer_free(test_layer *layer)

@@ -13,7 +13,8 @@ typedef struct test_layer {
     float *weights;
     double *moments;
 } test_layer;
-test_layer layer_new(size_t rows, size_t cols, uint64_t seed);
+test_layer layer_new(size_t rows, size_t cols, uint64_t seed); // over three tokens per input
+test_layer layer_over(size_t rows, size_t cols, size_t tokens, uint64_t seed);
 void layer_free(test_layer *layer);
 
 // tr((W − Q)·H·(W − Q)ᵀ) by its definition, with H + λI and W as given.

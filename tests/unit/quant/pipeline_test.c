@@ -473,6 +473,9 @@ static void pipeline__refuses_to_mix_runs(void **state)
     tb_model *source = tiny(&tiny_model_default, 1);
     tb_pipeline_options options = quick(TB_METHOD_BPDQ), other = options;
     stop_before_the_end(source, &options);
+    other.quant.no_shrinkage = true;
+    assert_refused(source, &other, "option 'shrinkage' changed");
+    other.quant.no_shrinkage = false;
     other.quant.damping = 0.01;
     assert_refused(source, &other, "option 'damping' changed");
     other = options;
