@@ -42,7 +42,9 @@ const tb_option tb_quantize_options[] = {
     {"iterations", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, iterations), "N", 1, 1000,
      "sweeps of bpdq (default 10), most steps of hqq (20) or ptqtp (50)"},
     {"head-bits", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, head_bits), "K", 4, 8,
-     "bits of embedding and output head (default 8)"},
+     "bits of output head and embedding (default 8)"},
+    {"embedding-bits", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, embedding_bits), "K", 2, 8,
+     "bits of the embedding alone, where the head is a matrix of its own"},
     {"keep-head", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, keep_head), NULL, 0, 0,
      "leave embedding and output head as they are"},
     {"no-measure", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, no_measure), NULL, 0, 0,
@@ -183,14 +185,16 @@ static tb_code resolve_method(tb_pipeline_options *options_out, tb_cli *cli, con
         .calibration_path = args->calibration,
         .calibration_tokens = (size_t)args->calibration_tokens,
         .head_bits = (unsigned)args->head_bits,
+        .embedding_bits = (unsigned)args->embedding_bits,
         .keep_head = args->keep_head,
         .unmeasured = args->no_measure,
         .report = &cli->report,
     };
     if (!tb_method_find(&options_out->method, args->method))
         return tb_fail_usage(cli, err, "unknown method '%s'; use " TB_METHOD_NAMES, args->method);
-    if (args->keep_head && args->head_bits)
-        return tb_fail_usage(cli, err, "--head-bits and --keep-head exclude each other");
+    if (args->keep_head && (args->head_bits || args->embedding_bits))
+        return tb_fail_usage(cli, err, "--%s-bits and --keep-head exclude each other",
+                             args->head_bits ? "head" : "embedding");
     tb_quant_options resolved;
     tb_code rc = tb_quant_options_resolve(&resolved, options_out->method, &options_out->quant, err);
     cli->misused = rc == TB_EINVAL;

@@ -7,7 +7,7 @@
 
 typedef struct tb_quantize_args {
     const char *output, *method, *calibration, *allocate, *block_bits, *widths;
-    uint64_t bits, group, calibration_tokens, iterations, size, head_bits;
+    uint64_t bits, group, calibration_tokens, iterations, size, head_bits, embedding_bits;
     double damping, average_bits;
     bool no_shrinkage, keep_head, no_measure, json;
 } tb_quantize_args;

@@ -21,7 +21,7 @@ tb_matrix tb_end_shape(const tb_matrix *source, unsigned bits)
     tb_matrix shape = {.type = TB_TYPE_Q8_0, .rows = source->rows, .cols = source->cols};
     if (bits == 0)
         return *source;
-    if (bits < TB_MOST_HEAD_BITS) {
+    if (bits < TB_MOST_END_BITS) {
         shape.type = TB_TYPE_OFFSET;
         shape.planes = bits;
         shape.group = GROUP;

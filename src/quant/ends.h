@@ -4,9 +4,15 @@
 
 #include "model/model.h"
 
-// Bits that --head-bits may ask for. Eight are Q8_0; fewer are planes with a scale and an offset per group
-// (TB_TYPE_OFFSET), which divide rows of any length.
-enum { TB_LEAST_HEAD_BITS = 4, TB_MOST_HEAD_BITS = 8 };
+// Bits that one may ask for. Eight are Q8_0; fewer are planes with a scale and an offset per group (TB_TYPE_OFFSET),
+// which divide rows of any length. A head below four bits breaks a model, an embedding that is no head does not.
+enum { TB_LEAST_HEAD_BITS = 4, TB_LEAST_EMBEDDING_BITS = 2, TB_MOST_END_BITS = 8 };
+
+// Bits of both; 0: it stays as it is. A tied head has those of the embedding, which are then at least
+// TB_LEAST_HEAD_BITS.
+typedef struct tb_end_bits {
+    unsigned embedding, head;
+} tb_end_bits;
 
 // The shape that `source` gets, without data: itself where `bits` is 0 or where that would not be smaller.
 tb_matrix tb_end_shape(const tb_matrix *source, unsigned bits);

@@ -2,8 +2,6 @@
 // follows from its name alone, so both passes agree.
 #include "quant/output.h"
 
-#include "quant/ends.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +9,7 @@
 
 typedef enum tensor_role {
     ROLE_LINEAR, // packed planes
-    ROLE_END,    // embedding or head: in head_bits, or as it is
+    ROLE_END,    // embedding or head: in bits of its own, or as it is
     ROLE_VECTOR, // norms and the like: floats, divided by scales where inputs are scaled
 } tensor_role;
 
@@ -22,6 +20,7 @@ typedef struct tensor_plan {
     tb_linear which;        // ROLE_LINEAR
     tb_linear_input scaled; // ROLE_VECTOR: the input whose scales divide it; TB_LINEAR_INPUTS: none
     tb_matrix end;          // ROLE_END: the matrix as stored in the source
+    unsigned end_bits;      // ROLE_END
 } tensor_plan;
 
 static bool find_block(tensor_plan *plan, const tb_model *model)
@@ -52,9 +51,14 @@ static tensor_plan plan_tensor(const tb_output *o, size_t index)
     const char *name = plan.info->name.data;
     if (find_linear(&plan, o->model)) {
         plan.role = ROLE_LINEAR;
-    } else if (strcmp(name, "token_embd.weight") == 0 || strcmp(name, "output.weight") == 0) {
+    } else if (strcmp(name, "token_embd.weight") == 0) {
         plan.role = ROLE_END;
-        plan.end = *(name[0] == 't' ? tb_model_embedding(o->model) : tb_model_head(o->model));
+        plan.end = *tb_model_embedding(o->model);
+        plan.end_bits = o->end_bits.embedding;
+    } else if (strcmp(name, "output.weight") == 0) {
+        plan.role = ROLE_END;
+        plan.end = *tb_model_head(o->model);
+        plan.end_bits = o->end_bits.head;
     } else if (tb_method_get(o->method)->scales_inputs && find_block(&plan, o->model)) {
         plan.scaled = tb_fold_of_vector(name);
     }
@@ -171,7 +175,7 @@ static tb_code convert_end(tb_matrix *out, tb_packed *packed, const tb_output *o
                            size_t *nonfinite, tb_error *err)
 {
     size_t threads = tb_model_compute(o->model)->threads;
-    return tb_end_convert(out, packed, &plan->end, o->head_bits, threads, nonfinite, err);
+    return tb_end_convert(out, packed, &plan->end, plan->end_bits, threads, nonfinite, err);
 }
 
 static tb_code declare_end(tb_gguf_writer *w, tb_output *o, const tensor_plan *plan, tb_error *err)
@@ -192,10 +196,10 @@ static tb_code declare_end(tb_gguf_writer *w, tb_output *o, const tensor_plan *p
 }
 
 // The same entries without the values: their checksum is of no matter then.
-static tb_code declare_end_shape(tb_gguf_writer *w, const tb_output *o, const tensor_plan *plan, tb_error *err)
+static tb_code declare_end_shape(tb_gguf_writer *w, const tensor_plan *plan, tb_error *err)
 {
     const char *name = plan->info->name.data;
-    tb_matrix shape = tb_end_shape(&plan->end, o->head_bits);
+    tb_matrix shape = tb_end_shape(&plan->end, plan->end_bits);
     tb_code rc = tb_gguf_writer_add_matrix(w, name, &shape, err);
     return rc ? rc : add_checksum(w, name, 0, err);
 }
@@ -208,7 +212,7 @@ static tb_code declare_tensors(tb_gguf_writer *w, tb_output *o, tb_error *err)
         if (plan.role == ROLE_LINEAR)
             rc = declare_linear(w, o, &plan, err);
         else if (plan.role == ROLE_END)
-            rc = o->checksums ? declare_end(w, o, &plan, err) : declare_end_shape(w, o, &plan, err);
+            rc = o->checksums ? declare_end(w, o, &plan, err) : declare_end_shape(w, &plan, err);
         else
             rc = tb_gguf_writer_add_tensor(w, plan.info->name.data, TB_TYPE_F32, plan.info->dim_count, plan.info->dims,
                                            err);

@@ -3,6 +3,7 @@
 #ifndef TB_QUANT_OUTPUT_H
 #define TB_QUANT_OUTPUT_H
 
+#include "quant/ends.h"
 #include "quant/partial.h"
 
 typedef struct tb_output {
@@ -13,7 +14,7 @@ typedef struct tb_output {
     const tb_quant_options *options; // resolved
     const uint8_t *block_bits;       // [blocks] instead of options->bits; NULL: all the same
     const tb_run_identity *identity;
-    unsigned head_bits; // of embedding and head; 0: as they are
+    tb_end_bits end_bits;
     const tb_report *report;
     size_t nonfinite_weights; // of embedding and head, counted while writing
 } tb_output;

@@ -44,12 +44,13 @@ static size_t block_count(const run *r)
     return tb_model_config(r->model)->blocks;
 }
 
-// Of embedding and head; 0: they stay as they are.
-static unsigned head_bits(const run *r)
+static tb_end_bits end_bits(const run *r)
 {
-    if (r->options->keep_head)
-        return 0;
-    return r->options->head_bits ? r->options->head_bits : TB_MOST_HEAD_BITS;
+    const tb_pipeline_options *o = r->options;
+    unsigned head = o->head_bits ? o->head_bits : TB_MOST_END_BITS;
+    if (o->keep_head)
+        return (tb_end_bits){0};
+    return (tb_end_bits){.embedding = o->embedding_bits ? o->embedding_bits : head, .head = head};
 }
 
 // ---- before the first block ----
@@ -63,15 +64,27 @@ static tb_quant_options options_of_block(const run *r, size_t block)
     return options;
 }
 
+static tb_code check_end_bits(const run *r, tb_error *err)
+{
+    unsigned head = r->options->head_bits, embedding = r->options->embedding_bits;
+    if (head && (head < TB_LEAST_HEAD_BITS || head > TB_MOST_END_BITS))
+        return tb_fail(err, TB_EINVAL, "the head takes %d to %d bits, not %u", TB_LEAST_HEAD_BITS, TB_MOST_END_BITS,
+                       head);
+    if (embedding && (embedding < TB_LEAST_EMBEDDING_BITS || embedding > TB_MOST_END_BITS))
+        return tb_fail(err, TB_EINVAL, "the embedding takes %d to %d bits, not %u", TB_LEAST_EMBEDDING_BITS,
+                       TB_MOST_END_BITS, embedding);
+    if (embedding && tb_model_head_is_tied(r->model))
+        return tb_fail(err, TB_EINVAL, "the embedding of this model is its head as well and takes the head's bits");
+    return TB_OK;
+}
+
 // Fills in defaults; every block's width must suit the method.
 static tb_code resolve(run *r, tb_error *err)
 {
     tb_quant_options ignored;
-    unsigned ends = head_bits(r);
-    if (ends && (ends < TB_LEAST_HEAD_BITS || ends > TB_MOST_HEAD_BITS))
-        return tb_fail(err, TB_EINVAL, "embedding and head take %d to %d bits, not %u", TB_LEAST_HEAD_BITS,
-                       TB_MOST_HEAD_BITS, ends);
-    tb_code rc = tb_quant_options_resolve(&r->quant, r->options->method, &r->options->quant, err);
+    tb_code rc = check_end_bits(r, err);
+    if (!rc)
+        rc = tb_quant_options_resolve(&r->quant, r->options->method, &r->options->quant, err);
     for (size_t b = 0; b < block_count(r) && r->options->block_bits && !rc; b++) {
         tb_quant_options options = options_of_block(r, b);
         rc = options.bits ? tb_quant_options_resolve(&ignored, r->options->method, &options, err)
@@ -114,7 +127,7 @@ static tb_code identify(run *r, tb_error *err)
         rc = hash_tokens(r, err);
     if (!rc)
         rc = tb_recipe_append(&r->recipe, r->options->method, &r->quant, r->calibrated ? &r->windows : NULL,
-                              r->options->block_bits, block_count(r), head_bits(r),
+                              r->options->block_bits, block_count(r), end_bits(r),
                               tb_cpu_name(tb_model_compute(r->model)->kernels.cpu), err);
     r->identity.recipe = tb_str_get(&r->recipe);
     return rc;
@@ -314,7 +327,7 @@ static tb_output describe_output(const run *r)
                        .options = &r->quant,
                        .block_bits = r->options->block_bits,
                        .identity = &r->identity,
-                       .head_bits = head_bits(r),
+                       .end_bits = end_bits(r),
                        .report = r->options->report};
 }
 

@@ -118,7 +118,8 @@ typedef struct tb_pipeline_options {
     size_t window;                // tokens per window; 0: 512 (or the model's context when shorter)
     const char *fingerprint;      // of the model, where it is known already; NULL: computed
     const uint8_t *block_bits;    // [blocks], planes of each block instead of quant.bits; NULL: all the same
-    unsigned head_bits;           // of embedding and head, 4 … 8; 0: 8 (Q8_0)
+    unsigned head_bits;           // of the head, 4 … 8; 0: 8 (Q8_0)
+    unsigned embedding_bits;      // of an embedding that is not the head as well, 2 … 8; 0: those of the head
     bool keep_head;               // leave embedding and head as they are instead
     bool unmeasured;              // leave out the measurement of the finished file
     const tb_report *report;      // may be NULL

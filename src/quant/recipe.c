@@ -1,7 +1,5 @@
 #include "quant/recipe.h"
 
-#include "quant/ends.h"
-
 #include <jansson.h>
 
 static int append_piece(const char *bytes, size_t n, void *text)
@@ -42,18 +40,20 @@ static bool set_bits(json_t *recipe, const tb_quant_options *o, const uint8_t *b
 }
 
 // Where they are the default there is no key: files made before there was a choice have the same recipe.
-static bool set_head_bits(json_t *recipe, unsigned bits)
+static bool set_end_bits(json_t *recipe, tb_end_bits ends)
 {
-    return bits == 0 || bits == TB_MOST_HEAD_BITS ||
-           json_object_set_new(recipe, "head_bits", json_integer((json_int_t)bits)) == 0;
+    bool ok = ends.head == 0 || ends.head == TB_MOST_END_BITS ||
+              json_object_set_new(recipe, "head_bits", json_integer((json_int_t)ends.head)) == 0;
+    return ok && (ends.embedding == ends.head ||
+                  json_object_set_new(recipe, "embedding_bits", json_integer((json_int_t)ends.embedding)) == 0);
 }
 
 tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
-                         const uint8_t *block_bits, size_t blocks, unsigned head_bits, const char *cpu, tb_error *err)
+                         const uint8_t *block_bits, size_t blocks, tb_end_bits ends, const char *cpu, tb_error *err)
 {
     json_t *recipe = json_pack("{s:s, s:I, s:b, s:s}", "method", tb_method_get(method)->name, "group",
-                               (json_int_t)options->group, "keep_head", head_bits == 0, "cpu", cpu);
-    bool ok = recipe && set_bits(recipe, options, block_bits, blocks) && set_head_bits(recipe, head_bits);
+                               (json_int_t)options->group, "keep_head", ends.head == 0, "cpu", cpu);
+    bool ok = recipe && set_bits(recipe, options, block_bits, blocks) && set_end_bits(recipe, ends);
     if (ok && windows)
         ok = set_curvature(recipe, options, windows);
     if (ok && tb_method_get(method)->needs_curvature)

@@ -4,12 +4,13 @@
 #define TB_QUANT_RECIPE_H
 
 #include "quant/calibration.h"
+#include "quant/ends.h"
 
 // Appends the object on one line. `options` are resolved; `windows` is NULL without
 // calibration; `block_bits`[blocks] are the widths of the blocks, NULL when all have `options->bits`;
-// `head_bits` is 0 where embedding and head stay as they are, and is written where it is not the default;
+// `ends` are written where they are not the default, those of the embedding where they are not the head's;
 // `cpu` names the kernel level, since sums depend on it in their last bits.
 tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
-                         const uint8_t *block_bits, size_t blocks, unsigned head_bits, const char *cpu, tb_error *err);
+                         const uint8_t *block_bits, size_t blocks, tb_end_bits ends, const char *cpu, tb_error *err);
 
 #endif

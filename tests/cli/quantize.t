@@ -152,6 +152,19 @@ $ twobit quantize tiny.gguf -o x.gguf --head-bits 3 2>&1 | head -n 1
 twobit: * (glob)
 $ twobit quantize tiny.gguf -o x.gguf --head-bits 6 --keep-head 2>&1 | head -n 1
 twobit: --head-bits and --keep-head exclude each other
+$ twobit quantize tiny.gguf -o x.gguf --embedding-bits 6 --keep-head 2>&1 | head -n 1
+twobit: --embedding-bits and --keep-head exclude each other
+
+# The embedding in fewer bits still, where the head is a matrix of its own.
+$ twobit quantize tiny.gguf -o embedding2.gguf -m rtn --head-bits 4 --embedding-bits 2 2>/dev/null >&2
+$ twobit info embedding2.gguf --verify | grep checksums
+checksums     all right: every matrix decodes to the values it was written with
+$ test $(wc -c <embedding2.gguf) -lt $(wc -c <head4.gguf)
+$ twobit run embedding2.gguf -p "the end" -n 3 --temp 0 >text; test -s text
+$ make_tiny_model tied.gguf --tied
+$ twobit quantize tied.gguf -o x.gguf -m rtn --embedding-bits 2
+! twobit: the embedding of this model is its head as well and takes the head's bits
+= 1
 
 # Usage.
 $ twobit quantize tiny.gguf -o x.gguf --method nonsense 2>&1 | head -n 1

@@ -90,6 +90,27 @@ static tb_code read_method(reading *r, char *text, tb_error *err)
     return rest ? tb_fail(err, TB_EINVAL, "'%s' is too much, a method is written method:bits:group", rest) : TB_OK;
 }
 
+// Options that recipes may write shorter.
+static const struct {
+    const char *brief, *option;
+} briefs[] = {{"head", "head-bits"}, {"embedding", "embedding-bits"}};
+
+static const char *lengthen(const char *key)
+{
+    for (size_t i = 0; i < sizeof briefs / sizeof briefs[0]; i++)
+        if (strcmp(key, briefs[i].brief) == 0)
+            return briefs[i].option;
+    return key;
+}
+
+static const char *shorten(const char *key)
+{
+    for (size_t i = 0; i < sizeof briefs / sizeof briefs[0]; i++)
+        if (strcmp(key, briefs[i].option) == 0)
+            return briefs[i].brief;
+    return key;
+}
+
 // "lieq=2.25", "head=6", "keep-head"
 static tb_code read_extra(reading *r, char *text, tb_error *err)
 {
@@ -102,7 +123,7 @@ static tb_code read_extra(reading *r, char *text, tb_error *err)
     }
     if (value && is_list(key))
         replace(value, '/', ',');
-    return add_pair(r, strcmp(key, "head") == 0 ? "head-bits" : key, value, err);
+    return add_pair(r, lengthen(key), value, err);
 }
 
 static tb_code read_text(reading *r, char *text, tb_error *err)
@@ -274,7 +295,7 @@ static tb_code append_extra(tb_str *out, const reading *r, const pair *p, tb_err
     if (strcmp(p->key, "allocate") == 0)
         return average ? tb_str_printf(out, err, "+%s=%s", p->value, average)
                        : tb_str_printf(out, err, "+%s", p->value);
-    const char *key = strcmp(p->key, "head-bits") == 0 ? "head" : p->key;
+    const char *key = shorten(p->key);
     return p->value ? tb_str_printf(out, err, "+%s=%s", key, p->value) : tb_str_printf(out, err, "+%s", key);
 }
 

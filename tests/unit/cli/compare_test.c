@@ -43,6 +43,7 @@ static void recipe__is_called_by_what_is_not_the_default(void **state)
         {"bpdq+random=2.25+seed=3", "bpdq+random=2.25+seed=3"},
         {"gptq:3+damping=0.01+keep-head", "gptq:3+damping=0.01+keep-head"},
         {"bpdq:2+no-shrinkage", "bpdq:2+no-shrinkage"},
+        {"gptq:3+head-bits=6+embedding-bits=3", "gptq:3+head=6+embedding=3"},
         {"gptq+block-bits=4/2/2", "gptq+block-bits=4/2/2"},
         {"gptq:3+calib-tokens=4096", "gptq:3+calib-tokens=4096"},
     };

@@ -128,7 +128,7 @@ static void end_shape__is_never_larger(void **state)
             if (!tb_matrix_get_sizes(&sizes, &source))
                 continue;
             double last = 0;
-            for (unsigned bits = TB_LEAST_HEAD_BITS; bits <= TB_MOST_HEAD_BITS; bits++) {
+            for (unsigned bits = TB_LEAST_EMBEDDING_BITS; bits <= TB_MOST_END_BITS; bits++) {
                 tb_matrix shape = tb_end_shape(&source, bits);
                 assert_true(tb_matrix_bits(&shape) <= tb_matrix_bits(&source));
                 assert_true(tb_matrix_bits(&shape) >= last);
@@ -155,7 +155,7 @@ static void end_convert__loses_less_with_more_bits(void **state)
     values[5] = NAN;
     values[ROWS * COLS - 1] = INFINITY;
     tb_matrix source = floats(values, ROWS, COLS);
-    for (unsigned bits = TB_LEAST_HEAD_BITS; bits <= TB_MOST_HEAD_BITS; bits++) {
+    for (unsigned bits = TB_LEAST_EMBEDDING_BITS; bits <= TB_MOST_END_BITS; bits++) {
         tb_matrix one, many;
         tb_packed packed, again;
         tb_error err;

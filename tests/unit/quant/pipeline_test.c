@@ -313,10 +313,43 @@ static void pipeline__stores_ends_in_the_bits_asked_for(void **state)
         for (options.head_bits = 1; options.head_bits <= 9; options.head_bits += options.head_bits == 3 ? 6 : 1) {
             tb_pipeline_result result;
             assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
-            assert_non_null(strstr(err.message, "take 4 to 8 bits"));
+            assert_non_null(strstr(err.message, "takes 4 to 8 bits"));
         }
         tb_model_close(source);
     }
+}
+
+static void pipeline__stores_an_embedding_in_bits_of_its_own(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    tb_pipeline_options options = quick(TB_METHOD_RTN);
+    tb_pipeline_result result;
+    options.head_bits = 6;
+    for (options.embedding_bits = 2; options.embedding_bits <= 7; options.embedding_bits++) {
+        uint64_t bytes;
+        OK(tb_pipeline_file_bytes(&bytes, source, &options, &err));
+        OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+        tb_model *written = open_model(OUT, 1);
+        assert_int_equal(tb_checkpoint_file_bytes(tb_model_checkpoint(written)), bytes);
+        OK(tb_checkpoint_verify(tb_model_checkpoint(written), 2, NULL, &err));
+        assert_int_equal(tb_model_embedding(written)->planes, options.embedding_bits);
+        assert_int_equal(tb_model_head(written)->planes, 6);
+        tb_model_close(written);
+    }
+    for (options.embedding_bits = 1; options.embedding_bits <= 9; options.embedding_bits += 8) {
+        assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
+        assert_non_null(strstr(err.message, "takes 2 to 8 bits"));
+    }
+    tb_model_close(source);
+
+    tiny_model tied = tiny_model_default;
+    tied.tied = true;
+    source = tiny(&tied, 1);
+    options.embedding_bits = 6; // even where both would have the same
+    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
+    assert_non_null(strstr(err.message, "is its head as well"));
+    tb_model_close(source);
 }
 
 // ---- interruptions ----
@@ -487,6 +520,9 @@ static void pipeline__refuses_to_mix_runs(void **state)
     other = options;
     other.head_bits = 6;
     assert_refused(source, &other, "option 'head_bits' changed");
+    other = options;
+    other.embedding_bits = 6;
+    assert_refused(source, &other, "option 'embedding_bits' changed");
     other = options;
     OK(tb_file_write("other.txt", tb_builtin_text_get(TB_TEXT_HELDOUT).data, 8000, &err));
     other.calibration_path = "other.txt";
@@ -718,6 +754,7 @@ int main(void)
         TEST(pipeline__stores_what_the_method_made),
         TEST(pipeline__keeps_the_head_when_told_and_halves_odd_rows),
         TEST(pipeline__stores_ends_in_the_bits_asked_for),
+        TEST(pipeline__stores_an_embedding_in_bits_of_its_own),
         TEST(pipeline__continues_after_being_killed), // before threads were started: it forks
         TEST(pipeline__reuses_finished_blocks),
         TEST(pipeline__makes_damaged_blocks_again),
