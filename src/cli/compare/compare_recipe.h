@@ -3,7 +3,7 @@
 //
 //   bpdq                                 a method with its defaults
 //   bpdq:3:192                           method:bits:group
-//   gptq:3+head=6                        more options behind +; head and embedding are short for head-bits and embedding-bits
+//   gptq:3+head=6+embedding=3            more options behind +; both are short for their names with -bits
 //   bpdq+lieq=2.25                       blocks of 2 and 4 bits, on average 2.25, by LieQ's rule
 //   bpdq+random=2.25+seed=3              any rule of --allocate
 //   bpdq+lieq+size=80000000+widths=2/3/4 under a size of the file
