@@ -5,7 +5,7 @@
 #include "model/model.h"
 
 // Bits that one may ask for. Eight are Q8_0; fewer are planes with a scale and an offset per group (TB_TYPE_OFFSET),
-// which divide rows of any length. A head below four bits breaks a model, an embedding that is no head does not.
+// which divide rows of any length. An embedding that is not the head as well bears fewer than a head.
 enum { TB_LEAST_HEAD_BITS = 4, TB_LEAST_EMBEDDING_BITS = 2, TB_MOST_END_BITS = 8 };
 
 // Bits of both; 0: it stays as it is. A tied head has those of the embedding, which are then at least
