@@ -7,6 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+bool tb_text_is(tb_text text, const char *word)
+{
+    return text.data && text.size == strlen(word) && memcmp(text.data, word, text.size) == 0;
+}
+
 // Makes room for `more` bytes and the NUL behind them.
 static tb_code reserve(tb_str *str, size_t more, tb_error *err)
 {

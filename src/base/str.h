@@ -1,11 +1,22 @@
-// A text that grows: bytes, a length, a NUL always behind them, and a maximum.
+// Texts: one that somebody else owns, and one that grows.
 #ifndef TB_BASE_STR_H
 #define TB_BASE_STR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "twobit/error.h"
 
+// A text that somebody else owns: not NUL-terminated unless said so, may hold any bytes.
+typedef struct tb_text {
+    const char *data;
+    size_t size;
+} tb_text;
+
+// Whether it is exactly the C string `word`; a text without data is none.
+bool tb_text_is(tb_text text, const char *word);
+
+// A text that grows: bytes, a length, a NUL always behind them, and a maximum.
 typedef struct tb_str {
     char *data;      // NULL while empty and never grown
     size_t size;     // bytes, without the NUL

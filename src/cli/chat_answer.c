@@ -12,7 +12,7 @@ static tb_code tokenize(tb_ids *ids, const tb_chat *chat, tb_error *err)
     tb_str prompt = {0};
     tb_code rc = tb_prompt_template_render(&prompt, chat->tmpl, chat->conversation, true, err);
     if (!rc) // a template writes the BOS itself where the model wants one
-        rc = tb_encode(ids, tb_model_tokenizer(chat->model), (tb_slice){prompt.data, prompt.size}, TB_ENCODE_SPECIAL,
+        rc = tb_encode(ids, tb_model_tokenizer(chat->model), (tb_text){prompt.data, prompt.size}, TB_ENCODE_SPECIAL,
                        err);
     tb_str_clear(&prompt);
     if (rc)

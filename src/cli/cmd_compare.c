@@ -275,7 +275,7 @@ static tb_code plan(tb_comparison *c, tb_error *err)
     return rc;
 }
 
-static tb_code hash_text(char out[65], tb_slice text, tb_error *err)
+static tb_code hash_text(char out[65], tb_text text, tb_error *err)
 {
     tb_hash *hash = tb_hash_new();
     if (!hash)

@@ -57,7 +57,7 @@ static tb_code print_tokens(const tb_tokenizer *tokenizer, const tokenize_args *
 {
     unsigned flags = (args->no_bos ? 0 : TB_ENCODE_BOS) | (args->special ? TB_ENCODE_SPECIAL : 0);
     tb_ids ids = {0};
-    tb_code rc = tb_encode(&ids, tokenizer, (tb_slice){text, size}, flags, err);
+    tb_code rc = tb_encode(&ids, tokenizer, (tb_text){text, size}, flags, err);
     if (!rc && args->json)
         rc = print_json(&ids, err);
     else if (!rc)

@@ -62,7 +62,7 @@ tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, 
 {
     *ids = NULL;
     *count = 0;
-    tb_slice builtin = tb_builtin_text_get(TB_TEXT_HELDOUT);
+    tb_text builtin = tb_builtin_text_get(TB_TEXT_HELDOUT);
     if (!path)
         return tb_model_tokenize(model, builtin.data, builtin.size, 0, ids, count, err);
     char *text;

@@ -24,7 +24,7 @@ static tb_code add_text(tb_prompt_template *t, const char *name, const char *tex
 }
 
 // The template with the variables that Hugging Face always defines.
-static tb_code compile(tb_prompt_template **out, tb_slice source, tb_error *err)
+static tb_code compile(tb_prompt_template **out, tb_text source, tb_error *err)
 {
     *out = NULL;
     tb_prompt_template *t = tb_new(tb_prompt_template);
@@ -60,7 +60,7 @@ static tb_code compile_file(tb_prompt_template **out, const char *path, tb_error
     size_t size;
     tb_code rc = tb_cli_read_text(&source, &size, path, err);
     if (!rc)
-        rc = compile(out, (tb_slice){source, size}, err);
+        rc = compile(out, (tb_text){source, size}, err);
     tb_free(source);
     return rc;
 }
@@ -78,7 +78,7 @@ static tb_code compile_own(tb_prompt_template **out, const tb_checkpoint *checkp
     if (!rc)
         rc = tb_checkpoint_get_text(&with_tools, checkpoint, "tokenizer.chat_template.tool_use", false, err);
     if (!rc)
-        rc = compile(out, (tb_slice){source.data, source.size}, err);
+        rc = compile(out, (tb_text){source.data, source.size}, err);
     return rc ? rc : tb_str_append(&(*out)->with_tools, with_tools.data, with_tools.size, err);
 }
 
@@ -122,12 +122,12 @@ void tb_prompt_template_free(tb_prompt_template *t)
     tb_free(t);
 }
 
-static tb_code render(tb_str *out, const tb_prompt_template *t, bool tools, tb_slice variables, tb_error *err)
+static tb_code render(tb_str *out, const tb_prompt_template *t, bool tools, tb_text variables, tb_error *err)
 {
     if (!tools || !t->with_tools.size)
         return tb_template_render(out, t->compiled, variables, time(NULL), err);
     tb_template *compiled;
-    tb_code rc = tb_template_new(&compiled, (tb_slice){t->with_tools.data, t->with_tools.size}, err);
+    tb_code rc = tb_template_new(&compiled, (tb_text){t->with_tools.data, t->with_tools.size}, err);
     if (rc)
         return tb_fail_context(err, rc, "chat template for tools");
     rc = tb_template_render(out, compiled, variables, time(NULL), err);
@@ -148,7 +148,7 @@ tb_code tb_prompt_template_render(tb_str *out, const tb_prompt_template *t, cons
     if (!rc)
         rc = tb_json_append(&context, variables, 0, err);
     if (!rc)
-        rc = render(out, t, tools, (tb_slice){context.data, context.size}, err);
+        rc = render(out, t, tools, (tb_text){context.data, context.size}, err);
     json_decref(variables);
     tb_str_clear(&context);
     return rc;

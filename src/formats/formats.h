@@ -31,12 +31,6 @@ typedef enum tb_kv_type { // GGUF's numbers
     TB_KV_F64 = 12,
 } tb_kv_type;
 
-// A text inside a file: not NUL-terminated, may hold any bytes.
-typedef struct tb_text {
-    const char *data;
-    size_t size;
-} tb_text;
-
 // One metadata entry, borrowed from its checkpoint.
 typedef struct tb_kv {
     tb_text key;

@@ -44,10 +44,8 @@ static tb_code load(tb_model *model, const char *path, tb_error *err)
         rc = load_tokenizer(model, err);
     if (rc)
         return rc;
-    tb_text text = {"", 0};
-    rc = tb_checkpoint_get_text(&text, model->checkpoint, "tokenizer.chat_template", false, err);
-    model->chat_template = (tb_slice){text.data, text.size};
-    return rc;
+    model->chat_template = (tb_text){"", 0};
+    return tb_checkpoint_get_text(&model->chat_template, model->checkpoint, "tokenizer.chat_template", false, err);
 }
 
 tb_code tb_model_open(tb_model **out, const char *path, const tb_model_options *options, tb_error *err)
@@ -119,7 +117,7 @@ const tb_compute *tb_model_compute(const tb_model *model)
     return &model->compute;
 }
 
-tb_slice tb_model_chat_template(const tb_model *model)
+tb_text tb_model_chat_template(const tb_model *model)
 {
     return model->chat_template;
 }
@@ -186,7 +184,7 @@ tb_code tb_model_tokenize(const tb_model *model, const char *text, size_t size, 
         (flags & TB_TOKENIZE_BOS ? TB_ENCODE_BOS : 0) | (flags & TB_TOKENIZE_SPECIAL ? TB_ENCODE_SPECIAL : 0);
     tb_code rc = need_tokenizer(model, err);
     if (!rc)
-        rc = tb_encode(&list, model->tokenizer, (tb_slice){text, size}, encode, err);
+        rc = tb_encode(&list, model->tokenizer, (tb_text){text, size}, encode, err);
     if (rc) {
         tb_ids_clear(&list);
         return rc;

@@ -46,7 +46,7 @@ const tb_checkpoint *tb_model_checkpoint(const tb_model *model);
 const tb_tokenizer *tb_model_tokenizer(const tb_model *model); // NULL when the file has none
 const tb_compute *tb_model_compute(const tb_model *model);
 // The chat template's text; empty when the model has none.
-tb_slice tb_model_chat_template(const tb_model *model);
+tb_text tb_model_chat_template(const tb_model *model);
 
 // The stored weights of a linear of a block. Borrowed.
 const tb_matrix *tb_model_linear(const tb_model *model, size_t block, tb_linear which);

@@ -56,11 +56,6 @@ static bool *switch_field(tb_vocab *vocab, size_t offset)
     return (bool *)((char *)vocab + offset);
 }
 
-static bool slice_is(tb_slice slice, const char *word)
-{
-    return slice.size == strlen(word) && memcmp(slice.data, word, slice.size) == 0;
-}
-
 // ---- from metadata ----
 
 static tb_code bad_key(tb_error *err, const tb_checkpoint *checkpoint, const char *key, const char *what)
@@ -84,7 +79,7 @@ static tb_code find_array(const tb_kv **out, const tb_checkpoint *checkpoint, co
     return TB_OK;
 }
 
-static tb_code read_texts(const tb_slice **out, size_t *count, tb_arena *arena, const tb_checkpoint *checkpoint,
+static tb_code read_texts(const tb_text **out, size_t *count, tb_arena *arena, const tb_checkpoint *checkpoint,
                           const char *key, tb_error *err)
 {
     const tb_kv *kv = NULL;
@@ -92,11 +87,11 @@ static tb_code read_texts(const tb_slice **out, size_t *count, tb_arena *arena, 
     if (rc || !kv)
         return rc;
     size_t n = kv->value.array.count;
-    tb_slice *texts = tb_arena_array(arena, n, sizeof *texts);
+    tb_text *texts = tb_arena_array(arena, n, sizeof *texts);
     if (!texts)
         return tb_fail(err, TB_ENOMEM, "no memory for a vocabulary of %zu tokens", n);
     for (size_t i = 0; i < n; i++)
-        texts[i] = (tb_slice){kv->value.array.texts[i].data, kv->value.array.texts[i].size};
+        texts[i] = (tb_text){kv->value.array.texts[i].data, kv->value.array.texts[i].size};
     *out = texts;
     *count = n;
     return TB_OK;
@@ -200,7 +195,7 @@ static tb_code add_phi3_flags(tb_vocab *vocab, tb_arena *arena, const tb_checkpo
     memset(flags, TB_TOKEN_RSTRIP, vocab->size); // matters for special tokens only
     for (size_t id = 0; id < vocab->size; id++)
         for (size_t i = 0; i < COUNT(others); i++)
-            if (slice_is(vocab->tokens[id], others[i]))
+            if (tb_text_is(vocab->tokens[id], others[i]))
                 flags[id] = 0;
     vocab->flags = flags;
     return TB_OK;
@@ -216,7 +211,7 @@ static tb_code read_vocab(tb_vocab *vocab, tb_arena *arena, const tb_checkpoint 
         rc = tb_checkpoint_get_text(&pre, checkpoint, "tokenizer.ggml.pre", false, err);
     if (rc)
         return rc;
-    vocab->pre = (tb_slice){pre.data, pre.size};
+    vocab->pre = pre;
     tb_vocab_set_defaults(vocab);
 
     rc = read_numbers(vocab, arena, checkpoint, err);
@@ -235,7 +230,7 @@ static tb_code read_vocab(tb_vocab *vocab, tb_arena *arena, const tb_checkpoint 
     if (!rc)
         rc = find_array(&charsmap, checkpoint, "tokenizer.ggml.precompiled_charsmap", false, 0, err);
     if (!rc && charsmap && (charsmap->value.array.type == TB_KV_U8 || charsmap->value.array.type == TB_KV_I8))
-        vocab->charsmap = (tb_slice){charsmap->value.array.data, charsmap->value.array.count};
+        vocab->charsmap = (tb_text){charsmap->value.array.data, charsmap->value.array.count};
     return rc;
 }
 
@@ -244,11 +239,11 @@ static tb_code from_metadata(tb_tokenizer **out, const tb_checkpoint *checkpoint
 {
     tb_text text = {"none", 4};
     tb_code rc = tb_checkpoint_get_text(&text, checkpoint, "tokenizer.ggml.model", false, err);
-    tb_slice name = {text.data, text.size};
-    if (rc || slice_is(name, "none") || slice_is(name, "no_vocab"))
+    tb_text name = {text.data, text.size};
+    if (rc || tb_text_is(name, "none") || tb_text_is(name, "no_vocab"))
         return rc;
     size_t i = 0;
-    while (i < COUNT(vocab_models) && !slice_is(name, vocab_models[i].name))
+    while (i < COUNT(vocab_models) && !tb_text_is(name, vocab_models[i].name))
         i++;
     if (i == COUNT(vocab_models))
         return tb_fail(err, TB_EUNSUPPORTED, "tokenizer '%.*s' of '%s' is not known (known: llama, t5, gpt2)",
@@ -264,17 +259,16 @@ static tb_code from_metadata(tb_tokenizer **out, const tb_checkpoint *checkpoint
 
 // ---- from a folder's files ----
 
-static tb_slice folder_file(const tb_checkpoint *checkpoint, tb_hf_file which)
+static tb_text folder_file(const tb_checkpoint *checkpoint, tb_hf_file which)
 {
-    tb_text text = tb_checkpoint_hf_file(checkpoint, which);
-    return (tb_slice){text.data, text.size};
+    return tb_checkpoint_hf_file(checkpoint, which);
 }
 
 // *out is NULL when the folder has no tokenizer.
 static tb_code open_files(tb_vocab_file **out, const tb_checkpoint *checkpoint, tb_error *err)
 {
-    tb_slice json = folder_file(checkpoint, TB_HF_TOKENIZER_JSON), spm = folder_file(checkpoint, TB_HF_TOKENIZER_MODEL);
-    tb_slice config = folder_file(checkpoint, TB_HF_TOKENIZER_CONFIG);
+    tb_text json = folder_file(checkpoint, TB_HF_TOKENIZER_JSON), spm = folder_file(checkpoint, TB_HF_TOKENIZER_MODEL);
+    tb_text config = folder_file(checkpoint, TB_HF_TOKENIZER_CONFIG);
     tb_code rc = TB_OK;
     *out = NULL;
     if (json.data)
@@ -355,7 +349,7 @@ static bool is_template_key(tb_text key)
     return key.size >= strlen(prefix) && memcmp(key.data, prefix, strlen(prefix)) == 0;
 }
 
-static tb_code write_texts(tb_gguf_writer *w, const char *key, const tb_slice *texts, size_t n, tb_error *err)
+static tb_code write_texts(tb_gguf_writer *w, const char *key, const tb_text *texts, size_t n, tb_error *err)
 {
     tb_text *list = tb_alloc_array(n, sizeof *list);
     if (!list)
@@ -402,7 +396,7 @@ static tb_code write_vocab(tb_gguf_writer *w, tb_vocab *v, tb_error *err)
     tb_text name = {vocab_models[row].name, strlen(vocab_models[row].name)};
     tb_code rc = tb_gguf_writer_add_text(w, "tokenizer.ggml.model", name, err);
     if (!rc && v->pre.size)
-        rc = tb_gguf_writer_add_text(w, "tokenizer.ggml.pre", (tb_text){v->pre.data, v->pre.size}, err);
+        rc = tb_gguf_writer_add_text(w, "tokenizer.ggml.pre", v->pre, err);
     if (!rc)
         rc = write_lists(w, v, err);
     for (size_t i = 0; i < COUNT(id_keys) && !rc; i++) // absent ids too, so that no reader's default stands in

@@ -23,7 +23,7 @@ struct tb_model {
     bool tied;
     const float *output_norm; // [width]
     uint64_t parameters;
-    tb_slice chat_template;
+    tb_text chat_template;
     tb_arena arena; // everything above that is not in the checkpoint's mapping
 };
 

@@ -9,13 +9,13 @@ enum {
     BYTES_PER_TOKEN = 32,
 };
 
-static tb_code encode_head(tb_ids *ids, const tb_model *model, tb_slice text, size_t most_tokens, tb_error *err)
+static tb_code encode_head(tb_ids *ids, const tb_model *model, tb_text text, size_t most_tokens, tb_error *err)
 {
     const tb_tokenizer *tokenizer = tb_model_tokenizer(model);
     if (!tokenizer)
         return tb_fail(err, TB_EUNSUPPORTED, "'%s' has no tokenizer to read a text with",
                        tb_checkpoint_path(tb_model_checkpoint(model)));
-    tb_slice head = text;
+    tb_text head = text;
     if (most_tokens < text.size / BYTES_PER_TOKEN)
         head.size = most_tokens * BYTES_PER_TOKEN;
     tb_code rc = tb_encode(ids, tokenizer, head, 0, err);
@@ -35,7 +35,7 @@ static tb_code choose_length(size_t *length, const tb_model *model, tb_error *er
     return TB_OK;
 }
 
-tb_code tb_windows_init(tb_windows *out, const tb_model *model, tb_slice text, size_t most_tokens, size_t length,
+tb_code tb_windows_init(tb_windows *out, const tb_model *model, tb_text text, size_t most_tokens, size_t length,
                         tb_error *err)
 {
     tb_ids ids = {0};
@@ -64,13 +64,13 @@ tb_code tb_windows_read(tb_windows *out, const tb_model *model, const char *path
                         const tb_report *report, tb_error *err)
 {
     tb_map map = {0};
-    tb_slice text = tb_builtin_text_get(TB_TEXT_CALIBRATION);
+    tb_text text = tb_builtin_text_get(TB_TEXT_CALIBRATION);
     *out = (tb_windows){0};
     tb_code rc = path ? tb_map_open(&map, path, err) : TB_OK;
     if (rc)
         return rc;
     if (path)
-        text = (tb_slice){(const char *)map.data, map.size};
+        text = (tb_text){(const char *)map.data, map.size};
     rc = tb_windows_init(out, model, text, most_tokens, length, err);
     if (rc)
         rc = tb_fail_context(err, rc, "calibration on '%s'", path ? path : "built-in text");

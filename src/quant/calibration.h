@@ -14,7 +14,7 @@ typedef struct tb_windows {
 // tokenizer's own settings add a BOS, it replaces the first token of each window. `length` 0: 512, or
 // the model's context when shorter. TB_EINVAL: the text does not fill one window, or a window
 // does not fit the context; TB_EUNSUPPORTED: the model has no tokenizer.
-tb_code tb_windows_init(tb_windows *out, const tb_model *model, tb_slice text, size_t most_tokens, size_t length,
+tb_code tb_windows_init(tb_windows *out, const tb_model *model, tb_text text, size_t most_tokens, size_t length,
                         tb_error *err);
 
 // The same from a file, or from the text built into twobit (path NULL); a note says when the text is short.

@@ -108,7 +108,7 @@ tb_code tb_quant_options_resolve(tb_quant_options *out, tb_method method, const 
 // Texts that twobit brings along (share/text): one to calibrate on, and one to measure with that
 // shares no document with it. Borrowed for ever.
 typedef enum tb_builtin_text { TB_TEXT_CALIBRATION, TB_TEXT_HELDOUT } tb_builtin_text;
-tb_slice tb_builtin_text_get(tb_builtin_text which);
+tb_text tb_builtin_text_get(tb_builtin_text which);
 
 typedef struct tb_pipeline_options {
     tb_method method;

@@ -58,19 +58,19 @@ static merge_slot *find_slot(const tb_merges *merges, int32_t left, int32_t righ
     return &merges->slots[at];
 }
 
-bool tb_merge_parse(tb_slice *left, tb_slice *right, tb_slice merge)
+bool tb_merge_parse(tb_text *left, tb_text *right, tb_text merge)
 {
     // A token may itself be a space: the separator is looked for behind the first byte.
     const char *space = merge.size > 2 ? memchr(merge.data + 1, ' ', merge.size - 2) : NULL;
     if (!space)
         return false;
-    *left = (tb_slice){merge.data, (size_t)(space - merge.data)};
-    *right = (tb_slice){space + 1, merge.size - left->size - 1};
+    *left = (tb_text){merge.data, (size_t)(space - merge.data)};
+    *right = (tb_text){space + 1, merge.size - left->size - 1};
     return true;
 }
 
 // The token made of two texts, −1 if there is none.
-static tb_code find_joined(int32_t *id, tb_slice left, tb_slice right, const tb_text_map *map, tb_str *joined,
+static tb_code find_joined(int32_t *id, tb_text left, tb_text right, const tb_text_map *map, tb_str *joined,
                            tb_error *err)
 {
     tb_str_reset(joined);
@@ -82,10 +82,10 @@ static tb_code find_joined(int32_t *id, tb_slice left, tb_slice right, const tb_
     return rc;
 }
 
-static tb_code add_merge(tb_merges *merges, tb_slice merge, size_t rank, const tb_text_map *map, tb_str *joined,
+static tb_code add_merge(tb_merges *merges, tb_text merge, size_t rank, const tb_text_map *map, tb_str *joined,
                          tb_error *err)
 {
-    tb_slice left, right;
+    tb_text left, right;
     int shown = (int)(merge.size < 80 ? merge.size : 80);
     if (!tb_merge_parse(&left, &right, merge))
         return tb_fail(err, TB_EFORMAT, "merge %zu '%.*s' is not two tokens and a space", rank, shown, merge.data);
@@ -104,7 +104,7 @@ static tb_code add_merge(tb_merges *merges, tb_slice merge, size_t rank, const t
     return TB_OK;
 }
 
-tb_code tb_merges_new(tb_merges **out, const tb_slice *merges, size_t count, const tb_text_map *map, tb_error *err)
+tb_code tb_merges_new(tb_merges **out, const tb_text *merges, size_t count, const tb_text_map *map, tb_error *err)
 {
     *out = NULL;
     if (count >= TB_NO_MERGE)
@@ -156,7 +156,7 @@ static int32_t pair_by_ids(const void *user, uint32_t *priority, const tb_symbol
     return tb_merges_find(user, priority, left->id, right->id);
 }
 
-tb_code tb_bpe_encode(tb_ids *ids, const tb_merges *merges, const int32_t byte_ids[256], tb_slice piece,
+tb_code tb_bpe_encode(tb_ids *ids, const tb_merges *merges, const int32_t byte_ids[256], tb_text piece,
                       tb_merger *merger, tb_error *err)
 {
     tb_code rc = tb_merger_reset(merger, piece.size, err);

@@ -14,18 +14,18 @@ size_t tb_alphabet_of_byte(char out[4], unsigned char byte);
 typedef struct tb_merges tb_merges;
 
 // Reads "left right" texts; both sides and the result must be among the tokens of `map`.
-tb_code tb_merges_new(tb_merges **out, const tb_slice *merges, size_t count, const tb_text_map *map, tb_error *err);
+tb_code tb_merges_new(tb_merges **out, const tb_text *merges, size_t count, const tb_text_map *map, tb_error *err);
 void tb_merges_free(tb_merges *merges);
 
 // The token that two tokens become and the rank of that; −1: they do not merge.
 int32_t tb_merges_find(const tb_merges *merges, uint32_t *rank, int32_t left, int32_t right);
 
 // Splits the text of a merge; false when it is not one.
-bool tb_merge_parse(tb_slice *left, tb_slice *right, tb_slice merge);
+bool tb_merge_parse(tb_text *left, tb_text *right, tb_text merge);
 
 // Appends to `ids` the tokens of one piece. byte_ids[b] is the token of byte b; bytes that
 // have none (−1) are left out before anything merges, as Hugging Face's tokenizers do.
-tb_code tb_bpe_encode(tb_ids *ids, const tb_merges *merges, const int32_t byte_ids[256], tb_slice piece,
+tb_code tb_bpe_encode(tb_ids *ids, const tb_merges *merges, const int32_t byte_ids[256], tb_text piece,
                       tb_merger *merger, tb_error *err);
 
 // Appends one id.

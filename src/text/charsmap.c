@@ -14,7 +14,7 @@ static uint32_t read_u32(const char *bytes)
     return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
 }
 
-tb_code tb_charsmap_init(tb_charsmap *map, tb_slice bytes, tb_error *err)
+tb_code tb_charsmap_init(tb_charsmap *map, tb_text bytes, tb_error *err)
 {
     *map = (tb_charsmap){0};
     if (bytes.size == 0)
@@ -44,7 +44,7 @@ static size_t children_of(uint32_t unit)
 
 // Bytes of the longest match at the start of `text`, 0 if there is none; stores the place of
 // its replacement.
-static size_t longest_match(uint32_t *value, const tb_charsmap *map, tb_slice text)
+static size_t longest_match(uint32_t *value, const tb_charsmap *map, tb_text text)
 {
     size_t longest = 0, node = children_of(unit_at(map, 0));
     for (size_t i = 0; i < text.size && i < LONGEST_MATCH; i++) {
@@ -70,13 +70,13 @@ static tb_code append_replacement(tb_str *out, const tb_charsmap *map, uint32_t 
     return tb_str_append_text(out, map->replacements + place, err);
 }
 
-tb_code tb_charsmap_append(tb_str *out, const tb_charsmap *map, tb_slice text, tb_error *err)
+tb_code tb_charsmap_append(tb_str *out, const tb_charsmap *map, tb_text text, tb_error *err)
 {
     if (map->unit_count == 0)
         return tb_str_append(out, text.data, text.size, err);
     tb_code rc = TB_OK;
     for (size_t at = 0, n; at < text.size && !rc; at += n) {
-        tb_slice rest = {text.data + at, text.size - at};
+        tb_text rest = {text.data + at, text.size - at};
         uint32_t c, place = 0;
         n = longest_match(&place, map, rest);
         if (n > 0) {

@@ -11,10 +11,10 @@ static bool is_printed(const tb_tokenizer *tokenizer, int32_t id, bool special)
 
 // The bytes that a token prints at this place: the first one gives back the space that
 // SentencePiece put in front of the text.
-static tb_code piece_at(tb_slice *piece, bool *started, const tb_tokenizer *tokenizer, int32_t id, bool special,
+static tb_code piece_at(tb_text *piece, bool *started, const tb_tokenizer *tokenizer, int32_t id, bool special,
                         tb_error *err)
 {
-    *piece = (tb_slice){"", 0};
+    *piece = (tb_text){"", 0};
     if (id < 0 || (size_t)id >= tokenizer->size)
         return tb_fail(err, TB_EINVAL, "token %d is outside the vocabulary of %zu", (int)id, tokenizer->size);
     if (!is_printed(tokenizer, id, special))
@@ -22,7 +22,7 @@ static tb_code piece_at(tb_slice *piece, bool *started, const tb_tokenizer *toke
     *piece = tokenizer->pieces[id];
     bool prefixed = tokenizer->model != TB_VOCAB_BPE && tokenizer->add_space_prefix;
     if (!*started && prefixed && tokenizer->kinds[id] == TB_TOKEN_NORMAL && piece->size > 0 && piece->data[0] == ' ')
-        *piece = (tb_slice){piece->data + 1, piece->size - 1};
+        *piece = (tb_text){piece->data + 1, piece->size - 1};
     *started = true;
     return TB_OK;
 }
@@ -42,7 +42,7 @@ tb_code tb_decode(tb_str *text, const tb_tokenizer *tokenizer, const int32_t *id
     bool started = false;
     tb_code rc = TB_OK;
     for (size_t i = 0; i < n && !rc; i++) {
-        tb_slice piece;
+        tb_text piece;
         rc = piece_at(&piece, &started, tokenizer, ids[i], special, err);
         if (!rc)
             rc = tb_str_append(text, piece.data, piece.size, err);
@@ -56,7 +56,7 @@ tb_code tb_decoder_push(tb_decoder *decoder, tb_str *text, const tb_tokenizer *t
                         tb_error *err)
 {
     bool started = decoder->started;
-    tb_slice piece;
+    tb_text piece;
     tb_code rc = piece_at(&piece, &started, tokenizer, id, special, err);
     if (rc)
         return rc;

@@ -22,7 +22,7 @@ typedef struct encoder {
 
 // ---- byte-level BPE ----
 
-static tb_code encode_piece(void *user, tb_slice piece, tb_error *err)
+static tb_code encode_piece(void *user, tb_text piece, tb_error *err)
 {
     encoder *e = user;
     const tb_tokenizer *t = e->tokenizer;
@@ -32,7 +32,7 @@ static tb_code encode_piece(void *user, tb_slice piece, tb_error *err)
     return tb_bpe_encode(e->ids, t->merges, t->byte_ids, piece, &e->merger, err);
 }
 
-static tb_code encode_bpe(encoder *e, tb_slice text, bool prefix, tb_error *err)
+static tb_code encode_bpe(encoder *e, tb_text text, bool prefix, tb_error *err)
 {
     if (!prefix)
         return tb_presplit_run(e->split, text, encode_piece, e, err);
@@ -40,13 +40,13 @@ static tb_code encode_bpe(encoder *e, tb_slice text, bool prefix, tb_error *err)
     tb_code rc = tb_str_append_text(&e->marked, " ", err);
     if (!rc)
         rc = tb_str_append(&e->marked, text.data, text.size, err);
-    return rc ? rc : tb_presplit_run(e->split, (tb_slice){e->marked.data, e->marked.size}, encode_piece, e, err);
+    return rc ? rc : tb_presplit_run(e->split, (tb_text){e->marked.data, e->marked.size}, encode_piece, e, err);
 }
 
 // ---- SentencePiece ----
 
 // Writes `text` with its spaces as marks.
-static tb_code mark_spaces(tb_str *out, tb_slice text, bool prefix, bool squeeze, tb_error *err)
+static tb_code mark_spaces(tb_str *out, tb_text text, bool prefix, bool squeeze, tb_error *err)
 {
     tb_code rc = TB_OK;
     if (prefix)
@@ -55,7 +55,7 @@ static tb_code mark_spaces(tb_str *out, tb_slice text, bool prefix, bool squeeze
         const char *space = memchr(text.data, ' ', text.size);
         size_t n = space ? (size_t)(space - text.data) : text.size;
         rc = tb_str_append(out, text.data, n, err);
-        text = (tb_slice){text.data + n, text.size - n};
+        text = (tb_text){text.data + n, text.size - n};
         if (rc || !space)
             break;
         size_t run = 0;
@@ -63,21 +63,21 @@ static tb_code mark_spaces(tb_str *out, tb_slice text, bool prefix, bool squeeze
             run++;
         for (size_t i = 0; i < (squeeze ? 1 : run) && !rc; i++)
             rc = tb_str_append_text(out, TB_SPACE_MARK, err);
-        text = (tb_slice){text.data + run, text.size - run};
+        text = (tb_text){text.data + run, text.size - run};
     }
     return rc;
 }
 
-static tb_slice trim_spaces(tb_slice text)
+static tb_text trim_spaces(tb_text text)
 {
     while (text.size > 0 && text.data[0] == ' ')
-        text = (tb_slice){text.data + 1, text.size - 1};
+        text = (tb_text){text.data + 1, text.size - 1};
     while (text.size > 0 && text.data[text.size - 1] == ' ')
         text.size--;
     return text;
 }
 
-static tb_code encode_sentencepiece(encoder *e, tb_slice text, bool prefix, tb_error *err)
+static tb_code encode_sentencepiece(encoder *e, tb_text text, bool prefix, tb_error *err)
 {
     bool squeeze = e->tokenizer->remove_extra_whitespaces;
     if (squeeze) {
@@ -87,7 +87,7 @@ static tb_code encode_sentencepiece(encoder *e, tb_slice text, bool prefix, tb_e
     }
     tb_str_reset(&e->marked);
     tb_code rc = mark_spaces(&e->marked, text, prefix, squeeze, err);
-    tb_slice marked = {e->marked.data, e->marked.size};
+    tb_text marked = {e->marked.data, e->marked.size};
     if (rc)
         return rc;
     return e->tokenizer->model == TB_VOCAB_SPM ? tb_spm_encode(e->ids, e->tokenizer, marked, &e->merger, err)
@@ -95,7 +95,7 @@ static tb_code encode_sentencepiece(encoder *e, tb_slice text, bool prefix, tb_e
 }
 
 // Tokenizes a normalised stretch without added tokens; `prefix`: a space may be due in front of it.
-static tb_code encode_plain(encoder *e, tb_slice text, bool prefix, tb_error *err)
+static tb_code encode_plain(encoder *e, tb_text text, bool prefix, tb_error *err)
 {
     const tb_tokenizer *t = e->tokenizer;
     if (t->space_prefix_missing && text.size > 0 && text.data[0] == ' ')
@@ -132,7 +132,7 @@ static bool is_word(uint32_t c)
 }
 
 // The character that ends at `at`; returns its bytes, 0 if there is none.
-static size_t character_before(uint32_t *c, tb_slice text, size_t at)
+static size_t character_before(uint32_t *c, tb_text text, size_t at)
 {
     for (size_t n = 1; n <= 4 && n <= at; n++)
         if (tb_utf8_decode(c, text.data + at - n, n) == n)
@@ -140,7 +140,7 @@ static size_t character_before(uint32_t *c, tb_slice text, size_t at)
     return 0;
 }
 
-static bool stands_alone(tb_slice text, size_t begin, size_t end)
+static bool stands_alone(tb_text text, size_t begin, size_t end)
 {
     uint32_t c;
     if (character_before(&c, text, begin) && is_word(c))
@@ -155,7 +155,7 @@ typedef struct found {
 } found;
 
 // The longest added token that starts at `at` and may be matched; its id is −1 if there is none.
-static found match_added(const encoder *e, const tb_prefix_index *index, tb_slice text, size_t at)
+static found match_added(const encoder *e, const tb_prefix_index *index, tb_text text, size_t at)
 {
     const tb_tokenizer *t = e->tokenizer;
     found best = {at, at, at, -1};
@@ -172,7 +172,7 @@ static found match_added(const encoder *e, const tb_prefix_index *index, tb_slic
 }
 
 // Widens a match over the white space that the token swallows, not further back than `taken`.
-static void strip_around(found *match, const encoder *e, tb_slice text, size_t taken)
+static void strip_around(found *match, const encoder *e, tb_text text, size_t taken)
 {
     uint8_t flags = e->tokenizer->flags[match->id];
     uint32_t c;
@@ -188,7 +188,7 @@ static void strip_around(found *match, const encoder *e, tb_slice text, size_t t
 // The next added token at or behind `from`; its id is −1 at the end of the text. What lies before
 // `taken` has been swallowed already. (As in the reference library a token that is white space
 // is found also where the token before it swallowed that.)
-static found find_added(const encoder *e, const tb_prefix_index *index, tb_slice text, size_t from, size_t taken)
+static found find_added(const encoder *e, const tb_prefix_index *index, tb_text text, size_t from, size_t taken)
 {
     for (size_t at = from; at < text.size; at++) {
         unsigned char byte = (unsigned char)text.data[at];
@@ -209,18 +209,18 @@ static bool is_part_of_text(const tb_tokenizer *t, int32_t id)
     return id >= 0 && t->space_prefix_over_user_defined && t->kinds[id] == TB_TOKEN_USER_DEFINED;
 }
 
-typedef tb_code (*stretch_fn)(encoder *e, tb_slice text, bool prefix, tb_error *err);
+typedef tb_code (*stretch_fn)(encoder *e, tb_text text, bool prefix, tb_error *err);
 
 // Cuts the added tokens of `index` out of a text and gives what lies between them to `fn`;
 // `prefix`: a space is due in front of the text.
-static tb_code encode_between(encoder *e, const tb_prefix_index *index, tb_slice text, bool prefix, stretch_fn fn,
+static tb_code encode_between(encoder *e, const tb_prefix_index *index, tb_text text, bool prefix, stretch_fn fn,
                               tb_error *err)
 {
     const tb_tokenizer *t = e->tokenizer;
     tb_code rc = TB_OK;
     for (size_t at = 0, from = 0; from < text.size && !rc;) {
         found match = find_added(e, index, text, from, at);
-        tb_slice stretch = {text.data + at, match.begin > at ? match.begin - at : 0};
+        tb_text stretch = {text.data + at, match.begin > at ? match.begin - at : 0};
         bool only_prefix = stretch.size == 0 && prefix && is_part_of_text(t, match.id);
         if (stretch.size > 0 || only_prefix)
             rc = fn(e, stretch, prefix, err);
@@ -234,23 +234,23 @@ static tb_code encode_between(encoder *e, const tb_prefix_index *index, tb_slice
     return rc;
 }
 
-static tb_code encode_stretch(encoder *e, tb_slice text, bool prefix, tb_error *err)
+static tb_code encode_stretch(encoder *e, tb_text text, bool prefix, tb_error *err)
 {
     const tb_tokenizer *t = e->tokenizer;
     if ((!t->nfc && t->charsmap.unit_count == 0) || text.size == 0)
         return encode_plain(e, text, prefix, err);
     tb_str_reset(&e->normal);
     tb_code rc = tb_tokenizer_normalize(&e->normal, t, text, err);
-    tb_slice normal = {tb_str_get(&e->normal), e->normal.size};
+    tb_text normal = {tb_str_get(&e->normal), e->normal.size};
     return rc ? rc : encode_between(e, &t->added_normalized, normal, prefix, encode_plain, err);
 }
 
-tb_code tb_tokenizer_normalize(tb_str *out, const tb_tokenizer *tokenizer, tb_slice text, tb_error *err)
+tb_code tb_tokenizer_normalize(tb_str *out, const tb_tokenizer *tokenizer, tb_text text, tb_error *err)
 {
     return tokenizer->nfc ? tb_nfc_append(out, text, err) : tb_charsmap_append(out, &tokenizer->charsmap, text, err);
 }
 
-tb_code tb_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, unsigned flags, tb_error *err)
+tb_code tb_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, unsigned flags, tb_error *err)
 {
     encoder e = {.tokenizer = tokenizer, .ids = ids, .flags = flags};
     e.normal.limit = e.marked.limit = SIZE_MAX / 4;

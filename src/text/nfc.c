@@ -37,7 +37,7 @@ static tb_code points_reserve(points *p, size_t more, tb_error *err)
     return TB_OK;
 }
 
-static tb_code decompose(points *p, tb_slice text, tb_error *err)
+static tb_code decompose(points *p, tb_text text, tb_error *err)
 {
     p->count = 0;
     for (size_t at = 0; at < text.size;) {
@@ -106,7 +106,7 @@ static tb_code order_marks(points *p, tb_error *err)
     return TB_OK;
 }
 
-static tb_code normalize_stretch(tb_str *out, points *p, tb_slice text, tb_error *err)
+static tb_code normalize_stretch(tb_str *out, points *p, tb_text text, tb_error *err)
 {
     tb_code rc = decompose(p, text, err);
     if (!rc)
@@ -124,7 +124,7 @@ static tb_code normalize_stretch(tb_str *out, points *p, tb_slice text, tb_error
 
 // Bytes at the start of `text` that are settled: valid characters below U+0300 and what is not
 // UTF-8, without the character to which an unsettled one behind it belongs.
-static size_t settled_prefix(tb_slice text)
+static size_t settled_prefix(tb_text text)
 {
     size_t at = 0, last = 0; // `last`: where the character before `at` starts
     while (at < text.size) {
@@ -141,7 +141,7 @@ static size_t settled_prefix(tb_slice text)
 }
 
 // Bytes of the stretch that starts here: one character of any kind, then unsettled ones.
-static size_t stretch_size(tb_slice text)
+static size_t stretch_size(tb_text text)
 {
     uint32_t c;
     size_t at = tb_utf8_decode(&c, text.data, text.size), n;
@@ -150,19 +150,19 @@ static size_t stretch_size(tb_slice text)
     return at;
 }
 
-tb_code tb_nfc_append(tb_str *out, tb_slice text, tb_error *err)
+tb_code tb_nfc_append(tb_str *out, tb_text text, tb_error *err)
 {
     points p = {0};
     tb_code rc = TB_OK;
     while (text.size > 0 && !rc) {
         size_t settled = settled_prefix(text);
         rc = tb_str_append(out, text.data, settled, err);
-        text = (tb_slice){text.data + settled, text.size - settled};
+        text = (tb_text){text.data + settled, text.size - settled};
         if (rc || text.size == 0)
             break;
         size_t n = stretch_size(text);
-        rc = normalize_stretch(out, &p, (tb_slice){text.data, n}, err);
-        text = (tb_slice){text.data + n, text.size - n};
+        rc = normalize_stretch(out, &p, (tb_text){text.data, n}, err);
+        text = (tb_text){text.data + n, text.size - n};
     }
     tb_free(p.data);
     return rc;

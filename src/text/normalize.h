@@ -5,7 +5,7 @@
 #include "text/text.h"
 
 // Appends `text` in Unicode's normalization form C. What is not UTF-8 stays as it is.
-tb_code tb_nfc_append(tb_str *out, tb_slice text, tb_error *err);
+tb_code tb_nfc_append(tb_str *out, tb_text text, tb_error *err);
 
 // SentencePiece's precompiled table of replacements.
 typedef struct tb_charsmap {
@@ -16,9 +16,9 @@ typedef struct tb_charsmap {
 } tb_charsmap;
 
 // Checks the frame of a table; it borrows `bytes`. An empty one replaces nothing.
-tb_code tb_charsmap_init(tb_charsmap *map, tb_slice bytes, tb_error *err);
+tb_code tb_charsmap_init(tb_charsmap *map, tb_text bytes, tb_error *err);
 
 // Appends `text` with the longest match at each character replaced.
-tb_code tb_charsmap_append(tb_str *out, const tb_charsmap *map, tb_slice text, tb_error *err);
+tb_code tb_charsmap_append(tb_str *out, const tb_charsmap *map, tb_text text, tb_error *err);
 
 #endif

@@ -36,7 +36,7 @@ static size_t lower_bound(const tb_prefix_index *index, size_t low, size_t high,
 {
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        tb_slice text = index->entries[middle].text;
+        tb_text text = index->entries[middle].text;
         if (text.size <= depth || (unsigned char)text.data[depth] < byte)
             low = middle + 1;
         else

@@ -5,7 +5,7 @@
 #include "text/text.h"
 
 typedef struct tb_prefix_entry {
-    tb_slice text; // borrowed
+    tb_text text; // borrowed
     int32_t id;
 } tb_prefix_entry;
 

@@ -128,31 +128,26 @@ static const struct {
 };
 enum { KNOWN = sizeof known / sizeof *known };
 
-static bool slice_is(tb_slice slice, const char *text)
-{
-    return slice.size == strlen(text) && memcmp(slice.data, text, slice.size) == 0;
-}
-
 // The row of a name, KNOWN if there is none.
-static size_t find_known(tb_slice pre)
+static size_t find_known(tb_text pre)
 {
     size_t i = 0;
-    while (i < KNOWN && !slice_is(pre, known[i].name))
+    while (i < KNOWN && !tb_text_is(pre, known[i].name))
         i++;
     return i;
 }
 
-tb_pre_traits tb_pre_traits_of(tb_slice pre)
+tb_pre_traits tb_pre_traits_of(tb_text pre)
 {
     size_t row = find_known(pre);
     return row < KNOWN ? known[row].traits : (tb_pre_traits){0};
 }
 
-const char *tb_pre_name_of(const tb_slice *patterns, size_t count, bool ignore_merges)
+const char *tb_pre_name_of(const tb_text *patterns, size_t count, bool ignore_merges)
 {
     for (size_t row = 0; row < KNOWN; row++) {
         size_t same = 0;
-        while (same < count && known[row].patterns[same] && slice_is(patterns[same], known[row].patterns[same]))
+        while (same < count && known[row].patterns[same] && tb_text_is(patterns[same], known[row].patterns[same]))
             same++;
         if (same == count && !known[row].patterns[same] && known[row].traits.ignore_merges == ignore_merges)
             return known[row].name;
@@ -182,13 +177,13 @@ static void pcre2_free_memory(void *block, void *user)
 
 // "\\s+$" is tried from every place inside a run of spaces, in quadratic time; a match that is
 // searched from the left starts where a run does.
-static tb_slice quick_form(tb_slice pattern)
+static tb_text quick_form(tb_text pattern)
 {
     static const char quick[] = "(?<!\\s)\\s+$";
-    return slice_is(pattern, "\\s+$") ? (tb_slice){quick, sizeof quick - 1} : pattern;
+    return tb_text_is(pattern, "\\s+$") ? (tb_text){quick, sizeof quick - 1} : pattern;
 }
 
-static tb_code compile(tb_pretokenizer *pretokenizer, tb_slice pattern, tb_error *err)
+static tb_code compile(tb_pretokenizer *pretokenizer, tb_text pattern, tb_error *err)
 {
     if (pretokenizer->count == MAX_PATTERNS)
         return tb_fail(err, TB_EUNSUPPORTED, "a pre-tokenizer of more than %d patterns is not supported", MAX_PATTERNS);
@@ -216,7 +211,7 @@ static tb_code compile(tb_pretokenizer *pretokenizer, tb_slice pattern, tb_error
     return TB_OK;
 }
 
-static tb_code compile_known(tb_pretokenizer *pretokenizer, tb_slice pre, tb_error *err)
+static tb_code compile_known(tb_pretokenizer *pretokenizer, tb_text pre, tb_error *err)
 {
     size_t row = find_known(pre);
     if (pre.size == 0)
@@ -226,24 +221,24 @@ static tb_code compile_known(tb_pretokenizer *pretokenizer, tb_slice pre, tb_err
                        (int)(pre.size < 64 ? pre.size : 64), pre.data);
     tb_code rc = TB_OK;
     for (const char *const *pattern = known[row].patterns; *pattern && !rc; pattern++)
-        rc = compile(pretokenizer, (tb_slice){*pattern, strlen(*pattern)}, err);
+        rc = compile(pretokenizer, (tb_text){*pattern, strlen(*pattern)}, err);
     return rc;
 }
 
-static tb_code compile_lines(tb_pretokenizer *pretokenizer, tb_slice lines, tb_error *err)
+static tb_code compile_lines(tb_pretokenizer *pretokenizer, tb_text lines, tb_error *err)
 {
     tb_code rc = TB_OK;
     while (lines.size > 0 && !rc) {
         const char *end = memchr(lines.data, '\n', lines.size);
         size_t n = end ? (size_t)(end - lines.data) : lines.size;
-        rc = compile(pretokenizer, (tb_slice){lines.data, n}, err);
+        rc = compile(pretokenizer, (tb_text){lines.data, n}, err);
         n += end != NULL;
-        lines = (tb_slice){lines.data + n, lines.size - n};
+        lines = (tb_text){lines.data + n, lines.size - n};
     }
     return rc;
 }
 
-tb_code tb_pretokenizer_new(tb_pretokenizer **out, tb_slice pre, tb_error *err)
+tb_code tb_pretokenizer_new(tb_pretokenizer **out, tb_text pre, tb_error *err)
 {
     static const char prefix[] = "regex:";
     const size_t prefix_size = sizeof prefix - 1;
@@ -255,7 +250,7 @@ tb_code tb_pretokenizer_new(tb_pretokenizer **out, tb_slice pre, tb_error *err)
     if (!p || !p->memory)
         rc = tb_fail(err, TB_ENOMEM, "no memory for a pre-tokenizer");
     else if (pre.size >= prefix_size && memcmp(pre.data, prefix, prefix_size) == 0)
-        rc = compile_lines(p, (tb_slice){pre.data + prefix_size, pre.size - prefix_size}, err);
+        rc = compile_lines(p, (tb_text){pre.data + prefix_size, pre.size - prefix_size}, err);
     else
         rc = compile_known(p, pre, err);
     if (rc)
@@ -317,7 +312,7 @@ void tb_presplit_free(tb_presplit *split)
 }
 
 // The next match of a pattern at or behind `from`; *begin = *end = text.size when there is none.
-static tb_code next_match(size_t *begin, size_t *end, tb_presplit *split, const pcre2_code *code, tb_slice text,
+static tb_code next_match(size_t *begin, size_t *end, tb_presplit *split, const pcre2_code *code, tb_text text,
                           size_t from, tb_error *err)
 {
     PCRE2_SPTR subject = (PCRE2_SPTR)text.data;
@@ -342,15 +337,15 @@ static tb_code next_match(size_t *begin, size_t *end, tb_presplit *split, const 
     return TB_OK;
 }
 
-static tb_code cut(tb_presplit *split, size_t level, tb_slice text, tb_error *err);
+static tb_code cut(tb_presplit *split, size_t level, tb_text text, tb_error *err);
 
-static tb_code cut_part(tb_presplit *split, size_t level, tb_slice text, size_t begin, size_t end, tb_error *err)
+static tb_code cut_part(tb_presplit *split, size_t level, tb_text text, size_t begin, size_t end, tb_error *err)
 {
-    return begin < end ? cut(split, level, (tb_slice){text.data + begin, end - begin}, err) : TB_OK;
+    return begin < end ? cut(split, level, (tb_text){text.data + begin, end - begin}, err) : TB_OK;
 }
 
 // Cuts a piece with the patterns from `level` on.
-static tb_code cut(tb_presplit *split, size_t level, tb_slice text, tb_error *err)
+static tb_code cut(tb_presplit *split, size_t level, tb_text text, tb_error *err)
 {
     if (level == split->pretokenizer->count)
         return split->fn(split->user, text, err);
@@ -375,7 +370,7 @@ static tb_code cut(tb_presplit *split, size_t level, tb_slice text, tb_error *er
 }
 
 // Bytes at the start of `text` that belong to no valid character.
-static size_t invalid_prefix(tb_slice text)
+static size_t invalid_prefix(tb_text text)
 {
     uint32_t c;
     size_t n = 0;
@@ -391,21 +386,21 @@ static void set_match_limit(tb_presplit *split, size_t size)
     pcre2_set_match_limit(split->context, (uint32_t)limit);
 }
 
-tb_code tb_presplit_run(tb_presplit *split, tb_slice text, tb_piece_fn fn, void *user, tb_error *err)
+tb_code tb_presplit_run(tb_presplit *split, tb_text text, tb_piece_fn fn, void *user, tb_error *err)
 {
     split->fn = fn;
     split->user = user;
     tb_code rc = TB_OK;
     while (!rc && text.size > 0) {
         size_t valid = tb_utf8_valid_prefix(text.data, text.size);
-        tb_slice rest = {text.data + valid, text.size - valid};
+        tb_text rest = {text.data + valid, text.size - valid};
         size_t invalid = invalid_prefix(rest);
         set_match_limit(split, valid);
         if (valid)
-            rc = cut(split, 0, (tb_slice){text.data, valid}, err);
+            rc = cut(split, 0, (tb_text){text.data, valid}, err);
         if (!rc && invalid)
-            rc = fn(user, (tb_slice){rest.data, invalid}, err);
-        text = (tb_slice){rest.data + invalid, rest.size - invalid};
+            rc = fn(user, (tb_text){rest.data, invalid}, err);
+        text = (tb_text){rest.data + invalid, rest.size - invalid};
     }
     return rc;
 }

@@ -17,7 +17,7 @@ typedef struct tb_pretokenizer tb_pretokenizer;
 
 // `pre` as in tb_vocab. TB_EUNSUPPORTED names an unknown one, TB_EFORMAT a pattern that does
 // not compile.
-tb_code tb_pretokenizer_new(tb_pretokenizer **out, tb_slice pre, tb_error *err);
+tb_code tb_pretokenizer_new(tb_pretokenizer **out, tb_text pre, tb_error *err);
 void tb_pretokenizer_free(tb_pretokenizer *pretokenizer);
 
 // What a known name implies beside its patterns.
@@ -25,10 +25,10 @@ typedef struct tb_pre_traits {
     bool ignore_merges; // tb_vocab.ignore_merges
     bool add_bos;       // tb_vocab.add_bos, where a file does not say it
 } tb_pre_traits;
-tb_pre_traits tb_pre_traits_of(tb_slice pre);
+tb_pre_traits tb_pre_traits_of(tb_text pre);
 
 // The first known name with exactly these patterns and this trait, or NULL.
-const char *tb_pre_name_of(const tb_slice *patterns, size_t count, bool ignore_merges);
+const char *tb_pre_name_of(const tb_text *patterns, size_t count, bool ignore_merges);
 
 // The state of one call that cuts texts; one thread at a time.
 typedef struct tb_presplit tb_presplit;
@@ -37,10 +37,10 @@ tb_code tb_presplit_new(tb_presplit **out, const tb_pretokenizer *pretokenizer, 
 void tb_presplit_free(tb_presplit *split);
 
 // Called with each piece in turn.
-typedef tb_code (*tb_piece_fn)(void *user, tb_slice piece, tb_error *err);
+typedef tb_code (*tb_piece_fn)(void *user, tb_text piece, tb_error *err);
 
 // Cuts `text` (any bytes) into pieces that together are the text. Stretches that are not UTF-8
 // are pieces of their own; the patterns see what lies between them.
-tb_code tb_presplit_run(tb_presplit *split, tb_slice text, tb_piece_fn fn, void *user, tb_error *err);
+tb_code tb_presplit_run(tb_presplit *split, tb_text text, tb_piece_fn fn, void *user, tb_error *err);
 
 #endif

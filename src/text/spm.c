@@ -39,7 +39,7 @@ static int32_t pair_by_ids(const void *user, uint32_t *priority, const tb_symbol
     return tb_merges_find(spm->tokenizer->merges, priority, left->id, right->id);
 }
 
-static bool all_have_tokens(const tb_tokenizer *tokenizer, tb_slice bytes)
+static bool all_have_tokens(const tb_tokenizer *tokenizer, tb_text bytes)
 {
     size_t i = 0;
     while (i < bytes.size && tokenizer->byte_ids[(unsigned char)bytes.data[i]] >= 0)
@@ -47,7 +47,7 @@ static bool all_have_tokens(const tb_tokenizer *tokenizer, tb_slice bytes)
     return i == bytes.size;
 }
 
-tb_code tb_spm_push_unknown(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, tb_error *err)
+tb_code tb_spm_push_unknown(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_error *err)
 {
     tb_code rc = TB_OK;
     if (all_have_tokens(tokenizer, text)) {
@@ -63,10 +63,10 @@ tb_code tb_spm_push_unknown(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice
 
 // Appends the tokens of the symbols that are left. Those without a token that follow one
 // another are unknown together.
-static tb_code push_symbols(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, const tb_merger *merger,
+static tb_code push_symbols(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, const tb_merger *merger,
                             tb_error *err)
 {
-    tb_slice unknown = {text.data, 0};
+    tb_text unknown = {text.data, 0};
     tb_code rc = TB_OK;
     for (size_t i = 0; i < merger->count && !rc; i++) {
         const tb_symbol *symbol = &merger->symbols[i];
@@ -78,14 +78,14 @@ static tb_code push_symbols(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice
         }
         if (unknown.size > 0)
             rc = tb_spm_push_unknown(ids, tokenizer, unknown, err);
-        unknown = (tb_slice){text.data + symbol->start + symbol->size, 0};
+        unknown = (tb_text){text.data + symbol->start + symbol->size, 0};
         if (!rc)
             rc = tb_ids_push(ids, symbol->id, err);
     }
     return !rc && unknown.size > 0 ? tb_spm_push_unknown(ids, tokenizer, unknown, err) : rc;
 }
 
-static tb_code encode_part(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, tb_merger *merger, tb_error *err)
+static tb_code encode_part(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_merger *merger, tb_error *err)
 {
     tb_code rc = tb_merger_reset(merger, text.size, err);
     if (rc)
@@ -103,23 +103,23 @@ static tb_code encode_part(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice 
 }
 
 // Bytes up to the next mark that follows something else than a mark.
-static size_t word_size(tb_slice text)
+static size_t word_size(tb_text text)
 {
     size_t at = 0;
-    while (tb_starts_with_mark((tb_slice){text.data + at, text.size - at}))
+    while (tb_starts_with_mark((tb_text){text.data + at, text.size - at}))
         at += TB_SPACE_MARK_SIZE;
-    while (at < text.size && !tb_starts_with_mark((tb_slice){text.data + at, text.size - at}))
+    while (at < text.size && !tb_starts_with_mark((tb_text){text.data + at, text.size - at}))
         at++;
     return at;
 }
 
-tb_code tb_spm_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, tb_merger *merger, tb_error *err)
+tb_code tb_spm_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_merger *merger, tb_error *err)
 {
     tb_code rc = TB_OK;
     while (text.size > 0 && !rc) {
         size_t n = tokenizer->marks_lead ? word_size(text) : text.size;
-        rc = encode_part(ids, tokenizer, (tb_slice){text.data, n}, merger, err);
-        text = (tb_slice){text.data + n, text.size - n};
+        rc = encode_part(ids, tokenizer, (tb_text){text.data, n}, merger, err);
+        text = (tb_text){text.data + n, text.size - n};
     }
     return rc;
 }

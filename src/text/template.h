@@ -10,7 +10,6 @@
 #include <time.h>
 
 #include "base/base.h"
-#include "text/slice.h"
 
 // Immutable and shareable after creation.
 typedef struct tb_template tb_template;
@@ -18,7 +17,7 @@ typedef struct tb_template tb_template;
 // Compiles the text of a template; `source` may be freed afterwards.
 // TB_EFORMAT: a syntax error. TB_EUNSUPPORTED: an element of Jinja that is not supported.
 // TB_ELIMIT: too long or nested too deeply. Each names the line.
-tb_code tb_template_new(tb_template **out, tb_slice source, tb_error *err);
+tb_code tb_template_new(tb_template **out, tb_text source, tb_error *err);
 void tb_template_free(tb_template *tmpl);
 
 // Appends the rendered text to `out`; on failure `out` is as it was.
@@ -32,6 +31,6 @@ void tb_template_free(tb_template *tmpl);
 // raise_exception(), whose message is quoted. TB_EFORMAT: `context` is not a JSON object.
 // TB_EUNSUPPORTED: Python could, twobit does not. TB_ELIMIT: too many steps, too much nesting, memory or
 // output. One template may be rendered by several threads at once.
-tb_code tb_template_render(tb_str *out, const tb_template *tmpl, tb_slice context, time_t now, tb_error *err);
+tb_code tb_template_render(tb_str *out, const tb_template *tmpl, tb_text context, time_t now, tb_error *err);
 
 #endif

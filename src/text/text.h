@@ -8,7 +8,6 @@
 #include <stdint.h>
 
 #include "base/base.h"
-#include "text/slice.h"
 #include "text/template.h"
 
 // ---- vocabularies ----
@@ -40,18 +39,18 @@ typedef enum tb_vocab_model {
 typedef struct tb_vocab {
     tb_vocab_model model;
     size_t size;
-    const tb_slice *tokens; // [size]; BPE: in the GPT-2 byte alphabet
-    const float *scores;    // [size] or NULL
-    const int32_t *kinds;   // [size] tb_token_kind, or NULL (all normal)
-    const uint8_t *flags;   // [size] sets of tb_token_flag, or NULL (none)
+    const tb_text *tokens; // [size]; BPE: in the GPT-2 byte alphabet
+    const float *scores;   // [size] or NULL
+    const int32_t *kinds;  // [size] tb_token_kind, or NULL (all normal)
+    const uint8_t *flags;  // [size] sets of tb_token_flag, or NULL (none)
     // [merge_count] "left right", by rank. For BPE; for SPM, where there are some, they decide instead
     // of the scores (files converted from SentencePiece have them, and break ties otherwise).
-    const tb_slice *merges;
+    const tb_text *merges;
     size_t merge_count;
     // Name of the pre-tokenizer as GGUF says it ("smollm", "gpt-2", "llama-bpe", "qwen2" …), or
     // "regex:" and patterns, one a line, each applied to the pieces that the one before it left.
-    tb_slice pre;
-    tb_slice charsmap;               // SentencePiece's precompiled normalisation; empty: none
+    tb_text pre;
+    tb_text charsmap;                // SentencePiece's precompiled normalisation; empty: none
     int32_t bos, eos, unk, eot, pad; // −1: none
     const int32_t *ends;             // [end_count] more ids that end a turn
     size_t end_count;
@@ -75,9 +74,9 @@ typedef struct tb_vocab_file tb_vocab_file;
 
 // `tokenizer_json` is a whole tokenizer.json; `config_json` a tokenizer_config.json or empty
 // (special ids, add_bos_token). TB_EUNSUPPORTED names a component that is not known.
-tb_code tb_vocab_file_from_json(tb_vocab_file **out, tb_slice tokenizer_json, tb_slice config_json, tb_error *err);
+tb_code tb_vocab_file_from_json(tb_vocab_file **out, tb_text tokenizer_json, tb_text config_json, tb_error *err);
 // `model` is a whole tokenizer.model (a SentencePiece protobuf).
-tb_code tb_vocab_file_from_sentencepiece(tb_vocab_file **out, tb_slice model, tb_slice config_json, tb_error *err);
+tb_code tb_vocab_file_from_sentencepiece(tb_vocab_file **out, tb_text model, tb_text config_json, tb_error *err);
 // Adds unused tokens until there are `size`; embeddings often have more rows than there are tokens.
 tb_code tb_vocab_file_pad(tb_vocab_file *file, size_t size, tb_error *err);
 const tb_vocab *tb_vocab_file_get(const tb_vocab_file *file);
@@ -98,8 +97,8 @@ bool tb_tokenizer_adds_bos(const tb_tokenizer *tokenizer);
 // True for tokens that end a turn: eos, eot and their kin ("<|im_end|>", "<end_of_turn>", …).
 bool tb_tokenizer_ends_turn(const tb_tokenizer *tokenizer, int32_t id);
 // The raw token text; borrowed. Empty for an id out of range.
-tb_slice tb_tokenizer_token(const tb_tokenizer *tokenizer, int32_t id);
-int32_t tb_tokenizer_find(const tb_tokenizer *tokenizer, tb_slice token); // −1: absent
+tb_text tb_tokenizer_token(const tb_tokenizer *tokenizer, int32_t id);
+int32_t tb_tokenizer_find(const tb_tokenizer *tokenizer, tb_text token); // −1: absent
 
 typedef struct tb_ids {
     int32_t *data; // free with tb_ids_clear
@@ -114,7 +113,7 @@ typedef enum tb_encode_flag {
 
 // Appends the ids of `text` (any bytes; what is not UTF-8 survives through byte tokens).
 // Linear in the length of the text up to a logarithm.
-tb_code tb_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, unsigned flags, tb_error *err);
+tb_code tb_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, unsigned flags, tb_error *err);
 
 // Appends the bytes of `n` tokens; control tokens print nothing unless `special`.
 tb_code tb_decode(tb_str *text, const tb_tokenizer *tokenizer, const int32_t *ids, size_t n, bool special,

@@ -27,7 +27,7 @@ static uint64_t hash_text(uint64_t seed, const char *text, size_t size)
     return tb_mix64(h ^ tail);
 }
 
-bool tb_text_map_init(tb_text_map *map, const tb_slice *texts, size_t count, tb_arena *arena)
+bool tb_text_map_init(tb_text_map *map, const tb_text *texts, size_t count, tb_arena *arena)
 {
     size_t slots = 16;
     while (slots / 2 < count)
@@ -46,7 +46,7 @@ static size_t probe(const tb_text_map *map, const char *text, size_t size)
 {
     size_t at = hash_text(map->seed, text, size) & map->mask;
     while (map->slots[at] >= 0) {
-        tb_slice other = map->texts[map->slots[at]];
+        tb_text other = map->texts[map->slots[at]];
         if (other.size == size && memcmp(other.data, text, size) == 0)
             break;
         at = (at + 1) & map->mask;

@@ -6,14 +6,14 @@
 
 // Borrows the texts and, for its slots, an arena.
 typedef struct tb_text_map {
-    const tb_slice *texts;
+    const tb_text *texts;
     int32_t *slots; // number of a text, −1: free
     size_t mask;    // slots − 1, a power of two minus one
     uint64_t seed;
 } tb_text_map;
 
 // A map with room for `count` of the texts; false when memory ran out.
-bool tb_text_map_init(tb_text_map *map, const tb_slice *texts, size_t count, tb_arena *arena);
+bool tb_text_map_init(tb_text_map *map, const tb_text *texts, size_t count, tb_arena *arena);
 
 // Enters text number `id`; where an equal one is present, that one stays.
 void tb_text_map_add(tb_text_map *map, int32_t id);

@@ -106,10 +106,10 @@ static bool copy_tokens(tb_tokenizer *t, const tb_vocab *vocab)
     if (!at)
         return false;
     for (size_t i = 0; i < vocab->size; i++) {
-        tb_slice token = vocab->tokens[i];
+        tb_text token = vocab->tokens[i];
         if (token.size)
             memcpy(at, token.data, token.size);
-        t->tokens[i] = (tb_slice){at, token.size};
+        t->tokens[i] = (tb_text){at, token.size};
         at += token.size;
     }
     return true;
@@ -125,7 +125,7 @@ static int hex_digit(char c)
 }
 
 // The byte of a token "<0x41>", or −1.
-static int byte_of_token(tb_slice token)
+static int byte_of_token(tb_text token)
 {
     if (token.size != 6 || memcmp(token.data, "<0x", 3) != 0 || token.data[5] != '>')
         return -1;
@@ -134,7 +134,7 @@ static int byte_of_token(tb_slice token)
 }
 
 // Resolves the byte alphabet; a character outside it stands for itself. Writes at most token.size bytes.
-static size_t resolve_alphabet(char *out, tb_slice token)
+static size_t resolve_alphabet(char *out, tb_text token)
 {
     size_t size = 0;
     for (size_t at = 0, n; at < token.size; at += n) {
@@ -152,7 +152,7 @@ static size_t resolve_alphabet(char *out, tb_slice token)
     return size;
 }
 
-static size_t resolve_marks(char *out, tb_slice token)
+static size_t resolve_marks(char *out, tb_text token)
 {
     size_t size = 0;
     for (size_t at = 0; at < token.size;) {
@@ -166,7 +166,7 @@ static size_t resolve_marks(char *out, tb_slice token)
 
 static size_t resolve_piece(char *out, const tb_tokenizer *t, size_t id)
 {
-    tb_slice token = t->tokens[id];
+    tb_text token = t->tokens[id];
     uint8_t kind = t->kinds[id];
     if (kind == TB_TOKEN_BYTE && byte_of_token(token) >= 0) {
         *out = (char)byte_of_token(token);
@@ -189,7 +189,7 @@ static bool make_pieces(tb_tokenizer *t)
     char *at = tb_arena_alloc(&t->arena, total);
     for (size_t i = 0; at && i < t->size; i++) {
         size_t n = resolve_piece(at, t, i);
-        t->pieces[i] = (tb_slice){at, n};
+        t->pieces[i] = (tb_text){at, n};
         at += n;
     }
     return at != NULL;
@@ -233,14 +233,14 @@ static bool matched_after_normalisation(const tb_tokenizer *t, size_t id)
 }
 
 // The text under which an added token is looked for, copied where it is a normalised one.
-static tb_code added_text(tb_slice *text, tb_tokenizer *t, size_t id, tb_error *err)
+static tb_code added_text(tb_text *text, tb_tokenizer *t, size_t id, tb_error *err)
 {
     *text = t->pieces[id];
     if (!matched_after_normalisation(t, id))
         return TB_OK;
     tb_str normal = {0};
     tb_code rc = tb_tokenizer_normalize(&normal, t, t->pieces[id], err);
-    *text = (tb_slice){rc ? NULL : tb_arena_text(&t->arena, normal.data, normal.size), normal.size};
+    *text = (tb_text){rc ? NULL : tb_arena_text(&t->arena, normal.data, normal.size), normal.size};
     if (!rc && !text->data)
         rc = tb_fail(err, TB_ENOMEM, "no memory for added tokens");
     tb_str_clear(&normal);
@@ -260,7 +260,7 @@ static tb_code index_added(tb_prefix_index *index, tb_tokenizer *t, bool after, 
     for (size_t i = 0; i < t->size; i++) {
         if (!is_added(t->kinds[i]) || matched_after_normalisation(t, i) != after)
             continue;
-        tb_slice text;
+        tb_text text;
         tb_code rc = added_text(&text, t, i, err);
         if (rc)
             return rc;
@@ -351,12 +351,12 @@ static void copy_settings(tb_tokenizer *t, const tb_vocab *vocab)
 // ---- SentencePiece ----
 
 // True when a mark follows another character in the token.
-static bool has_inner_mark(tb_slice token)
+static bool has_inner_mark(tb_text token)
 {
     size_t at = 0;
-    while (tb_starts_with_mark((tb_slice){token.data + at, token.size - at}))
+    while (tb_starts_with_mark((tb_text){token.data + at, token.size - at}))
         at += TB_SPACE_MARK_SIZE;
-    while (at < token.size && !tb_starts_with_mark((tb_slice){token.data + at, token.size - at}))
+    while (at < token.size && !tb_starts_with_mark((tb_text){token.data + at, token.size - at}))
         at++;
     return at < token.size;
 }
@@ -388,7 +388,7 @@ static tb_code copy_charsmap(tb_tokenizer *t, const tb_vocab *vocab, tb_error *e
 {
     size_t size = t->model == TB_VOCAB_BPE ? 0 : vocab->charsmap.size;
     char *copy = tb_arena_text(&t->arena, vocab->charsmap.data, size);
-    return copy ? tb_charsmap_init(&t->charsmap, (tb_slice){copy, size}, err)
+    return copy ? tb_charsmap_init(&t->charsmap, (tb_text){copy, size}, err)
                 : tb_fail(err, TB_ENOMEM, "no memory for a character map of %zu bytes", size);
 }
 
@@ -473,12 +473,12 @@ bool tb_tokenizer_ends_turn(const tb_tokenizer *tokenizer, int32_t id)
     return in_vocabulary(tokenizer, id) && tokenizer->ends_turn[id];
 }
 
-tb_slice tb_tokenizer_token(const tb_tokenizer *tokenizer, int32_t id)
+tb_text tb_tokenizer_token(const tb_tokenizer *tokenizer, int32_t id)
 {
-    return in_vocabulary(tokenizer, id) ? tokenizer->tokens[id] : (tb_slice){"", 0};
+    return in_vocabulary(tokenizer, id) ? tokenizer->tokens[id] : (tb_text){"", 0};
 }
 
-int32_t tb_tokenizer_find(const tb_tokenizer *tokenizer, tb_slice token)
+int32_t tb_tokenizer_find(const tb_tokenizer *tokenizer, tb_text token)
 {
     return tb_text_map_find(&tokenizer->by_token, token.data, token.size);
 }

@@ -15,10 +15,10 @@ struct tb_tokenizer {
     tb_arena arena; // owns the arrays and texts below
     tb_vocab_model model;
     size_t size;
-    tb_slice *tokens; // as the vocabulary has them
-    tb_slice *pieces; // the bytes they print: byte alphabet, "▁" and "<0x41>" resolved
-    uint8_t *kinds;   // tb_token_kind
-    uint8_t *flags;   // sets of tb_token_flag
+    tb_text *tokens; // as the vocabulary has them
+    tb_text *pieces; // the bytes they print: byte alphabet, "▁" and "<0x41>" resolved
+    uint8_t *kinds;  // tb_token_kind
+    uint8_t *flags;  // sets of tb_token_flag
     bool *ends_turn;
     float *scores; // NULL for BPE
     tb_text_map by_token;
@@ -55,12 +55,12 @@ static inline bool tb_token_is_plain(const tb_tokenizer *tokenizer, int32_t id)
 #define TB_SPACE_MARK "\xE2\x96\x81"
 enum { TB_SPACE_MARK_SIZE = 3 };
 
-static inline bool tb_starts_with_mark(tb_slice text)
+static inline bool tb_starts_with_mark(tb_text text)
 {
     return text.size >= TB_SPACE_MARK_SIZE && memcmp(text.data, TB_SPACE_MARK, TB_SPACE_MARK_SIZE) == 0;
 }
 
 // Appends `text` as the tokenizer normalises it (NFC or a character map, or as it is).
-tb_code tb_tokenizer_normalize(tb_str *out, const tb_tokenizer *tokenizer, tb_slice text, tb_error *err);
+tb_code tb_tokenizer_normalize(tb_str *out, const tb_tokenizer *tokenizer, tb_text text, tb_error *err);
 
 #endif

@@ -45,7 +45,7 @@ static void arrive(node *nodes, size_t from, size_t to, double score, int32_t id
 }
 
 // Enters all tokens that start at `at`, and the character there if none of them is just it.
-static void leave(node *nodes, const tb_tokenizer *t, tb_slice text, size_t at)
+static void leave(node *nodes, const tb_tokenizer *t, tb_text text, size_t at)
 {
     uint32_t c;
     size_t character = tb_utf8_decode(&c, text.data + at, text.size - at);
@@ -78,7 +78,7 @@ static void turn_around(node *nodes, size_t end)
     }
 }
 
-tb_code tb_unigram_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, tb_lattice *lattice, tb_error *err)
+tb_code tb_unigram_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_lattice *lattice, tb_error *err)
 {
     tb_code rc = reset(lattice, text.size + 1, err);
     if (rc || text.size == 0)
@@ -95,7 +95,7 @@ tb_code tb_unigram_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice t
         while (at < text.size && nodes[nodes[at].from].id < 0)
             at = nodes[at].from;
         if (at > begin)
-            rc = tb_spm_push_unknown(ids, tokenizer, (tb_slice){text.data + begin, at - begin}, err);
+            rc = tb_spm_push_unknown(ids, tokenizer, (tb_text){text.data + begin, at - begin}, err);
         if (rc || at == text.size)
             break;
         at = nodes[at].from;

@@ -13,7 +13,6 @@ typedef struct tb_lattice {
 void tb_lattice_clear(tb_lattice *lattice);
 
 // Appends the tokens of a text in which spaces are already marks.
-tb_code tb_unigram_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_slice text, tb_lattice *lattice,
-                          tb_error *err);
+tb_code tb_unigram_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_lattice *lattice, tb_error *err);
 
 #endif

@@ -34,7 +34,7 @@ void tb_vocab_file_free(tb_vocab_file *file)
 }
 
 // Parses a file whose root is an object; `name` is for errors.
-static tb_code parse(json_t **out, tb_slice text, size_t flags, const char *name, tb_error *err)
+static tb_code parse(json_t **out, tb_text text, size_t flags, const char *name, tb_error *err)
 {
     json_error_t error;
     *out = json_loadb(text.data, text.size, flags, &error);
@@ -50,7 +50,7 @@ static tb_code parse(json_t **out, tb_slice text, size_t flags, const char *name
     return TB_OK;
 }
 
-tb_code tb_vocab_file_read_tokenizer(tb_vocab_file *file, tb_slice text, tb_error *err)
+tb_code tb_vocab_file_read_tokenizer(tb_vocab_file *file, tb_text text, tb_error *err)
 {
     return parse(&file->tokenizer, text, JSON_ALLOW_NUL, "tokenizer.json", err);
 }
@@ -76,12 +76,12 @@ tb_code tb_vocab_file_reserve(tb_vocab_file *file, size_t size, size_t entries, 
     return reserve(file, size, err);
 }
 
-static bool same_text(tb_slice a, tb_slice b)
+static bool same_text(tb_text a, tb_text b)
 {
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-tb_code tb_vocab_file_set(tb_vocab_file *file, size_t id, tb_slice text, tb_token_kind kind, tb_error *err)
+tb_code tb_vocab_file_set(tb_vocab_file *file, size_t id, tb_text text, tb_token_kind kind, tb_error *err)
 {
     if (file->kinds[id] != 0 && !same_text(file->tokens[id], text))
         return tb_fail(err, TB_EFORMAT, "tokens '%.*s' and '%.*s' have the same id %zu",
@@ -106,7 +106,7 @@ tb_code tb_vocab_file_set_added(tb_vocab_file *file, size_t id, const json_t *to
     const json_t *content = json_object_get(token, "content");
     if (!json_is_string(content))
         return tb_fail(err, TB_EFORMAT, "added token %zu has no text 'content'", id);
-    tb_slice text = {json_string_value(content), json_string_length(content)};
+    tb_text text = {json_string_value(content), json_string_length(content)};
     bool special = json_is_true(json_object_get(token, "special"));
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (json_is_true(json_object_get(token, flags[i].key)))
@@ -114,7 +114,7 @@ tb_code tb_vocab_file_set_added(tb_vocab_file *file, size_t id, const json_t *to
     return tb_vocab_file_set(file, id, text, special ? TB_TOKEN_CONTROL : TB_TOKEN_USER_DEFINED, err);
 }
 
-int32_t tb_vocab_file_find(const tb_vocab_file *file, tb_slice token)
+int32_t tb_vocab_file_find(const tb_vocab_file *file, tb_text token)
 {
     for (size_t i = 0; token.size > 0 && i < file->vocab.size; i++)
         if (file->kinds[i] != 0 && same_text(file->tokens[i], token))
@@ -129,7 +129,7 @@ static tb_code name_unused(tb_vocab_file *file, size_t first, tb_error *err)
             continue;
         char name[32];
         int n = snprintf(name, sizeof name, "[PAD%zu]", i);
-        file->tokens[i] = (tb_slice){tb_arena_text(&file->arena, name, (size_t)n), (size_t)n};
+        file->tokens[i] = (tb_text){tb_arena_text(&file->arena, name, (size_t)n), (size_t)n};
         file->kinds[i] = TB_TOKEN_UNUSED;
         if (!file->tokens[i].data)
             return tb_fail(err, TB_ENOMEM, "no memory for unused tokens");
@@ -177,7 +177,7 @@ tb_code tb_vocab_file_pad(tb_vocab_file *file, size_t size, tb_error *err)
 
 // ---- tokenizer_config.json ----
 
-tb_code tb_vocab_file_read_config(tb_vocab_file *file, tb_slice text, tb_error *err)
+tb_code tb_vocab_file_read_config(tb_vocab_file *file, tb_text text, tb_error *err)
 {
     // model_max_length is often 10³⁰: numbers of any size, none of which is used
     const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
@@ -192,7 +192,7 @@ static void apply_special(int32_t *id, const tb_vocab_file *file, const char *ke
         value = json_object_get(value, "content");
     if (!json_is_string(value))
         return;
-    int32_t found = tb_vocab_file_find(file, (tb_slice){json_string_value(value), json_string_length(value)});
+    int32_t found = tb_vocab_file_find(file, (tb_text){json_string_value(value), json_string_length(value)});
     if (found >= 0)
         *id = found;
 }

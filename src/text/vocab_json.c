@@ -15,17 +15,17 @@
 #include <jansson.h>
 #include <nettle/base64.h>
 
-static tb_slice slice_from(const json_t *value)
+static tb_text json_text(const json_t *value)
 {
-    return json_is_string(value) ? (tb_slice){json_string_value(value), json_string_length(value)} : (tb_slice){"", 0};
+    return json_is_string(value) ? (tb_text){json_string_value(value), json_string_length(value)} : (tb_text){"", 0};
 }
 
-static int shown(tb_slice text)
+static int shown(tb_text text)
 {
     return (int)(text.size < 80 ? text.size : 80);
 }
 
-static tb_code read_id(size_t *out, const json_t *value, tb_slice token, tb_error *err)
+static tb_code read_id(size_t *out, const json_t *value, tb_text token, tb_error *err)
 {
     *out = 0;
     json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
@@ -37,7 +37,7 @@ static tb_code read_id(size_t *out, const json_t *value, tb_slice token, tb_erro
 
 // ---- size of the vocabulary ----
 
-static tb_code raise_size(size_t *size, const json_t *id_value, tb_slice token, tb_error *err)
+static tb_code raise_size(size_t *size, const json_t *id_value, tb_text token, tb_error *err)
 {
     size_t id;
     tb_code rc = read_id(&id, id_value, token, err);
@@ -55,13 +55,13 @@ static tb_code reserve(tb_vocab_file *file, json_t *vocab, const json_t *added, 
     tb_code rc = TB_OK;
     json_object_keylen_foreach(vocab, key, key_size, value)
     {
-        rc = raise_size(&size, value, (tb_slice){key, key_size}, err);
+        rc = raise_size(&size, value, (tb_text){key, key_size}, err);
         if (rc)
             return rc;
     }
     for (size_t i = 0; i < json_array_size(added) && !rc; i++) {
         const json_t *token = json_array_get(added, i);
-        rc = raise_size(&size, json_object_get(token, "id"), slice_from(json_object_get(token, "content")), err);
+        rc = raise_size(&size, json_object_get(token, "id"), json_text(json_object_get(token, "content")), err);
     }
     size_t entries = json_array_size(vocab) + json_object_size(vocab) + json_array_size(added);
     return rc ? rc : tb_vocab_file_reserve(file, size, entries, err);
@@ -79,7 +79,7 @@ static tb_code read_added(tb_vocab_file *file, const json_t *added, tb_error *er
 
 // ---- BPE ----
 
-static bool is_byte_token(tb_slice text)
+static bool is_byte_token(tb_text text)
 {
     return text.size == 6 && memcmp(text.data, "<0x", 3) == 0 && text.data[5] == '>';
 }
@@ -91,7 +91,7 @@ static tb_code read_bpe_tokens(tb_vocab_file *file, json_t *vocab, tb_error *err
     json_t *value;
     json_object_keylen_foreach(vocab, key, key_size, value)
     {
-        tb_slice text = {key, key_size};
+        tb_text text = {key, key_size};
         bool byte = file->vocab.byte_fallback && is_byte_token(text);
         tb_code rc = tb_vocab_file_set(file, (size_t)json_integer_value(value), text,
                                        byte ? TB_TOKEN_BYTE : TB_TOKEN_NORMAL, err);
@@ -102,12 +102,12 @@ static tb_code read_bpe_tokens(tb_vocab_file *file, json_t *vocab, tb_error *err
 }
 
 // The two sides of a merge: "left right" or ["left", "right"].
-static bool read_merge(tb_slice *left, tb_slice *right, const json_t *merge)
+static bool read_merge(tb_text *left, tb_text *right, const json_t *merge)
 {
     if (json_is_string(merge))
-        return tb_merge_parse(left, right, slice_from(merge));
-    *left = slice_from(json_array_get(merge, 0));
-    *right = slice_from(json_array_get(merge, 1));
+        return tb_merge_parse(left, right, json_text(merge));
+    *left = json_text(json_array_get(merge, 0));
+    *right = json_text(json_array_get(merge, 1));
     return json_array_size(merge) == 2 && left->size > 0 && right->size > 0;
 }
 
@@ -121,7 +121,7 @@ static tb_code read_merges(tb_vocab_file *file, const json_t *merges, tb_error *
 {
     size_t count = json_array_size(merges), joined = 0;
     for (size_t i = 0; i < count; i++) {
-        tb_slice left, right;
+        tb_text left, right;
         if (!read_merge(&left, &right, json_array_get(merges, i)))
             return bad_merge(i, err);
         if (memchr(left.data, ' ', left.size) || memchr(right.data, ' ', right.size))
@@ -133,9 +133,9 @@ static tb_code read_merges(tb_vocab_file *file, const json_t *merges, tb_error *
     if (!file->merges || !at)
         return tb_fail(err, TB_ENOMEM, "no memory for %zu merges", count);
     for (size_t i = 0; i < count; i++) {
-        tb_slice left, right;
+        tb_text left, right;
         read_merge(&left, &right, json_array_get(merges, i));
-        file->merges[i] = (tb_slice){at, left.size + 1 + right.size};
+        file->merges[i] = (tb_text){at, left.size + 1 + right.size};
         memcpy(at, left.data, left.size);
         at[left.size] = ' ';
         memcpy(at + left.size + 1, right.data, right.size);
@@ -146,9 +146,9 @@ static tb_code read_merges(tb_vocab_file *file, const json_t *merges, tb_error *
 }
 
 // Stores the id of a merge's result; −1: no token.
-static tb_code merge_result(int32_t *id, tb_str *joined, tb_slice merge, const tb_text_map *map, tb_error *err)
+static tb_code merge_result(int32_t *id, tb_str *joined, tb_text merge, const tb_text_map *map, tb_error *err)
 {
-    tb_slice left, right;
+    tb_text left, right;
     if (!tb_merge_parse(&left, &right, merge))
         return tb_fail(err, TB_EFORMAT, "'%.*s' is not a merge", shown(merge), merge.data);
     tb_str_reset(joined);
@@ -200,7 +200,7 @@ static tb_code check_bpe_options(const json_t *model, tb_error *err)
 {
     static const char *const off[] = {"continuing_subword_prefix", "end_of_word_suffix"};
     for (size_t i = 0; i < sizeof off / sizeof *off; i++)
-        if (slice_from(json_object_get(model, off[i])).size > 0)
+        if (json_text(json_object_get(model, off[i])).size > 0)
             return tb_fail(err, TB_EUNSUPPORTED, "a BPE model with %s is not supported", off[i]);
     if (json_number_value(json_object_get(model, "dropout")) != 0)
         return tb_fail(err, TB_EUNSUPPORTED, "a BPE model with dropout is not supported");
@@ -224,7 +224,7 @@ static tb_code read_bpe(tb_vocab_file *file, const json_t *model, const tb_json_
         rc = read_merges(file, merges, err);
     if (!rc && !steps->byte_level)
         rc = set_scores(file, err);
-    file->vocab.unk = rc ? -1 : tb_vocab_file_find(file, slice_from(json_object_get(model, "unk_token")));
+    file->vocab.unk = rc ? -1 : tb_vocab_file_find(file, json_text(json_object_get(model, "unk_token")));
     return rc;
 }
 
@@ -235,9 +235,9 @@ static tb_code read_unigram_token(tb_vocab_file *file, size_t id, const json_t *
     const json_t *text = json_array_get(entry, 0), *score = json_array_get(entry, 1);
     if (!json_is_string(text) || !json_is_number(score))
         return tb_fail(err, TB_EFORMAT, "token %zu is not a text and a score", id);
-    bool byte = file->vocab.byte_fallback && is_byte_token(slice_from(text));
+    bool byte = file->vocab.byte_fallback && is_byte_token(json_text(text));
     file->scores[id] = (float)json_number_value(score);
-    return tb_vocab_file_set(file, id, slice_from(text), byte ? TB_TOKEN_BYTE : TB_TOKEN_NORMAL, err);
+    return tb_vocab_file_set(file, id, json_text(text), byte ? TB_TOKEN_BYTE : TB_TOKEN_NORMAL, err);
 }
 
 static tb_code read_unigram(tb_vocab_file *file, const json_t *model, tb_error *err)
@@ -253,7 +253,7 @@ static tb_code read_unigram(tb_vocab_file *file, const json_t *model, tb_error *
         rc = read_added(file, added, err);
     if (!rc && json_is_integer(unk)) {
         size_t id;
-        rc = read_id(&id, unk, (tb_slice){"unk_id", 6}, err);
+        rc = read_id(&id, unk, (tb_text){"unk_id", 6}, err);
         file->vocab.unk = rc ? -1 : (int32_t)id;
     }
     return rc;
@@ -266,7 +266,7 @@ static tb_code set_pre(tb_vocab_file *file, const tb_json_steps *steps, tb_error
 {
     const char *name = tb_pre_name_of(steps->patterns, steps->pattern_count, file->vocab.ignore_merges);
     if (name) {
-        file->vocab.pre = (tb_slice){name, strlen(name)};
+        file->vocab.pre = (tb_text){name, strlen(name)};
         return TB_OK;
     }
     if (steps->needs_known_name)
@@ -276,21 +276,21 @@ static tb_code set_pre(tb_vocab_file *file, const tb_json_steps *steps, tb_error
     tb_str text = {0};
     tb_code rc = tb_str_append_text(&text, "regex:", err);
     for (size_t i = 0; i < steps->pattern_count && !rc; i++) {
-        tb_slice pattern = steps->patterns[i];
+        tb_text pattern = steps->patterns[i];
         if (i > 0)
             rc = tb_str_append_text(&text, "\n", err);
         for (size_t k = 0; k < pattern.size && !rc; k++) // a line feed would end the pattern
             rc = pattern.data[k] == '\n' ? tb_str_append_text(&text, "\\n", err)
                                          : tb_str_append(&text, pattern.data + k, 1, err);
     }
-    file->vocab.pre = (tb_slice){rc ? NULL : tb_arena_text(&file->arena, text.data, text.size), text.size};
+    file->vocab.pre = (tb_text){rc ? NULL : tb_arena_text(&file->arena, text.data, text.size), text.size};
     if (!rc && !file->vocab.pre.data)
         rc = tb_fail(err, TB_ENOMEM, "no memory for a pre-tokenizer");
     tb_str_clear(&text);
     return rc;
 }
 
-static tb_code set_charsmap(tb_vocab_file *file, tb_slice base64, tb_error *err)
+static tb_code set_charsmap(tb_vocab_file *file, tb_text base64, tb_error *err)
 {
     struct base64_decode_ctx context;
     size_t size = BASE64_DECODE_LENGTH(base64.size);
@@ -301,14 +301,14 @@ static tb_code set_charsmap(tb_vocab_file *file, tb_slice base64, tb_error *err)
     if (base64.size > 0 &&
         (!base64_decode_update(&context, &size, bytes, base64.size, base64.data) || !base64_decode_final(&context)))
         return tb_fail(err, TB_EFORMAT, "precompiled_charsmap is not base64");
-    file->vocab.charsmap = (tb_slice){(const char *)bytes, base64.size ? size : 0};
+    file->vocab.charsmap = (tb_text){(const char *)bytes, base64.size ? size : 0};
     return TB_OK;
 }
 
-static bool has_inner_mark(tb_slice text)
+static bool has_inner_mark(tb_text text)
 {
     for (size_t at = 1; at < text.size; at++)
-        if (tb_starts_with_mark((tb_slice){text.data + at, text.size - at}))
+        if (tb_starts_with_mark((tb_text){text.data + at, text.size - at}))
             return true;
     return false;
 }
@@ -317,7 +317,7 @@ static bool has_inner_mark(tb_slice text)
 static tb_code check_words(const tb_vocab_file *file, tb_error *err)
 {
     for (size_t i = 0; i < file->vocab.size; i++) {
-        tb_slice text = file->tokens[i];
+        tb_text text = file->tokens[i];
         if (file->kinds[i] == TB_TOKEN_NORMAL && has_inner_mark(text))
             return tb_fail(err, TB_EUNSUPPORTED,
                            "pre_tokenizer Metaspace that splits, with token '%.*s', is not supported", shown(text),
@@ -350,9 +350,9 @@ static tb_code apply_steps(tb_vocab_file *file, const tb_json_steps *steps, tb_e
 static tb_code read_tokenizer(tb_vocab_file *file, tb_error *err)
 {
     const json_t *model = json_object_get(file->tokenizer, "model");
-    tb_slice type = slice_from(json_object_get(model, "type"));
+    tb_text type = json_text(json_object_get(model, "type"));
     if (type.size == 0 && json_object_get(model, "merges")) // files of old do not say it
-        type = (tb_slice){"BPE", 3};
+        type = (tb_text){"BPE", 3};
     bool bpe = type.size == 3 && memcmp(type.data, "BPE", 3) == 0;
     if (!bpe && !(type.size == 7 && memcmp(type.data, "Unigram", 7) == 0))
         return tb_fail(err, TB_EUNSUPPORTED, "tokenizer model '%.*s' is not supported", shown(type), type.data);
@@ -364,7 +364,7 @@ static tb_code read_tokenizer(tb_vocab_file *file, tb_error *err)
     vocab->model = !bpe ? TB_VOCAB_UNIGRAM : steps.byte_level ? TB_VOCAB_BPE : TB_VOCAB_SPM;
     if (!bpe && steps.byte_level)
         return tb_fail(err, TB_EUNSUPPORTED, "a Unigram model over bytes is not supported");
-    vocab->pre = (tb_slice){"default", 7};
+    vocab->pre = (tb_text){"default", 7};
     vocab->unk = vocab->eot = vocab->pad = -1;
     vocab->byte_fallback = json_is_true(json_object_get(model, "byte_fallback"));
     vocab->ignore_merges = json_is_true(json_object_get(model, "ignore_merges"));
@@ -374,7 +374,7 @@ static tb_code read_tokenizer(tb_vocab_file *file, tb_error *err)
     return rc ? rc : tb_vocab_file_finish(file, err);
 }
 
-tb_code tb_vocab_file_from_json(tb_vocab_file **out, tb_slice tokenizer_json, tb_slice config_json, tb_error *err)
+tb_code tb_vocab_file_from_json(tb_vocab_file **out, tb_text tokenizer_json, tb_text config_json, tb_error *err)
 {
     *out = NULL;
     tb_vocab_file *file;

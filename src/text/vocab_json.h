@@ -12,14 +12,14 @@ typedef struct tb_json_steps {
     bool byte_level; // bytes are written as characters: byte-level BPE
     bool marks;      // spaces become marks: SentencePiece
     bool nfc;
-    tb_slice charsmap;    // in base64, as the file has it
+    tb_text charsmap;     // in base64, as the file has it
     bool prefix;          // a space is put in front …
     bool prefix_once;     // … of the text only
     bool prefix_missing;  // … where there is none
     bool squeeze;         // runs of spaces become one
     bool strip;           // spaces at the ends are dropped
     bool splits_at_marks; // each word is tokenized apart
-    tb_slice patterns[TB_JSON_MAX_PATTERNS];
+    tb_text patterns[TB_JSON_MAX_PATTERNS];
     size_t pattern_count;
     bool needs_known_name; // a tb_vocab can express them under a known name only
     int32_t front, back;   // special tokens that are put in front and behind; −1: none

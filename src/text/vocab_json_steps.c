@@ -26,16 +26,10 @@ typedef struct component_kind {
 
 // ---- access ----
 
-static tb_slice text_at(const json_t *object, const char *key)
+static tb_text text_at(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
-    return json_is_string(value) ? (tb_slice){json_string_value(value), json_string_length(value)}
-                                 : (tb_slice){NULL, 0};
-}
-
-static bool slice_is(tb_slice slice, const char *text)
-{
-    return slice.data && slice.size == strlen(text) && memcmp(slice.data, text, slice.size) == 0;
+    return json_is_string(value) ? (tb_text){json_string_value(value), json_string_length(value)} : (tb_text){NULL, 0};
 }
 
 static bool bool_at(const json_t *object, const char *key, bool otherwise)
@@ -44,12 +38,12 @@ static bool bool_at(const json_t *object, const char *key, bool otherwise)
     return json_is_boolean(value) ? json_is_true(value) : otherwise;
 }
 
-static int shown(tb_slice text)
+static int shown(tb_text text)
 {
     return (int)(text.size < 120 ? text.size : 120);
 }
 
-static tb_code unsupported(tb_error *err, const char *what, tb_slice setting)
+static tb_code unsupported(tb_error *err, const char *what, tb_text setting)
 {
     return tb_fail(err, TB_EUNSUPPORTED, "%s '%.*s' is not supported", what, shown(setting),
                    setting.data ? setting.data : "");
@@ -61,10 +55,10 @@ static tb_code read_component(reader *r, const json_t *component, const char *wh
 {
     if (!component || json_is_null(component))
         return TB_OK;
-    tb_slice type = text_at(component, "type");
+    tb_text type = text_at(component, "type");
     if (!type.data)
         return tb_fail(err, TB_EFORMAT, "a %s has no type", what);
-    if (slice_is(type, "Sequence")) {
+    if (tb_text_is(type, "Sequence")) {
         const json_t *list = json_object_get(component, members);
         tb_code rc = TB_OK;
         for (size_t i = 0; i < json_array_size(list) && !rc; i++)
@@ -72,7 +66,7 @@ static tb_code read_component(reader *r, const json_t *component, const char *wh
         return rc;
     }
     for (; kinds->type; kinds++)
-        if (slice_is(type, kinds->type))
+        if (tb_text_is(type, kinds->type))
             return kinds->read ? kinds->read(r, component, err) : TB_OK;
     return unsupported(err, what, type);
 }
@@ -88,8 +82,8 @@ static tb_code read_nfc(reader *r, const json_t *component, tb_error *err)
 
 static tb_code read_prepend(reader *r, const json_t *component, tb_error *err)
 {
-    tb_slice text = text_at(component, "prepend");
-    if (!slice_is(text, SPACE_MARK))
+    tb_text text = text_at(component, "prepend");
+    if (!tb_text_is(text, SPACE_MARK))
         return unsupported(err, "normalizer Prepend of", text);
     r->steps->marks = r->steps->prefix = true;
     return TB_OK;
@@ -98,13 +92,13 @@ static tb_code read_prepend(reader *r, const json_t *component, tb_error *err)
 static tb_code read_replace(reader *r, const json_t *component, tb_error *err)
 {
     const json_t *pattern = json_object_get(component, "pattern");
-    tb_slice text = text_at(pattern, "String"), regex = text_at(pattern, "Regex"),
-             content = text_at(component, "content");
-    if (slice_is(text, " ") && slice_is(content, SPACE_MARK)) {
+    tb_text text = text_at(pattern, "String"), regex = text_at(pattern, "Regex"),
+            content = text_at(component, "content");
+    if (tb_text_is(text, " ") && tb_text_is(content, SPACE_MARK)) {
         r->steps->marks = true;
         return TB_OK;
     }
-    if (slice_is(regex, " {2,}") && (slice_is(content, " ") || slice_is(content, SPACE_MARK))) {
+    if (tb_text_is(regex, " {2,}") && (tb_text_is(content, " ") || tb_text_is(content, SPACE_MARK))) {
         r->steps->squeeze = true;
         return TB_OK;
     }
@@ -135,7 +129,7 @@ static const component_kind normalizers[] = {
 
 // ---- pre_tokenizer ----
 
-static tb_code add_pattern(reader *r, tb_slice pattern, tb_error *err)
+static tb_code add_pattern(reader *r, tb_text pattern, tb_error *err)
 {
     tb_json_steps *steps = r->steps;
     if (steps->pattern_count == TB_JSON_MAX_PATTERNS)
@@ -148,11 +142,11 @@ static tb_code add_pattern(reader *r, tb_slice pattern, tb_error *err)
 
 static tb_code add_text_pattern(reader *r, const char *pattern, tb_error *err)
 {
-    return add_pattern(r, (tb_slice){pattern, strlen(pattern)}, err);
+    return add_pattern(r, (tb_text){pattern, strlen(pattern)}, err);
 }
 
 // Adds before + pattern + after.
-static tb_code add_wrapped_pattern(reader *r, const char *before, tb_slice pattern, const char *after, tb_error *err)
+static tb_code add_wrapped_pattern(reader *r, const char *before, tb_text pattern, const char *after, tb_error *err)
 {
     tb_str text = {0};
     tb_code rc = tb_str_append_text(&text, before, err);
@@ -161,7 +155,7 @@ static tb_code add_wrapped_pattern(reader *r, const char *before, tb_slice patte
     if (!rc)
         rc = tb_str_append_text(&text, after, err);
     char *copy = rc ? NULL : tb_arena_text(r->arena, text.data, text.size);
-    tb_slice wrapped = {copy, text.size};
+    tb_text wrapped = {copy, text.size};
     tb_str_clear(&text);
     if (!rc && !copy)
         rc = tb_fail(err, TB_ENOMEM, "no memory for a pre_tokenizer pattern");
@@ -190,38 +184,38 @@ static tb_code read_digits(reader *r, const json_t *component, tb_error *err)
 
 static tb_code read_punctuation(reader *r, const json_t *component, tb_error *err)
 {
-    tb_slice behavior = text_at(component, "behavior");
-    if (!behavior.data || slice_is(behavior, "Isolated"))
+    tb_text behavior = text_at(component, "behavior");
+    if (!behavior.data || tb_text_is(behavior, "Isolated"))
         return add_text_pattern(r, TB_PATTERN_PUNCTUATION, err);
-    if (slice_is(behavior, "Contiguous"))
+    if (tb_text_is(behavior, "Contiguous"))
         return add_text_pattern(r, TB_PATTERN_PUNCTUATIONS, err);
     return unsupported(err, "pre_tokenizer Punctuation with behavior", behavior);
 }
 
-static bool starts_with(tb_slice text, const char *start)
+static bool starts_with(tb_text text, const char *start)
 {
     return text.size >= strlen(start) && memcmp(text.data, start, strlen(start)) == 0;
 }
 
 // Bytes of a "[:alpha:]" inside a character class, 0 where there is none.
-static size_t named_class_size(tb_slice text)
+static size_t named_class_size(tb_text text)
 {
     if (!starts_with(text, "[:"))
         return 0;
     size_t n = 2;
-    while (n < text.size && !starts_with((tb_slice){text.data + n, text.size - n}, ":]"))
+    while (n < text.size && !starts_with((tb_text){text.data + n, text.size - n}, ":]"))
         n++;
     return n + 2;
 }
 
 // The patterns are written for Oniguruma, whose character classes nest and intersect, and in which
 // "(?m)" and a few letters mean something else. True where PCRE2 would read a pattern otherwise.
-static bool is_misread(tb_slice pattern)
+static bool is_misread(tb_text pattern)
 {
     static const char letters[] = {'h', 'H', 'K', 'O', 'y', 'Y'};
     bool in_class = false;
     for (size_t i = 0, n; i < pattern.size; i += n) {
-        tb_slice rest = {pattern.data + i, pattern.size - i};
+        tb_text rest = {pattern.data + i, pattern.size - i};
         n = 1;
         if (rest.data[0] == '\\') {
             if (rest.size > 1 && memchr(letters, rest.data[1], sizeof letters))
@@ -241,15 +235,15 @@ static bool is_misread(tb_slice pattern)
     return false;
 }
 
-static tb_code read_split_pattern(reader *r, tb_slice pattern, const json_t *component, tb_error *err)
+static tb_code read_split_pattern(reader *r, tb_text pattern, const json_t *component, tb_error *err)
 {
-    tb_slice behavior = text_at(component, "behavior");
+    tb_text behavior = text_at(component, "behavior");
     bool invert = bool_at(component, "invert", false);
-    if (slice_is(behavior, "Isolated"))
+    if (tb_text_is(behavior, "Isolated"))
         return add_pattern(r, pattern, err);
-    if (slice_is(behavior, "Contiguous") && !invert)
+    if (tb_text_is(behavior, "Contiguous") && !invert)
         return add_wrapped_pattern(r, "(?:", pattern, ")+", err);
-    if (slice_is(behavior, "Removed") && invert) { // drops what does not match: nothing, where the pattern covers all
+    if (tb_text_is(behavior, "Removed") && invert) { // drops what does not match: nothing, where the pattern covers all
         r->steps->needs_known_name = true;
         return add_pattern(r, pattern, err);
     }
@@ -259,8 +253,8 @@ static tb_code read_split_pattern(reader *r, tb_slice pattern, const json_t *com
 static tb_code read_split(reader *r, const json_t *component, tb_error *err)
 {
     const json_t *pattern = json_object_get(component, "pattern");
-    tb_slice text = text_at(pattern, "String"), regex = text_at(pattern, "Regex");
-    if (slice_is(text, " ") && r->steps->marks)
+    tb_text text = text_at(pattern, "String"), regex = text_at(pattern, "Regex");
+    if (tb_text_is(text, " ") && r->steps->marks)
         return TB_OK; // there are no spaces left to split at
     if (regex.data && is_misread(regex))
         return unsupported(err, "pre_tokenizer pattern", regex);
@@ -268,7 +262,7 @@ static tb_code read_split(reader *r, const json_t *component, tb_error *err)
         return read_split_pattern(r, regex, component, err);
     if (!text.data || memchr(text.data, '\\', text.size)) // a backslash could end the quotation
         return unsupported(err, "pre_tokenizer Split at", text);
-    if (!slice_is(text_at(component, "behavior"), "Isolated"))
+    if (!tb_text_is(text_at(component, "behavior"), "Isolated"))
         return unsupported(err, "pre_tokenizer Split with behavior", text_at(component, "behavior"));
     return add_wrapped_pattern(r, "\\Q", text, "\\E", err);
 }
@@ -276,16 +270,16 @@ static tb_code read_split(reader *r, const json_t *component, tb_error *err)
 static tb_code read_metaspace(reader *r, const json_t *component, tb_error *err)
 {
     tb_json_steps *steps = r->steps;
-    tb_slice mark = text_at(component, "replacement"), scheme = text_at(component, "prepend_scheme");
-    if (mark.data && !slice_is(mark, SPACE_MARK))
+    tb_text mark = text_at(component, "replacement"), scheme = text_at(component, "prepend_scheme");
+    if (mark.data && !tb_text_is(mark, SPACE_MARK))
         return unsupported(err, "pre_tokenizer Metaspace with replacement", mark);
     if (!scheme.data)
         steps->prefix = bool_at(component, "add_prefix_space", true);
-    else if (slice_is(scheme, "always") || slice_is(scheme, "first"))
+    else if (tb_text_is(scheme, "always") || tb_text_is(scheme, "first"))
         steps->prefix = true;
-    else if (!slice_is(scheme, "never"))
+    else if (!tb_text_is(scheme, "never"))
         return unsupported(err, "pre_tokenizer Metaspace with prepend_scheme", scheme);
-    steps->prefix_once = slice_is(scheme, "first");
+    steps->prefix_once = tb_text_is(scheme, "first");
     steps->prefix_missing = steps->marks = true;
     steps->splits_at_marks = bool_at(component, "split", true);
     return TB_OK;
@@ -315,7 +309,7 @@ static const component_kind pre_tokenizers[] = {
 
 static tb_code special_id(int32_t *id, const json_t *component, const json_t *special, tb_error *err)
 {
-    tb_slice name = text_at(special, "id");
+    tb_text name = text_at(special, "id");
     const json_t *entry =
         name.data ? json_object_getn(json_object_get(component, "special_tokens"), name.data, name.size) : NULL;
     const json_t *ids = json_object_get(entry, "ids"), *value = json_array_get(ids, 0);
@@ -357,8 +351,8 @@ static const component_kind post_processors[] = {
 static tb_code check_decoder_replace(reader *r, const json_t *component, tb_error *err)
 {
     (void)r;
-    tb_slice text = text_at(json_object_get(component, "pattern"), "String");
-    if (slice_is(text, SPACE_MARK) && slice_is(text_at(component, "content"), " "))
+    tb_text text = text_at(json_object_get(component, "pattern"), "String");
+    if (tb_text_is(text, SPACE_MARK) && tb_text_is(text_at(component, "content"), " "))
         return TB_OK;
     return unsupported(err, "decoder Replace of", text);
 }

@@ -20,15 +20,15 @@ typedef struct field {
     uint64_t number;
     wire_type type;
     uint64_t value; // of a varint or a fixed one
-    tb_slice bytes; // of WIRE_BYTES
+    tb_text bytes;  // of WIRE_BYTES
 } field;
 
-static bool read_varint(uint64_t *out, tb_slice *rest)
+static bool read_varint(uint64_t *out, tb_text *rest)
 {
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 64 && rest->size > 0; shift += 7) {
         unsigned char byte = (unsigned char)*rest->data;
-        *rest = (tb_slice){rest->data + 1, rest->size - 1};
+        *rest = (tb_text){rest->data + 1, rest->size - 1};
         value |= (uint64_t)(byte & 0x7F) << shift;
         if (!(byte & 0x80)) {
             *out = value;
@@ -38,29 +38,29 @@ static bool read_varint(uint64_t *out, tb_slice *rest)
     return false;
 }
 
-static bool read_fixed(uint64_t *out, tb_slice *rest, size_t size)
+static bool read_fixed(uint64_t *out, tb_text *rest, size_t size)
 {
     if (rest->size < size)
         return false;
     *out = 0;
     for (size_t i = 0; i < size; i++)
         *out |= (uint64_t)(unsigned char)rest->data[i] << (8 * i);
-    *rest = (tb_slice){rest->data + size, rest->size - size};
+    *rest = (tb_text){rest->data + size, rest->size - size};
     return true;
 }
 
-static bool read_bytes(tb_slice *out, tb_slice *rest)
+static bool read_bytes(tb_text *out, tb_text *rest)
 {
     uint64_t size;
     if (!read_varint(&size, rest) || size > rest->size)
         return false;
-    *out = (tb_slice){rest->data, (size_t)size};
-    *rest = (tb_slice){rest->data + size, rest->size - (size_t)size};
+    *out = (tb_text){rest->data, (size_t)size};
+    *rest = (tb_text){rest->data + size, rest->size - (size_t)size};
     return true;
 }
 
 // Takes the next field off a message that is not empty.
-static tb_code read_field(field *out, tb_slice *rest, tb_error *err)
+static tb_code read_field(field *out, tb_text *rest, tb_error *err)
 {
     uint64_t key;
     *out = (field){0};
@@ -90,11 +90,11 @@ typedef struct specs {
     int32_t unk, bos, eos, pad;
     bool byte_fallback, whitespace_as_suffix;
     bool add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces;
-    tb_slice charsmap;
+    tb_text charsmap;
     size_t piece_count;
 } specs;
 
-static tb_code read_trainer(specs *s, tb_slice message, tb_error *err)
+static tb_code read_trainer(specs *s, tb_text message, tb_error *err)
 {
     tb_code rc = TB_OK;
     while (message.size > 0 && !rc) {
@@ -129,7 +129,7 @@ static tb_code read_trainer(specs *s, tb_slice message, tb_error *err)
     return rc;
 }
 
-static tb_code read_normalizer(specs *s, tb_slice message, tb_error *err)
+static tb_code read_normalizer(specs *s, tb_text message, tb_error *err)
 {
     tb_code rc = TB_OK;
     while (message.size > 0 && !rc) {
@@ -155,7 +155,7 @@ static tb_code read_normalizer(specs *s, tb_slice message, tb_error *err)
     return rc;
 }
 
-static tb_code read_specs(specs *s, tb_slice model, tb_error *err)
+static tb_code read_specs(specs *s, tb_text model, tb_error *err)
 {
     *s = (specs){.model_type = MODEL_UNIGRAM,
                  .unk = 0,
@@ -193,9 +193,9 @@ static tb_code check_specs(const specs *s, tb_error *err)
     return TB_OK;
 }
 
-static tb_code read_piece(tb_vocab_file *file, size_t id, tb_slice message, tb_error *err)
+static tb_code read_piece(tb_vocab_file *file, size_t id, tb_text message, tb_error *err)
 {
-    tb_slice text = {"", 0};
+    tb_text text = {"", 0};
     uint64_t kind = TB_TOKEN_NORMAL;
     tb_code rc = TB_OK;
     while (message.size > 0 && !rc) {
@@ -213,7 +213,7 @@ static tb_code read_piece(tb_vocab_file *file, size_t id, tb_slice message, tb_e
     return rc ? rc : tb_vocab_file_set(file, id, text, (tb_token_kind)kind, err);
 }
 
-static tb_code read_pieces(tb_vocab_file *file, tb_slice model, tb_error *err)
+static tb_code read_pieces(tb_vocab_file *file, tb_text model, tb_error *err)
 {
     tb_code rc = TB_OK;
     for (size_t id = 0; model.size > 0 && !rc;) {
@@ -287,7 +287,7 @@ static void apply_specs(tb_vocab_file *file, const specs *s)
     vocab->charsmap = s->charsmap;
 }
 
-static tb_code read_model(tb_vocab_file *file, tb_slice model, tb_error *err)
+static tb_code read_model(tb_vocab_file *file, tb_text model, tb_error *err)
 {
     specs s;
     tb_code rc = read_specs(&s, model, err);
@@ -296,7 +296,7 @@ static tb_code read_model(tb_vocab_file *file, tb_slice model, tb_error *err)
     if (rc)
         return rc;
     file->vocab.model = s.model_type == MODEL_BPE ? TB_VOCAB_SPM : TB_VOCAB_UNIGRAM;
-    file->vocab.pre = (tb_slice){"default", 7};
+    file->vocab.pre = (tb_text){"default", 7};
     tb_vocab_set_defaults(&file->vocab);
     json_t *added = json_object_get(file->config, "added_tokens_decoder");
     size_t size = s.piece_count;
@@ -314,7 +314,7 @@ static tb_code read_model(tb_vocab_file *file, tb_slice model, tb_error *err)
     return tb_vocab_file_finish(file, err);
 }
 
-tb_code tb_vocab_file_from_sentencepiece(tb_vocab_file **out, tb_slice model, tb_slice config_json, tb_error *err)
+tb_code tb_vocab_file_from_sentencepiece(tb_vocab_file **out, tb_text model, tb_text config_json, tb_error *err)
 {
     *out = NULL;
     tb_vocab_file *file;
@@ -327,7 +327,7 @@ tb_code tb_vocab_file_from_sentencepiece(tb_vocab_file **out, tb_slice model, tb
     if (!rc)
         rc = tb_vocab_file_read_config(file, config_json, err);
     if (!rc)
-        rc = read_model(file, (tb_slice){copy, model.size}, err);
+        rc = read_model(file, (tb_text){copy, model.size}, err);
     if (rc)
         tb_vocab_file_free(file);
     else

@@ -25,7 +25,7 @@ static void make_vocab(small_vocab *v, unsigned choice)
 }
 
 // SentencePiece takes its own mark in a text for a space.
-static bool has_mark(tb_slice text)
+static bool has_mark(tb_text text)
 {
     for (size_t at = 0; at + 3 <= text.size; at++)
         if (memcmp(text.data + at, "\xE2\x96\x81", 3) == 0)
@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (tb_tokenizer_new(&tokenizers[choice], &v.vocab, NULL))
             abort();
     }
-    tb_slice text = {(const char *)data + 1, size - 1};
+    tb_text text = {(const char *)data + 1, size - 1};
     tb_ids ids = {0};
     tb_str back = {0};
     if (tb_encode(&ids, tokenizers[choice], text, 0, NULL) ||

@@ -10,10 +10,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data, *end = size ? memchr(text, '\0', size) : NULL;
-    tb_slice source = {text, end ? (size_t)(end - text) : size};
-    tb_slice context = {"{\"messages\": []}", 16};
+    tb_text source = {text, end ? (size_t)(end - text) : size};
+    tb_text context = {"{\"messages\": []}", 16};
     if (end)
-        context = (tb_slice){end + 1, size - source.size - 1};
+        context = (tb_text){end + 1, size - source.size - 1};
     tb_template *tmpl;
     tb_error err;
     tb_str out = {0};

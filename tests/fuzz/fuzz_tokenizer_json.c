@@ -9,8 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data, *end = size ? memchr(text, '\0', size) : NULL;
-    tb_slice json = {text, end ? (size_t)(end - text) : size};
-    tb_slice config = {end ? end + 1 : "", end ? size - json.size - 1 : 0};
+    tb_text json = {text, end ? (size_t)(end - text) : size};
+    tb_text config = {end ? end + 1 : "", end ? size - json.size - 1 : 0};
     tb_vocab_file *file;
     if (tb_vocab_file_from_json(&file, json, config, NULL))
         return 0;

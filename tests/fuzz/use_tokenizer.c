@@ -9,9 +9,9 @@ static void require(bool holds)
         abort();
 }
 
-static tb_slice slice_of(const char *text)
+static tb_text slice_of(const char *text)
 {
-    return (tb_slice){text, strlen(text)};
+    return (tb_text){text, strlen(text)};
 }
 
 // Decoding at once and piece by piece give the same bytes, and ids lie in the vocabulary.
@@ -30,7 +30,7 @@ static void check_decoding(const tb_tokenizer *tokenizer, const tb_ids *ids)
     tb_str_clear(&pieces);
 }
 
-static void encode(const tb_tokenizer *tokenizer, tb_slice text)
+static void encode(const tb_tokenizer *tokenizer, tb_text text)
 {
     tb_ids ids = {0};
     tb_error err = {0};

@@ -81,7 +81,7 @@ typedef struct tb_compare_model {
 // A text that is measured on, read.
 typedef struct tb_compare_text {
     const char *name, *path; // as in the grid
-    tb_slice text;
+    tb_text text;
     char *own; // where it was read from a file
     char hash[65];
 } tb_compare_text;

@@ -31,7 +31,7 @@ void tb_grid_clear(tb_grid *grid)
 // ---- names ----
 
 // The last part of a path, without slashes behind it.
-static tb_slice last_part(const char *path)
+static tb_text last_part(const char *path)
 {
     const char *end = path + strlen(path);
     while (end > path + 1 && end[-1] == '/')
@@ -39,14 +39,14 @@ static tb_slice last_part(const char *path)
     const char *start = end;
     while (start > path && start[-1] != '/')
         start--;
-    return (tb_slice){start, (size_t)(end - start)};
+    return (tb_text){start, (size_t)(end - start)};
 }
 
 const char *tb_grid_name_of_file(tb_arena *arena, const char *path)
 {
     static const char suffix[] = ".gguf";
     size_t cut = sizeof suffix - 1;
-    tb_slice name = last_part(path);
+    tb_text name = last_part(path);
     if (name.size > cut && memcmp(name.data + name.size - cut, suffix, cut) == 0)
         name.size -= cut;
     return tb_arena_text(arena, name.data, name.size);
@@ -111,10 +111,10 @@ tb_code tb_grid_add_text(tb_grid *grid, const char *text, tb_error *err)
         return add_text(grid, HELDOUT_NAME, NULL, err);
     // "NAME=FILE", but "folder/a=b.txt" is a file.
     size_t n = strcspn(text, "=/");
-    tb_slice name = text[n] == '=' && n > 0 ? (tb_slice){text, n} : last_part(text);
+    tb_text name = text[n] == '=' && n > 0 ? (tb_text){text, n} : last_part(text);
     const char *path = text[n] == '=' && n > 0 ? text + n + 1 : text;
     if (strcmp(path, "-") == 0 && name.data == path)
-        name = (tb_slice){"stdin", strlen("stdin")};
+        name = (tb_text){"stdin", strlen("stdin")};
     if (name.size == 0 || path[0] == '\0')
         return tb_fail(err, TB_EINVAL, "'%s' is no text; write FILE or NAME=FILE", text);
     const char *own = tb_arena_text(&grid->arena, name.data, name.size);
@@ -253,7 +253,7 @@ static tb_code read_text(const grid_reader *r, const json_t *json, tb_error *err
     if (!file && !name)
         return tb_fail(err, TB_EINVAL, "a text has neither a name nor a file");
     const char *path = file ? keep_path(r, file) : NULL;
-    tb_slice part = path ? last_part(path) : (tb_slice){HELDOUT_NAME, strlen(HELDOUT_NAME)};
+    tb_text part = path ? last_part(path) : (tb_text){HELDOUT_NAME, strlen(HELDOUT_NAME)};
     const char *own = name ? keep_text(r, name) : tb_arena_text(arena, part.data, part.size);
     return own && (path || !file) ? add_text(r->grid, own, path, err) : fail_memory(err);
 }

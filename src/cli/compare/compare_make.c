@@ -299,7 +299,7 @@ static tb_code check_tokens(const tb_comparison *c, const tb_model *model, const
     for (size_t t = 0; !rc && t < c->grid.text_count; t++) {
         int32_t *ids = NULL, *other_ids = NULL;
         size_t count = 0, other_count = 0;
-        tb_slice text = c->texts[t].text;
+        tb_text text = c->texts[t].text;
         rc = tb_model_tokenize(model, text.data, text.size, 0, &ids, &count, err);
         if (!rc)
             rc = tb_model_tokenize(other, text.data, text.size, 0, &other_ids, &other_count, err);

@@ -12,7 +12,7 @@ enum {
     STEPS_LIMIT = 50 * 1000000u, // pieces of work: about a second; long conversations take some hundred thousand
 };
 
-tb_code tb_template_new(tb_template **out, tb_slice source, tb_error *err)
+tb_code tb_template_new(tb_template **out, tb_text source, tb_error *err)
 {
     *out = NULL;
     tb_template *tmpl = tb_new(tb_template);
@@ -48,7 +48,7 @@ static tb_code run_template(tb_jrun *run, const tb_template *tmpl)
     return tb_jexec(&flow, run, frame, &tmpl->body);
 }
 
-tb_code tb_template_render(tb_str *out, const tb_template *tmpl, tb_slice context, time_t now, tb_error *err)
+tb_code tb_template_render(tb_str *out, const tb_template *tmpl, tb_text context, time_t now, tb_error *err)
 {
     tb_error ignored;
     tb_jvalue variables;

@@ -170,7 +170,7 @@ struct tb_jstmt {
     uint32_t line;
     tb_jstmt *next;
     union {
-        tb_slice data;
+        tb_text data;
         tb_jexpr *print;
         struct {
             tb_jbranch *branches;
@@ -231,7 +231,7 @@ struct tb_template {
 };
 
 // Fills `tmpl->body` from the source.
-tb_code tb_jparse(struct tb_template *tmpl, tb_slice source, tb_error *err);
+tb_code tb_jparse(struct tb_template *tmpl, tb_text source, tb_error *err);
 
 // Gives every name its slot and every block its scope.
 tb_code tb_jresolve(struct tb_template *tmpl, tb_error *err);

@@ -34,14 +34,14 @@ struct tb_jbuiltin {
 };
 
 // Tables end with a name of NULL.
-const tb_jbuiltin *tb_jbuiltin_find(const tb_jbuiltin *table, tb_slice name);
+const tb_jbuiltin *tb_jbuiltin_find(const tb_jbuiltin *table, tb_text name);
 
 extern const tb_jbuiltin tb_jtext_filters[], tb_jsequence_filters[], tb_jtests[], tb_jglobals[];
 extern const tb_jbuiltin tb_jstring_methods[], tb_jlist_methods[], tb_jtuple_methods[], tb_jdict_methods[];
 extern const tb_jbuiltin tb_jcycler_methods[], tb_jloop_methods[];
 
-const tb_jbuiltin *tb_jfilter_find(tb_slice name); // NULL: unknown to jinja2
-const tb_jbuiltin *tb_jtest_find(tb_slice name);
+const tb_jbuiltin *tb_jfilter_find(tb_text name); // NULL: unknown to jinja2
+const tb_jbuiltin *tb_jtest_find(tb_text name);
 
 // Binds the arguments to the parameters and runs it. `what` is "filter", "test", "method" or "function".
 tb_code tb_jbuiltin_call(tb_jvalue *out, tb_jrun *run, const tb_jbuiltin *function, const char *what, tb_jvalue self,
@@ -59,7 +59,7 @@ bool tb_jis_callable(tb_jvalue value);
 // The argument as a truth value, int or string, or the fallback when it is MISSING. Wrong types: TB_EINVAL.
 bool tb_jarg_truth(tb_jvalue argument, bool fallback);
 tb_code tb_jarg_int(int64_t *out, tb_jrun *run, const char *what, tb_jvalue argument, int64_t fallback);
-tb_code tb_jarg_text(tb_slice *out, tb_jrun *run, const char *what, tb_jvalue argument, const char *fallback);
+tb_code tb_jarg_text(tb_text *out, tb_jrun *run, const char *what, tb_jvalue argument, const char *fallback);
 bool tb_jarg_given(tb_jvalue argument); // neither MISSING nor none
 
 #endif

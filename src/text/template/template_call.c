@@ -4,7 +4,7 @@
 #include "text/template/template_builtin.h"
 #include "text/template/template_run.h"
 
-const tb_jbuiltin *tb_jbuiltin_find(const tb_jbuiltin *table, tb_slice name)
+const tb_jbuiltin *tb_jbuiltin_find(const tb_jbuiltin *table, tb_text name)
 {
     for (; table->name; table++)
         if (tb_jtext_equals(name, table->name))
@@ -35,9 +35,9 @@ tb_code tb_jarg_int(int64_t *out, tb_jrun *run, const char *what, tb_jvalue argu
     return TB_OK;
 }
 
-tb_code tb_jarg_text(tb_slice *out, tb_jrun *run, const char *what, tb_jvalue argument, const char *fallback)
+tb_code tb_jarg_text(tb_text *out, tb_jrun *run, const char *what, tb_jvalue argument, const char *fallback)
 {
-    *out = (tb_slice){fallback, fallback ? strlen(fallback) : 0};
+    *out = (tb_text){fallback, fallback ? strlen(fallback) : 0};
     if (argument.kind == TB_J_MISSING)
         return TB_OK;
     if (argument.kind != TB_J_STRING)
@@ -50,7 +50,7 @@ tb_code tb_jarg_text(tb_slice *out, tb_jrun *run, const char *what, tb_jvalue ar
 
 // One parameter of a list such as "/ old new count?".
 typedef struct parameter {
-    tb_slice name;
+    tb_text name;
     bool optional;
 } parameter;
 
@@ -65,7 +65,7 @@ static size_t read_parameters(parameter out[TB_JPARAMS], bool *by_position, cons
         if (size == 0)
             break;
         out[n].optional = text[size - 1] == '?';
-        out[n++].name = (tb_slice){text, size - (text[size - 1] == '?')};
+        out[n++].name = (tb_text){text, size - (text[size - 1] == '?')};
         text += size;
     }
     return n;
@@ -122,7 +122,7 @@ tb_code tb_jbuiltin_call(tb_jvalue *out, tb_jrun *run, const tb_jbuiltin *functi
 
 const tb_jstring tb_jcaller_name = {.data = "caller", .size = 6, .length = 6};
 
-static tb_jvalue take_keyword(bool *taken, const tb_jcall *call, tb_slice name)
+static tb_jvalue take_keyword(bool *taken, const tb_jcall *call, tb_text name)
 {
     for (size_t i = 0; i < call->keyword_count; i++)
         if (tb_jtext_same(tb_jstring_text(call->keywords[i].name), name)) {
@@ -230,7 +230,7 @@ static tb_code call_joiner(tb_jvalue *out, tb_jrun *run, tb_jjoiner *joiner, con
         return TB_OK;
     }
     joiner->used = true;
-    return tb_jstring_new(out, run, (tb_slice){"", 0});
+    return tb_jstring_new(out, run, (tb_text){"", 0});
 }
 
 static tb_code call_loop(tb_jvalue *out, tb_jrun *run, const tb_jloop *loop, const tb_jcall *call)

@@ -15,7 +15,7 @@ static uint64_t mix(uint64_t hash, uint64_t more)
     return hash ^ hash >> 32;
 }
 
-static uint64_t hash_text(tb_slice text)
+static uint64_t hash_text(tb_text text)
 {
     uint64_t hash = 14695981039346656037u; // FNV-1a
     for (size_t i = 0; i < text.size; i++)
@@ -191,12 +191,12 @@ tb_code tb_jdict_get(tb_jvalue *out, tb_jrun *run, const tb_jdict *dict, tb_jval
     return rc;
 }
 
-static bool is_text(const tb_jentry *entry, tb_slice key)
+static bool is_text(const tb_jentry *entry, tb_text key)
 {
     return entry->key.kind == TB_J_STRING && tb_jtext_same(tb_jtext(entry->key), key);
 }
 
-tb_jvalue tb_jdict_get_text(const tb_jdict *dict, tb_slice key)
+tb_jvalue tb_jdict_get_text(const tb_jdict *dict, tb_text key)
 {
     if (!dict->index) {
         for (size_t i = 0; i < dict->count; i++)

@@ -12,7 +12,7 @@ enum {
 };
 
 // Pads `prefix` (sign and base, which stay in front of zeros) and `body` to the width.
-static tb_code write_padded(tb_jrun *run, const tb_jfield *field, tb_slice prefix, tb_slice body)
+static tb_code write_padded(tb_jrun *run, const tb_jfield *field, tb_text prefix, tb_text body)
 {
     size_t length = prefix.size + tb_juni_count(body);
     size_t missing = field->width > 0 && (size_t)field->width > length ? (size_t)field->width - length : 0;
@@ -30,10 +30,10 @@ static tb_code write_padded(tb_jrun *run, const tb_jfield *field, tb_slice prefi
 
 tb_code tb_jwrite_text_field(tb_jrun *run, const tb_jfield *field, tb_jvalue string)
 {
-    tb_slice text = tb_jtext(string);
+    tb_text text = tb_jtext(string);
     if (field->precision >= 0 && (uint64_t)field->precision < string.as.string->length)
         text.size = tb_juni_offset(text, (size_t)field->precision);
-    return write_padded(run, field, (tb_slice){"", 0}, text);
+    return write_padded(run, field, (tb_text){"", 0}, text);
 }
 
 // ---- numbers ----
@@ -97,7 +97,7 @@ tb_code tb_jwrite_int_field(tb_jrun *run, const tb_jfield *field, int64_t value,
     }
     if (field->grouping)
         group_digits(digits, strlen(digits), base_of(field->type) == 10 ? 3 : 4, field->grouping);
-    return write_padded(run, field, (tb_slice){prefix, n}, (tb_slice){digits, strlen(digits)});
+    return write_padded(run, field, (tb_text){prefix, n}, (tb_text){digits, strlen(digits)});
 }
 
 // Takes zeros away from the end of a fraction; one stays behind the point.
@@ -168,5 +168,5 @@ tb_code tb_jwrite_float_field(tb_jrun *run, const tb_jfield *field, double value
     size_t n = strlen(text);
     if (field->type == '%')
         text[n++] = '%';
-    return write_padded(run, field, (tb_slice){prefix, sign}, (tb_slice){text, n});
+    return write_padded(run, field, (tb_text){prefix, sign}, (tb_text){text, n});
 }

@@ -17,7 +17,7 @@ static tb_code as_method(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, con
 {
     tb_jvalue string;
     tb_jcall method = {.values = call->args};
-    const tb_jbuiltin *function = tb_jbuiltin_find(tb_jstring_methods, (tb_slice){name, strlen(name)});
+    const tb_jbuiltin *function = tb_jbuiltin_find(tb_jstring_methods, (tb_text){name, strlen(name)});
     while (method.count < count && call->args[method.count].kind != TB_J_MISSING)
         method.count++;
     tb_code rc = tb_jto_string(&string, run, call->self, true);
@@ -67,7 +67,7 @@ static tb_code run_title(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
     tb_code rc = tb_jto_string(&string, run, call->self, false);
     if (rc)
         return rc;
-    tb_slice text = tb_jtext(string);
+    tb_text text = tb_jtext(string);
     for (size_t at = 0; at < text.size && !rc;) {
         uint32_t c;
         n = tb_utf8_decode(&c, text.data + at, text.size - at);
@@ -79,9 +79,9 @@ static tb_code run_title(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
                 break;
             end += n;
         }
-        rc = tb_jwrite_converted(run, (tb_slice){text.data + at, first - at}, TB_JCASE_UPPER);
+        rc = tb_jwrite_converted(run, (tb_text){text.data + at, first - at}, TB_JCASE_UPPER);
         if (!rc)
-            rc = tb_jwrite_converted(run, (tb_slice){text.data + first, end - first}, TB_JCASE_LOWER);
+            rc = tb_jwrite_converted(run, (tb_text){text.data + first, end - first}, TB_JCASE_LOWER);
         at = end;
     }
     return rc ? rc : tb_jrun_take(out, run, mark);
@@ -160,11 +160,11 @@ static tb_code run_format(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
     return rc ? rc : tb_jpercent(out, run, string, arguments);
 }
 
-static tb_code write_indented(tb_jrun *run, const tb_jlist *lines, tb_slice indent, bool first, bool blank)
+static tb_code write_indented(tb_jrun *run, const tb_jlist *lines, tb_text indent, bool first, bool blank)
 {
     tb_code rc = first ? tb_jrun_write(run, indent) : TB_OK;
     for (size_t i = 0; i < lines->count && !rc; i++) {
-        tb_slice line = tb_jtext(lines->items[i]);
+        tb_text line = tb_jtext(lines->items[i]);
         if (i > 0)
             rc = tb_jrun_write_text(run, "\n");
         if (!rc && i > 0 && (blank || line.size > 0))
@@ -183,14 +183,14 @@ static tb_code run_indent(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
     tb_code rc = TB_OK;
     if (indent.kind != TB_J_STRING) {
         tb_jvalue space, width = indent.kind == TB_J_MISSING ? tb_jint(4) : indent;
-        rc = tb_jstring_borrow(&space, run, (tb_slice){" ", 1});
+        rc = tb_jstring_borrow(&space, run, (tb_text){" ", 1});
         if (!rc)
             rc = tb_jarith(&indent, run, TB_JOP_MUL, space, width);
         if (!rc && indent.kind != TB_J_STRING)
             rc = tb_jrun_wrong_type(run, "an indent", width);
     }
     if (!rc) // a line break at the end makes an empty last line of one that is there
-        rc = tb_jstring_borrow(&line_end, run, (tb_slice){"\n", 1});
+        rc = tb_jstring_borrow(&line_end, run, (tb_text){"\n", 1});
     if (!rc)
         rc = tb_jstring_concat(&text, run, call->self, line_end);
     if (!rc)
@@ -212,9 +212,9 @@ static tb_code cut_and_end(tb_jvalue *out, tb_jrun *run, tb_jvalue string, size_
     size_t at = TB_JNOWHERE;
     tb_code rc = tb_jstring_cut(&head, run, string, 0, length);
     if (!rc && !cut_words)
-        rc = tb_jfind_last(&at, run, tb_jtext(head), (tb_slice){" ", 1}, head.as.string->size);
+        rc = tb_jfind_last(&at, run, tb_jtext(head), (tb_text){" ", 1}, head.as.string->size);
     if (!rc && at != TB_JNOWHERE)
-        rc = tb_jstring_borrow(&head, run, (tb_slice){head.as.string->data, at});
+        rc = tb_jstring_borrow(&head, run, (tb_text){head.as.string->data, at});
     head.variant = string.variant;
     return rc ? rc : tb_jarith(out, run, TB_JOP_ADD, head, end);
 }
@@ -228,7 +228,7 @@ static tb_code run_truncate(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
     if (!rc)
         rc = tb_jarg_int(&leeway, run, "truncate", tb_jarg_given(call->args[3]) ? call->args[3] : (tb_jvalue){0}, 5);
     if (!rc && end.kind == TB_J_MISSING)
-        rc = tb_jstring_borrow(&end, run, (tb_slice){"...", 3});
+        rc = tb_jstring_borrow(&end, run, (tb_text){"...", 3});
     if (!rc && end.kind != TB_J_STRING)
         rc = tb_jrun_wrong_type(run, "the end of truncate", end);
     if (!rc && (length < (int64_t)end.as.string->length || leeway < 0))
@@ -260,7 +260,7 @@ static tb_code write_quoted(tb_jrun *run, tb_jvalue value, bool in_query)
         if (in_query && c == ' ')
             rc = tb_jrun_write_text(run, "+");
         else
-            rc = plain ? tb_jrun_write(run, (tb_slice){&c, 1}) : tb_jrun_printf(run, "%%%02X", (unsigned char)c);
+            rc = plain ? tb_jrun_write(run, (tb_text){&c, 1}) : tb_jrun_printf(run, "%%%02X", (unsigned char)c);
     }
     return rc;
 }
@@ -300,7 +300,7 @@ static tb_code write_attribute(tb_jrun *run, tb_jvalue key, tb_jvalue value, boo
 {
     if (key.kind != TB_J_STRING)
         return tb_jrun_wrong_type(run, "the name of an attribute", key);
-    tb_slice name = tb_jtext(key);
+    tb_text name = tb_jtext(key);
     for (size_t i = 0; i < name.size; i++)
         if (name.data[i] && strchr(" \t\n\r\f\v/>=", name.data[i]))
             return tb_jrun_fail(run, TB_EINVAL, "the name of an attribute has a character that ends it");
@@ -410,7 +410,7 @@ static tb_code round_one_way(tb_jvalue *out, tb_jrun *run, tb_jvalue value, int6
 static tb_code run_round(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
     int64_t precision;
-    tb_slice method;
+    tb_text method;
     tb_code rc = tb_jarg_int(&precision, run, "the filter 'round'", call->args[0], 0);
     if (!rc)
         rc = tb_jarg_text(&method, run, "the filter 'round'", call->args[1], "common");
@@ -469,12 +469,12 @@ static tb_code read_indent(tb_jdumps *how, tb_jrun *run, tb_jvalue indent)
     if (indent.kind != TB_J_STRING) {
         if (!tb_jis_integral(indent))
             return tb_jrun_wrong_type(run, "the indent of tojson", indent);
-        rc = tb_jstring_borrow(&space, run, (tb_slice){" ", 1});
+        rc = tb_jstring_borrow(&space, run, (tb_text){" ", 1});
         if (!rc)
             rc = tb_jarith(&spaces, run, TB_JOP_MUL, space, indent);
     }
     how->has_indent = true;
-    how->item_separator = (tb_slice){",", 1};
+    how->item_separator = (tb_text){",", 1};
     if (!rc)
         how->indent = tb_jtext(spaces);
     return rc;
@@ -503,7 +503,7 @@ static tb_code run_default(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
     bool absent = call->self.kind == TB_J_UNDEFINED || (tb_jarg_truth(call->args[1], false) && !tb_jtruth(call->self));
     *out = absent ? call->args[0] : call->self;
-    return out->kind == TB_J_MISSING ? tb_jstring_new(out, run, (tb_slice){"", 0}) : TB_OK;
+    return out->kind == TB_J_MISSING ? tb_jstring_new(out, run, (tb_text){"", 0}) : TB_OK;
 }
 
 static tb_code run_attr(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
@@ -571,7 +571,7 @@ const tb_jbuiltin tb_jtext_filters[] = {
     {NULL, NULL, NULL},
 };
 
-const tb_jbuiltin *tb_jfilter_find(tb_slice name)
+const tb_jbuiltin *tb_jfilter_find(tb_text name)
 {
     const tb_jbuiltin *filter = tb_jbuiltin_find(tb_jtext_filters, name);
     return filter ? filter : tb_jbuiltin_find(tb_jsequence_filters, name);

@@ -11,7 +11,7 @@ static const tb_jfield plain_field = {.fill = {" ", 1}, .align = '>', .sign = '-
 
 typedef struct percent {
     tb_jrun *run;
-    tb_slice rest;   // of the format
+    tb_text rest;    // of the format
     bool markup;     // arguments are escaped
     tb_jvalue given; // what stands behind the operator
     bool is_mapping; // it may be asked by key, and need not be used up
@@ -37,7 +37,7 @@ static char peek(const percent *p)
 
 static void skip(percent *p, size_t n)
 {
-    p->rest = (tb_slice){p->rest.data + n, p->rest.size - n};
+    p->rest = (tb_text){p->rest.data + n, p->rest.size - n};
 }
 
 // "(key)": the argument of that name.
@@ -53,7 +53,7 @@ static tb_code read_key(tb_jvalue *out, bool *found, percent *p)
         return tb_jrun_fail(p->run, TB_EINVAL, "a key in a format does not end");
     if (p->given.kind != TB_J_DICT)
         return tb_jrun_fail(p->run, TB_EINVAL, "a format with keys needs a dict");
-    tb_slice key = {p->rest.data + 1, n - 2};
+    tb_text key = {p->rest.data + 1, n - 2};
     *out = tb_jdict_get_text(p->given.as.dict, key);
     skip(p, n);
     if (out->kind == TB_J_MISSING)
@@ -137,7 +137,7 @@ static tb_code write_percent_int(percent *p, tb_jfield *field, tb_jvalue value)
     if (decimal)
         field->type = 'd';
     if (field->align == '=')
-        field->fill = (tb_slice){"0", 1};
+        field->fill = (tb_text){"0", 1};
     return rc ? rc : tb_jwrite_int_field(p->run, field, number, field->precision);
 }
 
@@ -146,7 +146,7 @@ static tb_code write_percent_float(percent *p, tb_jfield *field, tb_jvalue value
     if (!tb_jis_number(value))
         return tb_jrun_wrong_type(p->run, "formatting a float", value);
     if (field->align == '=')
-        field->fill = (tb_slice){"0", 1};
+        field->fill = (tb_text){"0", 1};
     return tb_jwrite_float_field(p->run, field, tb_jas_double(value));
 }
 
@@ -157,7 +157,7 @@ static tb_code write_percent_char(percent *p, tb_jfield *field, tb_jvalue value)
     if (tb_jis_integral(value)) {
         int64_t c = tb_jas_int(value);
         size_t n = c >= 0 && c <= 0x10FFFF ? tb_utf8_encode(bytes, (uint32_t)c) : 0;
-        rc = n ? tb_jstring_new(&value, p->run, (tb_slice){bytes, n})
+        rc = n ? tb_jstring_new(&value, p->run, (tb_text){bytes, n})
                : tb_jrun_fail(p->run, TB_EINVAL, "a number in a format is no character");
     } else if (value.kind != TB_J_STRING || value.as.string->length != 1) {
         return tb_jrun_wrong_type(p->run, "formatting a character", value);
@@ -210,7 +210,7 @@ tb_code tb_jpercent(tb_jvalue *out, tb_jrun *run, tb_jvalue format, tb_jvalue ar
     while (!rc && p.rest.size > 0) {
         const char *next = memchr(p.rest.data, '%', p.rest.size);
         size_t n = next ? (size_t)(next - p.rest.data) : p.rest.size;
-        rc = tb_jrun_write(run, (tb_slice){p.rest.data, n});
+        rc = tb_jrun_write(run, (tb_text){p.rest.data, n});
         skip(&p, n + (next != NULL));
         if (!rc && next)
             rc = write_conversion(&p);
@@ -239,7 +239,7 @@ static tb_code bad_format(tb_jrun *run)
     return tb_jrun_fail(run, TB_EINVAL, "a format has braces that do not match or a field that is malformed");
 }
 
-static bool is_number(tb_slice text)
+static bool is_number(tb_text text)
 {
     for (size_t i = 0; i < text.size; i++)
         if (text.data[i] < '0' || text.data[i] > '9')
@@ -247,7 +247,7 @@ static bool is_number(tb_slice text)
     return text.size > 0 && text.size < 10;
 }
 
-static int64_t number_of(tb_slice text)
+static int64_t number_of(tb_text text)
 {
     int64_t n = 0;
     for (size_t i = 0; i < text.size; i++)
@@ -256,7 +256,7 @@ static int64_t number_of(tb_slice text)
 }
 
 // The argument that a field starts from: by number, by name, or the next one.
-static tb_code field_argument(tb_jvalue *out, formatter *f, tb_slice name)
+static tb_code field_argument(tb_jvalue *out, formatter *f, tb_text name)
 {
     const tb_jcall *call = f->call;
     if (name.size == 0 || is_number(name)) {
@@ -278,7 +278,7 @@ static tb_code field_argument(tb_jvalue *out, formatter *f, tb_slice name)
     return tb_jrun_fail(f->run, TB_EINVAL, "a format names '%.*s', which is not there", (int)name.size, name.data);
 }
 
-static size_t scan(tb_slice text, size_t at, const char *until)
+static size_t scan(tb_text text, size_t at, const char *until)
 {
     while (at < text.size && !(text.data[at] && strchr(until, text.data[at])))
         at++;
@@ -286,7 +286,7 @@ static size_t scan(tb_slice text, size_t at, const char *until)
 }
 
 // ".name" and "[item]" behind the argument of a field.
-static tb_code follow_path(tb_jvalue *value, formatter *f, tb_slice path)
+static tb_code follow_path(tb_jvalue *value, formatter *f, tb_text path)
 {
     tb_code rc = TB_OK;
     for (size_t at = 0; at < path.size && !rc;) {
@@ -295,7 +295,7 @@ static tb_code follow_path(tb_jvalue *value, formatter *f, tb_slice path)
         size_t end = scan(path, at + 1, is_item ? "]" : ".[");
         if ((path.data[at] != '.' && !is_item) || end == at + 1 || (is_item && end == path.size))
             return bad_format(f->run);
-        tb_slice name = {path.data + at + 1, end - at - 1};
+        tb_text name = {path.data + at + 1, end - at - 1};
         rc = tb_jstring_borrow(&part, f->run, name);
         if (!rc && !is_item)
             rc = tb_jget_attr(value, f->run, object, part.as.string);
@@ -306,31 +306,31 @@ static tb_code follow_path(tb_jvalue *value, formatter *f, tb_slice path)
     return rc;
 }
 
-static tb_code field_value(tb_jvalue *out, formatter *f, tb_slice field)
+static tb_code field_value(tb_jvalue *out, formatter *f, tb_text field)
 {
     size_t end = scan(field, 0, ".[");
-    tb_code rc = field_argument(out, f, (tb_slice){field.data, end});
-    return rc ? rc : follow_path(out, f, (tb_slice){field.data + end, field.size - end});
+    tb_code rc = field_argument(out, f, (tb_text){field.data, end});
+    return rc ? rc : follow_path(out, f, (tb_text){field.data + end, field.size - end});
 }
 
 // What is left of a specification.
-static char spec_peek(const tb_slice *spec)
+static char spec_peek(const tb_text *spec)
 {
     return spec->size > 0 ? *spec->data : '\0';
 }
 
 // Takes one of the characters, or gives 0.
-static char spec_take(tb_slice *spec, const char *any_of)
+static char spec_take(tb_text *spec, const char *any_of)
 {
     char c = spec_peek(spec);
     if (!c || !strchr(any_of, c))
         return '\0';
-    *spec = (tb_slice){spec->data + 1, spec->size - 1};
+    *spec = (tb_text){spec->data + 1, spec->size - 1};
     return c;
 }
 
 // Digits, as many as there are; −1 where there is none or far too many.
-static int64_t spec_number(tb_slice *spec)
+static int64_t spec_number(tb_text *spec)
 {
     int64_t n = 0;
     size_t digits = 0;
@@ -340,19 +340,19 @@ static int64_t spec_number(tb_slice *spec)
 }
 
 // [[fill]align]
-static void read_alignment(tb_jfield *field, tb_slice *spec)
+static void read_alignment(tb_jfield *field, tb_text *spec)
 {
     uint32_t c;
     size_t first = tb_utf8_decode(&c, spec->data, spec->size);
     if (first && first < spec->size && spec->data[first] && strchr("<>^=", spec->data[first])) {
-        field->fill = (tb_slice){spec->data, first};
-        *spec = (tb_slice){spec->data + first, spec->size - first};
+        field->fill = (tb_text){spec->data, first};
+        *spec = (tb_text){spec->data + first, spec->size - first};
     }
     field->align = spec_take(spec, "<>^=");
 }
 
 // [[fill]align][sign][#][0][width][grouping][.precision][type]; align '0' stands for that of zeros in front.
-static tb_code read_spec(tb_jfield *field, tb_jrun *run, tb_slice spec)
+static tb_code read_spec(tb_jfield *field, tb_jrun *run, tb_text spec)
 {
     *field = plain_field;
     read_alignment(field, &spec);
@@ -360,7 +360,7 @@ static tb_code read_spec(tb_jfield *field, tb_jrun *run, tb_slice spec)
     field->sign = sign ? sign : '-';
     field->alternate = spec_take(&spec, "#") != '\0';
     if (spec_take(&spec, "0") && !field->align) {
-        field->fill = (tb_slice){"0", 1};
+        field->fill = (tb_text){"0", 1};
         field->align = '0';
     }
     char next = spec_peek(&spec);
@@ -404,7 +404,7 @@ static tb_code write_formatted_number(tb_jrun *run, tb_jfield *field, tb_jvalue 
 }
 
 // format(value, spec)
-static tb_code write_formatted(tb_jrun *run, tb_jvalue value, tb_slice spec)
+static tb_code write_formatted(tb_jrun *run, tb_jvalue value, tb_text spec)
 {
     tb_jfield field;
     if (spec.size == 0)
@@ -431,16 +431,16 @@ static tb_code apply_conversion(tb_jvalue *value, tb_jrun *run, char conversion)
     return rc ? rc : tb_jrun_take(value, run, mark);
 }
 
-static tb_code write_format(formatter *f, tb_slice format, unsigned depth);
+static tb_code write_format(formatter *f, tb_text format, unsigned depth);
 
 // One field, without its braces: name, conversion, and a specification which may have fields itself.
-static tb_code write_field(formatter *f, tb_slice field, unsigned depth)
+static tb_code write_field(formatter *f, tb_text field, unsigned depth)
 {
     tb_jvalue value, spec;
     size_t end = scan(field, 0, "!:[");
     while (end < field.size && field.data[end] == '[')
         end = scan(field, scan(field, end, "]"), "!:[");
-    tb_code rc = field_value(&value, f, (tb_slice){field.data, end});
+    tb_code rc = field_value(&value, f, (tb_text){field.data, end});
     if (!rc && end < field.size && field.data[end] == '!') {
         rc = apply_conversion(&value, f->run, end + 1 < field.size ? field.data[end + 1] : '\0');
         end += 2;
@@ -449,7 +449,7 @@ static tb_code write_field(formatter *f, tb_slice field, unsigned depth)
     }
     size_t mark = tb_jrun_begin(f->run);
     if (!rc && end < field.size)
-        rc = write_format(f, (tb_slice){field.data + end + 1, field.size - end - 1}, depth + 1);
+        rc = write_format(f, (tb_text){field.data + end + 1, field.size - end - 1}, depth + 1);
     if (!rc)
         rc = tb_jrun_take(&spec, f->run, mark);
     if (!rc && f->markup && tb_jis_markup(value) && spec.as.string->size > 0)
@@ -469,7 +469,7 @@ static tb_code write_field(formatter *f, tb_slice field, unsigned depth)
 }
 
 // Where the field that opens before `at` closes; fields inside of it are passed over.
-static size_t find_close(tb_slice format, size_t at)
+static size_t find_close(tb_text format, size_t at)
 {
     for (size_t depth = 1; at < format.size; at++) {
         depth += (format.data[at] == '{') - (format.data[at] == '}');
@@ -479,7 +479,7 @@ static size_t find_close(tb_slice format, size_t at)
     return format.size;
 }
 
-static tb_code write_format(formatter *f, tb_slice format, unsigned depth)
+static tb_code write_format(formatter *f, tb_text format, unsigned depth)
 {
     tb_code rc = TB_OK;
     if (depth > 1) // a specification may have fields, their specifications may not
@@ -487,14 +487,14 @@ static tb_code write_format(formatter *f, tb_slice format, unsigned depth)
     for (size_t at = 0; at < format.size && !rc;) {
         size_t brace = scan(format, at, "{}");
         bool doubled = brace + 1 < format.size && format.data[brace] == format.data[brace + 1];
-        rc = tb_jrun_write(f->run, (tb_slice){format.data + at, brace - at + (brace < format.size && doubled)});
+        rc = tb_jrun_write(f->run, (tb_text){format.data + at, brace - at + (brace < format.size && doubled)});
         at = brace + 2;
         if (brace == format.size || doubled || rc)
             continue;
         size_t end = find_close(format, brace + 1);
         if (format.data[brace] == '}' || end == format.size)
             return bad_format(f->run);
-        rc = write_field(f, (tb_slice){format.data + brace + 1, end - brace - 1}, depth);
+        rc = write_field(f, (tb_text){format.data + brace + 1, end - brace - 1}, depth);
         at = end + 1;
     }
     return rc;

@@ -15,7 +15,7 @@ tb_code tb_jformat(tb_jvalue *out, tb_jrun *run, tb_jvalue format, const tb_jcal
 
 // How one value is laid out.
 typedef struct tb_jfield {
-    tb_slice fill;  // one character
+    tb_text fill;   // one character
     char align;     // < > ^, or = for padding behind the sign
     char sign;      // '-', '+' or ' ': in front of what is not negative
     bool alternate; // #

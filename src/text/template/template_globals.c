@@ -140,7 +140,7 @@ static tb_code run_joiner(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
         return run->err->code;
     *out = (tb_jvalue){.kind = TB_J_JOINER, .as.joiner = joiner};
     joiner->separator = call->args[0];
-    return call->args[0].kind == TB_J_MISSING ? tb_jstring_new(&joiner->separator, run, (tb_slice){", ", 2}) : TB_OK;
+    return call->args[0].kind == TB_J_MISSING ? tb_jstring_new(&joiner->separator, run, (tb_text){", ", 2}) : TB_OK;
 }
 
 // ---- loop.cycle and loop.changed ----
@@ -183,7 +183,7 @@ static tb_code run_raise_exception(tb_jvalue *out, tb_jrun *run, const tb_jcall 
 }
 
 // Bytes of the directive at `format`, which starts with %: flags, a width, a modifier, the letter.
-static size_t directive_size(tb_slice format)
+static size_t directive_size(tb_text format)
 {
     size_t n = 1;
     while (n < format.size && format.data[n] && strchr("-_0^#", format.data[n]))
@@ -196,7 +196,7 @@ static size_t directive_size(tb_slice format)
 }
 
 // One directive. Python's datetime has no time zone here, and the time no fractions of a second.
-static tb_code write_directive(tb_jrun *run, tb_slice directive, const struct tm *when)
+static tb_code write_directive(tb_jrun *run, tb_text directive, const struct tm *when)
 {
     char format[16], text[256];
     if (directive.size == 2 && (directive.data[1] == 'z' || directive.data[1] == 'Z'))
@@ -209,21 +209,21 @@ static tb_code write_directive(tb_jrun *run, tb_slice directive, const struct tm
     memcpy(format, directive.data, directive.size);
     format[directive.size] = '\0';
     size_t n = strftime(text, sizeof text, format, when); // 0: nothing to show, such as %p in some languages
-    return tb_jrun_write(run, (tb_slice){text, n});
+    return tb_jrun_write(run, (tb_text){text, n});
 }
 
-static tb_code write_time(tb_jrun *run, tb_slice format, const struct tm *when)
+static tb_code write_time(tb_jrun *run, tb_text format, const struct tm *when)
 {
     tb_code rc = TB_OK;
     for (size_t at = 0, n; at < format.size && !rc; at += n) {
-        tb_slice rest = {format.data + at, format.size - at};
+        tb_text rest = {format.data + at, format.size - at};
         if (*rest.data == '%') {
             n = directive_size(rest);
-            rc = write_directive(run, (tb_slice){rest.data, n}, when);
+            rc = write_directive(run, (tb_text){rest.data, n}, when);
         } else {
             const char *next = memchr(rest.data, '%', rest.size);
             n = next ? (size_t)(next - rest.data) : rest.size;
-            rc = tb_jrun_write(run, (tb_slice){rest.data, n});
+            rc = tb_jrun_write(run, (tb_text){rest.data, n});
         }
     }
     return rc;
@@ -232,7 +232,7 @@ static tb_code write_time(tb_jrun *run, tb_slice format, const struct tm *when)
 static tb_code run_strftime_now(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
     struct tm when;
-    tb_slice format;
+    tb_text format;
     size_t mark = tb_jrun_begin(run);
     tb_code rc = tb_jarg_text(&format, run, "strftime_now()", call->args[0], NULL);
     if (!rc && !localtime_r(&run->now, &when))
@@ -258,7 +258,7 @@ const tb_jbuiltin tb_jglobals[] = {
 
 tb_jvalue tb_jcontext_get(tb_jrun *run, const tb_jstring *name)
 {
-    tb_slice text = tb_jstring_text(name);
+    tb_text text = tb_jstring_text(name);
     tb_jvalue value = tb_jdict_get_text(run->context, text);
     const tb_jbuiltin *function = value.kind == TB_J_MISSING ? tb_jbuiltin_find(tb_jglobals, text) : NULL;
     return function ? (tb_jvalue){.kind = TB_J_FUNCTION, .as.function = function} : value;

@@ -14,10 +14,10 @@ static tb_code next_item(tb_jvalue *out, tb_jrun *run, tb_jiter *iter)
 static tb_code next_character(tb_jvalue *out, tb_jrun *run, tb_jiter *iter)
 {
     uint32_t c;
-    tb_slice text = tb_jtext(iter->source);
+    tb_text text = tb_jtext(iter->source);
     size_t n = tb_utf8_decode(&c, text.data + iter->at, text.size - iter->at);
     iter->at += n;
-    return tb_jstring_borrow(out, run, (tb_slice){text.data + iter->at - n, n}); // plain even of Markup
+    return tb_jstring_borrow(out, run, (tb_text){text.data + iter->at - n, n}); // plain even of Markup
 }
 
 static tb_code next_number(tb_jvalue *out, tb_jrun *run, tb_jiter *iter)

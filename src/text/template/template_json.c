@@ -31,7 +31,7 @@ static tb_code from_object(tb_jvalue *out, tb_jrun *run, json_t *json)
     {
         tb_jvalue key, value;
         if (!rc)
-            rc = tb_jstring_borrow(&key, run, (tb_slice){name, strlen(name)});
+            rc = tb_jstring_borrow(&key, run, (tb_text){name, strlen(name)});
         if (!rc)
             rc = from_json(&value, run, member);
         if (!rc)
@@ -49,7 +49,7 @@ static tb_code from_json(tb_jvalue *out, tb_jrun *run, json_t *json)
     case JSON_ARRAY:
         return from_array(out, run, json);
     case JSON_STRING:
-        return tb_jstring_borrow(out, run, (tb_slice){json_string_value(json), json_string_length(json)});
+        return tb_jstring_borrow(out, run, (tb_text){json_string_value(json), json_string_length(json)});
     case JSON_INTEGER:
         *out = tb_jint(json_integer_value(json));
         return TB_OK;
@@ -66,7 +66,7 @@ static tb_code from_json(tb_jvalue *out, tb_jrun *run, json_t *json)
     }
 }
 
-tb_code tb_jcontext_read(tb_jvalue *out, void **owner, tb_jrun *run, tb_slice text)
+tb_code tb_jcontext_read(tb_jvalue *out, void **owner, tb_jrun *run, tb_text text)
 {
     json_error_t why;
     json_t *json = json_loadb(text.data, text.size, JSON_ALLOW_NUL, &why);
@@ -106,7 +106,7 @@ static char short_escape(uint32_t c)
     return at ? letters[at - characters] : '\0';
 }
 
-static tb_code write_json_string(tb_jrun *run, const tb_jdumps *how, tb_slice text)
+static tb_code write_json_string(tb_jrun *run, const tb_jdumps *how, tb_text text)
 {
     size_t from = 0, n;
     tb_code rc = tb_jrun_write_text(run, "\"");
@@ -116,13 +116,13 @@ static tb_code write_json_string(tb_jrun *run, const tb_jdumps *how, tb_slice te
         char letter = short_escape(c);
         if (!letter && c >= 0x20 && (c < 0x7F || !how->ensure_ascii))
             continue;
-        rc = tb_jrun_write(run, (tb_slice){text.data + from, at - from});
+        rc = tb_jrun_write(run, (tb_text){text.data + from, at - from});
         if (!rc)
             rc = letter ? tb_jrun_printf(run, "\\%c", letter) : write_utf16(run, c);
         from = at + n;
     }
     if (!rc)
-        rc = tb_jrun_write(run, (tb_slice){text.data + from, text.size - from});
+        rc = tb_jrun_write(run, (tb_text){text.data + from, text.size - from});
     return rc ? rc : tb_jrun_write_text(run, "\"");
 }
 

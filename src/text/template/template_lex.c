@@ -19,7 +19,7 @@ static tb_code fail(const tb_jlexer *lexer, tb_code code, const char *what)
 
 // ---- the source ----
 
-static bool is_utf8(tb_slice text)
+static bool is_utf8(tb_text text)
 {
     uint32_t c;
     for (size_t at = 0, n; at < text.size; at += n)
@@ -28,7 +28,7 @@ static bool is_utf8(tb_slice text)
     return true;
 }
 
-tb_code tb_jlexer_init(tb_jlexer *lexer, tb_arena *arena, tb_slice source, tb_error *err)
+tb_code tb_jlexer_init(tb_jlexer *lexer, tb_arena *arena, tb_text source, tb_error *err)
 {
     memset(lexer, 0, sizeof *lexer);
     if (source.size > SOURCE_LIMIT)
@@ -47,7 +47,7 @@ tb_code tb_jlexer_init(tb_jlexer *lexer, tb_arena *arena, tb_slice source, tb_er
     if (n > 0 && text[n - 1] == '\n') // keep_trailing_newline is off
         n--;
     lexer->arena = arena;
-    lexer->source = (tb_slice){text, n};
+    lexer->source = (tb_text){text, n};
     lexer->line = 1;
     lexer->mode = TB_JLEX_DATA;
     lexer->begins = TB_JTOKEN_END;
@@ -93,7 +93,7 @@ static void skip_space(tb_jlexer *lexer)
         advance(lexer, n);
 }
 
-static tb_slice strip_right(tb_slice text)
+static tb_text strip_right(tb_text text)
 {
     size_t end = 0;
     uint32_t c;
@@ -102,10 +102,10 @@ static tb_slice strip_right(tb_slice text)
         if (!tb_juni_is_space(c))
             end = at + n;
     }
-    return (tb_slice){text.data, end};
+    return (tb_text){text.data, end};
 }
 
-static bool is_blank(tb_slice text)
+static bool is_blank(tb_text text)
 {
     return strip_right(text).size == 0;
 }
@@ -113,7 +113,7 @@ static bool is_blank(tb_slice text)
 // ---- template data ----
 
 // Data in front of a tag, by the sign behind the tag's opening and whether the tag is a block or comment.
-static tb_slice trim_data(const tb_jlexer *lexer, tb_slice data, char sign, bool is_block)
+static tb_text trim_data(const tb_jlexer *lexer, tb_text data, char sign, bool is_block)
 {
     if (sign == '-')
         return strip_right(data);
@@ -123,8 +123,8 @@ static tb_slice trim_data(const tb_jlexer *lexer, tb_slice data, char sign, bool
     while (line > 0 && data.data[line - 1] != '\n')
         line--;
     bool starts_line = line > 0 || data.data == lexer->source.data || data.data[-1] == '\n';
-    tb_slice indent = {data.data + line, data.size - line};
-    return starts_line && is_blank(indent) ? (tb_slice){data.data, line} : data;
+    tb_text indent = {data.data + line, data.size - line};
+    return starts_line && is_blank(indent) ? (tb_text){data.data, line} : data;
 }
 
 static char take_sign(tb_jlexer *lexer)
@@ -197,7 +197,7 @@ static tb_code lex_data(tb_jtoken *out, tb_jlexer *lexer)
     while (end < lexer->source.size && !(text[end] == '{' && end + 1 < lexer->source.size &&
                                          (text[end + 1] == '%' || text[end + 1] == '{' || text[end + 1] == '#')))
         end++;
-    tb_slice data = {text + start, end - start};
+    tb_text data = {text + start, end - start};
     advance(lexer, end - start);
     out->text = data;
     if (end == lexer->source.size)
@@ -219,7 +219,7 @@ static tb_code lex_data(tb_jtoken *out, tb_jlexer *lexer)
 
 static tb_code lex_raw(tb_jtoken *out, tb_jlexer *lexer)
 {
-    tb_slice data = {here(lexer), 0};
+    tb_text data = {here(lexer), 0};
     out->kind = TB_JTOKEN_DATA;
     out->line = lexer->line;
     while (left(lexer) > 0) {
@@ -322,7 +322,7 @@ static tb_code lex_integer(tb_jtoken *out, tb_jlexer *lexer)
     unsigned base;
     size_t n = integer_size(&base, here(lexer), left(lexer));
     out->kind = TB_JTOKEN_INTEGER;
-    out->text = (tb_slice){here(lexer), n};
+    out->text = (tb_text){here(lexer), n};
     for (size_t i = base == 10 ? 0 : 2; i < n; i++) {
         if (out->text.data[i] == '_')
             continue;
@@ -347,7 +347,7 @@ static tb_code lex_float(tb_jtoken *out, tb_jlexer *lexer, size_t n)
             plain[used++] = here(lexer)[i];
     plain[used] = '\0';
     out->kind = TB_JTOKEN_FLOAT;
-    out->text = (tb_slice){here(lexer), n};
+    out->text = (tb_text){here(lexer), n};
     out->real = strtod(plain, NULL);
     advance(lexer, n);
     return TB_OK;
@@ -356,7 +356,7 @@ static tb_code lex_float(tb_jtoken *out, tb_jlexer *lexer, size_t n)
 // ---- strings ----
 
 typedef struct escape_reader {
-    tb_slice text; // between the quotes
+    tb_text text; // between the quotes
     size_t at;
     char *out;
     size_t used;
@@ -458,7 +458,7 @@ static tb_code lex_string(tb_jtoken *out, tb_jlexer *lexer)
             r.out[r.used++] = c;
     }
     out->kind = TB_JTOKEN_STRING;
-    out->text = (tb_slice){r.out, r.used};
+    out->text = (tb_text){r.out, r.used};
     advance(lexer, n);
     return rc;
 }
@@ -523,7 +523,7 @@ static tb_code lex_operator(tb_jtoken *out, tb_jlexer *lexer)
             return rc;
         out->kind = TB_JTOKEN_OPERATOR;
         out->op = operators[i].op;
-        out->text = (tb_slice){here(lexer), strlen(operators[i].text)};
+        out->text = (tb_text){here(lexer), strlen(operators[i].text)};
         advance(lexer, out->text.size);
         return TB_OK;
     }
@@ -554,7 +554,7 @@ static tb_code lex_code(tb_jtoken *out, tb_jlexer *lexer)
         return lex_integer(out, lexer);
     if ((n = name_size(lexer)) > 0) {
         out->kind = TB_JTOKEN_NAME;
-        out->text = (tb_slice){here(lexer), n};
+        out->text = (tb_text){here(lexer), n};
         advance(lexer, n);
         return TB_OK;
     }

@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 #include "base/base.h"
-#include "text/slice.h"
 
 typedef enum tb_jtoken_kind {
     TB_JTOKEN_END, // of the template
@@ -63,7 +62,7 @@ typedef struct tb_jtoken {
     tb_jtoken_kind kind;
     tb_joperator op; // TB_JTOKEN_OPERATOR
     uint32_t line;
-    tb_slice text; // as written; data and strings: decoded
+    tb_text text; // as written; data and strings: decoded
     int64_t integer;
     double real;
 } tb_jtoken;
@@ -74,7 +73,7 @@ typedef enum tb_jlex_mode { TB_JLEX_DATA, TB_JLEX_BLOCK, TB_JLEX_PRINT, TB_JLEX_
 
 typedef struct tb_jlexer {
     tb_arena *arena; // owns the source as lexed and the decoded strings
-    tb_slice source; // UTF-8, lines end with \n
+    tb_text source;  // UTF-8, lines end with \n
     size_t at;
     uint32_t line;
     tb_jlex_mode mode;
@@ -85,7 +84,7 @@ typedef struct tb_jlexer {
 } tb_jlexer;
 
 // Copies the source into the arena: checks UTF-8, unifies line ends, drops one at the very end.
-tb_code tb_jlexer_init(tb_jlexer *lexer, tb_arena *arena, tb_slice source, tb_error *err);
+tb_code tb_jlexer_init(tb_jlexer *lexer, tb_arena *arena, tb_text source, tb_error *err);
 
 tb_code tb_jlexer_next(tb_jtoken *out, tb_jlexer *lexer);
 

@@ -50,7 +50,7 @@ static tb_code peek(tb_jvalue *out, tb_jrun *run, tb_jloop *loop)
     return rc;
 }
 
-static tb_code get_loop_attr(tb_jvalue *out, tb_jrun *run, tb_jloop *loop, tb_slice name)
+static tb_code get_loop_attr(tb_jvalue *out, tb_jrun *run, tb_jloop *loop, tb_text name)
 {
     int64_t length = 0;
     tb_code rc = TB_OK;
@@ -110,7 +110,7 @@ static const tb_jbuiltin *methods_of(tb_jkind kind)
     }
 }
 
-static bool is_among(const char *const *names, tb_slice name)
+static bool is_among(const char *const *names, tb_text name)
 {
     for (; names && *names; names++)
         if (tb_jtext_equals(name, *names))
@@ -119,7 +119,7 @@ static bool is_among(const char *const *names, tb_slice name)
 }
 
 // What the sandbox does not let templates touch: methods that change lists and dicts.
-static bool is_forbidden(tb_jkind kind, tb_slice name)
+static bool is_forbidden(tb_jkind kind, tb_text name)
 {
     static const char *const of_lists[] = {"append", "clear",  "pop",    "reverse", "insert",
                                            "sort",   "extend", "remove", NULL};
@@ -128,7 +128,7 @@ static bool is_forbidden(tb_jkind kind, tb_slice name)
 }
 
 // Attributes that are plain values; MISSING when there is none.
-static tb_code get_data_attr(tb_jvalue *out, tb_jrun *run, tb_jvalue object, tb_slice name)
+static tb_code get_data_attr(tb_jvalue *out, tb_jrun *run, tb_jvalue object, tb_text name)
 {
     switch (object.kind) {
     case TB_J_NAMESPACE:
@@ -283,7 +283,7 @@ tb_code tb_jget_item(tb_jvalue *out, tb_jrun *run, tb_jvalue object, tb_jvalue i
 
 // ---- paths ----
 
-static bool is_number(tb_slice part)
+static bool is_number(tb_text part)
 {
     for (size_t i = 0; i < part.size; i++)
         if (part.data[i] < '0' || part.data[i] > '9')
@@ -310,7 +310,7 @@ static tb_code step(tb_jvalue *item, tb_jrun *run, tb_jvalue part, tb_jvalue fal
 
 tb_code tb_jget_path(tb_jvalue *out, tb_jrun *run, tb_jvalue object, tb_jvalue path, tb_jvalue fallback)
 {
-    static const tb_slice dot = {".", 1};
+    static const tb_text dot = {".", 1};
     tb_jvalue parts;
     *out = object;
     if (!tb_jarg_given(path))
@@ -391,10 +391,10 @@ static tb_code slice_list(tb_jvalue *out, tb_jrun *run, tb_jvalue list, const sl
 }
 
 // Byte offsets of all characters of a text and of its end.
-static size_t *find_characters(tb_jrun *run, tb_slice text, size_t length)
+static size_t *find_characters(tb_jrun *run, tb_text text, size_t length)
 {
     size_t *offsets = tb_jrun_array(run, length + 1, sizeof *offsets), n = 0;
-    for (size_t at = 0; offsets && at < text.size; at += tb_juni_offset((tb_slice){text.data + at, text.size - at}, 1))
+    for (size_t at = 0; offsets && at < text.size; at += tb_juni_offset((tb_text){text.data + at, text.size - at}, 1))
         offsets[n++] = at;
     if (offsets)
         offsets[n] = text.size;
@@ -404,7 +404,7 @@ static size_t *find_characters(tb_jrun *run, tb_slice text, size_t length)
 static tb_code slice_string(tb_jvalue *out, tb_jrun *run, tb_jvalue string, const slice *s)
 {
     tb_code rc = TB_OK;
-    tb_slice text = tb_jtext(string);
+    tb_text text = tb_jtext(string);
     if (s->step == 1) {
         rc = tb_jstring_cut(out, run, string, (size_t)s->start, (size_t)s->start + s->count);
     } else {
@@ -414,7 +414,7 @@ static tb_code slice_string(tb_jvalue *out, tb_jrun *run, tb_jvalue string, cons
             return run->err->code;
         for (size_t i = 0; i < s->count && !rc; i++) {
             size_t at = position(s, i);
-            rc = tb_jrun_write(run, (tb_slice){text.data + offsets[at], offsets[at + 1] - offsets[at]});
+            rc = tb_jrun_write(run, (tb_text){text.data + offsets[at], offsets[at + 1] - offsets[at]});
         }
         if (!rc)
             rc = tb_jrun_take(out, run, mark);

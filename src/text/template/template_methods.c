@@ -12,13 +12,13 @@
 
 // ---- arguments and results ----
 
-static tb_code text_or_fail(tb_slice *out, tb_jrun *run, const char *what, tb_jvalue argument)
+static tb_code text_or_fail(tb_text *out, tb_jrun *run, const char *what, tb_jvalue argument)
 {
     return tb_jarg_text(out, run, what, argument, NULL);
 }
 
 // The text of an argument, escaped when the method is one of Markup.
-static tb_code escaped_text(tb_slice *out, tb_jrun *run, const tb_jcall *call, const char *what, tb_jvalue argument)
+static tb_code escaped_text(tb_text *out, tb_jrun *run, const tb_jcall *call, const char *what, tb_jvalue argument)
 {
     tb_code rc =
         argument.kind == TB_J_STRING && tb_jis_markup(call->self) ? tb_jstring_escape(&argument, run, argument) : TB_OK;
@@ -33,7 +33,7 @@ static tb_code take_alike(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, si
     return rc;
 }
 
-static tb_code borrow_alike(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, tb_slice text)
+static tb_code borrow_alike(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, tb_text text)
 {
     tb_code rc = tb_jstring_borrow(out, run, text);
     out->variant = call->self.variant;
@@ -78,7 +78,7 @@ static tb_code run_swapcase(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 
 static tb_code strip(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, bool left, bool right)
 {
-    tb_slice chars;
+    tb_text chars;
     bool given = tb_jarg_given(call->args[0]);
     tb_code rc = given ? escaped_text(&chars, run, call, "strip()", call->args[0]) : TB_OK;
     if (!rc)
@@ -103,7 +103,7 @@ static tb_code run_rstrip(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 
 static tb_code split(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, bool from_right)
 {
-    tb_slice separator;
+    tb_text separator;
     int64_t most;
     bool given = tb_jarg_given(call->args[0]);
     tb_code rc = given ? text_or_fail(&separator, run, "split()", call->args[0]) : TB_OK;
@@ -129,7 +129,7 @@ static tb_code run_splitlines(tb_jvalue *out, tb_jrun *run, const tb_jcall *call
 
 static tb_code partition(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, bool from_right)
 {
-    tb_slice text = tb_jtext(call->self), separator;
+    tb_text text = tb_jtext(call->self), separator;
     size_t at;
     tb_code rc = escaped_text(&separator, run, call, "partition()", call->args[0]);
     if (!rc && separator.size == 0)
@@ -143,10 +143,10 @@ static tb_code partition(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, boo
     size_t first = at != TB_JNOWHERE ? at : from_right ? 0 : text.size; // where the first part ends
     size_t last = at != TB_JNOWHERE ? at + separator.size : first;      // where the last one begins
     tb_jvalue *parts = out->as.list->items;
-    rc = borrow_alike(&parts[0], run, call, (tb_slice){text.data, first});
+    rc = borrow_alike(&parts[0], run, call, (tb_text){text.data, first});
     if (!rc)
-        rc = borrow_alike(&parts[1], run, call, (tb_slice){text.data + first, last - first});
-    return rc ? rc : borrow_alike(&parts[2], run, call, (tb_slice){text.data + last, text.size - last});
+        rc = borrow_alike(&parts[1], run, call, (tb_text){text.data + first, last - first});
+    return rc ? rc : borrow_alike(&parts[2], run, call, (tb_text){text.data + last, text.size - last});
 }
 
 static tb_code run_partition(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
@@ -189,7 +189,7 @@ static tb_code run_join(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 
 static tb_code run_replace(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
-    tb_slice old, new;
+    tb_text old, new;
     int64_t count;
     tb_code rc = escaped_text(&old, run, call, "replace()", call->args[0]);
     if (!rc)
@@ -202,28 +202,28 @@ static tb_code run_replace(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
     return rc ? rc : take_alike(out, run, call, mark);
 }
 
-static bool has_prefix(tb_slice text, tb_slice prefix)
+static bool has_prefix(tb_text text, tb_text prefix)
 {
     return text.size >= prefix.size && memcmp(text.data, prefix.data, prefix.size) == 0;
 }
 
-static bool has_suffix(tb_slice text, tb_slice suffix)
+static bool has_suffix(tb_text text, tb_text suffix)
 {
     return text.size >= suffix.size && memcmp(text.data + text.size - suffix.size, suffix.data, suffix.size) == 0;
 }
 
 static tb_code run_removeprefix(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
-    tb_slice text = tb_jtext(call->self), prefix;
+    tb_text text = tb_jtext(call->self), prefix;
     tb_code rc = escaped_text(&prefix, run, call, "removeprefix()", call->args[0]);
     if (!rc && has_prefix(text, prefix))
-        text = (tb_slice){text.data + prefix.size, text.size - prefix.size};
+        text = (tb_text){text.data + prefix.size, text.size - prefix.size};
     return rc ? rc : borrow_alike(out, run, call, text);
 }
 
 static tb_code run_removesuffix(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
-    tb_slice text = tb_jtext(call->self), suffix;
+    tb_text text = tb_jtext(call->self), suffix;
     tb_code rc = escaped_text(&suffix, run, call, "removesuffix()", call->args[0]);
     if (!rc && has_suffix(text, suffix))
         text.size -= suffix.size;
@@ -234,7 +234,7 @@ static tb_code run_removesuffix(tb_jvalue *out, tb_jrun *run, const tb_jcall *ca
 
 // The part [start, end) of the string, in characters from either end, where something is looked for.
 typedef struct window {
-    tb_slice text;
+    tb_text text;
     size_t start; // in characters
     bool exists;  // false: it starts behind its end, where not even an empty text is found
 } window;
@@ -250,7 +250,7 @@ static tb_code read_bound(int64_t *out, tb_jrun *run, tb_jvalue bound, int64_t l
 static tb_code read_window(window *out, tb_jrun *run, const tb_jcall *call)
 {
     int64_t length = (int64_t)call->self.as.string->length, start, end;
-    tb_slice text = tb_jtext(call->self);
+    tb_text text = tb_jtext(call->self);
     tb_code rc = read_bound(&start, run, call->args[1], length, 0);
     if (!rc)
         rc = read_bound(&end, run, call->args[2], length, length);
@@ -262,21 +262,21 @@ static tb_code read_window(window *out, tb_jrun *run, const tb_jcall *call)
     if (!out->exists)
         return TB_OK;
     size_t from = tb_juni_offset(text, (size_t)start), to = tb_juni_offset(text, (size_t)end);
-    out->text = (tb_slice){text.data + from, to - from};
+    out->text = (tb_text){text.data + from, to - from};
     return tb_jrun_work(run, 1 + text.size / 64);
 }
 
 static tb_code find(int64_t *out, tb_jrun *run, const tb_jcall *call, bool from_right)
 {
     window w;
-    tb_slice needle;
+    tb_text needle;
     size_t at = TB_JNOWHERE;
     tb_code rc = text_or_fail(&needle, run, "searching", call->args[0]);
     if (!rc)
         rc = read_window(&w, run, call);
     if (!rc && w.exists)
         rc = from_right ? tb_jfind_last(&at, run, w.text, needle, w.text.size) : tb_jfind(&at, run, w.text, needle, 0);
-    *out = at == TB_JNOWHERE ? -1 : (int64_t)(w.start + tb_juni_count((tb_slice){w.text.data, at}));
+    *out = at == TB_JNOWHERE ? -1 : (int64_t)(w.start + tb_juni_count((tb_text){w.text.data, at}));
     return rc;
 }
 
@@ -316,7 +316,7 @@ static tb_code run_rindex(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 static tb_code run_count(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
     window w;
-    tb_slice needle;
+    tb_text needle;
     int64_t n = 0;
     tb_code rc = text_or_fail(&needle, run, "count()", call->args[0]);
     if (!rc)
@@ -335,7 +335,7 @@ static tb_code run_count(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 }
 
 // One text or any of a tuple.
-static tb_code has_affix(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, bool (*has)(tb_slice text, tb_slice affix))
+static tb_code has_affix(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, bool (*has)(tb_text text, tb_text affix))
 {
     window w;
     tb_jvalue affixes = call->args[0];
@@ -344,7 +344,7 @@ static tb_code has_affix(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, boo
     if (!rc && affixes.kind != TB_J_TUPLE)
         rc = tb_jlist_from(&affixes, run, TB_J_TUPLE, &call->args[0], 1);
     for (size_t i = 0; !rc && i < affixes.as.list->count && !found; i++) {
-        tb_slice affix;
+        tb_text affix;
         rc = text_or_fail(&affix, run, "startswith() or endswith()", affixes.as.list->items[i]);
         found = !rc && w.exists && has(w.text, affix);
     }
@@ -364,7 +364,7 @@ static tb_code run_endswith(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 
 // ---- padding ----
 
-static tb_code write_padded(tb_jrun *run, tb_slice text, size_t left, size_t right, tb_slice fill)
+static tb_code write_padded(tb_jrun *run, tb_text text, size_t left, size_t right, tb_text fill)
 {
     tb_code rc = tb_jrun_write_repeated(run, fill, left);
     if (!rc)
@@ -373,10 +373,10 @@ static tb_code write_padded(tb_jrun *run, tb_slice text, size_t left, size_t rig
 }
 
 // Width and fill character, and how many of these are needed.
-static tb_code read_padding(size_t *missing, tb_slice *fill, tb_jrun *run, const tb_jcall *call)
+static tb_code read_padding(size_t *missing, tb_text *fill, tb_jrun *run, const tb_jcall *call)
 {
     int64_t width, length = (int64_t)call->self.as.string->length;
-    *fill = (tb_slice){" ", 1};
+    *fill = (tb_text){" ", 1};
     tb_code rc = tb_jarg_int(&width, run, "padding", call->args[0], 0);
     if (!rc && call->args[1].kind != TB_J_MISSING)
         rc = escaped_text(fill, run, call, "padding", call->args[1]);
@@ -389,7 +389,7 @@ static tb_code read_padding(size_t *missing, tb_slice *fill, tb_jrun *run, const
 static tb_code run_ljust(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
     size_t missing, mark = tb_jrun_begin(run);
-    tb_slice fill;
+    tb_text fill;
     tb_code rc = read_padding(&missing, &fill, run, call);
     if (!rc)
         rc = write_padded(run, tb_jtext(call->self), 0, missing, fill);
@@ -399,7 +399,7 @@ static tb_code run_ljust(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 static tb_code run_rjust(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
     size_t missing, mark = tb_jrun_begin(run);
-    tb_slice fill;
+    tb_text fill;
     tb_code rc = read_padding(&missing, &fill, run, call);
     if (!rc)
         rc = write_padded(run, tb_jtext(call->self), missing, 0, fill);
@@ -409,7 +409,7 @@ static tb_code run_rjust(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 static tb_code run_center(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
     size_t missing, mark = tb_jrun_begin(run);
-    tb_slice fill;
+    tb_text fill;
     tb_code rc = read_padding(&missing, &fill, run, call);
     size_t width = call->self.as.string->length + missing;
     size_t left = missing / 2 + (missing & width & 1); // the odd one where Python puts it
@@ -421,13 +421,13 @@ static tb_code run_center(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 static tb_code run_zfill(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
     size_t missing, mark = tb_jrun_begin(run);
-    tb_slice fill, text = tb_jtext(call->self);
+    tb_text fill, text = tb_jtext(call->self);
     tb_code rc = read_padding(&missing, &fill, run, call);
     size_t sign = text.size > 0 && (text.data[0] == '-' || text.data[0] == '+');
     if (!rc)
-        rc = tb_jrun_write(run, (tb_slice){text.data, sign});
+        rc = tb_jrun_write(run, (tb_text){text.data, sign});
     if (!rc)
-        rc = write_padded(run, (tb_slice){text.data + sign, text.size - sign}, missing, 0, (tb_slice){"0", 1});
+        rc = write_padded(run, (tb_text){text.data + sign, text.size - sign}, missing, 0, (tb_text){"0", 1});
     return rc ? rc : take_alike(out, run, call, mark);
 }
 
@@ -435,14 +435,14 @@ static tb_code write_tab(tb_jrun *run, size_t *column, int64_t width)
 {
     size_t spaces = width > 0 ? (size_t)width - *column % (size_t)width : 0;
     *column += spaces;
-    return tb_jrun_write_repeated(run, (tb_slice){" ", 1}, spaces);
+    return tb_jrun_write_repeated(run, (tb_text){" ", 1}, spaces);
 }
 
 static tb_code run_expandtabs(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
     size_t column = 0, mark = tb_jrun_begin(run), n;
     int64_t width;
-    tb_slice text = tb_jtext(call->self);
+    tb_text text = tb_jtext(call->self);
     tb_code rc = tb_jarg_int(&width, run, "expandtabs()", call->args[0], 8);
     for (size_t at = 0; at < text.size && !rc; at += n) {
         uint32_t c;
@@ -450,7 +450,7 @@ static tb_code run_expandtabs(tb_jvalue *out, tb_jrun *run, const tb_jcall *call
         if (c == '\t') {
             rc = write_tab(run, &column, width);
         } else {
-            rc = tb_jrun_write(run, (tb_slice){text.data + at, n});
+            rc = tb_jrun_write(run, (tb_text){text.data + at, n});
             column = c == '\n' || c == '\r' ? 0 : column + 1;
         }
     }
@@ -462,7 +462,7 @@ static tb_code run_expandtabs(tb_jvalue *out, tb_jrun *run, const tb_jcall *call
 // Whether the text has characters and all of them are of a kind.
 static tb_code all_are(tb_jvalue *out, tb_jrun *run, const tb_jcall *call, bool (*is)(uint32_t))
 {
-    tb_slice text = tb_jtext(call->self);
+    tb_text text = tb_jtext(call->self);
     bool all = text.size > 0;
     uint32_t c;
     for (size_t at = 0; at < text.size && all;) {

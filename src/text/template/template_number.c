@@ -347,7 +347,7 @@ static unsigned digit_value(char c)
     return c >= 'a' && c <= 'z' ? (unsigned)(c - 'a' + 10) : 99;
 }
 
-static tb_code check_digits_are_ascii(tb_jrun *run, tb_slice text)
+static tb_code check_digits_are_ascii(tb_jrun *run, tb_text text)
 {
     uint32_t c;
     for (size_t at = 0; at < text.size; at += tb_utf8_decode(&c, text.data + at, text.size - at))
@@ -357,16 +357,16 @@ static tb_code check_digits_are_ascii(tb_jrun *run, tb_slice text)
     return TB_OK;
 }
 
-static bool take_sign(tb_slice *text)
+static bool take_sign(tb_text *text)
 {
     bool negative = text->size > 0 && text->data[0] == '-';
     if (negative || (text->size > 0 && text->data[0] == '+'))
-        *text = (tb_slice){text->data + 1, text->size - 1};
+        *text = (tb_text){text->data + 1, text->size - 1};
     return negative;
 }
 
 // "0x" and the like, where they fit the base; base 0 takes it from them.
-static bool take_prefix(tb_slice *text, unsigned *base)
+static bool take_prefix(tb_text *text, unsigned *base)
 {
     char mark = text->size > 1 && text->data[0] == '0' ? (char)(text->data[1] | 0x20) : '\0';
     unsigned said = mark == 'x' ? 16 : mark == 'o' ? 8 : mark == 'b' ? 2 : 0;
@@ -376,11 +376,11 @@ static bool take_prefix(tb_slice *text, unsigned *base)
         return false;
     }
     *base = said;
-    *text = (tb_slice){text->data + 2, text->size - 2};
+    *text = (tb_text){text->data + 2, text->size - 2};
     return true;
 }
 
-tb_code tb_jparse_int(int64_t *out, bool *found, tb_jrun *run, tb_slice text, unsigned base)
+tb_code tb_jparse_int(int64_t *out, bool *found, tb_jrun *run, tb_text text, unsigned base)
 {
     *found = false;
     *out = 0;
@@ -413,7 +413,7 @@ tb_code tb_jparse_int(int64_t *out, bool *found, tb_jrun *run, tb_slice text, un
     return TB_OK;
 }
 
-static bool equals_ignoring_case(tb_slice text, const char *lower)
+static bool equals_ignoring_case(tb_text text, const char *lower)
 {
     if (text.size != strlen(lower))
         return false;
@@ -424,7 +424,7 @@ static bool equals_ignoring_case(tb_slice text, const char *lower)
 }
 
 // Digits with single underscores between them, copied without these; false when there are none.
-static bool copy_digits(char **out, tb_slice *text)
+static bool copy_digits(char **out, tb_text *text)
 {
     size_t i = 0;
     const char *start = *out;
@@ -435,27 +435,27 @@ static bool copy_digits(char **out, tb_slice *text)
             *(*out)++ = text->data[i];
         i++;
     }
-    *text = (tb_slice){text->data + i, text->size - i};
+    *text = (tb_text){text->data + i, text->size - i};
     return *out > start;
 }
 
 // Copies a decimal float in plain form; false when it is none.
-static bool copy_float(char *out, tb_slice text)
+static bool copy_float(char *out, tb_text text)
 {
     bool whole = copy_digits(&out, &text), fraction = false;
     if (text.size > 0 && text.data[0] == '.') {
         *out++ = '.';
-        text = (tb_slice){text.data + 1, text.size - 1};
+        text = (tb_text){text.data + 1, text.size - 1};
         fraction = copy_digits(&out, &text);
     }
     if (!whole && !fraction)
         return false;
     if (text.size > 0 && (text.data[0] | 0x20) == 'e') {
         *out++ = 'e';
-        text = (tb_slice){text.data + 1, text.size - 1};
+        text = (tb_text){text.data + 1, text.size - 1};
         if (text.size > 0 && (text.data[0] == '-' || text.data[0] == '+')) {
             *out++ = text.data[0];
-            text = (tb_slice){text.data + 1, text.size - 1};
+            text = (tb_text){text.data + 1, text.size - 1};
         }
         if (!copy_digits(&out, &text))
             return false;
@@ -464,7 +464,7 @@ static bool copy_float(char *out, tb_slice text)
     return text.size == 0;
 }
 
-tb_code tb_jparse_float(double *out, bool *found, tb_jrun *run, tb_slice text)
+tb_code tb_jparse_float(double *out, bool *found, tb_jrun *run, tb_text text)
 {
     *found = false;
     tb_code rc = check_digits_are_ascii(run, text);

@@ -108,14 +108,14 @@ tb_code tb_jparser_enter(tb_jparser *p)
     return TB_OK;
 }
 
-tb_code tb_jparser_text(const tb_jstring **out, tb_jparser *p, tb_slice text)
+tb_code tb_jparser_text(const tb_jstring **out, tb_jparser *p, tb_text text)
 {
     *out = tb_jstring_constant(p->arena, text);
     return *out ? TB_OK : tb_jparser_no_memory(p);
 }
 
 // Equal names share one tb_jname.
-tb_code tb_jparser_name(tb_jname **out, tb_jparser *p, tb_slice text)
+tb_code tb_jparser_name(tb_jname **out, tb_jparser *p, tb_text text)
 {
     uint32_t hash = 2166136261u; // FNV-1a
     for (size_t i = 0; i < text.size; i++)
@@ -571,7 +571,7 @@ static tb_code parse_unknown(tb_jblock *block, tb_jparser *p)
     static const char *const unsupported[] = {"block",      "extends", "include", "import", "from",
                                               "autoescape", "trans",   "do",      "debug",  NULL};
     (void)block;
-    tb_slice tag = p->token.text;
+    tb_text tag = p->token.text;
     bool known = at_any_word(p, unsupported);
     return tb_fail(p->err, known ? TB_EUNSUPPORTED : TB_EFORMAT,
                    known ? "the template uses the tag '%.*s' at line %u, which is not supported"
@@ -607,7 +607,7 @@ static tb_code parse_statement(tb_jblock *block, tb_jparser *p)
     return parse_unknown(block, p);
 }
 
-tb_code tb_jparse(struct tb_template *tmpl, tb_slice source, tb_error *err)
+tb_code tb_jparse(struct tb_template *tmpl, tb_text source, tb_error *err)
 {
     tb_jparser *p = tb_new(tb_jparser); // with its table of names too big for the stack
     if (!p)

@@ -47,8 +47,8 @@ tb_code tb_jparser_no_memory(tb_jparser *p);
 // Counts one level of recursion; TB_ELIMIT when there are too many. Leave with p->depth--.
 tb_code tb_jparser_enter(tb_jparser *p);
 
-tb_code tb_jparser_text(const tb_jstring **out, tb_jparser *p, tb_slice text);
-tb_code tb_jparser_name(tb_jname **out, tb_jparser *p, tb_slice text);
+tb_code tb_jparser_text(const tb_jstring **out, tb_jparser *p, tb_text text);
+tb_code tb_jparser_name(tb_jname **out, tb_jparser *p, tb_text text);
 tb_code tb_jparser_expr(tb_jexpr **out, tb_jparser *p, tb_jexpr_kind kind, uint32_t line);
 
 // Makes `parent` at least one deeper than `child` (may be NULL); TB_ELIMIT when the tree gets too deep.

@@ -56,7 +56,7 @@ static tb_code parse_keyword(tb_jargs *args, tb_jparser *p, tb_jexpr *owner)
     tb_jkeyword_expr *keyword = tb_arena_alloc(p->arena, sizeof *keyword), **end = &args->keywords;
     if (!keyword)
         return tb_jparser_no_memory(p);
-    tb_slice name = p->token.text;
+    tb_text name = p->token.text;
     tb_code rc = tb_jparser_text(&keyword->name, p, name);
     for (; *end && !rc; end = &(*end)->next)
         if (tb_jtext_same(tb_jstring_text((*end)->name), name))
@@ -153,16 +153,16 @@ static tb_code parse_name(tb_jexpr **out, tb_jparser *p, bool with_members)
 static tb_code parse_strings(tb_jexpr **out, tb_jparser *p)
 {
     uint32_t line = p->token.line;
-    tb_slice text = p->token.text;
+    tb_text text = p->token.text;
     tb_code rc = tb_jparser_advance(p);
     while (!rc && tb_jparser_at(p, TB_JTOKEN_STRING)) {
-        tb_slice more = p->token.text;
+        tb_text more = p->token.text;
         char *joined = tb_arena_alloc(p->arena, text.size + more.size + 1);
         if (!joined)
             return tb_jparser_no_memory(p);
         memcpy(joined, text.data, text.size);
         memcpy(joined + text.size, more.data, more.size);
-        text = (tb_slice){joined, text.size + more.size};
+        text = (tb_text){joined, text.size + more.size};
         rc = tb_jparser_advance(p);
     }
     tb_jvalue value = {.kind = TB_J_STRING};
@@ -390,7 +390,7 @@ static tb_code parse_dotted_name(const tb_jstring **out, tb_jparser *p)
 {
     tb_jtoken token;
     tb_code rc = tb_jparser_take_name(&token, p);
-    tb_slice text = token.text;
+    tb_text text = token.text;
     while (!rc && tb_jparser_at_op(p, TB_JOP_DOT)) {
         rc = tb_jparser_advance(p);
         if (!rc)

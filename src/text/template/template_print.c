@@ -7,7 +7,7 @@
 
 // ---- strings ----
 
-static tb_code write_escaped_character(tb_jrun *run, uint32_t c, tb_slice bytes, char quote)
+static tb_code write_escaped_character(tb_jrun *run, uint32_t c, tb_text bytes, char quote)
 {
     if (c == (uint32_t)quote || c == '\\')
         return tb_jrun_printf(run, "\\%c", (char)c);
@@ -20,7 +20,7 @@ static tb_code write_escaped_character(tb_jrun *run, uint32_t c, tb_slice bytes,
     return c < 0x10000 ? tb_jrun_printf(run, "\\u%04x", (unsigned)c) : tb_jrun_printf(run, "\\U%08x", (unsigned)c);
 }
 
-static tb_code write_quoted(tb_jrun *run, tb_slice text)
+static tb_code write_quoted(tb_jrun *run, tb_text text)
 {
     bool has_single = text.size && memchr(text.data, '\'', text.size);
     bool has_double = text.size && memchr(text.data, '"', text.size);
@@ -29,7 +29,7 @@ static tb_code write_quoted(tb_jrun *run, tb_slice text)
     for (size_t at = 0, n; at < text.size && !rc; at += n) {
         uint32_t c;
         n = tb_utf8_decode(&c, text.data + at, text.size - at);
-        rc = write_escaped_character(run, c, (tb_slice){text.data + at, n}, quote);
+        rc = write_escaped_character(run, c, (tb_text){text.data + at, n}, quote);
     }
     return rc ? rc : tb_jrun_write_char(run, (unsigned char)quote);
 }

@@ -110,7 +110,7 @@ tb_jframe *tb_jframe_new(tb_jrun *run, tb_jframe *outer, size_t slots)
 
 // ---- output ----
 
-tb_code tb_jrun_write(tb_jrun *run, tb_slice text)
+tb_code tb_jrun_write(tb_jrun *run, tb_text text)
 {
     if (text.size > run->out_limit || run->out->size > run->out_limit - text.size)
         return tb_jrun_fail(run, TB_ELIMIT, "its output grows too long");
@@ -120,16 +120,16 @@ tb_code tb_jrun_write(tb_jrun *run, tb_slice text)
 
 tb_code tb_jrun_write_text(tb_jrun *run, const char *text)
 {
-    return tb_jrun_write(run, (tb_slice){text, strlen(text)});
+    return tb_jrun_write(run, (tb_text){text, strlen(text)});
 }
 
 tb_code tb_jrun_write_char(tb_jrun *run, uint32_t c)
 {
     char bytes[4];
-    return tb_jrun_write(run, (tb_slice){bytes, tb_utf8_encode(bytes, c)});
+    return tb_jrun_write(run, (tb_text){bytes, tb_utf8_encode(bytes, c)});
 }
 
-tb_code tb_jrun_write_repeated(tb_jrun *run, tb_slice text, size_t times)
+tb_code tb_jrun_write_repeated(tb_jrun *run, tb_text text, size_t times)
 {
     tb_code rc = TB_OK;
     for (size_t i = 0; i < times && text.size > 0 && !rc; i++)
@@ -146,7 +146,7 @@ tb_code tb_jrun_printf(tb_jrun *run, const char *format, ...)
     va_end(args);
     if (n < 0 || (size_t)n >= sizeof text)
         return tb_jrun_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
-    return tb_jrun_write(run, (tb_slice){text, (size_t)n});
+    return tb_jrun_write(run, (tb_text){text, (size_t)n});
 }
 
 void tb_jrun_drop(tb_jrun *run, size_t mark)
@@ -163,7 +163,7 @@ size_t tb_jrun_begin(const tb_jrun *run)
 
 tb_code tb_jrun_take(tb_jvalue *out, tb_jrun *run, size_t mark)
 {
-    tb_code rc = tb_jstring_new(out, run, (tb_slice){tb_str_get(run->out) + mark, run->out->size - mark});
+    tb_code rc = tb_jstring_new(out, run, (tb_text){tb_str_get(run->out) + mark, run->out->size - mark});
     tb_jrun_drop(run, mark);
     return rc;
 }

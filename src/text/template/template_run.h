@@ -73,10 +73,10 @@ tb_jframe *tb_jframe_new(tb_jrun *run, tb_jframe *outer, size_t slots); // NULL:
 // ---- output and text that is built ----
 // Text is built at the end of the output and then taken away from there as a string; such captures nest.
 
-tb_code tb_jrun_write(tb_jrun *run, tb_slice text);
+tb_code tb_jrun_write(tb_jrun *run, tb_text text);
 tb_code tb_jrun_write_text(tb_jrun *run, const char *text);
 tb_code tb_jrun_write_char(tb_jrun *run, uint32_t c);
-tb_code tb_jrun_write_repeated(tb_jrun *run, tb_slice text, size_t times);
+tb_code tb_jrun_write_repeated(tb_jrun *run, tb_text text, size_t times);
 tb_code tb_jrun_printf(tb_jrun *run, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 2, 3)))
@@ -155,8 +155,8 @@ enum { TB_JFLOAT_TEXT = 48 };
 void tb_jfloat_repr(char out[TB_JFLOAT_TEXT], double value);
 
 // int(text, base) and float(text): *found is false where Python raises ValueError.
-tb_code tb_jparse_int(int64_t *out, bool *found, tb_jrun *run, tb_slice text, unsigned base);
-tb_code tb_jparse_float(double *out, bool *found, tb_jrun *run, tb_slice text);
+tb_code tb_jparse_int(int64_t *out, bool *found, tb_jrun *run, tb_text text, unsigned base);
+tb_code tb_jparse_float(double *out, bool *found, tb_jrun *run, tb_text text);
 // int(value) of a finite float, rounding towards zero.
 tb_code tb_jtruncate(int64_t *out, tb_jrun *run, double value);
 // round(value, digits)

@@ -33,7 +33,7 @@ static tb_code key_of(tb_jvalue *out, tb_jrun *run, tb_jvalue item, tb_jvalue pa
     if (rc || case_sensitive || out->kind != TB_J_STRING)
         return rc;
     tb_jcall nothing = {0};
-    return tb_jbuiltin_call(out, run, tb_jfilter_find((tb_slice){"lower", 5}), "filter", *out, &nothing);
+    return tb_jbuiltin_call(out, run, tb_jfilter_find((tb_text){"lower", 5}), "filter", *out, &nothing);
 }
 
 static tb_code keys_of(tb_jvalue **out, tb_jrun *run, tb_jvalue list, tb_jvalue path, tb_jvalue fallback,
@@ -94,7 +94,7 @@ static tb_code run_reverse(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 // One key, or several with commas between; compared as lists are.
 static tb_code sort_keys(tb_jvalue **out, tb_jrun *run, tb_jvalue list, tb_jvalue attribute, bool case_sensitive)
 {
-    static const tb_slice comma = {",", 1};
+    static const tb_text comma = {",", 1};
     size_t n = list.as.list->count;
     tb_jvalue paths;
     tb_jvalue *keys = *out = tb_jrun_array(run, n, sizeof *keys);
@@ -126,7 +126,7 @@ static tb_code run_sort(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 
 static tb_code run_dictsort(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 {
-    tb_slice by;
+    tb_text by;
     int64_t reverse;
     tb_jvalue list, *keys;
     if (call->self.kind != TB_J_DICT)
@@ -198,7 +198,7 @@ static tb_code run_join(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
     tb_jvalue items, separator, item;
     tb_code rc = tb_jcollect(&items, run, TB_J_LIST, call->self);
     if (!rc && call->args[0].kind == TB_J_MISSING)
-        rc = tb_jstring_new(&separator, run, (tb_slice){"", 0});
+        rc = tb_jstring_new(&separator, run, (tb_text){"", 0});
     else if (!rc)
         rc = tb_jto_string(&separator, run, call->args[0], false);
     size_t mark = tb_jrun_begin(run);

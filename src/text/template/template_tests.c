@@ -106,7 +106,7 @@ static tb_code run_escaped(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
 
 // ---- names ----
 
-static tb_code is_named(tb_jvalue *out, tb_jrun *run, tb_jvalue name, const tb_jbuiltin *(*find)(tb_slice))
+static tb_code is_named(tb_jvalue *out, tb_jrun *run, tb_jvalue name, const tb_jbuiltin *(*find)(tb_text))
 {
     if (!tb_jis_hashable(name))
         return tb_jrun_wrong_type(run, "looking for a name", name);
@@ -266,7 +266,7 @@ const tb_jbuiltin tb_jtests[] = {
     {NULL, NULL, NULL},
 };
 
-const tb_jbuiltin *tb_jtest_find(tb_slice name)
+const tb_jbuiltin *tb_jtest_find(tb_text name)
 {
     return tb_jbuiltin_find(tb_jtests, name);
 }

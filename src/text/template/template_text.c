@@ -4,7 +4,7 @@
 
 #include "text/text.h"
 
-static uint32_t character_at(size_t *n, tb_slice text, size_t at)
+static uint32_t character_at(size_t *n, tb_text text, size_t at)
 {
     uint32_t c = 0;
     *n = tb_utf8_decode(&c, text.data + at, text.size - at);
@@ -12,7 +12,7 @@ static uint32_t character_at(size_t *n, tb_slice text, size_t at)
 }
 
 // Start of the character that ends before `end` > 0.
-static size_t character_before(tb_slice text, size_t end)
+static size_t character_before(tb_text text, size_t end)
 {
     do
         end--;
@@ -20,12 +20,12 @@ static size_t character_before(tb_slice text, size_t end)
     return end;
 }
 
-static bool is_match(tb_slice text, tb_slice needle, size_t at)
+static bool is_match(tb_text text, tb_text needle, size_t at)
 {
     return needle.size <= text.size - at && memcmp(text.data + at, needle.data, needle.size) == 0;
 }
 
-tb_code tb_jfind(size_t *out, tb_jrun *run, tb_slice text, tb_slice needle, size_t from)
+tb_code tb_jfind(size_t *out, tb_jrun *run, tb_text text, tb_text needle, size_t from)
 {
     *out = TB_JNOWHERE;
     if (from > text.size || needle.size > text.size - from)
@@ -47,7 +47,7 @@ tb_code tb_jfind(size_t *out, tb_jrun *run, tb_slice text, tb_slice needle, size
     return rc;
 }
 
-tb_code tb_jfind_last(size_t *out, tb_jrun *run, tb_slice text, tb_slice needle, size_t end)
+tb_code tb_jfind_last(size_t *out, tb_jrun *run, tb_text text, tb_text needle, size_t end)
 {
     *out = TB_JNOWHERE;
     if (needle.size > end)
@@ -65,7 +65,7 @@ tb_code tb_jfind_last(size_t *out, tb_jrun *run, tb_slice text, tb_slice needle,
 
 // ---- cutting ----
 
-static bool is_stripped(uint32_t c, const tb_slice *chars)
+static bool is_stripped(uint32_t c, const tb_text *chars)
 {
     if (!chars)
         return tb_juni_is_space(c);
@@ -75,7 +75,7 @@ static bool is_stripped(uint32_t c, const tb_slice *chars)
     return false;
 }
 
-tb_slice tb_jstrip(tb_slice text, const tb_slice *chars, bool left, bool right)
+tb_text tb_jstrip(tb_text text, const tb_text *chars, bool left, bool right)
 {
     size_t start = 0, end = text.size, n;
     while (left && start < end && is_stripped(character_at(&n, text, start), chars))
@@ -86,17 +86,17 @@ tb_slice tb_jstrip(tb_slice text, const tb_slice *chars, bool left, bool right)
             break;
         end = last;
     }
-    return (tb_slice){text.data + start, end - start};
+    return (tb_text){text.data + start, end - start};
 }
 
-tb_code tb_jwrite_converted(tb_jrun *run, tb_slice text, tb_jcase how)
+tb_code tb_jwrite_converted(tb_jrun *run, tb_text text, tb_jcase how)
 {
     tb_code rc = tb_jrun_work(run, 1 + text.size / 16);
     return rc ? rc : tb_juni_convert(run->out, text, how, run->err);
 }
 
 // An empty `old` stands between all characters and at both ends.
-static tb_code write_interleaved(tb_jrun *run, tb_slice text, tb_slice new, int64_t count)
+static tb_code write_interleaved(tb_jrun *run, tb_text text, tb_text new, int64_t count)
 {
     tb_code rc = TB_OK;
     size_t at = 0, n;
@@ -104,16 +104,16 @@ static tb_code write_interleaved(tb_jrun *run, tb_slice text, tb_slice new, int6
         character_at(&n, text, at);
         rc = tb_jrun_write(run, new);
         if (!rc)
-            rc = tb_jrun_write(run, (tb_slice){text.data + at, n});
+            rc = tb_jrun_write(run, (tb_text){text.data + at, n});
         at += n;
         count--;
     }
     if (!rc && count != 0)
         rc = tb_jrun_write(run, new);
-    return rc ? rc : tb_jrun_write(run, (tb_slice){text.data + at, text.size - at});
+    return rc ? rc : tb_jrun_write(run, (tb_text){text.data + at, text.size - at});
 }
 
-tb_code tb_jwrite_replaced(tb_jrun *run, tb_slice text, tb_slice old, tb_slice new, int64_t count)
+tb_code tb_jwrite_replaced(tb_jrun *run, tb_text text, tb_text old, tb_text new, int64_t count)
 {
     if (old.size == 0)
         return write_interleaved(run, text, new, count);
@@ -123,13 +123,13 @@ tb_code tb_jwrite_replaced(tb_jrun *run, tb_slice text, tb_slice old, tb_slice n
         rc = tb_jfind(&at, run, text, old, from);
         if (rc || at == TB_JNOWHERE)
             break;
-        rc = tb_jrun_write(run, (tb_slice){text.data + from, at - from});
+        rc = tb_jrun_write(run, (tb_text){text.data + from, at - from});
         if (!rc)
             rc = tb_jrun_write(run, new);
         from = at + old.size;
         count--;
     }
-    return rc ? rc : tb_jrun_write(run, (tb_slice){text.data + from, text.size - from});
+    return rc ? rc : tb_jrun_write(run, (tb_text){text.data + from, text.size - from});
 }
 
 // ---- splitting ----
@@ -143,12 +143,12 @@ typedef struct splitter {
 static tb_code add_part(splitter *s, const char *start, const char *end)
 {
     tb_jvalue part;
-    tb_code rc = tb_jstring_borrow(&part, s->run, (tb_slice){start, (size_t)(end - start)});
+    tb_code rc = tb_jstring_borrow(&part, s->run, (tb_text){start, (size_t)(end - start)});
     part.variant = s->variant;
     return rc ? rc : tb_jbuilder_add(&s->parts, s->run, part);
 }
 
-static tb_code split_at_spaces(splitter *s, tb_slice text, int64_t most)
+static tb_code split_at_spaces(splitter *s, tb_text text, int64_t most)
 {
     tb_code rc = TB_OK;
     for (text = tb_jstrip(text, NULL, true, false); text.size > 0 && !rc; text = tb_jstrip(text, NULL, true, false)) {
@@ -158,13 +158,13 @@ static tb_code split_at_spaces(splitter *s, tb_slice text, int64_t most)
         if (most-- == 0) // the rest is one part, with the spaces at its end
             return add_part(s, text.data, text.data + text.size);
         rc = add_part(s, text.data, text.data + end);
-        text = (tb_slice){text.data + end, text.size - end};
+        text = (tb_text){text.data + end, text.size - end};
     }
     return rc;
 }
 
 // The parts come last first.
-static tb_code split_at_spaces_from_right(splitter *s, tb_slice text, int64_t most)
+static tb_code split_at_spaces_from_right(splitter *s, tb_text text, int64_t most)
 {
     tb_code rc = TB_OK;
     for (text = tb_jstrip(text, NULL, false, true); text.size > 0 && !rc; text = tb_jstrip(text, NULL, false, true)) {
@@ -183,7 +183,7 @@ static tb_code split_at_spaces_from_right(splitter *s, tb_slice text, int64_t mo
     return rc;
 }
 
-static tb_code split_at_text(splitter *s, tb_slice text, tb_slice separator, int64_t most)
+static tb_code split_at_text(splitter *s, tb_text text, tb_text separator, int64_t most)
 {
     size_t from = 0, at = 0;
     tb_code rc = TB_OK;
@@ -197,7 +197,7 @@ static tb_code split_at_text(splitter *s, tb_slice text, tb_slice separator, int
     return rc ? rc : add_part(s, text.data + from, text.data + text.size);
 }
 
-static tb_code split_at_text_from_right(splitter *s, tb_slice text, tb_slice separator, int64_t most)
+static tb_code split_at_text_from_right(splitter *s, tb_text text, tb_text separator, int64_t most)
 {
     size_t end = text.size, at = 0;
     tb_code rc = TB_OK;
@@ -220,11 +220,11 @@ static void reverse_parts(tb_jbuilder *parts)
     }
 }
 
-tb_code tb_jsplit(tb_jvalue *out, tb_jrun *run, tb_jvalue string, const tb_slice *separator, int64_t most,
+tb_code tb_jsplit(tb_jvalue *out, tb_jrun *run, tb_jvalue string, const tb_text *separator, int64_t most,
                   bool from_right)
 {
     splitter s = {.run = run, .variant = string.variant};
-    tb_slice text = tb_jtext(string);
+    tb_text text = tb_jtext(string);
     tb_code rc;
     if (separator && separator->size == 0)
         return tb_jrun_fail(run, TB_EINVAL, "the separator is empty");
@@ -241,7 +241,7 @@ tb_code tb_jsplit(tb_jvalue *out, tb_jrun *run, tb_jvalue string, const tb_slice
 tb_code tb_jsplit_lines(tb_jvalue *out, tb_jrun *run, tb_jvalue string, bool keep_ends)
 {
     splitter s = {.run = run, .variant = string.variant};
-    tb_slice text = tb_jtext(string);
+    tb_text text = tb_jtext(string);
     size_t from = 0, n;
     tb_code rc = TB_OK;
     for (size_t at = 0; at < text.size && !rc;) {
@@ -260,7 +260,7 @@ tb_code tb_jsplit_lines(tb_jvalue *out, tb_jrun *run, tb_jvalue string, bool kee
     return rc ? rc : tb_jbuilder_finish(out, run, &s.parts, TB_J_LIST);
 }
 
-size_t tb_jcount_words(tb_slice text)
+size_t tb_jcount_words(tb_text text)
 {
     size_t words = 0, n;
     bool inside = false;

@@ -154,7 +154,7 @@ static tb_code append_title(tb_str *out, uint32_t c, tb_error *err)
 }
 
 // The first cased character after byte `at`, going forward over ignorable ones.
-static bool cased_follows(tb_slice text, size_t at)
+static bool cased_follows(tb_text text, size_t at)
 {
     uint32_t c;
     while (at < text.size) {
@@ -166,12 +166,12 @@ static bool cased_follows(tb_slice text, size_t at)
 }
 
 // A sigma that ends a word; `cased_before` tells whether the last character that is not ignorable is cased.
-static uint32_t lower_sigma(tb_slice text, size_t next, bool cased_before)
+static uint32_t lower_sigma(tb_text text, size_t next, bool cased_before)
 {
     return cased_before && !cased_follows(text, next) ? FINAL_SIGMA : SMALL_SIGMA;
 }
 
-static tb_code append_lower(tb_str *out, uint32_t c, tb_slice text, size_t next, bool cased_before, tb_error *err)
+static tb_code append_lower(tb_str *out, uint32_t c, tb_text text, size_t next, bool cased_before, tb_error *err)
 {
     if (c == SIGMA)
         return append_character(out, lower_sigma(text, next, cased_before), err);
@@ -182,7 +182,7 @@ static tb_code append_lower(tb_str *out, uint32_t c, tb_slice text, size_t next,
     return append_character(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c), err);
 }
 
-tb_code tb_juni_convert(tb_str *out, tb_slice text, tb_jcase how, tb_error *err)
+tb_code tb_juni_convert(tb_str *out, tb_text text, tb_jcase how, tb_error *err)
 {
     bool cased_before = false; // the last character that is not ignorable, for the final sigma
     bool after_cased = false;  // the last character, for title case
@@ -208,7 +208,7 @@ tb_code tb_juni_convert(tb_str *out, tb_slice text, tb_jcase how, tb_error *err)
     return rc;
 }
 
-static bool all_cased_are(tb_slice text, bool (*wanted)(uint32_t))
+static bool all_cased_are(tb_text text, bool (*wanted)(uint32_t))
 {
     bool some = false;
     uint32_t c;
@@ -223,17 +223,17 @@ static bool all_cased_are(tb_slice text, bool (*wanted)(uint32_t))
     return some;
 }
 
-bool tb_juni_text_is_lower(tb_slice text)
+bool tb_juni_text_is_lower(tb_text text)
 {
     return all_cased_are(text, tb_juni_is_lower);
 }
 
-bool tb_juni_text_is_upper(tb_slice text)
+bool tb_juni_text_is_upper(tb_text text)
 {
     return all_cased_are(text, tb_juni_is_upper);
 }
 
-bool tb_juni_text_is_title(tb_slice text)
+bool tb_juni_text_is_title(tb_text text)
 {
     bool some = false, after_cased = false;
     uint32_t c;
@@ -248,7 +248,7 @@ bool tb_juni_text_is_title(tb_slice text)
     return some;
 }
 
-size_t tb_juni_count(tb_slice text)
+size_t tb_juni_count(tb_text text)
 {
     size_t n = 0;
     for (size_t i = 0; i < text.size; i++)
@@ -256,7 +256,7 @@ size_t tb_juni_count(tb_slice text)
     return n;
 }
 
-size_t tb_juni_offset(tb_slice text, size_t index)
+size_t tb_juni_offset(tb_text text, size_t index)
 {
     size_t at = 0;
     while (index > 0 && at < text.size) {

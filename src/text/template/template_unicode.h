@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include "base/base.h"
-#include "text/slice.h"
 
 // str.isspace, isalpha … of one character.
 bool tb_juni_is_space(uint32_t c);
@@ -29,17 +28,17 @@ bool tb_juni_is_line_end(uint32_t c);
 typedef enum tb_jcase { TB_JCASE_UPPER, TB_JCASE_LOWER, TB_JCASE_TITLE, TB_JCASE_CAPITALIZE, TB_JCASE_SWAP } tb_jcase;
 
 // Appends `text` (valid UTF-8) converted as str.upper, lower, title, capitalize or swapcase do.
-tb_code tb_juni_convert(tb_str *out, tb_slice text, tb_jcase how, tb_error *err);
+tb_code tb_juni_convert(tb_str *out, tb_text text, tb_jcase how, tb_error *err);
 
 // str.islower, isupper, istitle: some characters have case, and all that have it have this one.
-bool tb_juni_text_is_lower(tb_slice text);
-bool tb_juni_text_is_upper(tb_slice text);
-bool tb_juni_text_is_title(tb_slice text);
+bool tb_juni_text_is_lower(tb_text text);
+bool tb_juni_text_is_upper(tb_text text);
+bool tb_juni_text_is_title(tb_text text);
 
 // Characters in `text`, which is valid UTF-8.
-size_t tb_juni_count(tb_slice text);
+size_t tb_juni_count(tb_text text);
 
 // Byte offset of character number `index` (at most their count).
-size_t tb_juni_offset(tb_slice text, size_t index);
+size_t tb_juni_offset(tb_text text, size_t index);
 
 #endif

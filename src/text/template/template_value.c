@@ -8,27 +8,27 @@
 #include "text/template/template_text.h"
 #include "text/template/template_unicode.h"
 
-bool tb_jtext_equals(tb_slice text, const char *literal)
+bool tb_jtext_equals(tb_text text, const char *literal)
 {
     size_t n = strlen(literal);
     return text.size == n && memcmp(text.data, literal, n) == 0;
 }
 
-bool tb_jtext_same(tb_slice a, tb_slice b)
+bool tb_jtext_same(tb_text a, tb_text b)
 {
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
 // ---- strings ----
 
-static void fill_string(tb_jstring *s, tb_slice text)
+static void fill_string(tb_jstring *s, tb_text text)
 {
     s->data = text.data;
     s->size = text.size;
     s->length = tb_juni_count(text);
 }
 
-const tb_jstring *tb_jstring_constant(tb_arena *arena, tb_slice text)
+const tb_jstring *tb_jstring_constant(tb_arena *arena, tb_text text)
 {
     tb_jstring *s = tb_arena_alloc(arena, sizeof *s);
     if (s)
@@ -36,7 +36,7 @@ const tb_jstring *tb_jstring_constant(tb_arena *arena, tb_slice text)
     return s;
 }
 
-tb_code tb_jstring_borrow(tb_jvalue *out, tb_jrun *run, tb_slice text)
+tb_code tb_jstring_borrow(tb_jvalue *out, tb_jrun *run, tb_text text)
 {
     tb_jstring *s = tb_jrun_alloc(run, sizeof *s);
     if (!s)
@@ -46,14 +46,14 @@ tb_code tb_jstring_borrow(tb_jvalue *out, tb_jrun *run, tb_slice text)
     return tb_jrun_work(run, 1 + text.size / 64);
 }
 
-tb_code tb_jstring_new(tb_jvalue *out, tb_jrun *run, tb_slice text)
+tb_code tb_jstring_new(tb_jvalue *out, tb_jrun *run, tb_text text)
 {
     char *copy = tb_jrun_alloc(run, text.size);
     if (!copy)
         return run->err->code;
     if (text.size)
         memcpy(copy, text.data, text.size);
-    return tb_jstring_borrow(out, run, (tb_slice){copy, text.size});
+    return tb_jstring_borrow(out, run, (tb_text){copy, text.size});
 }
 
 // Room for `left` and `right` behind each other, `left` already there.
@@ -93,13 +93,13 @@ tb_code tb_jstring_concat(tb_jvalue *out, tb_jrun *run, tb_jvalue left, tb_jvalu
 
 tb_code tb_jstring_cut(tb_jvalue *out, tb_jrun *run, tb_jvalue string, size_t start, size_t end)
 {
-    tb_slice text = tb_jtext(string);
+    tb_text text = tb_jtext(string);
     bool ascii = string.as.string->length == text.size;
     size_t from = ascii ? start : tb_juni_offset(text, start);
-    tb_slice rest = {text.data + from, text.size - from};
+    tb_text rest = {text.data + from, text.size - from};
     size_t size = ascii ? end - start : tb_juni_offset(rest, end - start);
     tb_code rc = ascii ? TB_OK : tb_jrun_work(run, 1 + text.size / 64);
-    return rc ? rc : tb_jstring_borrow(out, run, (tb_slice){rest.data, size});
+    return rc ? rc : tb_jstring_borrow(out, run, (tb_text){rest.data, size});
 }
 
 tb_code tb_jstring_escape(tb_jvalue *out, tb_jrun *run, tb_jvalue string)
@@ -108,7 +108,7 @@ tb_code tb_jstring_escape(tb_jvalue *out, tb_jrun *run, tb_jvalue string)
         *out = string;
         return TB_OK;
     }
-    tb_slice text = tb_jtext(string);
+    tb_text text = tb_jtext(string);
     size_t mark = tb_jrun_begin(run), from = 0;
     tb_code rc = TB_OK;
     for (size_t i = 0; i < text.size && !rc; i++) {
@@ -121,13 +121,13 @@ tb_code tb_jstring_escape(tb_jvalue *out, tb_jrun *run, tb_jvalue string)
                                          : NULL;
         if (!entity)
             continue;
-        rc = tb_jrun_write(run, (tb_slice){text.data + from, i - from});
+        rc = tb_jrun_write(run, (tb_text){text.data + from, i - from});
         if (!rc)
             rc = tb_jrun_write_text(run, entity);
         from = i + 1;
     }
     if (!rc)
-        rc = tb_jrun_write(run, (tb_slice){text.data + from, text.size - from});
+        rc = tb_jrun_write(run, (tb_text){text.data + from, text.size - from});
     if (!rc)
         rc = tb_jrun_take(out, run, mark);
     out->variant = TB_J_MARKUP;
@@ -303,7 +303,7 @@ static ordering compare_numbers(tb_jvalue a, tb_jvalue b)
 }
 
 // UTF-8 sorts as its code points do.
-static ordering compare_texts(tb_slice a, tb_slice b)
+static ordering compare_texts(tb_text a, tb_text b)
 {
     size_t n = a.size < b.size ? a.size : b.size;
     int order = n ? memcmp(a.data, b.data, n) : 0;

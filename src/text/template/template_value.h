@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "base/base.h"
-#include "text/slice.h"
 
 typedef struct tb_jrun tb_jrun;
 typedef struct tb_jiter tb_jiter;       // template_iter.h
@@ -163,12 +162,12 @@ static inline tb_jvalue tb_jstring_value(const tb_jstring *string)
     return (tb_jvalue){.kind = TB_J_STRING, .as.string = string};
 }
 
-static inline tb_slice tb_jstring_text(const tb_jstring *string)
+static inline tb_text tb_jstring_text(const tb_jstring *string)
 {
-    return (tb_slice){string->data, string->size};
+    return (tb_text){string->data, string->size};
 }
 
-static inline tb_slice tb_jtext(tb_jvalue string)
+static inline tb_text tb_jtext(tb_jvalue string)
 {
     return tb_jstring_text(string.as.string);
 }
@@ -178,16 +177,16 @@ static inline bool tb_jis_markup(tb_jvalue value)
     return value.kind == TB_J_STRING && value.variant == TB_J_MARKUP;
 }
 
-bool tb_jtext_equals(tb_slice text, const char *literal);
-bool tb_jtext_same(tb_slice a, tb_slice b);
+bool tb_jtext_equals(tb_text text, const char *literal);
+bool tb_jtext_same(tb_text a, tb_text b);
 
 // A string in an arena of its own choice, for constants of the template; NULL when memory ran out.
-const tb_jstring *tb_jstring_constant(tb_arena *arena, tb_slice text);
+const tb_jstring *tb_jstring_constant(tb_arena *arena, tb_text text);
 
 // A string whose bytes stay where they are, for as long as the run lasts.
-tb_code tb_jstring_borrow(tb_jvalue *out, tb_jrun *run, tb_slice text);
+tb_code tb_jstring_borrow(tb_jvalue *out, tb_jrun *run, tb_text text);
 // A string with a copy of the bytes.
-tb_code tb_jstring_new(tb_jvalue *out, tb_jrun *run, tb_slice text);
+tb_code tb_jstring_new(tb_jvalue *out, tb_jrun *run, tb_text text);
 // `left` and `right`, neither escaped nor marked.
 tb_code tb_jstring_concat(tb_jvalue *out, tb_jrun *run, tb_jvalue left, tb_jvalue right);
 // Characters [start, end) of a string, start <= end <= length.
@@ -232,7 +231,7 @@ tb_code tb_jdict_get(tb_jvalue *out, tb_jrun *run, const tb_jdict *dict, tb_jval
 // Whether a value can be a key.
 bool tb_jis_hashable(tb_jvalue value);
 // MISSING when absent.
-tb_jvalue tb_jdict_get_text(const tb_jdict *dict, tb_slice key);
+tb_jvalue tb_jdict_get_text(const tb_jdict *dict, tb_text key);
 
 // ---- what Python asks of values ----
 

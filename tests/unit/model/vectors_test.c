@@ -38,7 +38,7 @@ static const char *read_ids(tb_ids *ids, const char *line)
     return line ? line + 1 : "";
 }
 
-static void check_text(const tb_tokenizer *tokenizer, tb_slice text, const tb_ids *expected, const char *name)
+static void check_text(const tb_tokenizer *tokenizer, tb_text text, const tb_ids *expected, const char *name)
 {
     tb_ids ids = {0};
     tb_error err;
@@ -84,7 +84,7 @@ static void check_vectors(const tb_tokenizer *tokenizer, const char *name)
     const char *line = output;
     for (char *text = input, *end; (end = strstr(text, SEPARATOR)); text = end + strlen(SEPARATOR)) {
         line = read_ids(&expected, line);
-        check_text(tokenizer, (tb_slice){text, (size_t)(end - text)}, &expected, name);
+        check_text(tokenizer, (tb_text){text, (size_t)(end - text)}, &expected, name);
         checked++;
     }
     assert_true(checked >= 40);
@@ -150,7 +150,7 @@ static void phi3__strips_behind_special_tokens(void **state)
     static const int32_t expected[] = {32010, 317, 21554, 13, 17628, 32007, 32001, 32000, 29871, 13};
     tb_ids ids = {0};
     static const char written[] = "<|user|>\nSYS\nHI<|end|>\n<|assistant|> \n<|endoftext|>\n";
-    tb_slice text = {written, sizeof written - 1};
+    tb_text text = {written, sizeof written - 1};
     assert_int_equal(tb_encode(&ids, tokenizer, text, TB_ENCODE_SPECIAL, NULL), TB_OK);
     assert_int_equal(ids.size, sizeof expected / sizeof *expected);
     assert_memory_equal(ids.data, expected, sizeof expected);
@@ -236,7 +236,7 @@ static void check_wiki(const tb_tokenizer *tokenizer, size_t count)
         skip();
     assert_int_equal(tb_file_read(&text, &size, path, 1 << 24, NULL), TB_OK);
     tb_ids ids = {0};
-    assert_int_equal(tb_encode(&ids, tokenizer, (tb_slice){text, size}, 0, NULL), TB_OK);
+    assert_int_equal(tb_encode(&ids, tokenizer, (tb_text){text, size}, 0, NULL), TB_OK);
     assert_int_equal(ids.size, count);
     tb_str back = {0};
     assert_int_equal(tb_decode(&back, tokenizer, ids.data, ids.size, false, NULL), TB_OK);
@@ -303,13 +303,13 @@ static void gpt2__from_its_own_files_agrees_with_vectors_and_count(void **state)
                      TB_OK);
     tb_vocab vocab = {.model = TB_VOCAB_BPE, .pre = {"gpt-2", 5}, .size = json_object_size(json)};
     tb_vocab_set_defaults(&vocab);
-    tb_slice *tokens = tb_alloc_array(vocab.size, sizeof *tokens), *merges = tb_alloc_array(vocab.size, sizeof *merges);
+    tb_text *tokens = tb_alloc_array(vocab.size, sizeof *tokens), *merges = tb_alloc_array(vocab.size, sizeof *merges);
     const char *key;
     json_t *id;
-    json_object_foreach(json, key, id) tokens[json_integer_value(id)] = (tb_slice){key, strlen(key)};
+    json_object_foreach(json, key, id) tokens[json_integer_value(id)] = (tb_text){key, strlen(key)};
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
         if (strncmp(line, "#version", 8) != 0)
-            merges[vocab.merge_count++] = (tb_slice){line, strlen(line)};
+            merges[vocab.merge_count++] = (tb_text){line, strlen(line)};
     vocab.tokens = tokens;
     vocab.merges = merges;
     tb_tokenizer *tokenizer;
@@ -331,7 +331,7 @@ static void sentencepiece__agrees_with_the_gguf_of_the_same_model(void **state)
     tb_tokenizer *from_model = load_shared("data/models/tok512.model");
     tb_tokenizer *from_gguf = load_shared("data/models/stories260K.gguf");
     tb_error err;
-    tb_slice text = {"Once upon a time, Lily saw a bird.\nIt's \xC3\xA9\xE6\x97\xA5!", 44};
+    tb_text text = {"Once upon a time, Lily saw a bird.\nIt's \xC3\xA9\xE6\x97\xA5!", 44};
     tb_ids a = {0}, b = {0};
     assert_int_equal(tb_encode(&a, from_model, text, TB_ENCODE_BOS, &err), TB_OK);
     assert_int_equal(tb_encode(&b, from_gguf, text, TB_ENCODE_BOS, &err), TB_OK);

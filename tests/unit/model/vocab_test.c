@@ -134,7 +134,7 @@ static void expect_same_after_writing(const char *path, const char *const *texts
         assert_int_equal(tb_tokenizer_ends_turn(after, (int32_t)id), tb_tokenizer_ends_turn(before, (int32_t)id));
     for (size_t i = 0; i < n; i++) {
         tb_ids a = {0}, b = {0};
-        tb_slice text = {texts[i], strlen(texts[i])};
+        tb_text text = {texts[i], strlen(texts[i])};
         assert_int_equal(tb_encode(&a, before, text, TB_ENCODE_BOS | TB_ENCODE_SPECIAL, &err), TB_OK);
         assert_int_equal(tb_encode(&b, after, text, TB_ENCODE_BOS | TB_ENCODE_SPECIAL, &err), TB_OK);
         assert_int_equal(a.size, b.size);
@@ -223,7 +223,7 @@ static void folder__has_a_token_for_every_row(void **state)
     tb_model *model = open_model(tiny_path("qwen2"), 1);
     const tb_tokenizer *tokenizer = tb_model_tokenizer(model);
     assert_int_equal(tb_tokenizer_size(tokenizer), 96);
-    tb_slice last = tb_tokenizer_token(tokenizer, 95);
+    tb_text last = tb_tokenizer_token(tokenizer, 95);
     assert_int_equal(last.size, strlen("[PAD95]"));
     assert_memory_equal(last.data, "[PAD95]", last.size);
     expect_text(model, (const int32_t[]){29, 95}, 2, true, " the[PAD95]");

@@ -716,7 +716,7 @@ static void builtin_texts__are_those_of_the_source(void **state)
     static const char *const paths[] = {TB_SOURCE_ROOT "/share/text/calibration.txt",
                                         TB_SOURCE_ROOT "/share/text/heldout.txt"};
     for (unsigned which = 0; which < 2; which++) {
-        tb_slice text = tb_builtin_text_get((tb_builtin_text)which);
+        tb_text text = tb_builtin_text_get((tb_builtin_text)which);
         file_bytes f = read_file(paths[which]);
         assert_int_equal(text.size, f.size);
         assert_memory_equal(text.data, f.data, f.size);
@@ -728,7 +728,7 @@ static void windows__are_the_first_tokens_with_bos_in_front(void **state)
 {
     (void)state;
     tb_model *source = tiny(&tiny_model_default, 1);
-    tb_slice text = tb_builtin_text_get(TB_TEXT_CALIBRATION); // long: only its head is tokenized
+    tb_text text = tb_builtin_text_get(TB_TEXT_CALIBRATION); // long: only its head is tokenized
     tb_windows windows;
     tb_ids all = {0};
     OK(tb_encode(&all, tb_model_tokenizer(source), text, 0, &err));

@@ -7,10 +7,10 @@
 
 #include "text/text.h"
 
-static tb_slice string_of(const json_t *object, const char *key)
+static tb_text string_of(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
-    return (tb_slice){json_string_value(value), json_string_length(value)};
+    return (tb_text){json_string_value(value), json_string_length(value)};
 }
 
 static json_t *render(const json_t *request)

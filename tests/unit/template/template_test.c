@@ -17,13 +17,13 @@
 
 enum { NOW = 1718454896 }; // 15 June 2024, 12:34:56 UTC; the snippets were stored with it
 
-static tb_slice slice(const char *text)
+static tb_text slice(const char *text)
 {
-    return (tb_slice){text, strlen(text)};
+    return (tb_text){text, strlen(text)};
 }
 
 // Compiles and renders; `out` is to be cleared.
-static tb_code render(tb_str *out, tb_slice source, tb_slice context, tb_error *err)
+static tb_code render(tb_str *out, tb_text source, tb_text context, tb_error *err)
 {
     tb_template *tmpl;
     tb_code rc = tb_template_new(&tmpl, source, err);
@@ -83,7 +83,7 @@ static const char *find_fault(const json_t *stored, tb_code rc, const tb_str *ou
 }
 
 // True when the snippet of one line does what is stored.
-static bool snippet_holds(const char *line, tb_slice context)
+static bool snippet_holds(const char *line, tb_text context)
 {
     json_t *snippet = json_loads(line, JSON_ALLOW_NUL, NULL);
     assert_true(json_is_array(snippet) && json_array_size(snippet) >= 2);
@@ -91,7 +91,7 @@ static bool snippet_holds(const char *line, tb_slice context)
     char *own_text = own ? json_dumps(own, 0) : NULL;
     tb_str out = {0};
     tb_error err = {0};
-    tb_code rc = render(&out, (tb_slice){json_string_value(source), json_string_length(source)},
+    tb_code rc = render(&out, (tb_text){json_string_value(source), json_string_length(source)},
                         own_text ? slice(own_text) : context, &err);
     const char *fault = find_fault(json_array_get(snippet, 1), rc, &out, &err);
     if (fault)
@@ -114,7 +114,7 @@ static void template__does_what_jinja2_did_with_every_snippet(void **state)
         if (*line == '#')
             continue;
         count++;
-        wrong += !snippet_holds(line, (tb_slice){context, context_size});
+        wrong += !snippet_holds(line, (tb_text){context, context_size});
     }
     assert_int_equal(wrong, 0);
     assert_true(count > 500);

@@ -8,19 +8,19 @@ enum { SMALL_VOCAB_MAX = 512, SMALL_MERGES_MAX = 128 };
 
 typedef struct small_vocab {
     tb_vocab vocab; // its arrays are those below
-    tb_slice tokens[SMALL_VOCAB_MAX], merges[SMALL_MERGES_MAX];
+    tb_text tokens[SMALL_VOCAB_MAX], merges[SMALL_MERGES_MAX];
     float scores[SMALL_VOCAB_MAX];
     int32_t kinds[SMALL_VOCAB_MAX];
     uint8_t flags[SMALL_VOCAB_MAX];
     char texts[256 * 8]; // of the byte tokens
 } small_vocab;
 
-static inline tb_slice slice_of(const char *text)
+static inline tb_text slice_of(const char *text)
 {
     size_t n = 0;
     while (text[n])
         n++;
-    return (tb_slice){text, n};
+    return (tb_text){text, n};
 }
 
 // Appends a token; returns its id.

@@ -22,7 +22,7 @@ static tb_tokenizer *make(const small_vocab *v)
     return tokenizer;
 }
 
-static tb_ids encode(const tb_tokenizer *tokenizer, tb_slice text, unsigned flags)
+static tb_ids encode(const tb_tokenizer *tokenizer, tb_text text, unsigned flags)
 {
     tb_ids ids = {0};
     tb_error err = {0};
@@ -41,7 +41,7 @@ static const char *shown(const tb_tokenizer *tokenizer, const char *text, unsign
     tb_ids ids = encode(tokenizer, slice_of(text), flags);
     *at = '\0';
     for (size_t i = 0; i < ids.size; i++) {
-        tb_slice token = tb_tokenizer_token(tokenizer, ids.data[i]);
+        tb_text token = tb_tokenizer_token(tokenizer, ids.data[i]);
         at += sprintf(at, "%.*s|", (int)token.size, token.data);
     }
     tb_ids_clear(&ids);
@@ -98,8 +98,8 @@ static void merge_plainly(tb_ids *ids, const small_vocab *v, const tb_tokenizer 
         size_t best = 0, best_rank = SIZE_MAX;
         int32_t result = -1;
         for (size_t i = 0; i + 1 < ids->size; i++) {
-            tb_slice a = tb_tokenizer_token(tokenizer, ids->data[i]),
-                     b = tb_tokenizer_token(tokenizer, ids->data[i + 1]);
+            tb_text a = tb_tokenizer_token(tokenizer, ids->data[i]),
+                    b = tb_tokenizer_token(tokenizer, ids->data[i + 1]);
             char merge[64], joined[64];
             snprintf(merge, sizeof merge, "%.*s %.*s", (int)a.size, a.data, (int)b.size, b.data);
             snprintf(joined, sizeof joined, "%.*s%.*s", (int)a.size, a.data, (int)b.size, b.data);
@@ -129,7 +129,7 @@ static void bpe__agrees_with_merging_by_the_definition(void **state)
     tb_str text = {0};
     for (size_t i = 0; i < 300; i++) {
         random_text(&text, TEXT_WORDS, 1 + tb_rng_below(&rng, 40), &rng);
-        tb_ids ids = encode(tokenizer, (tb_slice){text.data, text.size}, 0);
+        tb_ids ids = encode(tokenizer, (tb_text){text.data, text.size}, 0);
         int32_t plain[64];
         tb_ids expected = {plain, text.size, 64};
         for (size_t k = 0; k < text.size; k++)
@@ -187,14 +187,13 @@ static void spm__merges_by_score_and_falls_back_to_bytes(void **state)
 }
 
 // The tokens of a text by the definition: again and again the pair of best score, the leftmost of equals.
-static void merge_by_score_plainly(tb_slice *symbols, size_t *count, const small_vocab *v,
-                                   const tb_tokenizer *tokenizer)
+static void merge_by_score_plainly(tb_text *symbols, size_t *count, const small_vocab *v, const tb_tokenizer *tokenizer)
 {
     for (;;) {
         size_t best = SIZE_MAX;
         float best_score = -1e9f;
         for (size_t i = 0; i + 1 < *count; i++) {
-            tb_slice joined = {symbols[i].data, symbols[i].size + symbols[i + 1].size};
+            tb_text joined = {symbols[i].data, symbols[i].size + symbols[i + 1].size};
             int32_t id = tb_tokenizer_find(tokenizer, joined);
             if (id >= 0 && v->kinds[id] == TB_TOKEN_NORMAL && v->scores[id] > best_score) {
                 best = i;
@@ -224,17 +223,17 @@ static void spm__agrees_with_merging_by_the_definition(void **state)
         tb_tokenizer *tokenizer = make(&v);
         random_text(&text, TEXT_WORDS, 1 + tb_rng_below(&rng, 40), &rng);
         tb_str marked = {0};
-        tb_slice symbols[64];
+        tb_text symbols[64];
         size_t count = 0;
         for (size_t k = 0; k < text.size; k++)
             tb_str_append_text(&marked, text.data[k] == ' ' ? "▁" : (char[]){text.data[k], '\0'}, NULL);
         for (size_t at = 0, n; at < marked.size; at += n) {
             uint32_t c;
             n = tb_utf8_decode(&c, marked.data + at, marked.size - at);
-            symbols[count++] = (tb_slice){marked.data + at, n};
+            symbols[count++] = (tb_text){marked.data + at, n};
         }
         merge_by_score_plainly(symbols, &count, &v, tokenizer);
-        tb_ids ids = encode(tokenizer, (tb_slice){text.data, text.size}, 0);
+        tb_ids ids = encode(tokenizer, (tb_text){text.data, text.size}, 0);
         size_t at = 0;
         for (size_t k = 0; k < count; k++) {
             int32_t id = tb_tokenizer_find(tokenizer, symbols[k]);
@@ -264,15 +263,15 @@ static void spm__with_merges_goes_by_their_ranks(void **state)
 }
 
 // The best sum of scores of any segmentation of `text`, by trying all of them.
-static double best_score(const small_vocab *v, const tb_tokenizer *tokenizer, tb_slice text)
+static double best_score(const small_vocab *v, const tb_tokenizer *tokenizer, tb_text text)
 {
     if (text.size == 0)
         return 0;
     double best = -1e9;
     for (size_t n = 1; n <= text.size; n++) {
-        int32_t id = tb_tokenizer_find(tokenizer, (tb_slice){text.data, n});
+        int32_t id = tb_tokenizer_find(tokenizer, (tb_text){text.data, n});
         if (id >= 0 && v->kinds[id] == TB_TOKEN_NORMAL) {
-            double score = (double)v->scores[id] + best_score(v, tokenizer, (tb_slice){text.data + n, text.size - n});
+            double score = (double)v->scores[id] + best_score(v, tokenizer, (tb_text){text.data + n, text.size - n});
             best = score > best ? score : best;
         }
     }
@@ -297,8 +296,8 @@ static void unigram__finds_the_best_segmentation(void **state)
         size_t size = 1 + tb_rng_below(&rng, sizeof text);
         for (size_t k = 0; k < size; k++)
             text[k] = letters[tb_rng_below(&rng, sizeof letters - 1)];
-        tb_ids ids = encode(tokenizer, (tb_slice){text, size}, 0);
-        double score = 0, best = best_score(&v, tokenizer, (tb_slice){text, size});
+        tb_ids ids = encode(tokenizer, (tb_text){text, size}, 0);
+        double score = 0, best = best_score(&v, tokenizer, (tb_text){text, size});
         for (size_t k = 0; k < ids.size; k++)
             score += (double)v.scores[ids.data[k]];
         assert_true(score > best - 1e-9);
@@ -327,7 +326,7 @@ static void encode__is_quick_on_a_long_text_without_a_break(void **state)
             v.vocab.model = (tb_vocab_model)model;
             tb_tokenizer *tokenizer = make(&v);
             double start = tb_clock_seconds();
-            tb_ids ids = encode(tokenizer, (tb_slice){text, SIZE}, 0);
+            tb_ids ids = encode(tokenizer, (tb_text){text, SIZE}, 0);
             assert_true(ids.size >= SIZE / 8);
             assert_true(tb_clock_seconds() - start < 5); // quadratic: minutes
             tb_ids_clear(&ids);
@@ -346,7 +345,7 @@ static void check_round_trips(const small_vocab *v, const char *name)
     tb_str text = {0}, back = {0};
     for (size_t i = 0; i < 40; i++) {
         random_text(&text, (text_kind)(i % TEXT_KINDS), 1 + tb_rng_below(&rng, 200), &rng);
-        tb_ids ids = encode(tokenizer, (tb_slice){text.data, text.size}, 0);
+        tb_ids ids = encode(tokenizer, (tb_text){text.data, text.size}, 0);
         tb_str_reset(&back);
         assert_int_equal(tb_decode(&back, tokenizer, ids.data, ids.size, false, NULL), TB_OK);
         if (back.size != text.size || memcmp(back.data, text.data, text.size) != 0)
@@ -398,7 +397,7 @@ static void decoder__prints_whole_characters_and_everything(void **state)
     for (size_t i = 0; i < 100; i++) {
         bool valid = i % 2;
         random_text(&text, valid ? TEXT_CHARACTERS : TEXT_MIXED, 1 + tb_rng_below(&rng, 60), &rng);
-        tb_ids ids = encode(tokenizer, (tb_slice){text.data, text.size}, 0);
+        tb_ids ids = encode(tokenizer, (tb_text){text.data, text.size}, 0);
         tb_decoder decoder = {0};
         tb_str_reset(&back);
         for (size_t k = 0; k < ids.size; k++) {

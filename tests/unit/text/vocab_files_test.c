@@ -13,9 +13,9 @@
 
 #include "small_vocab.h"
 
-typedef tb_code (*open_fn)(tb_vocab_file **out, tb_slice text, tb_slice config, tb_error *err);
+typedef tb_code (*open_fn)(tb_vocab_file **out, tb_text text, tb_text config, tb_error *err);
 
-static tb_slice read_golden(const char *name, const char *suffix)
+static tb_text read_golden(const char *name, const char *suffix)
 {
     char path[4096], *data;
     size_t size;
@@ -23,7 +23,7 @@ static tb_slice read_golden(const char *name, const char *suffix)
     snprintf(path, sizeof path, "%s/tests/golden/tokenizers/%s%s", TEST_SOURCE_ROOT, name, suffix);
     if (tb_file_read(&data, &size, path, 1 << 20, &err))
         fail_msg("%s", err.message);
-    return (tb_slice){data, size};
+    return (tb_text){data, size};
 }
 
 static tb_tokenizer *make(const tb_vocab *vocab)
@@ -51,8 +51,7 @@ static void check_line(const tb_tokenizer *tokenizer, const char *line, const ch
     char text[4096];
     size_t size = read_hex(text, line);
     tb_ids ids = {0};
-    assert_int_equal(tb_encode(&ids, tokenizer, (tb_slice){text, size}, TB_ENCODE_BOS | TB_ENCODE_SPECIAL, NULL),
-                     TB_OK);
+    assert_int_equal(tb_encode(&ids, tokenizer, (tb_text){text, size}, TB_ENCODE_BOS | TB_ENCODE_SPECIAL, NULL), TB_OK);
     char shown[16384], *at = shown;
     *at = '\0';
     for (size_t i = 0; i < ids.size; i++)
@@ -65,10 +64,10 @@ static void check_line(const tb_tokenizer *tokenizer, const char *line, const ch
 // `pre`: what the pre-tokenizer must be called.
 static void check_golden(const char *name, const char *suffix, const char *pre, open_fn open)
 {
-    tb_slice file_text = read_golden(name, suffix), lines = read_golden(name, ".txt");
+    tb_text file_text = read_golden(name, suffix), lines = read_golden(name, ".txt");
     tb_vocab_file *file;
     tb_error err = {0};
-    if (open(&file, file_text, (tb_slice){0}, &err))
+    if (open(&file, file_text, (tb_text){0}, &err))
         fail_msg("%s: %s", name, err.message);
     tb_free((char *)file_text.data);
     const tb_vocab *vocab = tb_vocab_file_get(file);
@@ -103,7 +102,7 @@ static void json__of_models_over_characters_agrees_with_its_library(void **state
     check_golden("spaces-unigram", ".json", "default", tb_vocab_file_from_json);
 }
 
-static tb_code open_piece(tb_vocab_file **out, tb_slice model, tb_slice config, tb_error *err)
+static tb_code open_piece(tb_vocab_file **out, tb_text model, tb_text config, tb_error *err)
 {
     (void)config;
     return tb_vocab_file_from_sentencepiece(out, model, slice_of("{\"add_bos_token\": false}"), err);
@@ -121,11 +120,11 @@ static void sentencepiece__agrees_with_its_library(void **state)
 static void spm__with_a_character_map_round_trips_what_the_map_leaves_alone(void **state)
 {
     (void)state;
-    tb_slice bytes = read_golden("piece-bpe", ".model");
+    tb_text bytes = read_golden("piece-bpe", ".model");
     tb_vocab_file *file;
-    assert_int_equal(tb_vocab_file_from_sentencepiece(&file, bytes, (tb_slice){0}, NULL), TB_OK);
+    assert_int_equal(tb_vocab_file_from_sentencepiece(&file, bytes, (tb_text){0}, NULL), TB_OK);
     tb_tokenizer *tokenizer = make(tb_vocab_file_get(file));
-    tb_slice text = slice_of(" two  spaces\n\n\xFF\xC3(x)  été ");
+    tb_text text = slice_of(" two  spaces\n\n\xFF\xC3(x)  été ");
     tb_ids ids = {0};
     tb_str back = {0};
     assert_int_equal(tb_encode(&ids, tokenizer, text, TB_ENCODE_BOS, NULL), TB_OK);
@@ -182,9 +181,9 @@ static void json__config_decides_whether_a_bos_is_added(void **state)
 {
     (void)state;
     tb_vocab_file *file;
-    tb_slice json = slice_of("{" BYTE_MODEL BYTE_STEPS ADDED "}");
+    tb_text json = slice_of("{" BYTE_MODEL BYTE_STEPS ADDED "}");
     for (int add = 0; add < 2; add++) {
-        tb_slice config =
+        tb_text config =
             slice_of(add ? "{\"bos_token\": \"<s>\", \"add_bos_token\": true}" : "{\"bos_token\": \"<s>\"}");
         assert_int_equal(tb_vocab_file_from_json(&file, json, config, NULL), TB_OK);
         assert_int_equal(tb_vocab_file_get(file)->bos, 4);
@@ -197,9 +196,9 @@ static void json__takes_merges_as_pairs(void **state)
 {
     (void)state;
     tb_vocab_file *file;
-    tb_slice json = slice_of("{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2}, "
-                             "\"merges\": [[\"a\", \"b\"]]}, " BYTE_STEPS ADDED "}");
-    assert_int_equal(tb_vocab_file_from_json(&file, json, (tb_slice){0}, NULL), TB_OK);
+    tb_text json = slice_of("{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2}, "
+                            "\"merges\": [[\"a\", \"b\"]]}, " BYTE_STEPS ADDED "}");
+    assert_int_equal(tb_vocab_file_from_json(&file, json, (tb_text){0}, NULL), TB_OK);
     const tb_vocab *v = tb_vocab_file_get(file);
     assert_int_equal(v->merge_count, 1);
     assert_int_equal(v->merges[0].size, 3);
@@ -210,10 +209,10 @@ static void json__takes_merges_as_pairs(void **state)
 static void sentencepiece__takes_added_tokens_of_the_config(void **state)
 {
     (void)state;
-    tb_slice bytes = read_golden("piece-bpe", ".model");
+    tb_text bytes = read_golden("piece-bpe", ".model");
     tb_vocab_file *file;
-    tb_slice config = slice_of("{\"eos_token\": \"<|end|>\", \"legacy\": false, \"added_tokens_decoder\": {\"702\": "
-                               "{\"content\": \"<|end|>\", \"special\": true, \"lstrip\": true}}}");
+    tb_text config = slice_of("{\"eos_token\": \"<|end|>\", \"legacy\": false, \"added_tokens_decoder\": {\"702\": "
+                              "{\"content\": \"<|end|>\", \"special\": true, \"lstrip\": true}}}");
     assert_int_equal(tb_vocab_file_from_sentencepiece(&file, bytes, config, NULL), TB_OK);
     const tb_vocab *v = tb_vocab_file_get(file);
     assert_int_equal(v->size, 703);
@@ -282,7 +281,7 @@ static void json__refuses_what_it_does_not_understand_by_name(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         tb_vocab_file *file;
         tb_error err = {0};
-        tb_code rc = tb_vocab_file_from_json(&file, slice_of(cases[i].json), (tb_slice){0}, &err);
+        tb_code rc = tb_vocab_file_from_json(&file, slice_of(cases[i].json), (tb_text){0}, &err);
         if (rc != cases[i].code || !strstr(err.message, cases[i].part))
             fail_msg("%s\ngives %d '%s' instead of '%s'", cases[i].json, (int)rc, err.message, cases[i].part);
         assert_null(file);
@@ -292,12 +291,12 @@ static void json__refuses_what_it_does_not_understand_by_name(void **state)
 static void sentencepiece__refuses_damaged_files(void **state)
 {
     (void)state;
-    tb_slice whole = read_golden("piece-bpe", ".model");
+    tb_text whole = read_golden("piece-bpe", ".model");
     tb_vocab_file *file;
     tb_error err = {0};
     for (size_t cut = 1; cut < whole.size; cut += whole.size / 97) {
         char *copy = tb_dup_text(whole.data, cut); // exact, for the sanitizer
-        tb_code rc = tb_vocab_file_from_sentencepiece(&file, (tb_slice){copy, cut}, (tb_slice){0}, &err);
+        tb_code rc = tb_vocab_file_from_sentencepiece(&file, (tb_text){copy, cut}, (tb_text){0}, &err);
         if (rc)
             assert_non_null(strstr(err.message, "tokenizer.model"));
         else
@@ -305,10 +304,10 @@ static void sentencepiece__refuses_damaged_files(void **state)
         tb_free(copy);
     }
     tb_free((char *)whole.data);
-    assert_int_equal(tb_vocab_file_from_sentencepiece(&file, slice_of("{\"a\": 1}"), (tb_slice){0}, &err), TB_EFORMAT);
-    assert_int_equal(tb_vocab_file_from_sentencepiece(&file, (tb_slice){0}, (tb_slice){0}, &err), TB_EFORMAT);
+    assert_int_equal(tb_vocab_file_from_sentencepiece(&file, slice_of("{\"a\": 1}"), (tb_text){0}, &err), TB_EFORMAT);
+    assert_int_equal(tb_vocab_file_from_sentencepiece(&file, (tb_text){0}, (tb_text){0}, &err), TB_EFORMAT);
     // trainer_spec {model_type: CHAR}
-    assert_int_equal(tb_vocab_file_from_sentencepiece(&file, (tb_slice){"\x12\x02\x18\x04", 4}, (tb_slice){0}, &err),
+    assert_int_equal(tb_vocab_file_from_sentencepiece(&file, (tb_text){"\x12\x02\x18\x04", 4}, (tb_text){0}, &err),
                      TB_EUNSUPPORTED);
 }
 
@@ -322,7 +321,7 @@ static void charsmap__refuses_what_points_outside(void **state)
     } bad[] = {{"\x04", 1}, {"\x08\0\0\0\0\0\0\0", 8}, {"\x03\0\0\0\0\0\0\0", 8}, {"\x04\0\0\0\0\0\0\0x", 9}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         small_vocab_spm(&v);
-        v.vocab.charsmap = (tb_slice){bad[i].bytes, bad[i].size};
+        v.vocab.charsmap = (tb_text){bad[i].bytes, bad[i].size};
         tb_tokenizer *tokenizer;
         tb_error err = {0};
         assert_int_equal(tb_tokenizer_new(&tokenizer, &v.vocab, &err), TB_EFORMAT);
@@ -333,7 +332,7 @@ static void charsmap__refuses_what_points_outside(void **state)
     static char circle[4 + 4 * 256 + 2] = "\0\x04\0\0";
     for (size_t i = 0; i < 256; i++)
         memcpy(circle + 4 + 4 * i, (char[]){(char)i, 1, 0, 0}, 4);
-    v.vocab.charsmap = (tb_slice){circle, sizeof circle};
+    v.vocab.charsmap = (tb_text){circle, sizeof circle};
     tb_tokenizer *tokenizer = make(&v.vocab);
     tb_ids ids = {0};
     tb_error err = {0};
@@ -345,13 +344,13 @@ static void charsmap__refuses_what_points_outside(void **state)
 
 // ---- lack of memory ----
 
-static tb_code use(const char *name, const char *suffix, open_fn open, tb_slice text)
+static tb_code use(const char *name, const char *suffix, open_fn open, tb_text text)
 {
     tb_vocab_file *file = NULL;
     tb_tokenizer *tokenizer = NULL;
     tb_ids ids = {0};
     tb_error err = {0};
-    tb_code rc = open(&file, text, (tb_slice){0}, &err);
+    tb_code rc = open(&file, text, (tb_text){0}, &err);
     if (!rc)
         rc = tb_tokenizer_new(&tokenizer, tb_vocab_file_get(file), &err);
     if (!rc)
@@ -377,7 +376,7 @@ static void vocab_file__survives_lack_of_memory_anywhere(void **state)
         {"piece-unigram", ".model", tb_vocab_file_from_sentencepiece},
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        tb_slice text = read_golden(files[i].name, files[i].suffix);
+        tb_text text = read_golden(files[i].name, files[i].suffix);
         tb_code rc = TB_ENOMEM;
         long long n = 0;
         for (; rc && n < 2000; n++) {
