@@ -16,5 +16,6 @@
 #include "base/report.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "base/utf8.h"
 
 #endif

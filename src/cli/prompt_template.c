@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/json_out.h"
+#include "template/template.h"
 
 struct tb_prompt_template {
     tb_template *compiled;

@@ -1,4 +1,4 @@
-// text: UTF-8, vocabularies, tokenizers, chat templates. Knows no model and no file format:
+// text: vocabularies and tokenizers. Knows no model and no file format:
 // a vocabulary comes as arrays, from whoever holds them.
 #ifndef TB_TEXT_H
 #define TB_TEXT_H
@@ -8,7 +8,6 @@
 #include <stdint.h>
 
 #include "base/base.h"
-#include "text/template.h"
 
 // ---- vocabularies ----
 
@@ -130,17 +129,5 @@ tb_code tb_decoder_push(tb_decoder *decoder, tb_str *text, const tb_tokenizer *t
                         tb_error *err);
 // Appends what still waits (an unfinished character is printed as it is).
 tb_code tb_decoder_finish(tb_decoder *decoder, tb_str *text, tb_error *err);
-
-// ---- UTF-8 ----
-
-// Decodes one character: returns its bytes (1 … 4) and stores the code point, or 0 when
-// `text` is empty or does not start with a valid, shortest-form, non-surrogate sequence.
-size_t tb_utf8_decode(uint32_t *code_point, const char *text, size_t size);
-// Writes a code point as UTF-8 into out[4]; returns the bytes, 0 if it is not one.
-size_t tb_utf8_encode(char out[4], uint32_t code_point);
-// Bytes at the start of `text` that are whole valid characters.
-size_t tb_utf8_valid_prefix(const char *text, size_t size);
-// Bytes (0 … 3) at the end of `text` that start a character and could still become a valid one.
-size_t tb_utf8_unfinished(const char *text, size_t size);
 
 #endif

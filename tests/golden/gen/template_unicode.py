@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes src/text/template/template_unicode_tables.h: what Python's str methods know of Unicode beyond the general
-categories and simple case mappings that utf8proc has. usage: template_unicode.py | clang-format > src/text/template/template_unicode_tables.h"""
+"""Writes src/template/unicode_tables.h: what Python's str methods know of Unicode beyond the general
+categories and simple case mappings that utf8proc has. usage: template_unicode.py | clang-format > src/template/unicode_tables.h"""
 import unicodedata
 
 ALL = [chr(c) for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/text.h"
+#include "template/template.h"
 
 static tb_text string_of(const json_t *object, const char *key)
 {

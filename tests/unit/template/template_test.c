@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/text.h"
+#include "template/template.h"
 
 #define FOLDER TEST_SOURCE_ROOT "/tests/golden/templates/"
 

@@ -1,0 +1,111 @@
+// Methods of lists, tuples and dicts that templates can call: those that change nothing.
+#include "template/builtin.h"
+#include "template/run.h"
+
+static tb_code run_count(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    const tb_jlist *list = call->self.as.list;
+    int64_t n = 0;
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < list->count && !rc; i++) {
+        bool equal;
+        rc = tb_jequal(&equal, run, list->items[i], call->args[0]);
+        n += !rc && equal;
+    }
+    *out = tb_jint(n);
+    return rc;
+}
+
+// A bound of list.index(), counted from the end when negative.
+static tb_code read_bound(size_t *out, tb_jrun *run, tb_jvalue bound, size_t count, size_t fallback)
+{
+    int64_t n;
+    tb_code rc = tb_jarg_int(&n, run, "index()", bound, (int64_t)fallback);
+    if (n < 0)
+        n = n < -(int64_t)count ? 0 : n + (int64_t)count;
+    *out = (size_t)n < count ? (size_t)n : count;
+    return rc;
+}
+
+static tb_code run_index(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    const tb_jlist *list = call->self.as.list;
+    size_t start, end;
+    tb_code rc = read_bound(&start, run, call->args[1], list->count, 0);
+    if (!rc)
+        rc = read_bound(&end, run, call->args[2], list->count, list->count);
+    for (size_t i = start; !rc && i < end; i++) {
+        bool equal;
+        rc = tb_jequal(&equal, run, list->items[i], call->args[0]);
+        if (!rc && equal) {
+            *out = tb_jint((int64_t)i);
+            return TB_OK;
+        }
+    }
+    return rc ? rc : tb_jrun_fail(run, TB_EINVAL, "the value that index() looks for is not there");
+}
+
+// Nothing can change a list or dict, so that a copy is the thing itself.
+static tb_code run_copy(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    (void)run;
+    *out = call->self;
+    return TB_OK;
+}
+
+const tb_jbuiltin tb_jlist_methods[] = {
+    {"count", "/ value", run_count},
+    {"index", "/ value start? stop?", run_index},
+    {"copy", "", run_copy},
+    {NULL, NULL, NULL},
+};
+
+const tb_jbuiltin tb_jtuple_methods[] = {
+    {"count", "/ value", run_count},
+    {"index", "/ value start? stop?", run_index},
+    {NULL, NULL, NULL},
+};
+
+static tb_code run_get(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    tb_code rc = tb_jdict_get(out, run, call->self.as.dict, call->args[0]);
+    if (!rc && out->kind == TB_J_MISSING)
+        *out = call->args[1].kind == TB_J_MISSING ? tb_jnone() : call->args[1];
+    return rc;
+}
+
+static tb_jvalue view(const tb_jcall *call, tb_jview which)
+{
+    return (tb_jvalue){.kind = TB_J_VIEW, .variant = (uint8_t)which, .as.dict = call->self.as.dict};
+}
+
+static tb_code run_keys(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    (void)run;
+    *out = view(call, TB_JVIEW_KEYS);
+    return TB_OK;
+}
+
+static tb_code run_values(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    (void)run;
+    *out = view(call, TB_JVIEW_VALUES);
+    return TB_OK;
+}
+
+static tb_code run_items(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    (void)run;
+    *out = view(call, TB_JVIEW_ITEMS);
+    return TB_OK;
+}
+
+const tb_jbuiltin tb_jdict_methods[] = {
+    {"get", "/ key default?", run_get},
+    {"keys", "", run_keys},
+    {"values", "", run_values},
+    {"items", "", run_items},
+    {"copy", "", run_copy},
+    {"fromkeys", NULL, NULL},
+    {NULL, NULL, NULL},
+};

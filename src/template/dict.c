@@ -1,0 +1,214 @@
+// Dicts: entries in order of insertion, and beyond a few of them a table of open addressing.
+#include <math.h>
+#include <string.h>
+
+#include "template/run.h"
+#include "template/value.h"
+
+enum { SMALL = 8 }; // entries up to which looking through all is faster than hashing
+
+// ---- hashes: equal values have equal ones, whatever their type ----
+
+static uint64_t mix(uint64_t hash, uint64_t more)
+{
+    hash = (hash ^ more) * 0x9E3779B97F4A7C15u; // 2^64 over the golden ratio
+    return hash ^ hash >> 32;
+}
+
+static uint64_t hash_text(tb_text text)
+{
+    uint64_t hash = 14695981039346656037u; // FNV-1a
+    for (size_t i = 0; i < text.size; i++)
+        hash = (hash ^ (unsigned char)text.data[i]) * 1099511628211u;
+    return mix(hash, text.size);
+}
+
+static uint64_t hash_number(tb_jvalue value)
+{
+    if (value.kind != TB_J_FLOAT)
+        return mix(0, (uint64_t)tb_jas_int(value));
+    double real = value.as.real;
+    if (real >= -0x1p63 && real < 0x1p63 && floor(real) == real)
+        return mix(0, (uint64_t)(int64_t)real);
+    uint64_t bits;
+    memcpy(&bits, &real, sizeof bits);
+    return mix(1, bits);
+}
+
+bool tb_jis_hashable(tb_jvalue value)
+{
+    if (value.kind == TB_J_TUPLE) {
+        for (size_t i = 0; i < value.as.list->count; i++)
+            if (!tb_jis_hashable(value.as.list->items[i]))
+                return false;
+        return true;
+    }
+    return value.kind != TB_J_LIST && value.kind != TB_J_DICT && value.kind != TB_J_VIEW;
+}
+
+static tb_code hash_value(uint64_t *out, tb_jrun *run, tb_jvalue value)
+{
+    if (tb_jis_number(value)) {
+        *out = hash_number(value);
+        return TB_OK;
+    }
+    switch (value.kind) {
+    case TB_J_STRING:
+        *out = hash_text(tb_jtext(value));
+        return tb_jrun_work(run, value.as.string->size / 64);
+    case TB_J_LIST:
+    case TB_J_DICT:
+    case TB_J_VIEW:
+        return tb_jrun_fail(run, TB_EINVAL, "a value of type '%s' cannot be a key", tb_jkind_name(value.kind));
+    case TB_J_TUPLE: {
+        tb_code rc = tb_jrun_enter(run);
+        if (rc)
+            return rc;
+        *out = mix(2, value.as.list->count);
+        for (size_t i = 0; i < value.as.list->count && !rc; i++) {
+            uint64_t item;
+            rc = hash_value(&item, run, value.as.list->items[i]);
+            if (!rc)
+                *out = mix(*out, item);
+        }
+        run->depth--;
+        return rc;
+    }
+    default: // few of these are ever keys; equality decides
+        *out = mix(3, value.kind);
+        return TB_OK;
+    }
+}
+
+// ---- the table ----
+
+tb_code tb_jdict_new(tb_jvalue *out, tb_jrun *run)
+{
+    tb_jdict *dict = tb_jrun_alloc(run, sizeof *dict);
+    if (!dict)
+        return run->err->code;
+    *out = (tb_jvalue){.kind = TB_J_DICT, .as.dict = dict};
+    return TB_OK;
+}
+
+static tb_code entry_matches(bool *out, tb_jrun *run, const tb_jentry *entry, tb_jvalue key, uint64_t hash)
+{
+    *out = false;
+    return entry->hash == hash ? tb_jequal(out, run, entry->key, key) : TB_OK;
+}
+
+static size_t first_probe(const tb_jdict *dict, uint64_t hash)
+{
+    return (size_t)hash & (dict->index_size - 1);
+}
+
+// *out is the entry's number, or SIZE_MAX.
+static tb_code find_entry(size_t *out, tb_jrun *run, const tb_jdict *dict, tb_jvalue key, uint64_t hash)
+{
+    bool found = false;
+    tb_code rc = TB_OK;
+    *out = SIZE_MAX;
+    if (!dict->index) {
+        for (size_t i = 0; i < dict->count && !rc && !found; i++) {
+            rc = entry_matches(&found, run, &dict->entries[i], key, hash);
+            *out = found ? i : SIZE_MAX;
+        }
+        return rc;
+    }
+    size_t at = first_probe(dict, hash);
+    for (; dict->index[at] && !rc && !found; at = (at + 1) & (dict->index_size - 1)) {
+        rc = tb_jrun_work(run, 1);
+        if (!rc)
+            rc = entry_matches(&found, run, &dict->entries[dict->index[at] - 1], key, hash);
+        *out = found ? dict->index[at] - 1 : SIZE_MAX;
+    }
+    return rc;
+}
+
+static void index_entry(tb_jdict *dict, size_t number)
+{
+    size_t at = first_probe(dict, dict->entries[number].hash);
+    while (dict->index[at])
+        at = (at + 1) & (dict->index_size - 1);
+    dict->index[at] = (uint32_t)number + 1;
+}
+
+// Doubles the room for entries; the index has at least twice as many places.
+static tb_code grow(tb_jdict *dict, tb_jrun *run)
+{
+    size_t capacity = dict->capacity ? 2 * dict->capacity : 4;
+    tb_jentry *entries = tb_jrun_array(run, capacity, sizeof *entries);
+    if (!entries)
+        return run->err->code;
+    if (dict->count)
+        memcpy(entries, dict->entries, dict->count * sizeof *entries);
+    dict->entries = entries;
+    dict->capacity = capacity;
+    if (capacity <= SMALL)
+        return TB_OK;
+    uint32_t *index = tb_jrun_array(run, 2 * capacity, sizeof *index);
+    if (!index)
+        return run->err->code;
+    dict->index = index;
+    dict->index_size = 2 * capacity;
+    for (size_t i = 0; i < dict->count; i++)
+        index_entry(dict, i);
+    return tb_jrun_work(run, capacity / 4);
+}
+
+tb_code tb_jdict_set(tb_jdict *dict, tb_jrun *run, tb_jvalue key, tb_jvalue value)
+{
+    uint64_t hash = 0;
+    size_t at = SIZE_MAX;
+    tb_code rc = hash_value(&hash, run, key);
+    if (!rc)
+        rc = find_entry(&at, run, dict, key, hash);
+    if (!rc && at == SIZE_MAX && dict->count == dict->capacity)
+        rc = grow(dict, run);
+    if (rc)
+        return rc;
+    if (at != SIZE_MAX) {
+        dict->entries[at].value = value;
+        return TB_OK;
+    }
+    dict->entries[dict->count] = (tb_jentry){key, value, hash};
+    if (dict->index)
+        index_entry(dict, dict->count);
+    dict->count++;
+    return TB_OK;
+}
+
+tb_code tb_jdict_get(tb_jvalue *out, tb_jrun *run, const tb_jdict *dict, tb_jvalue key)
+{
+    uint64_t hash = 0;
+    size_t at = SIZE_MAX;
+    *out = (tb_jvalue){0};
+    tb_code rc = hash_value(&hash, run, key);
+    if (!rc)
+        rc = find_entry(&at, run, dict, key, hash);
+    if (!rc && at != SIZE_MAX)
+        *out = dict->entries[at].value;
+    return rc;
+}
+
+static bool is_text(const tb_jentry *entry, tb_text key)
+{
+    return entry->key.kind == TB_J_STRING && tb_jtext_same(tb_jtext(entry->key), key);
+}
+
+tb_jvalue tb_jdict_get_text(const tb_jdict *dict, tb_text key)
+{
+    if (!dict->index) {
+        for (size_t i = 0; i < dict->count; i++)
+            if (is_text(&dict->entries[i], key))
+                return dict->entries[i].value;
+        return (tb_jvalue){0};
+    }
+    uint64_t hash = hash_text(key);
+    for (size_t at = first_probe(dict, hash); dict->index[at]; at = (at + 1) & (dict->index_size - 1)) {
+        const tb_jentry *entry = &dict->entries[dict->index[at] - 1];
+        if (entry->hash == hash && is_text(entry, key))
+            return entry->value;
+    }
+    return (tb_jvalue){0};
+}

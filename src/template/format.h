@@ -1,0 +1,35 @@
+// Python's two ways to format text: "…" % arguments and "…".format(…). Private to the template files.
+#ifndef TB_TEMPLATE_FORMAT_H
+#define TB_TEMPLATE_FORMAT_H
+
+#include "template/builtin.h"
+#include "template/run.h"
+
+// format % arguments
+tb_code tb_jpercent(tb_jvalue *out, tb_jrun *run, tb_jvalue format, tb_jvalue arguments);
+
+// format.format(…) with the arguments as given in `call`
+tb_code tb_jformat(tb_jvalue *out, tb_jrun *run, tb_jvalue format, const tb_jcall *call);
+
+// ---- what both stand on (field.c) ----
+
+// How one value is laid out.
+typedef struct tb_jfield {
+    tb_text fill;   // one character
+    char align;     // < > ^, or = for padding behind the sign
+    char sign;      // '-', '+' or ' ': in front of what is not negative
+    bool alternate; // #
+    char grouping;  // ',' or '_' between groups of digits, or 0
+    int64_t width;
+    int64_t precision; // −1: none
+    char type;         // 'd', 'f' … of Python's; 0: none
+} tb_jfield;
+
+// A text, cut to the precision and padded to the width.
+tb_code tb_jwrite_text_field(tb_jrun *run, const tb_jfield *field, tb_jvalue string);
+// An integer as d, b, o, x or X. `least_digits` is the precision of the % operator.
+tb_code tb_jwrite_int_field(tb_jrun *run, const tb_jfield *field, int64_t value, int64_t least_digits);
+// A float as e, E, f, F, g, G, % or, with type 0, as Python prints it.
+tb_code tb_jwrite_float_field(tb_jrun *run, const tb_jfield *field, double value);
+
+#endif

@@ -1,0 +1,265 @@
+// Functions that every template can call, and the objects that they make.
+#include <string.h>
+#include <time.h>
+
+#include "template/builtin.h"
+#include "template/iter.h"
+#include "template/run.h"
+
+enum { RANGE_LIMIT = 100000 }; // items, as in jinja2's sandbox
+
+// ---- range ----
+
+static tb_code read_range(tb_jrange *out, tb_jrun *run, const tb_jvalue *args)
+{
+    bool one = args[1].kind == TB_J_MISSING;
+    tb_code rc = tb_jarg_int(&out->start, run, "range()", one ? (tb_jvalue){0} : args[0], 0);
+    if (!rc)
+        rc = tb_jarg_int(&out->stop, run, "range()", one ? args[0] : args[1], 0);
+    if (!rc)
+        rc = tb_jarg_int(&out->step, run, "range()", args[2], 1);
+    if (!rc && out->step == 0)
+        rc = tb_jrun_fail(run, TB_EINVAL, "the step of a range is zero");
+    return rc;
+}
+
+static tb_code run_range(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    tb_jrange *range = tb_jrun_alloc(run, sizeof *range);
+    if (!range)
+        return run->err->code;
+    tb_code rc = read_range(range, run, call->args);
+    if (rc)
+        return rc;
+    bool back = range->step < 0;
+    uint64_t width = back ? 0 - (uint64_t)range->step : (uint64_t)range->step;
+    uint64_t low = (uint64_t)(back ? range->stop : range->start), high = (uint64_t)(back ? range->start : range->stop);
+    bool empty = back ? range->stop >= range->start : range->start >= range->stop;
+    uint64_t count = empty ? 0 : (high - low - 1) / width + 1;
+    if (count > RANGE_LIMIT)
+        return tb_jrun_fail(run, TB_EINVAL, "a range has more than %d items", RANGE_LIMIT);
+    range->count = (size_t)count;
+    *out = (tb_jvalue){.kind = TB_J_RANGE, .as.range = range};
+    return TB_OK;
+}
+
+// ---- dict and namespace ----
+
+static tb_code add_pair(tb_jdict *dict, tb_jrun *run, tb_jvalue pair)
+{
+    tb_jvalue items;
+    tb_code rc = tb_jcollect(&items, run, TB_J_TUPLE, pair);
+    if (!rc && items.as.list->count != 2)
+        rc = tb_jrun_fail(run, TB_EINVAL, "a dict is made from items that are no pairs");
+    return rc ? rc : tb_jdict_set(dict, run, items.as.list->items[0], items.as.list->items[1]);
+}
+
+// From another dict or from pairs.
+static tb_code add_source(tb_jdict *dict, tb_jrun *run, tb_jvalue source)
+{
+    tb_jiter *iter;
+    if (source.kind == TB_J_UNDEFINED)
+        return tb_jfail_undefined(run, source);
+    if (source.kind == TB_J_DICT)
+        source = (tb_jvalue){.kind = TB_J_VIEW, .variant = TB_JVIEW_ITEMS, .as.dict = source.as.dict};
+    tb_code rc = tb_jiter_new(&iter, run, source);
+    for (tb_jvalue pair = tb_jnone(); !rc && pair.kind != TB_J_MISSING;) {
+        rc = tb_jiter_next(&pair, run, iter);
+        if (!rc && pair.kind != TB_J_MISSING)
+            rc = add_pair(dict, run, pair);
+    }
+    return rc;
+}
+
+static tb_code make_dict(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    if (call->count > 1)
+        return tb_jrun_fail(run, TB_EINVAL, "a dict or namespace is made from at most one object");
+    tb_code rc = tb_jdict_new(out, run);
+    if (!rc && call->count == 1)
+        rc = add_source(out->as.dict, run, call->values[0]);
+    for (size_t i = 0; i < call->keyword_count && !rc; i++) {
+        rc = tb_jdict_set(out->as.dict, run, tb_jstring_value(call->keywords[i].name), call->keywords[i].value);
+    }
+    return rc;
+}
+
+static tb_code run_dict(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    return make_dict(out, run, call);
+}
+
+static tb_code run_namespace(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    tb_code rc = make_dict(out, run, call);
+    out->kind = TB_J_NAMESPACE;
+    return rc;
+}
+
+// ---- cycler and joiner ----
+
+static tb_code run_cycler(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    tb_jvalue items;
+    if (call->count == 0 || call->keyword_count > 0)
+        return tb_jrun_fail(run, TB_EINVAL, "a cycler needs items and takes nothing else");
+    tb_jcycler *cycler = tb_jrun_alloc(run, sizeof *cycler);
+    if (!cycler)
+        return run->err->code;
+    tb_code rc = tb_jlist_from(&items, run, TB_J_TUPLE, call->values, call->count);
+    if (rc)
+        return rc;
+    cycler->items = items.as.list;
+    *out = (tb_jvalue){.kind = TB_J_CYCLER, .as.cycler = cycler};
+    return TB_OK;
+}
+
+static tb_code run_next(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    (void)run;
+    tb_jcycler *cycler = call->self.as.cycler;
+    *out = cycler->items->items[cycler->at];
+    cycler->at = (cycler->at + 1) % cycler->items->count;
+    return TB_OK;
+}
+
+static tb_code run_reset(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    (void)run;
+    call->self.as.cycler->at = 0;
+    *out = tb_jnone();
+    return TB_OK;
+}
+
+const tb_jbuiltin tb_jcycler_methods[] = {{"next", "", run_next}, {"reset", "", run_reset}, {NULL, NULL, NULL}};
+
+static tb_code run_joiner(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    tb_jjoiner *joiner = tb_jrun_alloc(run, sizeof *joiner);
+    if (!joiner)
+        return run->err->code;
+    *out = (tb_jvalue){.kind = TB_J_JOINER, .as.joiner = joiner};
+    joiner->separator = call->args[0];
+    return call->args[0].kind == TB_J_MISSING ? tb_jstring_new(&joiner->separator, run, (tb_text){", ", 2}) : TB_OK;
+}
+
+// ---- loop.cycle and loop.changed ----
+
+static tb_code run_cycle(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    if (call->count == 0 || call->keyword_count > 0)
+        return tb_jrun_fail(run, TB_EINVAL, "loop.cycle() needs items and takes nothing else");
+    *out = call->values[(size_t)call->self.as.loop->index0 % call->count];
+    return TB_OK;
+}
+
+static tb_code run_changed(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    tb_jloop *loop = call->self.as.loop;
+    tb_jvalue values;
+    bool same = false;
+    if (call->keyword_count > 0)
+        return tb_jrun_fail(run, TB_EINVAL, "loop.changed() takes no keyword arguments");
+    tb_code rc = tb_jlist_from(&values, run, TB_J_TUPLE, call->values, call->count);
+    if (!rc && loop->last_changed.kind != TB_J_MISSING)
+        rc = tb_jequal(&same, run, loop->last_changed, values);
+    if (!same)
+        loop->last_changed = values;
+    *out = tb_jbool(!same);
+    return rc;
+}
+
+const tb_jbuiltin tb_jloop_methods[] = {{"cycle", NULL, run_cycle}, {"changed", NULL, run_changed}, {NULL, NULL, NULL}};
+
+// ---- what Hugging Face adds ----
+
+static tb_code run_raise_exception(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    tb_code rc = tb_jto_string(out, run, call->args[0], false);
+    if (rc)
+        return rc;
+    return tb_fail(run->err, TB_EINVAL, "the template refuses at line %u: %.*s", (unsigned)run->line,
+                   (int)(out->as.string->size < 480 ? out->as.string->size : 480), out->as.string->data);
+}
+
+// Bytes of the directive at `format`, which starts with %: flags, a width, a modifier, the letter.
+static size_t directive_size(tb_text format)
+{
+    size_t n = 1;
+    while (n < format.size && format.data[n] && strchr("-_0^#", format.data[n]))
+        n++;
+    while (n < format.size && format.data[n] >= '0' && format.data[n] <= '9')
+        n++;
+    if (n < format.size && (format.data[n] == 'E' || format.data[n] == 'O'))
+        n++;
+    return n < format.size ? n + 1 : n;
+}
+
+// One directive. Python's datetime has no time zone here, and the time no fractions of a second.
+static tb_code write_directive(tb_jrun *run, tb_text directive, const struct tm *when)
+{
+    char format[16], text[256];
+    if (directive.size == 2 && (directive.data[1] == 'z' || directive.data[1] == 'Z'))
+        return TB_OK;
+    if (directive.size == 2 && directive.data[1] == 'f')
+        return tb_jrun_write_text(run, "000000");
+    if (directive.size >= sizeof format)
+        return tb_jrun_fail(run, TB_EUNSUPPORTED, "the time format '%.*s' is not supported", (int)directive.size,
+                            directive.data);
+    memcpy(format, directive.data, directive.size);
+    format[directive.size] = '\0';
+    size_t n = strftime(text, sizeof text, format, when); // 0: nothing to show, such as %p in some languages
+    return tb_jrun_write(run, (tb_text){text, n});
+}
+
+static tb_code write_time(tb_jrun *run, tb_text format, const struct tm *when)
+{
+    tb_code rc = TB_OK;
+    for (size_t at = 0, n; at < format.size && !rc; at += n) {
+        tb_text rest = {format.data + at, format.size - at};
+        if (*rest.data == '%') {
+            n = directive_size(rest);
+            rc = write_directive(run, (tb_text){rest.data, n}, when);
+        } else {
+            const char *next = memchr(rest.data, '%', rest.size);
+            n = next ? (size_t)(next - rest.data) : rest.size;
+            rc = tb_jrun_write(run, (tb_text){rest.data, n});
+        }
+    }
+    return rc;
+}
+
+static tb_code run_strftime_now(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+{
+    struct tm when;
+    tb_text format;
+    size_t mark = tb_jrun_begin(run);
+    tb_code rc = tb_jarg_text(&format, run, "strftime_now()", call->args[0], NULL);
+    if (!rc && !localtime_r(&run->now, &when))
+        rc = tb_jrun_fail(run, TB_EINVAL, "the time is out of range");
+    if (!rc)
+        rc = write_time(run, format, &when);
+    return rc ? rc : tb_jrun_take(out, run, mark);
+}
+
+// ---- all ----
+
+const tb_jbuiltin tb_jglobals[] = {
+    {"range", "/ start stop? step?", run_range},
+    {"dict", NULL, run_dict},
+    {"namespace", NULL, run_namespace},
+    {"cycler", NULL, run_cycler},
+    {"joiner", "sep?", run_joiner},
+    {"raise_exception", "message", run_raise_exception},
+    {"strftime_now", "format", run_strftime_now},
+    {"lipsum", NULL, NULL},
+    {NULL, NULL, NULL},
+};
+
+tb_jvalue tb_jcontext_get(tb_jrun *run, const tb_jstring *name)
+{
+    tb_text text = tb_jstring_text(name);
+    tb_jvalue value = tb_jdict_get_text(run->context, text);
+    const tb_jbuiltin *function = value.kind == TB_J_MISSING ? tb_jbuiltin_find(tb_jglobals, text) : NULL;
+    return function ? (tb_jvalue){.kind = TB_J_FUNCTION, .as.function = function} : value;
+}

@@ -1,0 +1,537 @@
+// Python's arithmetic, with integers of 64 bits: what would need more is refused, never wrapped.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "template/format.h"
+#include "template/run.h"
+#include "template/text_search.h"
+#include "template/unicode.h"
+
+// ---- integers ----
+
+static tb_code too_big(tb_jrun *run)
+{
+    return tb_jrun_fail(run, TB_EUNSUPPORTED, "an integer of more than 64 bits is not supported");
+}
+
+static tb_code by_zero(tb_jrun *run)
+{
+    return tb_jrun_fail(run, TB_EINVAL, "a division by zero");
+}
+
+static bool add_fits(int64_t a, int64_t b)
+{
+    return b >= 0 ? a <= INT64_MAX - b : a >= INT64_MIN - b;
+}
+
+static bool sub_fits(int64_t a, int64_t b)
+{
+    return b >= 0 ? a >= INT64_MIN + b : a <= INT64_MAX + b;
+}
+
+static bool mul_fits(int64_t a, int64_t b)
+{
+    if (a == 0 || b == 0)
+        return true;
+    if (a == -1 || b == -1)
+        return a != INT64_MIN && b != INT64_MIN;
+    return (a > 0) == (b > 0) ? (a > 0 ? a <= INT64_MAX / b : a >= INT64_MAX / b)
+                              : (a > 0 ? b >= INT64_MIN / a : a >= INT64_MIN / b);
+}
+
+// Rounded down; the remainder has the sign of the divisor. Not for INT64_MIN / −1.
+static int64_t floor_quotient(int64_t a, int64_t b)
+{
+    return a / b - (a % b != 0 && (a < 0) != (b < 0));
+}
+
+static tb_code divide_ints(tb_jvalue *out, tb_jrun *run, tb_joperator op, int64_t a, int64_t b)
+{
+    if (b == 0)
+        return by_zero(run);
+    if (op == TB_JOP_MOD) {
+        *out = tb_jint(b == -1 ? 0 : a - floor_quotient(a, b) * b);
+        return TB_OK;
+    }
+    if (op == TB_JOP_FLOORDIV) {
+        if (a == INT64_MIN && b == -1)
+            return too_big(run);
+        *out = tb_jint(floor_quotient(a, b));
+        return TB_OK;
+    }
+    const int64_t exact = (int64_t)1 << 53; // integers that a double holds
+    if (a < -exact || a > exact || b < -exact || b > exact)
+        return tb_jrun_fail(run, TB_EUNSUPPORTED, "a division of integers of more than 53 bits is not supported");
+    *out = tb_jfloat((double)a / (double)b);
+    return TB_OK;
+}
+
+// By squaring; b >= 0.
+static tb_code power_of_ints(tb_jvalue *out, tb_jrun *run, int64_t a, int64_t b)
+{
+    int64_t result = 1;
+    for (;;) {
+        if (b & 1) {
+            if (!mul_fits(result, a))
+                return too_big(run);
+            result *= a;
+        }
+        b >>= 1;
+        if (b == 0)
+            break;
+        if (!mul_fits(a, a))
+            return too_big(run);
+        a *= a;
+    }
+    *out = tb_jint(result);
+    return TB_OK;
+}
+
+static tb_code power_of_doubles(tb_jvalue *out, tb_jrun *run, double a, double b)
+{
+    if (a == 0 && b < 0)
+        return by_zero(run);
+    if (a < 0 && isfinite(a) && isfinite(b) && floor(b) != b)
+        return tb_jrun_fail(run, TB_EUNSUPPORTED, "a complex number is not supported");
+    double result = pow(a, b);
+    if (isinf(result) && isfinite(a) && isfinite(b))
+        return tb_jrun_fail(run, TB_EINVAL, "a power is too large");
+    *out = tb_jfloat(result);
+    return TB_OK;
+}
+
+static tb_code arith_ints(tb_jvalue *out, tb_jrun *run, tb_joperator op, int64_t a, int64_t b)
+{
+    switch (op) {
+    case TB_JOP_ADD:
+        *out = tb_jint(add_fits(a, b) ? a + b : 0);
+        return add_fits(a, b) ? TB_OK : too_big(run);
+    case TB_JOP_SUB:
+        *out = tb_jint(sub_fits(a, b) ? a - b : 0);
+        return sub_fits(a, b) ? TB_OK : too_big(run);
+    case TB_JOP_MUL:
+        *out = tb_jint(mul_fits(a, b) ? a * b : 0);
+        return mul_fits(a, b) ? TB_OK : too_big(run);
+    case TB_JOP_POW:
+        return b >= 0 ? power_of_ints(out, run, a, b) : power_of_doubles(out, run, (double)a, (double)b);
+    default:
+        return divide_ints(out, run, op, a, b);
+    }
+}
+
+// ---- floats ----
+
+// Python's float.__divmod__: the remainder has the sign of the divisor, the quotient is a whole number.
+static void floor_divide(double *quotient, double *remainder, double a, double b)
+{
+    double mod = fmod(a, b), div = (a - mod) / b;
+    if (mod == 0) {
+        mod = copysign(0, b);
+    } else if ((b < 0) != (mod < 0)) {
+        mod += b;
+        div -= 1;
+    }
+    *remainder = mod;
+    *quotient = div == 0 ? copysign(0, a / b) : floor(div) + (div - floor(div) > 0.5);
+}
+
+static tb_code arith_doubles(tb_jvalue *out, tb_jrun *run, tb_joperator op, double a, double b)
+{
+    double quotient, remainder;
+    switch (op) {
+    case TB_JOP_ADD:
+        *out = tb_jfloat(a + b);
+        return TB_OK;
+    case TB_JOP_SUB:
+        *out = tb_jfloat(a - b);
+        return TB_OK;
+    case TB_JOP_MUL:
+        *out = tb_jfloat(a * b);
+        return TB_OK;
+    case TB_JOP_POW:
+        return power_of_doubles(out, run, a, b);
+    default:
+        break;
+    }
+    if (b == 0)
+        return by_zero(run);
+    floor_divide(&quotient, &remainder, a, b);
+    *out = tb_jfloat(op == TB_JOP_DIV ? a / b : op == TB_JOP_MOD ? remainder : quotient);
+    return TB_OK;
+}
+
+// ---- what operators do to strings and lists ----
+
+// Markup and plain text give Markup, the plain text escaped.
+static tb_code add_strings(tb_jvalue *out, tb_jrun *run, tb_jvalue left, tb_jvalue right)
+{
+    if (!tb_jis_markup(left) && !tb_jis_markup(right))
+        return tb_jstring_concat(out, run, left, right);
+    tb_code rc = tb_jstring_escape(&left, run, left);
+    if (!rc)
+        rc = tb_jstring_escape(&right, run, right);
+    if (!rc)
+        rc = tb_jstring_concat(out, run, left, right);
+    out->variant = TB_J_MARKUP;
+    return rc;
+}
+
+static tb_code add_lists(tb_jvalue *out, tb_jrun *run, tb_jvalue left, tb_jvalue right)
+{
+    const tb_jlist *a = left.as.list, *b = right.as.list;
+    tb_code rc = tb_jlist_new(out, run, left.kind, a->count + b->count);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < a->count; i++)
+        out->as.list->items[i] = a->items[i];
+    for (size_t i = 0; i < b->count; i++)
+        out->as.list->items[a->count + i] = b->items[i];
+    return tb_jrun_work(run, 1 + (a->count + b->count) / 8);
+}
+
+static tb_code repeat_string(tb_jvalue *out, tb_jrun *run, tb_jvalue string, size_t times)
+{
+    size_t mark = tb_jrun_begin(run);
+    tb_code rc = tb_jrun_write_repeated(run, tb_jtext(string), times);
+    if (!rc)
+        rc = tb_jrun_take(out, run, mark);
+    out->variant = string.variant;
+    return rc;
+}
+
+static tb_code repeat_list(tb_jvalue *out, tb_jrun *run, tb_jvalue list, size_t times)
+{
+    size_t n = list.as.list->count, total;
+    if (!tb_mul_size(&total, n, times))
+        return tb_jrun_fail(run, TB_ELIMIT, "it needs too much memory");
+    tb_code rc = tb_jlist_new(out, run, list.kind, total);
+    if (!rc)
+        rc = tb_jrun_work(run, 1 + total / 8);
+    for (size_t i = 0; i < total && !rc; i++)
+        out->as.list->items[i] = list.as.list->items[i % n];
+    return rc;
+}
+
+static bool is_sequence(tb_jvalue value)
+{
+    return value.kind == TB_J_STRING || value.kind == TB_J_LIST || value.kind == TB_J_TUPLE;
+}
+
+static tb_code repeat(tb_jvalue *out, tb_jrun *run, tb_jvalue sequence, int64_t times)
+{
+    size_t n = times > 0 ? (size_t)times : 0;
+    return sequence.kind == TB_J_STRING ? repeat_string(out, run, sequence, n) : repeat_list(out, run, sequence, n);
+}
+
+static const char *operator_name(tb_joperator op)
+{
+    static const char *const names[] = {
+        [TB_JOP_ADD] = "'+'", [TB_JOP_SUB] = "'-'",       [TB_JOP_MUL] = "'*'",  [TB_JOP_DIV] = "'/'",
+        [TB_JOP_MOD] = "'%'", [TB_JOP_FLOORDIV] = "'//'", [TB_JOP_POW] = "'**'",
+    };
+    return names[op];
+}
+
+tb_code tb_jarith(tb_jvalue *out, tb_jrun *run, tb_joperator op, tb_jvalue left, tb_jvalue right)
+{
+    if (tb_jis_integral(left) && tb_jis_integral(right))
+        return arith_ints(out, run, op, tb_jas_int(left), tb_jas_int(right));
+    if (tb_jis_number(left) && tb_jis_number(right))
+        return arith_doubles(out, run, op, tb_jas_double(left), tb_jas_double(right));
+    if (op == TB_JOP_MOD && left.kind == TB_J_STRING)
+        return tb_jpercent(out, run, left, right);
+    if (left.kind == TB_J_UNDEFINED || right.kind == TB_J_UNDEFINED)
+        return tb_jfail_undefined(run, left.kind == TB_J_UNDEFINED ? left : right);
+    if (op == TB_JOP_ADD && left.kind == right.kind && is_sequence(left))
+        return left.kind == TB_J_STRING ? add_strings(out, run, left, right) : add_lists(out, run, left, right);
+    if (op == TB_JOP_MUL && is_sequence(left) && tb_jis_integral(right))
+        return repeat(out, run, left, tb_jas_int(right));
+    if (op == TB_JOP_MUL && is_sequence(right) && tb_jis_integral(left))
+        return repeat(out, run, right, tb_jas_int(left));
+    return tb_jrun_fail(run, TB_EINVAL, "%s does not work on values of types '%s' and '%s'", operator_name(op),
+                        tb_jkind_name(left.kind), tb_jkind_name(right.kind));
+}
+
+tb_code tb_jnegate(tb_jvalue *out, tb_jrun *run, tb_joperator op, tb_jvalue value)
+{
+    if (!tb_jis_number(value))
+        return tb_jrun_wrong_type(run, op == TB_JOP_SUB ? "'-'" : "'+'", value);
+    if (value.kind == TB_J_FLOAT) {
+        *out = tb_jfloat(op == TB_JOP_SUB ? -value.as.real : value.as.real);
+        return TB_OK;
+    }
+    int64_t n = tb_jas_int(value);
+    if (op == TB_JOP_SUB && n == INT64_MIN)
+        return too_big(run);
+    *out = tb_jint(op == TB_JOP_SUB ? -n : n);
+    return TB_OK;
+}
+
+// ---- numbers as text ----
+
+enum { SCIENTIFIC_TEXT = 26 }; // 17 digits, point, exponent of three digits
+
+// Adds one to the last digit of "d.ddde±xx".
+static void increment_digits(char *text)
+{
+    char *at = strchr(text, 'e');
+    while (--at >= text) {
+        if (*at == '.')
+            continue;
+        if (*at != '9') {
+            ++*at;
+            return;
+        }
+        *at = '0';
+    }
+}
+
+// The fewest digits that read back as `value` (finite, not zero), in the form "d.ddde±xx". Just above a
+// power of two neighbours lie wider than below it: there the digits next above the nearest may be
+// shorter ones that read back. Checked against Python for all powers of two.
+static void shortest_digits(char out[SCIENTIFIC_TEXT], double value)
+{
+    int exponent;
+    bool is_power = frexp(value, &exponent) == 0.5;
+    for (int digits = 0; digits < 17; digits++) {
+        snprintf(out, SCIENTIFIC_TEXT, "%.*e", digits, value);
+        if (strtod(out, NULL) == value)
+            return;
+        if (is_power) {
+            increment_digits(out);
+            if (strtod(out, NULL) == value)
+                return;
+        }
+    }
+}
+
+void tb_jfloat_repr(char out[TB_JFLOAT_TEXT], double value)
+{
+    char scientific[SCIENTIFIC_TEXT], digits[SCIENTIFIC_TEXT];
+    const char *sign = signbit(value) && !isnan(value) ? "-" : "";
+    double size = fabs(value);
+    if (!isfinite(value) || value == 0) {
+        snprintf(out, TB_JFLOAT_TEXT, "%s%s", sign, isnan(value) ? "nan" : isinf(value) ? "inf" : "0.0");
+        return;
+    }
+    shortest_digits(scientific, size);
+    size_t n = 0;
+    for (const char *p = scientific; *p != 'e'; p++)
+        if (*p != '.')
+            digits[n++] = *p;
+    while (n > 1 && digits[n - 1] == '0')
+        n--;
+    digits[n] = '\0';
+    int exponent = atoi(strchr(scientific, 'e') + 1), count = (int)n;
+    if (exponent < -4 || exponent >= 16)
+        snprintf(out, TB_JFLOAT_TEXT, "%s%c%s%se%c%02d", sign, digits[0], count > 1 ? "." : "", digits + 1,
+                 exponent < 0 ? '-' : '+', abs(exponent));
+    else if (exponent < 0)
+        snprintf(out, TB_JFLOAT_TEXT, "%s0.%.*s%s", sign, -exponent - 1, "0000", digits);
+    else if (count > exponent + 1)
+        snprintf(out, TB_JFLOAT_TEXT, "%s%.*s.%s", sign, exponent + 1, digits, digits + exponent + 1);
+    else
+        snprintf(out, TB_JFLOAT_TEXT, "%s%s%.*s.0", sign, digits, exponent + 1 - count, "0000000000000000");
+}
+
+// ---- text as numbers ----
+
+static unsigned digit_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return (unsigned)(c - '0');
+    c |= 0x20;
+    return c >= 'a' && c <= 'z' ? (unsigned)(c - 'a' + 10) : 99;
+}
+
+static tb_code check_digits_are_ascii(tb_jrun *run, tb_text text)
+{
+    uint32_t c;
+    for (size_t at = 0; at < text.size; at += tb_utf8_decode(&c, text.data + at, text.size - at))
+        if ((unsigned char)text.data[at] >= 0x80 && tb_utf8_decode(&c, text.data + at, text.size - at) &&
+            tb_juni_is_decimal(c))
+            return tb_jrun_fail(run, TB_EUNSUPPORTED, "digits beyond ASCII are not supported in numbers");
+    return TB_OK;
+}
+
+static bool take_sign(tb_text *text)
+{
+    bool negative = text->size > 0 && text->data[0] == '-';
+    if (negative || (text->size > 0 && text->data[0] == '+'))
+        *text = (tb_text){text->data + 1, text->size - 1};
+    return negative;
+}
+
+// "0x" and the like, where they fit the base; base 0 takes it from them.
+static bool take_prefix(tb_text *text, unsigned *base)
+{
+    char mark = text->size > 1 && text->data[0] == '0' ? (char)(text->data[1] | 0x20) : '\0';
+    unsigned said = mark == 'x' ? 16 : mark == 'o' ? 8 : mark == 'b' ? 2 : 0;
+    if (!said || (*base && *base != said)) {
+        if (*base == 0)
+            *base = 10;
+        return false;
+    }
+    *base = said;
+    *text = (tb_text){text->data + 2, text->size - 2};
+    return true;
+}
+
+tb_code tb_jparse_int(int64_t *out, bool *found, tb_jrun *run, tb_text text, unsigned base)
+{
+    *found = false;
+    *out = 0;
+    if (base == 1 || base > 36)
+        return TB_OK;
+    tb_code rc = check_digits_are_ascii(run, text);
+    if (rc)
+        return rc;
+    text = tb_jstrip(text, NULL, true, true);
+    bool negative = take_sign(&text), free_base = base == 0;
+    bool prefixed = take_prefix(&text, &base), after_digit = prefixed, nonzero = false;
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned digit = digit_value(text.data[i]);
+        if (text.data[i] == '_' && after_digit) {
+            after_digit = false;
+            continue;
+        }
+        if (digit >= base)
+            return TB_OK;
+        if (!mul_fits(*out, base) || !add_fits(*out * base, (int64_t)digit))
+            return too_big(run);
+        *out = *out * base + digit;
+        after_digit = true;
+        nonzero |= digit > 0;
+    }
+    bool leading_zero = free_base && !prefixed && nonzero && text.data[0] == '0';
+    *found = text.size > 0 && after_digit && !leading_zero;
+    if (negative)
+        *out = -*out;
+    return TB_OK;
+}
+
+static bool equals_ignoring_case(tb_text text, const char *lower)
+{
+    if (text.size != strlen(lower))
+        return false;
+    for (size_t i = 0; i < text.size; i++)
+        if ((text.data[i] | 0x20) != lower[i])
+            return false;
+    return true;
+}
+
+// Digits with single underscores between them, copied without these; false when there are none.
+static bool copy_digits(char **out, tb_text *text)
+{
+    size_t i = 0;
+    const char *start = *out;
+    while (i < text->size && ((text->data[i] >= '0' && text->data[i] <= '9') ||
+                              (text->data[i] == '_' && i > 0 && text->data[i - 1] != '_' && i + 1 < text->size &&
+                               text->data[i + 1] >= '0' && text->data[i + 1] <= '9'))) {
+        if (text->data[i] != '_')
+            *(*out)++ = text->data[i];
+        i++;
+    }
+    *text = (tb_text){text->data + i, text->size - i};
+    return *out > start;
+}
+
+// Copies a decimal float in plain form; false when it is none.
+static bool copy_float(char *out, tb_text text)
+{
+    bool whole = copy_digits(&out, &text), fraction = false;
+    if (text.size > 0 && text.data[0] == '.') {
+        *out++ = '.';
+        text = (tb_text){text.data + 1, text.size - 1};
+        fraction = copy_digits(&out, &text);
+    }
+    if (!whole && !fraction)
+        return false;
+    if (text.size > 0 && (text.data[0] | 0x20) == 'e') {
+        *out++ = 'e';
+        text = (tb_text){text.data + 1, text.size - 1};
+        if (text.size > 0 && (text.data[0] == '-' || text.data[0] == '+')) {
+            *out++ = text.data[0];
+            text = (tb_text){text.data + 1, text.size - 1};
+        }
+        if (!copy_digits(&out, &text))
+            return false;
+    }
+    *out = '\0';
+    return text.size == 0;
+}
+
+tb_code tb_jparse_float(double *out, bool *found, tb_jrun *run, tb_text text)
+{
+    *found = false;
+    tb_code rc = check_digits_are_ascii(run, text);
+    if (rc)
+        return rc;
+    text = tb_jstrip(text, NULL, true, true);
+    bool negative = take_sign(&text);
+    if (equals_ignoring_case(text, "inf") || equals_ignoring_case(text, "infinity")) {
+        *out = INFINITY;
+        *found = true;
+    } else if (equals_ignoring_case(text, "nan")) {
+        *out = NAN;
+        *found = true;
+    } else {
+        char *plain = tb_jrun_alloc(run, text.size + 1);
+        if (!plain)
+            return run->err->code;
+        *found = copy_float(plain, text);
+        *out = *found ? strtod(plain, NULL) : 0;
+    }
+    if (negative)
+        *out = -*out;
+    return TB_OK;
+}
+
+// ---- rounding ----
+
+tb_code tb_jtruncate(int64_t *out, tb_jrun *run, double value)
+{
+    if (!(value > -0x1p63 && value < 0x1p63))
+        return too_big(run);
+    *out = (int64_t)value;
+    return TB_OK;
+}
+
+// To a multiple of 10^places, halves to the even multiple.
+static tb_code round_int(tb_jvalue *out, tb_jrun *run, int64_t value, int64_t places)
+{
+    tb_jvalue unit;
+    if (places > 18)
+        return too_big(run);
+    tb_code rc = power_of_ints(&unit, run, 10, places);
+    if (rc)
+        return rc;
+    int64_t size = unit.as.integer, quotient = floor_quotient(value, size), rest = value - quotient * size;
+    if (rest > size - rest || (rest == size - rest && quotient % 2 != 0))
+        quotient++;
+    if (!mul_fits(quotient, size))
+        return too_big(run);
+    *out = tb_jint(quotient * size);
+    return TB_OK;
+}
+
+tb_code tb_jround(tb_jvalue *out, tb_jrun *run, tb_jvalue value, int64_t digits)
+{
+    char text[700]; // 309 digits before the point, at most 323 behind it
+    if (!tb_jis_number(value))
+        return tb_jrun_fail(run, TB_EINVAL, "a value of type '%s' cannot be rounded", tb_jkind_name(value.kind));
+    if (value.kind != TB_J_FLOAT) {
+        *out = tb_jint(tb_jas_int(value));
+        return digits >= 0 ? TB_OK : round_int(out, run, tb_jas_int(value), -digits);
+    }
+    *out = value;
+    if (!isfinite(value.as.real) || digits > 323) // more digits than any double has
+        return TB_OK;
+    if (digits < 0)
+        return tb_jrun_fail(run, TB_EUNSUPPORTED, "rounding a float to tens or more is not supported");
+    snprintf(text, sizeof text, "%.*f", (int)digits, value.as.real); // exact, halves to even
+    out->as.real = strtod(text, NULL);
+    return TB_OK;
+}
