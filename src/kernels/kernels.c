@@ -3,6 +3,7 @@
 
 static void init_ref(tb_kernels *k)
 {
+    k->cpu = k->vector_cpu = 0;
     k->gemv_bitplanes = tb_gemv_ref;
     k->gemv_affine = tb_gemv_ref;
     k->gemv_tritplanes = tb_gemv_ref;
@@ -28,6 +29,7 @@ static void init_x86(tb_kernels *k, tb_cpu cpu)
 {
     if (!(cpu & TB_CPU_AVX2))
         return;
+    k->cpu = k->vector_cpu = TB_CPU_AVX2;
     k->gemv_bitplanes = tb_gemv_bitplanes_avx2;
     k->gemv_affine = tb_gemv_affine_avx2;
     k->gemv_tritplanes = tb_gemv_tritplanes_avx2;
@@ -49,6 +51,7 @@ static void init_x86(tb_kernels *k, tb_cpu cpu)
 
     if (!(cpu & TB_CPU_AVX512))
         return;
+    k->cpu |= TB_CPU_AVX512;
     k->gemv_bitplanes = tb_gemv_bitplanes_avx512;
     k->gemv_affine = tb_gemv_affine_avx512;
     k->gemv_tritplanes = tb_gemv_tritplanes_avx512;
@@ -62,7 +65,6 @@ static void init_x86(tb_kernels *k, tb_cpu cpu)
 
 void tb_kernels_init(tb_kernels *kernels, tb_cpu cpu)
 {
-    kernels->cpu = cpu;
     init_ref(kernels);
 #if defined(__x86_64__)
     init_x86(kernels, cpu);

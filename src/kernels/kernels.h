@@ -43,7 +43,9 @@ typedef void tb_axpy_f16_fn(float *restrict y, float s, const uint16_t *restrict
 typedef void tb_half_from_float_fn(uint16_t *restrict dst, const float *restrict src, size_t n);
 
 typedef struct tb_kernels {
-    tb_cpu cpu; // the level this table was made for
+    // The levels whose kernels these are, not those of the processor: tables that agree in `cpu` compute the same bits,
+    // and those that agree in `vector_cpu` do so outside gemv. Decoding gives the same bits in all.
+    tb_cpu cpu, vector_cpu;
 
     tb_gemv_fn *gemv_bitplanes;
     tb_gemv_fn *gemv_affine;

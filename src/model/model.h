@@ -119,6 +119,9 @@ typedef struct tb_block_override {
     const float *norms[TB_LINEAR_INPUTS]; // [width], as tb_model_norm has them
 } tb_block_override;
 
+// The kernel level that the states of windows of `length` tokens depend on, in their last bits.
+const char *tb_states_level(const tb_model *model, size_t length);
+
 // Runs one block over all windows in place: each window is a sequence of its own from position
 // 0. `override` may be NULL. The probe (may be NULL) sees linear inputs of this block, window by window, in pieces of
 // at most 512 tokens.

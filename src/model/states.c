@@ -34,6 +34,12 @@ void tb_states_clear(tb_states *states)
     *states = (tb_states){0};
 }
 
+const char *tb_states_level(const tb_model *model, size_t length)
+{
+    size_t last = length % BATCH; // tokens of a window's last piece, the smallest
+    return tb_compute_level(&model->compute, last ? last : BATCH);
+}
+
 static void run_window(float *x, const tb_workspace *w, size_t block, const tb_block_override *override,
                        const tb_kv_cache *cache, size_t length)
 {

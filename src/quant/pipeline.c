@@ -128,7 +128,7 @@ static tb_code identify(run *r, tb_error *err)
     if (!rc)
         rc = tb_recipe_append(&r->recipe, r->options->method, &r->quant, r->calibrated ? &r->windows : NULL,
                               r->options->block_bits, block_count(r), end_bits(r),
-                              tb_cpu_name(tb_model_compute(r->model)->kernels.cpu), err);
+                              r->calibrated ? tb_states_level(r->model, r->windows.length) : NULL, err);
     r->identity.recipe = tb_str_get(&r->recipe);
     return rc;
 }

@@ -51,7 +51,7 @@ static bool set_end_bits(json_t *recipe, tb_end_bits ends)
 tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
                          const uint8_t *block_bits, size_t blocks, tb_end_bits ends, const char *cpu, tb_error *err)
 {
-    json_t *recipe = json_pack("{s:s, s:I, s:b, s:s}", "method", tb_method_get(method)->name, "group",
+    json_t *recipe = json_pack("{s:s, s:I, s:b, s:s*}", "method", tb_method_get(method)->name, "group",
                                (json_int_t)options->group, "keep_head", ends.head == 0, "cpu", cpu);
     bool ok = recipe && set_bits(recipe, options, block_bits, blocks) && set_end_bits(recipe, ends);
     if (ok && windows)

@@ -71,6 +71,11 @@ size_t tb_matmul_scratch(size_t tokens, size_t rows, size_t cols, size_t threads
     return tokens <= FEW_TOKENS ? 0 : threads * TILE_ROWS * tb_padded(cols);
 }
 
+const char *tb_compute_level(const tb_compute *compute, size_t tokens)
+{
+    return tb_cpu_name(tokens <= FEW_TOKENS ? compute->kernels.cpu : compute->kernels.vector_cpu);
+}
+
 void tb_matmul(const tb_compute *compute, float *y, size_t y_stride, const tb_matrix *w, const float *x,
                size_t x_stride, size_t tokens, float *scratch)
 {

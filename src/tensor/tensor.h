@@ -25,6 +25,10 @@ tb_code tb_compute_init(tb_compute *compute, tb_cpu cpu, size_t threads, tb_erro
 // `rows` × `cols`, with `threads` threads.
 size_t tb_matmul_scratch(size_t tokens, size_t rows, size_t cols, size_t threads);
 
+// The kernel level that the bits of passes over `tokens` tokens at a time depend on. Products of many tokens depend on
+// none: rows decode to the same bits everywhere, and BLAS chooses for itself.
+const char *tb_compute_level(const tb_compute *compute, size_t tokens);
+
 // y[t][r] = Σ_c W[r][c]·x[t][c], y: [tokens] rows of y_stride floats, x: [tokens] rows of
 // x_stride ≥ tb_padded(cols) floats, aligned to 64 bytes and zero past cols (each row).
 // Few tokens run the gemv kernels; more decode tiles of rows and multiply with BLAS. Which of

@@ -82,26 +82,18 @@ const char *shape_name(const sample_shape *shape)
     return name;
 }
 
-static bool same_kernels(const tb_kernels *a, const tb_kernels *b)
-{
-    tb_kernels copy = *a;
-    copy.cpu = b->cpu;
-    return memcmp(&copy, b, sizeof copy) == 0;
-}
-
 // The tables of all levels up to `cpu` that bring new kernels, lowest first; returns how many.
 static size_t make_tables(tb_kernels tables[4], tb_cpu cpu)
 {
     static const char *const levels[] = {"scalar", "avx2", "avx512", "vnni"};
     size_t count = 0;
-    memset(tables, 0, 4 * sizeof *tables);
     for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
         tb_cpu level;
         tb_cpu_parse(&level, levels[i]);
         if ((level & cpu) != level)
             continue;
         tb_kernels_init(&tables[count], level);
-        if (count == 0 || !same_kernels(&tables[count], &tables[count - 1]))
+        if (count == 0 || tables[count].cpu != tables[count - 1].cpu)
             count++;
     }
     return count;

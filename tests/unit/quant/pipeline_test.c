@@ -63,12 +63,17 @@ static size_t count_entries(const char *path)
 
 // ---- models and runs ----
 
-static tb_model *open_model(const char *path, size_t threads)
+static tb_model *open_model_at(const char *path, size_t threads, const char *level)
 {
     tb_model *model;
-    tb_model_options options = {.threads = threads};
+    tb_model_options options = {.threads = threads, .cpu = level};
     OK(tb_model_open(&model, path, &options, &err));
     return model;
+}
+
+static tb_model *open_model(const char *path, size_t threads)
+{
+    return open_model_at(path, threads, NULL);
 }
 
 static tb_model *tiny(const tiny_model *shape, size_t threads)
@@ -537,6 +542,54 @@ static void pipeline__refuses_to_mix_runs(void **state)
     assert_int_equal(count_entries(PARTIAL), 3); // manifest and two blocks: nothing was touched
 }
 
+// Levels by what they bring to a pass over many tokens: avx512 and vnni compute it as avx2 does.
+static bool same_path(const char *a, const char *b)
+{
+    return (strcmp(a, "scalar") == 0) == (strcmp(b, "scalar") == 0);
+}
+
+static void check_levels(tb_method method, const char *begun, const char *continued)
+{
+    tb_pipeline_options options = quick(method);
+    tb_pipeline_result result;
+    options.unmeasured = true;
+    tb_model *first = open_model_at(SOURCE, 1, begun), *second = open_model_at(SOURCE, 1, continued);
+    OK(tb_pipeline_run(&result, "whole.gguf", first, &options, &err));
+    stop_before_the_end(first, &options);
+    if (tb_method_is_calibrated(method) && !same_path(begun, continued)) {
+        assert_refused(second, &options, "option 'cpu' changed");
+        OK(tb_pipeline_run(&result, OUT, first, &options, &err));
+    } else {
+        OK(tb_pipeline_run(&result, OUT, second, &options, &err));
+        file_bytes whole = read_file("whole.gguf"), f = read_file(OUT);
+        assert_int_equal(f.size, whole.size);
+        assert_memory_equal(f.data, whole.data, whole.size);
+        tb_free(f.data);
+        tb_free(whole.data);
+    }
+    assert_int_equal(result.blocks_reused, 2);
+    unlink(OUT);
+    tb_model_close(first);
+    tb_model_close(second);
+}
+
+static void pipeline__goes_on_under_every_level_that_gives_the_same_bits(void **state)
+{
+    (void)state;
+    static const char *const levels[] = {"scalar", "avx2", "avx512", "vnni"};
+    OK(tiny_model_write(SOURCE, &tiny_model_default, &err));
+    for (size_t i = 0; i < 4; i++)
+        for (size_t j = 0; j < 4; j++) {
+            tb_cpu a, b;
+            tb_cpu_parse(&a, levels[i]);
+            tb_cpu_parse(&b, levels[j]);
+            if (i == j || ((a | b) & ~tb_cpu_detect()))
+                continue;
+            check_levels(TB_METHOD_RTN, levels[i], levels[j]);
+            check_levels(TB_METHOD_BPDQ, levels[i], levels[j]);
+        }
+}
+
 static void pipeline__warns_of_fewer_tokens_than_inputs(void **state)
 {
     (void)state;
@@ -759,6 +812,7 @@ int main(void)
         TEST(pipeline__reuses_finished_blocks),
         TEST(pipeline__makes_damaged_blocks_again),
         TEST(pipeline__refuses_to_mix_runs),
+        TEST(pipeline__goes_on_under_every_level_that_gives_the_same_bits),
         TEST(pipeline__names_an_option_that_is_no_longer_given),
         TEST(pipeline__warns_of_fewer_tokens_than_inputs),
         TEST(pipeline__refuses_a_damaged_manifest),
