@@ -1,12 +1,11 @@
 // From text to tokens: added tokens are cut out, what lies between them is normalised and
 // goes to the algorithm of the vocabulary.
+#include "text/added.h"
 #include "text/spm.h"
 #include "text/tokenizer.h"
 #include "text/unigram.h"
 
 #include <string.h>
-
-#include <utf8proc.h>
 
 // One call of tb_encode.
 typedef struct encoder {
@@ -103,105 +102,7 @@ static tb_code encode_plain(encoder *e, tb_text text, bool prefix, tb_error *err
     return t->model == TB_VOCAB_BPE ? encode_bpe(e, text, prefix, err) : encode_sentencepiece(e, text, prefix, err);
 }
 
-// ---- added tokens ----
-
-static bool is_space(uint32_t c)
-{
-    if (c < 0x80)
-        return c == ' ' || (c >= '\t' && c <= '\r');
-    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-    return c == 0x85 || category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
-           category == UTF8PROC_CATEGORY_ZP;
-}
-
-// What \w means in the reference library: letters and all else that is alphabetic, marks, decimal digits,
-// connecting punctuation, joiners.
-static bool is_word(uint32_t c)
-{
-    static const uint32_t others[][2] = {
-        {0x200C, 0x200D},   {0x24B6, 0x24E9},   {0x1F130, 0x1F149}, // joiners, letters in circles and squares
-        {0x1F150, 0x1F169}, {0x1F170, 0x1F189},
-    };
-    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-    if ((category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NL) || category == UTF8PROC_CATEGORY_PC)
-        return true;
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (c >= others[i][0] && c <= others[i][1])
-            return true;
-    return false;
-}
-
-// The character that ends at `at`; returns its bytes, 0 if there is none.
-static size_t character_before(uint32_t *c, tb_text text, size_t at)
-{
-    for (size_t n = 1; n <= 4 && n <= at; n++)
-        if (tb_utf8_decode(c, text.data + at - n, n) == n)
-            return n;
-    return 0;
-}
-
-static bool stands_alone(tb_text text, size_t begin, size_t end)
-{
-    uint32_t c;
-    if (character_before(&c, text, begin) && is_word(c))
-        return false;
-    return !(tb_utf8_decode(&c, text.data + end, text.size - end) && is_word(c));
-}
-
-// An added token found in a text: with the white space that it swallows, and where its own text ends.
-typedef struct found {
-    size_t begin, end, own_end;
-    int32_t id;
-} found;
-
-// The longest added token that starts at `at` and may be matched; its id is −1 if there is none.
-static found match_added(const encoder *e, const tb_prefix_index *index, tb_text text, size_t at)
-{
-    const tb_tokenizer *t = e->tokenizer;
-    found best = {at, at, at, -1};
-    tb_prefix_walk walk = {0};
-    for (size_t end = at; end < text.size && tb_prefix_step(&walk, index, (unsigned char)text.data[end]);) {
-        end++;
-        int32_t id = tb_prefix_here(&walk, index);
-        if (id < 0 || (t->kinds[id] != TB_TOKEN_USER_DEFINED && !(e->flags & TB_ENCODE_SPECIAL)))
-            continue;
-        if (!(t->flags[id] & TB_TOKEN_SINGLE_WORD) || stands_alone(text, at, end))
-            best = (found){at, end, end, id};
-    }
-    return best;
-}
-
-// Widens a match over the white space that the token swallows, not further back than `taken`.
-static void strip_around(found *match, const encoder *e, tb_text text, size_t taken)
-{
-    uint8_t flags = e->tokenizer->flags[match->id];
-    uint32_t c;
-    size_t n;
-    while ((flags & TB_TOKEN_LSTRIP) && match->begin > taken && (n = character_before(&c, text, match->begin)) &&
-           is_space(c))
-        match->begin -= n;
-    while ((flags & TB_TOKEN_RSTRIP) && (n = tb_utf8_decode(&c, text.data + match->end, text.size - match->end)) &&
-           is_space(c))
-        match->end += n;
-}
-
-// The next added token at or behind `from`; its id is −1 at the end of the text. What lies before
-// `taken` has been swallowed already. (As in the reference library a token that is white space
-// is found also where the token before it swallowed that.)
-static found find_added(const encoder *e, const tb_prefix_index *index, tb_text text, size_t from, size_t taken)
-{
-    for (size_t at = from; at < text.size; at++) {
-        unsigned char byte = (unsigned char)text.data[at];
-        if (index->first[byte] == index->first[byte + 1])
-            continue;
-        found match = match_added(e, index, text, at);
-        if (match.id < 0)
-            continue;
-        strip_around(&match, e, text, taken);
-        return match;
-    }
-    return (found){text.size, text.size, text.size, -1};
-}
+// ---- between added tokens ----
 
 // True when a token is part of the text around it as far as the space prefix goes.
 static bool is_part_of_text(const tb_tokenizer *t, int32_t id)
@@ -219,7 +120,7 @@ static tb_code encode_between(encoder *e, const tb_prefix_index *index, tb_text 
     const tb_tokenizer *t = e->tokenizer;
     tb_code rc = TB_OK;
     for (size_t at = 0, from = 0; from < text.size && !rc;) {
-        found match = find_added(e, index, text, from, at);
+        tb_added match = tb_added_find(t, index, text, from, at, e->flags & TB_ENCODE_SPECIAL);
         tb_text stretch = {text.data + at, match.begin > at ? match.begin - at : 0};
         bool only_prefix = stretch.size == 0 && prefix && is_part_of_text(t, match.id);
         if (stretch.size > 0 || only_prefix)
@@ -243,11 +144,6 @@ static tb_code encode_stretch(encoder *e, tb_text text, bool prefix, tb_error *e
     tb_code rc = tb_tokenizer_normalize(&e->normal, t, text, err);
     tb_text normal = {tb_str_get(&e->normal), e->normal.size};
     return rc ? rc : encode_between(e, &t->added_normalized, normal, prefix, encode_plain, err);
-}
-
-tb_code tb_tokenizer_normalize(tb_str *out, const tb_tokenizer *tokenizer, tb_text text, tb_error *err)
-{
-    return tokenizer->nfc ? tb_nfc_append(out, text, err) : tb_charsmap_append(out, &tokenizer->charsmap, text, err);
 }
 
 tb_code tb_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, unsigned flags, tb_error *err)

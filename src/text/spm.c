@@ -5,6 +5,8 @@
 // word, and words are merged one by one: the same result from heaps that fit a cache.
 #include "text/spm.h"
 
+#include "text/unknown.h"
+
 typedef struct spm_text {
     const tb_tokenizer *tokenizer;
     const char *text;
@@ -39,28 +41,6 @@ static int32_t pair_by_ids(const void *user, uint32_t *priority, const tb_symbol
     return tb_merges_find(spm->tokenizer->merges, priority, left->id, right->id);
 }
 
-static bool all_have_tokens(const tb_tokenizer *tokenizer, tb_text bytes)
-{
-    size_t i = 0;
-    while (i < bytes.size && tokenizer->byte_ids[(unsigned char)bytes.data[i]] >= 0)
-        i++;
-    return i == bytes.size;
-}
-
-tb_code tb_spm_push_unknown(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_error *err)
-{
-    tb_code rc = TB_OK;
-    if (all_have_tokens(tokenizer, text)) {
-        for (size_t i = 0; i < text.size && !rc; i++)
-            rc = tb_ids_push(ids, tokenizer->byte_ids[(unsigned char)text.data[i]], err);
-        return rc;
-    }
-    if (tokenizer->unk < 0)
-        return tb_fail(err, TB_EUNSUPPORTED, "'%.*s' has no token, and the vocabulary no unknown token",
-                       (int)(text.size < 64 ? text.size : 64), text.data);
-    return tb_ids_push(ids, tokenizer->unk, err);
-}
-
 // Appends the tokens of the symbols that are left. Those without a token that follow one
 // another are unknown together.
 static tb_code push_symbols(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, const tb_merger *merger,
@@ -77,12 +57,12 @@ static tb_code push_symbols(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text 
             continue;
         }
         if (unknown.size > 0)
-            rc = tb_spm_push_unknown(ids, tokenizer, unknown, err);
+            rc = tb_unknown_push(ids, tokenizer, unknown, err);
         unknown = (tb_text){text.data + symbol->start + symbol->size, 0};
         if (!rc)
             rc = tb_ids_push(ids, symbol->id, err);
     }
-    return !rc && unknown.size > 0 ? tb_spm_push_unknown(ids, tokenizer, unknown, err) : rc;
+    return !rc && unknown.size > 0 ? tb_unknown_push(ids, tokenizer, unknown, err) : rc;
 }
 
 static tb_code encode_part(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_merger *merger, tb_error *err)

@@ -9,7 +9,4 @@
 // Appends the tokens of a text in which spaces are already marks.
 tb_code tb_spm_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_merger *merger, tb_error *err);
 
-// Appends what a stretch without a token becomes: byte tokens, or one unknown token for all of it.
-tb_code tb_spm_push_unknown(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_error *err);
-
 #endif

@@ -392,6 +392,11 @@ static tb_code copy_charsmap(tb_tokenizer *t, const tb_vocab *vocab, tb_error *e
                 : tb_fail(err, TB_ENOMEM, "no memory for a character map of %zu bytes", size);
 }
 
+tb_code tb_tokenizer_normalize(tb_str *out, const tb_tokenizer *tokenizer, tb_text text, tb_error *err)
+{
+    return tokenizer->nfc ? tb_nfc_append(out, text, err) : tb_charsmap_append(out, &tokenizer->charsmap, text, err);
+}
+
 // ---- making ----
 
 static tb_code make(tb_tokenizer *t, const tb_vocab *vocab, tb_error *err)

@@ -1,7 +1,7 @@
 // Viterbi's algorithm over the bytes of the text: O(n · longest token).
 #include "text/unigram.h"
 
-#include "text/spm.h"
+#include "text/unknown.h"
 
 #include <math.h>
 
@@ -95,7 +95,7 @@ tb_code tb_unigram_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text te
         while (at < text.size && nodes[nodes[at].from].id < 0)
             at = nodes[at].from;
         if (at > begin)
-            rc = tb_spm_push_unknown(ids, tokenizer, (tb_text){text.data + begin, at - begin}, err);
+            rc = tb_unknown_push(ids, tokenizer, (tb_text){text.data + begin, at - begin}, err);
         if (rc || at == text.size)
             break;
         at = nodes[at].from;
