@@ -4,62 +4,62 @@
 
 #include "template/value.h"
 
-typedef struct tb_jkeyword {
-    const tb_jstring *name;
-    tb_jvalue value;
-} tb_jkeyword;
+typedef struct tb_keyword {
+    const tb_string *name;
+    tb_value value;
+} tb_keyword;
 
-enum { TB_JPARAMS = 6 }; // most parameters of a builtin
+enum { TB_MOST_PARAMETERS = 6 }; // most parameters of a builtin
 
-struct tb_jcall {
+struct tb_call {
     // The arguments as they were given.
     size_t count;
-    const tb_jvalue *values;
+    const tb_value *values;
     size_t keyword_count;
-    const tb_jkeyword *keywords;
+    const tb_keyword *keywords;
     // For builtins: what is filtered or tested, or the method's object; and the arguments by parameter,
     // MISSING where there is none.
-    tb_jvalue self;
-    tb_jvalue args[TB_JPARAMS];
+    tb_value self;
+    tb_value args[TB_MOST_PARAMETERS];
 };
 
-typedef tb_code (*tb_jbuiltin_fn)(tb_jvalue *out, tb_jrun *run, const tb_jcall *call);
+typedef tb_code (*tb_builtin_fn)(tb_value *out, tb_render *run, const tb_call *call);
 
-struct tb_jbuiltin {
+struct tb_builtin {
     const char *name;
     // Names of the parameters, separated by spaces; "?" behind a name: optional; "/" in front of all:
     // not to be given by name; NULL: any arguments.
     const char *params;
-    tb_jbuiltin_fn run; // NULL: Python has it, twobit does not support it
+    tb_builtin_fn run; // NULL: Python has it, twobit does not support it
 };
 
 // Tables end with a name of NULL.
-const tb_jbuiltin *tb_jbuiltin_find(const tb_jbuiltin *table, tb_text name);
+const tb_builtin *tb_builtin_find(const tb_builtin *table, tb_text name);
 
-extern const tb_jbuiltin tb_jtext_filters[], tb_jsequence_filters[], tb_jtests[], tb_jglobals[];
-extern const tb_jbuiltin tb_jstring_methods[], tb_jlist_methods[], tb_jtuple_methods[], tb_jdict_methods[];
-extern const tb_jbuiltin tb_jcycler_methods[], tb_jloop_methods[];
+extern const tb_builtin tb_text_filters[], tb_sequence_filters[], tb_tests[], tb_globals[];
+extern const tb_builtin tb_string_methods[], tb_list_methods[], tb_tuple_methods[], tb_dict_methods[];
+extern const tb_builtin tb_cycler_methods[], tb_loop_methods[];
 
-const tb_jbuiltin *tb_jfilter_find(tb_text name); // NULL: unknown to jinja2
-const tb_jbuiltin *tb_jtest_find(tb_text name);
+const tb_builtin *tb_filter_find(tb_text name); // NULL: unknown to jinja2
+const tb_builtin *tb_test_find(tb_text name);
 
 // Binds the arguments to the parameters and runs it. `what` is "filter", "test", "method" or "function".
-tb_code tb_jbuiltin_call(tb_jvalue *out, tb_jrun *run, const tb_jbuiltin *function, const char *what, tb_jvalue self,
-                         const tb_jcall *call);
+tb_code tb_builtin_call(tb_value *out, tb_render *run, const tb_builtin *function, const char *what, tb_value self,
+                        const tb_call *call);
 
 // The keyword by which a call block gives its body to a macro.
-extern const tb_jstring tb_jcaller_name;
+extern const tb_string tb_caller_name;
 
 // Calls a value: a function, method, macro, loop or joiner.
-tb_code tb_jcall_value(tb_jvalue *out, tb_jrun *run, tb_jvalue callee, const tb_jcall *call);
-bool tb_jis_callable(tb_jvalue value);
+tb_code tb_value_call(tb_value *out, tb_render *run, tb_value callee, const tb_call *call);
+bool tb_value_is_callable(tb_value value);
 
 // ---- reading arguments ----
 
 // The argument as a truth value, int or string, or the fallback when it is MISSING. Wrong types: TB_EINVAL.
-bool tb_jarg_truth(tb_jvalue argument, bool fallback);
-tb_code tb_jarg_int(int64_t *out, tb_jrun *run, const char *what, tb_jvalue argument, int64_t fallback);
-tb_code tb_jarg_text(tb_text *out, tb_jrun *run, const char *what, tb_jvalue argument, const char *fallback);
-bool tb_jarg_given(tb_jvalue argument); // neither MISSING nor none
+bool tb_argument_truth(tb_value argument, bool fallback);
+tb_code tb_argument_int(int64_t *out, tb_render *run, const char *what, tb_value argument, int64_t fallback);
+tb_code tb_argument_text(tb_text *out, tb_render *run, const char *what, tb_value argument, const char *fallback);
+bool tb_argument_given(tb_value argument); // neither MISSING nor none
 
 #endif

@@ -2,105 +2,105 @@
 #include "template/builtin.h"
 #include "template/run.h"
 
-static tb_code run_count(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_count(tb_value *out, tb_render *run, const tb_call *call)
 {
-    const tb_jlist *list = call->self.as.list;
+    const tb_list *list = call->self.as.list;
     int64_t n = 0;
     tb_code rc = TB_OK;
     for (size_t i = 0; i < list->count && !rc; i++) {
         bool equal;
-        rc = tb_jequal(&equal, run, list->items[i], call->args[0]);
+        rc = tb_value_equal(&equal, run, list->items[i], call->args[0]);
         n += !rc && equal;
     }
-    *out = tb_jint(n);
+    *out = tb_int(n);
     return rc;
 }
 
 // A bound of list.index(), counted from the end when negative.
-static tb_code read_bound(size_t *out, tb_jrun *run, tb_jvalue bound, size_t count, size_t fallback)
+static tb_code read_bound(size_t *out, tb_render *run, tb_value bound, size_t count, size_t fallback)
 {
     int64_t n;
-    tb_code rc = tb_jarg_int(&n, run, "index()", bound, (int64_t)fallback);
+    tb_code rc = tb_argument_int(&n, run, "index()", bound, (int64_t)fallback);
     if (n < 0)
         n = n < -(int64_t)count ? 0 : n + (int64_t)count;
     *out = (size_t)n < count ? (size_t)n : count;
     return rc;
 }
 
-static tb_code run_index(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_index(tb_value *out, tb_render *run, const tb_call *call)
 {
-    const tb_jlist *list = call->self.as.list;
+    const tb_list *list = call->self.as.list;
     size_t start, end;
     tb_code rc = read_bound(&start, run, call->args[1], list->count, 0);
     if (!rc)
         rc = read_bound(&end, run, call->args[2], list->count, list->count);
     for (size_t i = start; !rc && i < end; i++) {
         bool equal;
-        rc = tb_jequal(&equal, run, list->items[i], call->args[0]);
+        rc = tb_value_equal(&equal, run, list->items[i], call->args[0]);
         if (!rc && equal) {
-            *out = tb_jint((int64_t)i);
+            *out = tb_int((int64_t)i);
             return TB_OK;
         }
     }
-    return rc ? rc : tb_jrun_fail(run, TB_EINVAL, "the value that index() looks for is not there");
+    return rc ? rc : tb_render_fail(run, TB_EINVAL, "the value that index() looks for is not there");
 }
 
 // Nothing can change a list or dict, so that a copy is the thing itself.
-static tb_code run_copy(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_copy(tb_value *out, tb_render *run, const tb_call *call)
 {
     (void)run;
     *out = call->self;
     return TB_OK;
 }
 
-const tb_jbuiltin tb_jlist_methods[] = {
+const tb_builtin tb_list_methods[] = {
     {"count", "/ value", run_count},
     {"index", "/ value start? stop?", run_index},
     {"copy", "", run_copy},
     {NULL, NULL, NULL},
 };
 
-const tb_jbuiltin tb_jtuple_methods[] = {
+const tb_builtin tb_tuple_methods[] = {
     {"count", "/ value", run_count},
     {"index", "/ value start? stop?", run_index},
     {NULL, NULL, NULL},
 };
 
-static tb_code run_get(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_get(tb_value *out, tb_render *run, const tb_call *call)
 {
-    tb_code rc = tb_jdict_get(out, run, call->self.as.dict, call->args[0]);
-    if (!rc && out->kind == TB_J_MISSING)
-        *out = call->args[1].kind == TB_J_MISSING ? tb_jnone() : call->args[1];
+    tb_code rc = tb_dict_get(out, run, call->self.as.dict, call->args[0]);
+    if (!rc && out->kind == TB_VALUE_MISSING)
+        *out = call->args[1].kind == TB_VALUE_MISSING ? tb_none() : call->args[1];
     return rc;
 }
 
-static tb_jvalue view(const tb_jcall *call, tb_jview which)
+static tb_value view(const tb_call *call, tb_view_kind which)
 {
-    return (tb_jvalue){.kind = TB_J_VIEW, .variant = (uint8_t)which, .as.dict = call->self.as.dict};
+    return (tb_value){.kind = TB_VALUE_VIEW, .variant = (uint8_t)which, .as.dict = call->self.as.dict};
 }
 
-static tb_code run_keys(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_keys(tb_value *out, tb_render *run, const tb_call *call)
 {
     (void)run;
-    *out = view(call, TB_JVIEW_KEYS);
+    *out = view(call, TB_VIEW_KEYS);
     return TB_OK;
 }
 
-static tb_code run_values(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_values(tb_value *out, tb_render *run, const tb_call *call)
 {
     (void)run;
-    *out = view(call, TB_JVIEW_VALUES);
+    *out = view(call, TB_VIEW_VALUES);
     return TB_OK;
 }
 
-static tb_code run_items(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_items(tb_value *out, tb_render *run, const tb_call *call)
 {
     (void)run;
-    *out = view(call, TB_JVIEW_ITEMS);
+    *out = view(call, TB_VIEW_ITEMS);
     return TB_OK;
 }
 
-const tb_jbuiltin tb_jdict_methods[] = {
+const tb_builtin tb_dict_methods[] = {
     {"get", "/ key default?", run_get},
     {"keys", "", run_keys},
     {"values", "", run_values},

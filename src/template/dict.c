@@ -23,10 +23,10 @@ static uint64_t hash_text(tb_text text)
     return mix(hash, text.size);
 }
 
-static uint64_t hash_number(tb_jvalue value)
+static uint64_t hash_number(tb_value value)
 {
-    if (value.kind != TB_J_FLOAT)
-        return mix(0, (uint64_t)tb_jas_int(value));
+    if (value.kind != TB_VALUE_FLOAT)
+        return mix(0, (uint64_t)tb_value_as_int(value));
     double real = value.as.real;
     if (real >= -0x1p63 && real < 0x1p63 && floor(real) == real)
         return mix(0, (uint64_t)(int64_t)real);
@@ -35,33 +35,33 @@ static uint64_t hash_number(tb_jvalue value)
     return mix(1, bits);
 }
 
-bool tb_jis_hashable(tb_jvalue value)
+bool tb_value_is_hashable(tb_value value)
 {
-    if (value.kind == TB_J_TUPLE) {
+    if (value.kind == TB_VALUE_TUPLE) {
         for (size_t i = 0; i < value.as.list->count; i++)
-            if (!tb_jis_hashable(value.as.list->items[i]))
+            if (!tb_value_is_hashable(value.as.list->items[i]))
                 return false;
         return true;
     }
-    return value.kind != TB_J_LIST && value.kind != TB_J_DICT && value.kind != TB_J_VIEW;
+    return value.kind != TB_VALUE_LIST && value.kind != TB_VALUE_DICT && value.kind != TB_VALUE_VIEW;
 }
 
-static tb_code hash_value(uint64_t *out, tb_jrun *run, tb_jvalue value)
+static tb_code hash_value(uint64_t *out, tb_render *run, tb_value value)
 {
-    if (tb_jis_number(value)) {
+    if (tb_value_is_number(value)) {
         *out = hash_number(value);
         return TB_OK;
     }
     switch (value.kind) {
-    case TB_J_STRING:
-        *out = hash_text(tb_jtext(value));
-        return tb_jrun_work(run, value.as.string->size / 64);
-    case TB_J_LIST:
-    case TB_J_DICT:
-    case TB_J_VIEW:
-        return tb_jrun_fail(run, TB_EINVAL, "a value of type '%s' cannot be a key", tb_jkind_name(value.kind));
-    case TB_J_TUPLE: {
-        tb_code rc = tb_jrun_enter(run);
+    case TB_VALUE_STRING:
+        *out = hash_text(tb_string_text(value));
+        return tb_render_work(run, value.as.string->size / 64);
+    case TB_VALUE_LIST:
+    case TB_VALUE_DICT:
+    case TB_VALUE_VIEW:
+        return tb_render_fail(run, TB_EINVAL, "a value of type '%s' cannot be a key", tb_value_kind_name(value.kind));
+    case TB_VALUE_TUPLE: {
+        tb_code rc = tb_render_enter(run);
         if (rc)
             return rc;
         *out = mix(2, value.as.list->count);
@@ -82,28 +82,28 @@ static tb_code hash_value(uint64_t *out, tb_jrun *run, tb_jvalue value)
 
 // ---- the table ----
 
-tb_code tb_jdict_new(tb_jvalue *out, tb_jrun *run)
+tb_code tb_dict_new(tb_value *out, tb_render *run)
 {
-    tb_jdict *dict = tb_jrun_alloc(run, sizeof *dict);
+    tb_dict *dict = tb_render_alloc(run, sizeof *dict);
     if (!dict)
         return run->err->code;
-    *out = (tb_jvalue){.kind = TB_J_DICT, .as.dict = dict};
+    *out = (tb_value){.kind = TB_VALUE_DICT, .as.dict = dict};
     return TB_OK;
 }
 
-static tb_code entry_matches(bool *out, tb_jrun *run, const tb_jentry *entry, tb_jvalue key, uint64_t hash)
+static tb_code entry_matches(bool *out, tb_render *run, const tb_dict_entry *entry, tb_value key, uint64_t hash)
 {
     *out = false;
-    return entry->hash == hash ? tb_jequal(out, run, entry->key, key) : TB_OK;
+    return entry->hash == hash ? tb_value_equal(out, run, entry->key, key) : TB_OK;
 }
 
-static size_t first_probe(const tb_jdict *dict, uint64_t hash)
+static size_t first_probe(const tb_dict *dict, uint64_t hash)
 {
     return (size_t)hash & (dict->index_size - 1);
 }
 
 // *out is the entry's number, or SIZE_MAX.
-static tb_code find_entry(size_t *out, tb_jrun *run, const tb_jdict *dict, tb_jvalue key, uint64_t hash)
+static tb_code find_entry(size_t *out, tb_render *run, const tb_dict *dict, tb_value key, uint64_t hash)
 {
     bool found = false;
     tb_code rc = TB_OK;
@@ -117,7 +117,7 @@ static tb_code find_entry(size_t *out, tb_jrun *run, const tb_jdict *dict, tb_jv
     }
     size_t at = first_probe(dict, hash);
     for (; dict->index[at] && !rc && !found; at = (at + 1) & (dict->index_size - 1)) {
-        rc = tb_jrun_work(run, 1);
+        rc = tb_render_work(run, 1);
         if (!rc)
             rc = entry_matches(&found, run, &dict->entries[dict->index[at] - 1], key, hash);
         *out = found ? dict->index[at] - 1 : SIZE_MAX;
@@ -125,7 +125,7 @@ static tb_code find_entry(size_t *out, tb_jrun *run, const tb_jdict *dict, tb_jv
     return rc;
 }
 
-static void index_entry(tb_jdict *dict, size_t number)
+static void index_entry(tb_dict *dict, size_t number)
 {
     size_t at = first_probe(dict, dict->entries[number].hash);
     while (dict->index[at])
@@ -134,10 +134,10 @@ static void index_entry(tb_jdict *dict, size_t number)
 }
 
 // Doubles the room for entries; the index has at least twice as many places.
-static tb_code grow(tb_jdict *dict, tb_jrun *run)
+static tb_code grow(tb_dict *dict, tb_render *run)
 {
     size_t capacity = dict->capacity ? 2 * dict->capacity : 4;
-    tb_jentry *entries = tb_jrun_array(run, capacity, sizeof *entries);
+    tb_dict_entry *entries = tb_render_array(run, capacity, sizeof *entries);
     if (!entries)
         return run->err->code;
     if (dict->count)
@@ -146,17 +146,17 @@ static tb_code grow(tb_jdict *dict, tb_jrun *run)
     dict->capacity = capacity;
     if (capacity <= SMALL)
         return TB_OK;
-    uint32_t *index = tb_jrun_array(run, 2 * capacity, sizeof *index);
+    uint32_t *index = tb_render_array(run, 2 * capacity, sizeof *index);
     if (!index)
         return run->err->code;
     dict->index = index;
     dict->index_size = 2 * capacity;
     for (size_t i = 0; i < dict->count; i++)
         index_entry(dict, i);
-    return tb_jrun_work(run, capacity / 4);
+    return tb_render_work(run, capacity / 4);
 }
 
-tb_code tb_jdict_set(tb_jdict *dict, tb_jrun *run, tb_jvalue key, tb_jvalue value)
+tb_code tb_dict_set(tb_dict *dict, tb_render *run, tb_value key, tb_value value)
 {
     uint64_t hash = 0;
     size_t at = SIZE_MAX;
@@ -171,18 +171,18 @@ tb_code tb_jdict_set(tb_jdict *dict, tb_jrun *run, tb_jvalue key, tb_jvalue valu
         dict->entries[at].value = value;
         return TB_OK;
     }
-    dict->entries[dict->count] = (tb_jentry){key, value, hash};
+    dict->entries[dict->count] = (tb_dict_entry){key, value, hash};
     if (dict->index)
         index_entry(dict, dict->count);
     dict->count++;
     return TB_OK;
 }
 
-tb_code tb_jdict_get(tb_jvalue *out, tb_jrun *run, const tb_jdict *dict, tb_jvalue key)
+tb_code tb_dict_get(tb_value *out, tb_render *run, const tb_dict *dict, tb_value key)
 {
     uint64_t hash = 0;
     size_t at = SIZE_MAX;
-    *out = (tb_jvalue){0};
+    *out = (tb_value){0};
     tb_code rc = hash_value(&hash, run, key);
     if (!rc)
         rc = find_entry(&at, run, dict, key, hash);
@@ -191,24 +191,24 @@ tb_code tb_jdict_get(tb_jvalue *out, tb_jrun *run, const tb_jdict *dict, tb_jval
     return rc;
 }
 
-static bool is_text(const tb_jentry *entry, tb_text key)
+static bool is_text(const tb_dict_entry *entry, tb_text key)
 {
-    return entry->key.kind == TB_J_STRING && tb_jtext_same(tb_jtext(entry->key), key);
+    return entry->key.kind == TB_VALUE_STRING && tb_text_equal(tb_string_text(entry->key), key);
 }
 
-tb_jvalue tb_jdict_get_text(const tb_jdict *dict, tb_text key)
+tb_value tb_dict_get_text(const tb_dict *dict, tb_text key)
 {
     if (!dict->index) {
         for (size_t i = 0; i < dict->count; i++)
             if (is_text(&dict->entries[i], key))
                 return dict->entries[i].value;
-        return (tb_jvalue){0};
+        return (tb_value){0};
     }
     uint64_t hash = hash_text(key);
     for (size_t at = first_probe(dict, hash); dict->index[at]; at = (at + 1) & (dict->index_size - 1)) {
-        const tb_jentry *entry = &dict->entries[dict->index[at] - 1];
+        const tb_dict_entry *entry = &dict->entries[dict->index[at] - 1];
         if (entry->hash == hash && is_text(entry, key))
             return entry->value;
     }
-    return (tb_jvalue){0};
+    return (tb_value){0};
 }

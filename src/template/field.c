@@ -12,33 +12,33 @@ enum {
 };
 
 // Pads `prefix` (sign and base, which stay in front of zeros) and `body` to the width.
-static tb_code write_padded(tb_jrun *run, const tb_jfield *field, tb_text prefix, tb_text body)
+static tb_code write_padded(tb_render *run, const tb_format_field *field, tb_text prefix, tb_text body)
 {
-    size_t length = prefix.size + tb_juni_count(body);
+    size_t length = prefix.size + tb_unicode_count(body);
     size_t missing = field->width > 0 && (size_t)field->width > length ? (size_t)field->width - length : 0;
     size_t left = field->align == '>' ? missing : field->align == '^' ? missing / 2 : 0;
     size_t middle = field->align == '=' ? missing : 0;
-    tb_code rc = tb_jrun_write_repeated(run, field->fill, left);
+    tb_code rc = tb_render_write_repeated(run, field->fill, left);
     if (!rc)
-        rc = tb_jrun_write(run, prefix);
+        rc = tb_render_write(run, prefix);
     if (!rc)
-        rc = tb_jrun_write_repeated(run, field->fill, middle);
+        rc = tb_render_write_repeated(run, field->fill, middle);
     if (!rc)
-        rc = tb_jrun_write(run, body);
-    return rc ? rc : tb_jrun_write_repeated(run, field->fill, missing - left - middle);
+        rc = tb_render_write(run, body);
+    return rc ? rc : tb_render_write_repeated(run, field->fill, missing - left - middle);
 }
 
-tb_code tb_jwrite_text_field(tb_jrun *run, const tb_jfield *field, tb_jvalue string)
+tb_code tb_write_text_field(tb_render *run, const tb_format_field *field, tb_value string)
 {
-    tb_text text = tb_jtext(string);
+    tb_text text = tb_string_text(string);
     if (field->precision >= 0 && (uint64_t)field->precision < string.as.string->length)
-        text.size = tb_juni_offset(text, (size_t)field->precision);
+        text.size = tb_unicode_offset(text, (size_t)field->precision);
     return write_padded(run, field, (tb_text){"", 0}, text);
 }
 
 // ---- numbers ----
 
-static size_t put_sign(char *out, const tb_jfield *field, bool negative)
+static size_t put_sign(char *out, const tb_format_field *field, bool negative)
 {
     if (negative || field->sign != '-')
         *out = negative ? '-' : field->sign;
@@ -55,10 +55,10 @@ static void group_digits(char *text, size_t whole, size_t size, char separator)
     }
 }
 
-static tb_code check_grouping(tb_jrun *run, const tb_jfield *field)
+static tb_code check_grouping(tb_render *run, const tb_format_field *field)
 {
-    if (field->grouping && field->align == '=' && tb_juni_count(field->fill) && field->fill.data[0] == '0')
-        return tb_jrun_fail(run, TB_EUNSUPPORTED, "padding grouped digits with zeros is not supported");
+    if (field->grouping && field->align == '=' && tb_unicode_count(field->fill) && field->fill.data[0] == '0')
+        return tb_render_fail(run, TB_EUNSUPPORTED, "padding grouped digits with zeros is not supported");
     return TB_OK;
 }
 
@@ -68,7 +68,7 @@ static unsigned base_of(char type)
 }
 
 // Digits of a magnitude, at least `least` of them; *start is where they begin in `text`.
-static char *put_digits(char text[NUMBER_TEXT], uint64_t magnitude, const tb_jfield *field, int64_t least)
+static char *put_digits(char text[NUMBER_TEXT], uint64_t magnitude, const tb_format_field *field, int64_t least)
 {
     const char *digits = field->type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
     char *at = text + NUMBER_TEXT / 2;
@@ -80,11 +80,11 @@ static char *put_digits(char text[NUMBER_TEXT], uint64_t magnitude, const tb_jfi
     return at;
 }
 
-tb_code tb_jwrite_int_field(tb_jrun *run, const tb_jfield *field, int64_t value, int64_t least_digits)
+tb_code tb_write_int_field(tb_render *run, const tb_format_field *field, int64_t value, int64_t least_digits)
 {
     char text[NUMBER_TEXT], prefix[4];
     if (least_digits > PRECISION_LIMIT)
-        return tb_jrun_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
+        return tb_render_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
     tb_code rc = check_grouping(run, field);
     if (rc)
         return rc;
@@ -135,7 +135,7 @@ static void put_general(char text[NUMBER_TEXT], double value, int precision)
     snprintf(text, NUMBER_TEXT, "%.*s%s", NUMBER_TEXT - 20, mantissa, tail);
 }
 
-static void put_magnitude(char text[NUMBER_TEXT], const tb_jfield *field, double value)
+static void put_magnitude(char text[NUMBER_TEXT], const tb_format_field *field, double value)
 {
     int precision = field->precision < 0 ? 6 : (int)field->precision;
     char format[8];
@@ -143,7 +143,7 @@ static void put_magnitude(char text[NUMBER_TEXT], const tb_jfield *field, double
         bool upper = field->type == 'F' || field->type == 'E' || field->type == 'G';
         snprintf(text, NUMBER_TEXT, "%s", isnan(value) ? (upper ? "NAN" : "nan") : (upper ? "INF" : "inf"));
     } else if (!field->type && field->precision < 0) {
-        tb_jfloat_repr(text, value);
+        tb_float_repr(text, value);
     } else if (!field->type) {
         put_general(text, value, precision);
     } else {
@@ -153,11 +153,11 @@ static void put_magnitude(char text[NUMBER_TEXT], const tb_jfield *field, double
     }
 }
 
-tb_code tb_jwrite_float_field(tb_jrun *run, const tb_jfield *field, double value)
+tb_code tb_write_float_field(tb_render *run, const tb_format_field *field, double value)
 {
     char text[NUMBER_TEXT + 1], prefix[2];
     if (field->precision > PRECISION_LIMIT)
-        return tb_jrun_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
+        return tb_render_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
     tb_code rc = check_grouping(run, field);
     if (rc)
         return rc;

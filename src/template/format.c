@@ -3,26 +3,26 @@
 #include <math.h>
 #include <string.h>
 
-static const tb_jfield plain_field = {.fill = {" ", 1}, .align = '>', .sign = '-', .precision = -1};
+static const tb_format_field plain_field = {.fill = {" ", 1}, .align = '>', .sign = '-', .precision = -1};
 
 // ---- format % arguments ----
 
 typedef struct percent {
-    tb_jrun *run;
+    tb_render *run;
     tb_text rest;    // of the format
     bool markup;     // arguments are escaped
-    tb_jvalue given; // what stands behind the operator
+    tb_value given;  // what stands behind the operator
     bool is_mapping; // it may be asked by key, and need not be used up
     size_t used;     // arguments that have been taken
 } percent;
 
 // The next argument: an item of a tuple, or the one thing given.
-static tb_code next_argument(tb_jvalue *out, percent *p)
+static tb_code next_argument(tb_value *out, percent *p)
 {
-    bool is_tuple = p->given.kind == TB_J_TUPLE;
+    bool is_tuple = p->given.kind == TB_VALUE_TUPLE;
     size_t count = is_tuple ? p->given.as.list->count : 1;
     if (p->used >= count)
-        return tb_jrun_fail(p->run, TB_EINVAL, "a format has too few arguments");
+        return tb_render_fail(p->run, TB_EINVAL, "a format has too few arguments");
     *out = is_tuple ? p->given.as.list->items[p->used] : p->given;
     p->used++;
     return TB_OK;
@@ -39,7 +39,7 @@ static void skip(percent *p, size_t n)
 }
 
 // "(key)": the argument of that name.
-static tb_code read_key(tb_jvalue *out, bool *found, percent *p)
+static tb_code read_key(tb_value *out, bool *found, percent *p)
 {
     size_t n = 1, depth = 1;
     *found = peek(p) == '(';
@@ -48,35 +48,35 @@ static tb_code read_key(tb_jvalue *out, bool *found, percent *p)
     for (; n < p->rest.size && depth > 0; n++)
         depth += (p->rest.data[n] == '(') - (p->rest.data[n] == ')');
     if (depth > 0)
-        return tb_jrun_fail(p->run, TB_EINVAL, "a key in a format does not end");
-    if (p->given.kind != TB_J_DICT)
-        return tb_jrun_fail(p->run, TB_EINVAL, "a format with keys needs a dict");
+        return tb_render_fail(p->run, TB_EINVAL, "a key in a format does not end");
+    if (p->given.kind != TB_VALUE_DICT)
+        return tb_render_fail(p->run, TB_EINVAL, "a format with keys needs a dict");
     tb_text key = {p->rest.data + 1, n - 2};
-    *out = tb_jdict_get_text(p->given.as.dict, key);
+    *out = tb_dict_get_text(p->given.as.dict, key);
     skip(p, n);
-    if (out->kind == TB_J_MISSING)
-        return tb_jrun_fail(p->run, TB_EINVAL, "a format names '%.*s', which is not there", (int)key.size, key.data);
+    if (out->kind == TB_VALUE_MISSING)
+        return tb_render_fail(p->run, TB_EINVAL, "a format names '%.*s', which is not there", (int)key.size, key.data);
     return TB_OK;
 }
 
 static tb_code read_count(int64_t *out, percent *p)
 {
     if (peek(p) == '*') {
-        tb_jvalue value;
+        tb_value value;
         skip(p, 1);
         tb_code rc = next_argument(&value, p);
-        return rc ? rc : tb_jarg_int(out, p->run, "'*' in a format", value, 0);
+        return rc ? rc : tb_argument_int(out, p->run, "'*' in a format", value, 0);
     }
     for (*out = 0; peek(p) >= '0' && peek(p) <= '9'; skip(p, 1)) {
         *out = *out * 10 + (peek(p) - '0');
         if (*out > INT32_MAX)
-            return tb_jrun_fail(p->run, TB_EINVAL, "a width in a format is too big");
+            return tb_render_fail(p->run, TB_EINVAL, "a width in a format is too big");
     }
     return TB_OK;
 }
 
 // Flags, width and precision.
-static tb_code read_layout(tb_jfield *field, percent *p)
+static tb_code read_layout(tb_format_field *field, percent *p)
 {
     bool zero = false, left = false;
     *field = plain_field;
@@ -103,73 +103,73 @@ static tb_code read_layout(tb_jfield *field, percent *p)
     return rc;
 }
 
-static tb_code write_percent_text(percent *p, tb_jfield *field, tb_jvalue value)
+static tb_code write_percent_text(percent *p, tb_format_field *field, tb_value value)
 {
-    size_t mark = tb_jrun_begin(p->run);
+    size_t mark = tb_render_begin(p->run);
     tb_code rc = TB_OK;
     if (field->type == 'r') {
-        rc = tb_jwrite_repr(p->run, value);
+        rc = tb_write_repr(p->run, value);
         if (!rc)
-            rc = tb_jrun_take(&value, p->run, mark);
+            rc = tb_render_take(&value, p->run, mark);
     } else {
-        rc = tb_jto_string(&value, p->run, value, true);
+        rc = tb_to_string(&value, p->run, value, true);
     }
     if (!rc && p->markup)
-        rc = tb_jstring_escape(&value, p->run, value);
+        rc = tb_string_escape(&value, p->run, value);
     if (field->align == '=')
         field->align = '>';
-    return rc ? rc : tb_jwrite_text_field(p->run, field, value);
+    return rc ? rc : tb_write_text_field(p->run, field, value);
 }
 
-static tb_code write_percent_int(percent *p, tb_jfield *field, tb_jvalue value)
+static tb_code write_percent_int(percent *p, tb_format_field *field, tb_value value)
 {
     int64_t number;
     bool decimal = field->type == 'd' || field->type == 'i' || field->type == 'u';
     tb_code rc = TB_OK;
-    if (tb_jis_integral(value))
-        number = tb_jas_int(value);
-    else if (decimal && value.kind == TB_J_FLOAT && isfinite(value.as.real))
-        rc = tb_jtruncate(&number, p->run, value.as.real);
+    if (tb_value_is_integral(value))
+        number = tb_value_as_int(value);
+    else if (decimal && value.kind == TB_VALUE_FLOAT && isfinite(value.as.real))
+        rc = tb_truncate_number(&number, p->run, value.as.real);
     else
-        return tb_jrun_wrong_type(p->run, "formatting an integer", value);
+        return tb_render_wrong_type(p->run, "formatting an integer", value);
     if (decimal)
         field->type = 'd';
     if (field->align == '=')
         field->fill = (tb_text){"0", 1};
-    return rc ? rc : tb_jwrite_int_field(p->run, field, number, field->precision);
+    return rc ? rc : tb_write_int_field(p->run, field, number, field->precision);
 }
 
-static tb_code write_percent_float(percent *p, tb_jfield *field, tb_jvalue value)
+static tb_code write_percent_float(percent *p, tb_format_field *field, tb_value value)
 {
-    if (!tb_jis_number(value))
-        return tb_jrun_wrong_type(p->run, "formatting a float", value);
+    if (!tb_value_is_number(value))
+        return tb_render_wrong_type(p->run, "formatting a float", value);
     if (field->align == '=')
         field->fill = (tb_text){"0", 1};
-    return tb_jwrite_float_field(p->run, field, tb_jas_double(value));
+    return tb_write_float_field(p->run, field, tb_value_as_double(value));
 }
 
-static tb_code write_percent_char(percent *p, tb_jfield *field, tb_jvalue value)
+static tb_code write_percent_char(percent *p, tb_format_field *field, tb_value value)
 {
     char bytes[4];
     tb_code rc = TB_OK;
-    if (tb_jis_integral(value)) {
-        int64_t c = tb_jas_int(value);
+    if (tb_value_is_integral(value)) {
+        int64_t c = tb_value_as_int(value);
         size_t n = c >= 0 && c <= 0x10FFFF ? tb_utf8_encode(bytes, (uint32_t)c) : 0;
-        rc = n ? tb_jstring_new(&value, p->run, (tb_text){bytes, n})
-               : tb_jrun_fail(p->run, TB_EINVAL, "a number in a format is no character");
-    } else if (value.kind != TB_J_STRING || value.as.string->length != 1) {
-        return tb_jrun_wrong_type(p->run, "formatting a character", value);
+        rc = n ? tb_string_new(&value, p->run, (tb_text){bytes, n})
+               : tb_render_fail(p->run, TB_EINVAL, "a number in a format is no character");
+    } else if (value.kind != TB_VALUE_STRING || value.as.string->length != 1) {
+        return tb_render_wrong_type(p->run, "formatting a character", value);
     }
     if (field->align == '=')
         field->align = '>';
-    return rc ? rc : tb_jwrite_text_field(p->run, field, value);
+    return rc ? rc : tb_write_text_field(p->run, field, value);
 }
 
 // One conversion, from behind its percent sign.
 static tb_code write_conversion(percent *p)
 {
-    tb_jvalue value;
-    tb_jfield field;
+    tb_value value;
+    tb_format_field field;
     bool has_key;
     tb_code rc = read_key(&value, &has_key, p);
     if (!rc)
@@ -178,10 +178,10 @@ static tb_code write_conversion(percent *p)
         return rc;
     field.type = peek(p);
     if (!field.type)
-        return tb_jrun_fail(p->run, TB_EINVAL, "a format is incomplete");
+        return tb_render_fail(p->run, TB_EINVAL, "a format is incomplete");
     skip(p, 1);
     if (field.type == '%')
-        return tb_jrun_write_text(p->run, "%");
+        return tb_render_write_text(p->run, "%");
     if (!has_key)
         rc = next_argument(&value, p);
     if (rc)
@@ -194,30 +194,31 @@ static tb_code write_conversion(percent *p)
         return write_percent_float(p, &field, value);
     if (field.type == 'c')
         return write_percent_char(p, &field, value);
-    return tb_jrun_fail(p->run, field.type == 'a' ? TB_EUNSUPPORTED : TB_EINVAL, "a format has the conversion '%%%c'%s",
-                        field.type, field.type == 'a' ? ", which is not supported" : ", which does not exist");
+    return tb_render_fail(p->run, field.type == 'a' ? TB_EUNSUPPORTED : TB_EINVAL,
+                          "a format has the conversion '%%%c'%s", field.type,
+                          field.type == 'a' ? ", which is not supported" : ", which does not exist");
 }
 
-tb_code tb_jpercent(tb_jvalue *out, tb_jrun *run, tb_jvalue format, tb_jvalue arguments)
+tb_code tb_format_percent(tb_value *out, tb_render *run, tb_value format, tb_value arguments)
 {
-    percent p = {.run = run, .rest = tb_jtext(format), .markup = tb_jis_markup(format), .given = arguments};
-    p.is_mapping = arguments.kind == TB_J_DICT || arguments.kind == TB_J_LIST || arguments.kind == TB_J_UNDEFINED ||
-                   arguments.kind == TB_J_RANGE;
-    size_t mark = tb_jrun_begin(run);
+    percent p = {.run = run, .rest = tb_string_text(format), .markup = tb_value_is_markup(format), .given = arguments};
+    p.is_mapping = arguments.kind == TB_VALUE_DICT || arguments.kind == TB_VALUE_LIST ||
+                   arguments.kind == TB_VALUE_UNDEFINED || arguments.kind == TB_VALUE_RANGE;
+    size_t mark = tb_render_begin(run);
     tb_code rc = TB_OK;
     while (!rc && p.rest.size > 0) {
         const char *next = memchr(p.rest.data, '%', p.rest.size);
         size_t n = next ? (size_t)(next - p.rest.data) : p.rest.size;
-        rc = tb_jrun_write(run, (tb_text){p.rest.data, n});
+        rc = tb_render_write(run, (tb_text){p.rest.data, n});
         skip(&p, n + (next != NULL));
         if (!rc && next)
             rc = write_conversion(&p);
     }
-    size_t count = arguments.kind == TB_J_TUPLE ? arguments.as.list->count : 1;
+    size_t count = arguments.kind == TB_VALUE_TUPLE ? arguments.as.list->count : 1;
     if (!rc && !p.is_mapping && p.used < count)
-        rc = tb_jrun_fail(run, TB_EINVAL, "a format has too many arguments");
+        rc = tb_render_fail(run, TB_EINVAL, "a format has too many arguments");
     if (!rc)
-        rc = tb_jrun_take(out, run, mark);
+        rc = tb_render_take(out, run, mark);
     out->variant = format.variant;
     return rc;
 }
@@ -225,16 +226,16 @@ tb_code tb_jpercent(tb_jvalue *out, tb_jrun *run, tb_jvalue format, tb_jvalue ar
 // ---- format.format(…) ----
 
 typedef struct formatter {
-    tb_jrun *run;
-    const tb_jcall *call;
+    tb_render *run;
+    const tb_call *call;
     bool markup;
     int64_t next;           // number of the next "{}"
     bool numbered, counted; // fields with numbers, fields without: not both
 } formatter;
 
-static tb_code bad_format(tb_jrun *run)
+static tb_code bad_format(tb_render *run)
 {
-    return tb_jrun_fail(run, TB_EINVAL, "a format has braces that do not match or a field that is malformed");
+    return tb_render_fail(run, TB_EINVAL, "a format has braces that do not match or a field that is malformed");
 }
 
 static bool is_number(tb_text text)
@@ -254,26 +255,26 @@ static int64_t number_of(tb_text text)
 }
 
 // The argument that a field starts from: by number, by name, or the next one.
-static tb_code field_argument(tb_jvalue *out, formatter *f, tb_text name)
+static tb_code field_argument(tb_value *out, formatter *f, tb_text name)
 {
-    const tb_jcall *call = f->call;
+    const tb_call *call = f->call;
     if (name.size == 0 || is_number(name)) {
         f->counted |= name.size == 0;
         f->numbered |= name.size > 0;
         if (f->counted && f->numbered)
-            return tb_jrun_fail(f->run, TB_EINVAL, "a format mixes fields with and without numbers");
+            return tb_render_fail(f->run, TB_EINVAL, "a format mixes fields with and without numbers");
         int64_t n = name.size == 0 ? f->next++ : number_of(name);
         if ((uint64_t)n >= call->count)
-            return tb_jrun_fail(f->run, TB_EINVAL, "a format has too few arguments");
+            return tb_render_fail(f->run, TB_EINVAL, "a format has too few arguments");
         *out = call->values[n];
         return TB_OK;
     }
     for (size_t i = 0; i < call->keyword_count; i++)
-        if (tb_jtext_same(tb_jstring_text(call->keywords[i].name), name)) {
+        if (tb_text_equal(tb_text_of(call->keywords[i].name), name)) {
             *out = call->keywords[i].value;
             return TB_OK;
         }
-    return tb_jrun_fail(f->run, TB_EINVAL, "a format names '%.*s', which is not there", (int)name.size, name.data);
+    return tb_render_fail(f->run, TB_EINVAL, "a format names '%.*s', which is not there", (int)name.size, name.data);
 }
 
 static size_t scan(tb_text text, size_t at, const char *until)
@@ -284,27 +285,27 @@ static size_t scan(tb_text text, size_t at, const char *until)
 }
 
 // ".name" and "[item]" behind the argument of a field.
-static tb_code follow_path(tb_jvalue *value, formatter *f, tb_text path)
+static tb_code follow_path(tb_value *value, formatter *f, tb_text path)
 {
     tb_code rc = TB_OK;
     for (size_t at = 0; at < path.size && !rc;) {
-        tb_jvalue object = *value, part;
+        tb_value object = *value, part;
         bool is_item = path.data[at] == '[';
         size_t end = scan(path, at + 1, is_item ? "]" : ".[");
         if ((path.data[at] != '.' && !is_item) || end == at + 1 || (is_item && end == path.size))
             return bad_format(f->run);
         tb_text name = {path.data + at + 1, end - at - 1};
-        rc = tb_jstring_borrow(&part, f->run, name);
+        rc = tb_string_borrow(&part, f->run, name);
         if (!rc && !is_item)
-            rc = tb_jget_attr(value, f->run, object, part.as.string);
+            rc = tb_get_attribute(value, f->run, object, part.as.string);
         else if (!rc)
-            rc = tb_jget_item(value, f->run, object, is_number(name) ? tb_jint(number_of(name)) : part);
+            rc = tb_get_item(value, f->run, object, is_number(name) ? tb_int(number_of(name)) : part);
         at = end + is_item;
     }
     return rc;
 }
 
-static tb_code field_value(tb_jvalue *out, formatter *f, tb_text field)
+static tb_code field_value(tb_value *out, formatter *f, tb_text field)
 {
     size_t end = scan(field, 0, ".[");
     tb_code rc = field_argument(out, f, (tb_text){field.data, end});
@@ -338,7 +339,7 @@ static int64_t spec_number(tb_text *spec)
 }
 
 // [[fill]align]
-static void read_alignment(tb_jfield *field, tb_text *spec)
+static void read_alignment(tb_format_field *field, tb_text *spec)
 {
     uint32_t c;
     size_t first = tb_utf8_decode(&c, spec->data, spec->size);
@@ -350,7 +351,7 @@ static void read_alignment(tb_jfield *field, tb_text *spec)
 }
 
 // [[fill]align][sign][#][0][width][grouping][.precision][type]; align '0' stands for that of zeros in front.
-static tb_code read_spec(tb_jfield *field, tb_jrun *run, tb_text spec)
+static tb_code read_spec(tb_format_field *field, tb_render *run, tb_text spec)
 {
     *field = plain_field;
     read_alignment(field, &spec);
@@ -373,60 +374,60 @@ static tb_code read_spec(tb_jfield *field, tb_jrun *run, tb_text spec)
     return spec.size <= 1 ? TB_OK : bad_format(run);
 }
 
-static tb_code write_formatted_text(tb_jrun *run, tb_jfield *field, tb_jvalue value)
+static tb_code write_formatted_text(tb_render *run, tb_format_field *field, tb_value value)
 {
     if ((field->type && field->type != 's') || field->sign != '-' || field->alternate || field->grouping ||
         field->align == '=')
         return bad_format(run);
     if (!field->align || field->align == '0')
         field->align = '<';
-    return tb_jwrite_text_field(run, field, value);
+    return tb_write_text_field(run, field, value);
 }
 
-static tb_code write_formatted_number(tb_jrun *run, tb_jfield *field, tb_jvalue value)
+static tb_code write_formatted_number(tb_render *run, tb_format_field *field, tb_value value)
 {
-    bool is_int = tb_jis_integral(value);
+    bool is_int = tb_value_is_integral(value);
     if (!field->align || field->align == '0')
         field->align = field->align == '0' ? '=' : '>';
     if (field->type == 'n' || field->type == 'c')
-        return tb_jrun_fail(run, TB_EUNSUPPORTED, "the format '%c' is not supported", field->type);
+        return tb_render_fail(run, TB_EUNSUPPORTED, "the format '%c' is not supported", field->type);
     if (is_int && (!field->type || strchr("dboxX", field->type))) {
         bool other_base = field->type && field->type != 'd';
         if (field->precision >= 0 || (other_base && field->grouping == ','))
             return bad_format(run);
-        return tb_jwrite_int_field(run, field, tb_jas_int(value), 0);
+        return tb_write_int_field(run, field, tb_value_as_int(value), 0);
     }
     if (field->type && !strchr("eEfFgG%", field->type))
         return bad_format(run);
-    return tb_jwrite_float_field(run, field, tb_jas_double(value));
+    return tb_write_float_field(run, field, tb_value_as_double(value));
 }
 
 // format(value, spec)
-static tb_code write_formatted(tb_jrun *run, tb_jvalue value, tb_text spec)
+static tb_code write_formatted(tb_render *run, tb_value value, tb_text spec)
 {
-    tb_jfield field;
+    tb_format_field field;
     if (spec.size == 0)
-        return tb_jwrite_str(run, value);
-    if (value.kind != TB_J_STRING && !tb_jis_number(value))
-        return tb_jrun_fail(run, TB_EINVAL, "a value of type '%s' takes no format", tb_jkind_name(value.kind));
+        return tb_write_str(run, value);
+    if (value.kind != TB_VALUE_STRING && !tb_value_is_number(value))
+        return tb_render_fail(run, TB_EINVAL, "a value of type '%s' takes no format", tb_value_kind_name(value.kind));
     tb_code rc = read_spec(&field, run, spec);
     if (rc)
         return rc;
-    return value.kind == TB_J_STRING ? write_formatted_text(run, &field, value)
-                                     : write_formatted_number(run, &field, value);
+    return value.kind == TB_VALUE_STRING ? write_formatted_text(run, &field, value)
+                                         : write_formatted_number(run, &field, value);
 }
 
-static tb_code apply_conversion(tb_jvalue *value, tb_jrun *run, char conversion)
+static tb_code apply_conversion(tb_value *value, tb_render *run, char conversion)
 {
     if (conversion == 's')
-        return tb_jto_string(value, run, *value, false);
+        return tb_to_string(value, run, *value, false);
     if (conversion != 'r')
-        return tb_jrun_fail(run, conversion == 'a' ? TB_EUNSUPPORTED : TB_EINVAL, "a format has the conversion '!%c'%s",
-                            conversion ? conversion : ' ',
-                            conversion == 'a' ? ", which is not supported" : ", which does not exist");
-    size_t mark = tb_jrun_begin(run);
-    tb_code rc = tb_jwrite_repr(run, *value);
-    return rc ? rc : tb_jrun_take(value, run, mark);
+        return tb_render_fail(run, conversion == 'a' ? TB_EUNSUPPORTED : TB_EINVAL,
+                              "a format has the conversion '!%c'%s", conversion ? conversion : ' ',
+                              conversion == 'a' ? ", which is not supported" : ", which does not exist");
+    size_t mark = tb_render_begin(run);
+    tb_code rc = tb_write_repr(run, *value);
+    return rc ? rc : tb_render_take(value, run, mark);
 }
 
 static tb_code write_format(formatter *f, tb_text format, unsigned depth);
@@ -434,7 +435,7 @@ static tb_code write_format(formatter *f, tb_text format, unsigned depth);
 // One field, without its braces: name, conversion, and a specification which may have fields itself.
 static tb_code write_field(formatter *f, tb_text field, unsigned depth)
 {
-    tb_jvalue value, spec;
+    tb_value value, spec;
     size_t end = scan(field, 0, "!:[");
     while (end < field.size && field.data[end] == '[')
         end = scan(field, scan(field, end, "]"), "!:[");
@@ -445,23 +446,23 @@ static tb_code write_field(formatter *f, tb_text field, unsigned depth)
         if (!rc && end < field.size && field.data[end] != ':')
             return bad_format(f->run);
     }
-    size_t mark = tb_jrun_begin(f->run);
+    size_t mark = tb_render_begin(f->run);
     if (!rc && end < field.size)
         rc = write_format(f, (tb_text){field.data + end + 1, field.size - end - 1}, depth + 1);
     if (!rc)
-        rc = tb_jrun_take(&spec, f->run, mark);
-    if (!rc && f->markup && tb_jis_markup(value) && spec.as.string->size > 0)
-        rc = tb_jrun_fail(f->run, TB_EINVAL, "Markup takes no format");
+        rc = tb_render_take(&spec, f->run, mark);
+    if (!rc && f->markup && tb_value_is_markup(value) && spec.as.string->size > 0)
+        rc = tb_render_fail(f->run, TB_EINVAL, "Markup takes no format");
     if (!rc)
-        rc = write_formatted(f->run, value, tb_jtext(spec));
+        rc = write_formatted(f->run, value, tb_string_text(spec));
     if (!rc && f->markup && depth == 0) { // escape what has just been written
-        bool safe = tb_jis_markup(value);
-        rc = tb_jrun_take(&value, f->run, mark);
-        value.variant = safe ? TB_J_MARKUP : 0;
+        bool safe = tb_value_is_markup(value);
+        rc = tb_render_take(&value, f->run, mark);
+        value.variant = safe ? TB_VALUE_MARKUP : 0;
         if (!rc)
-            rc = tb_jstring_escape(&value, f->run, value);
+            rc = tb_string_escape(&value, f->run, value);
         if (!rc)
-            rc = tb_jrun_write(f->run, tb_jtext(value));
+            rc = tb_render_write(f->run, tb_string_text(value));
     }
     return rc;
 }
@@ -481,11 +482,11 @@ static tb_code write_format(formatter *f, tb_text format, unsigned depth)
 {
     tb_code rc = TB_OK;
     if (depth > 1) // a specification may have fields, their specifications may not
-        return scan(format, 0, "{}") == format.size ? tb_jrun_write(f->run, format) : bad_format(f->run);
+        return scan(format, 0, "{}") == format.size ? tb_render_write(f->run, format) : bad_format(f->run);
     for (size_t at = 0; at < format.size && !rc;) {
         size_t brace = scan(format, at, "{}");
         bool doubled = brace + 1 < format.size && format.data[brace] == format.data[brace + 1];
-        rc = tb_jrun_write(f->run, (tb_text){format.data + at, brace - at + (brace < format.size && doubled)});
+        rc = tb_render_write(f->run, (tb_text){format.data + at, brace - at + (brace < format.size && doubled)});
         at = brace + 2;
         if (brace == format.size || doubled || rc)
             continue;
@@ -498,13 +499,13 @@ static tb_code write_format(formatter *f, tb_text format, unsigned depth)
     return rc;
 }
 
-tb_code tb_jformat(tb_jvalue *out, tb_jrun *run, tb_jvalue format, const tb_jcall *call)
+tb_code tb_format_braces(tb_value *out, tb_render *run, tb_value format, const tb_call *call)
 {
-    formatter f = {.run = run, .call = call, .markup = tb_jis_markup(format)};
-    size_t mark = tb_jrun_begin(run);
-    tb_code rc = write_format(&f, tb_jtext(format), 0);
+    formatter f = {.run = run, .call = call, .markup = tb_value_is_markup(format)};
+    size_t mark = tb_render_begin(run);
+    tb_code rc = write_format(&f, tb_string_text(format), 0);
     if (!rc)
-        rc = tb_jrun_take(out, run, mark);
+        rc = tb_render_take(out, run, mark);
     out->variant = format.variant;
     return rc;
 }

@@ -6,15 +6,15 @@
 #include "template/run.h"
 
 // format % arguments
-tb_code tb_jpercent(tb_jvalue *out, tb_jrun *run, tb_jvalue format, tb_jvalue arguments);
+tb_code tb_format_percent(tb_value *out, tb_render *run, tb_value format, tb_value arguments);
 
 // format.format(…) with the arguments as given in `call`
-tb_code tb_jformat(tb_jvalue *out, tb_jrun *run, tb_jvalue format, const tb_jcall *call);
+tb_code tb_format_braces(tb_value *out, tb_render *run, tb_value format, const tb_call *call);
 
 // ---- what both stand on (field.c) ----
 
 // How one value is laid out.
-typedef struct tb_jfield {
+typedef struct tb_format_field {
     tb_text fill;   // one character
     char align;     // < > ^, or = for padding behind the sign
     char sign;      // '-', '+' or ' ': in front of what is not negative
@@ -23,13 +23,13 @@ typedef struct tb_jfield {
     int64_t width;
     int64_t precision; // −1: none
     char type;         // 'd', 'f' … of Python's; 0: none
-} tb_jfield;
+} tb_format_field;
 
 // A text, cut to the precision and padded to the width.
-tb_code tb_jwrite_text_field(tb_jrun *run, const tb_jfield *field, tb_jvalue string);
+tb_code tb_write_text_field(tb_render *run, const tb_format_field *field, tb_value string);
 // An integer as d, b, o, x or X. `least_digits` is the precision of the % operator.
-tb_code tb_jwrite_int_field(tb_jrun *run, const tb_jfield *field, int64_t value, int64_t least_digits);
+tb_code tb_write_int_field(tb_render *run, const tb_format_field *field, int64_t value, int64_t least_digits);
 // A float as e, E, f, F, g, G, % or, with type 0, as Python prints it.
-tb_code tb_jwrite_float_field(tb_jrun *run, const tb_jfield *field, double value);
+tb_code tb_write_float_field(tb_render *run, const tb_format_field *field, double value);
 
 #endif

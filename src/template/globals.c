@@ -10,22 +10,22 @@ enum { RANGE_LIMIT = 100000 }; // items, as in jinja2's sandbox
 
 // ---- range ----
 
-static tb_code read_range(tb_jrange *out, tb_jrun *run, const tb_jvalue *args)
+static tb_code read_range(tb_range *out, tb_render *run, const tb_value *args)
 {
-    bool one = args[1].kind == TB_J_MISSING;
-    tb_code rc = tb_jarg_int(&out->start, run, "range()", one ? (tb_jvalue){0} : args[0], 0);
+    bool one = args[1].kind == TB_VALUE_MISSING;
+    tb_code rc = tb_argument_int(&out->start, run, "range()", one ? (tb_value){0} : args[0], 0);
     if (!rc)
-        rc = tb_jarg_int(&out->stop, run, "range()", one ? args[0] : args[1], 0);
+        rc = tb_argument_int(&out->stop, run, "range()", one ? args[0] : args[1], 0);
     if (!rc)
-        rc = tb_jarg_int(&out->step, run, "range()", args[2], 1);
+        rc = tb_argument_int(&out->step, run, "range()", args[2], 1);
     if (!rc && out->step == 0)
-        rc = tb_jrun_fail(run, TB_EINVAL, "the step of a range is zero");
+        rc = tb_render_fail(run, TB_EINVAL, "the step of a range is zero");
     return rc;
 }
 
-static tb_code run_range(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_range(tb_value *out, tb_render *run, const tb_call *call)
 {
-    tb_jrange *range = tb_jrun_alloc(run, sizeof *range);
+    tb_range *range = tb_render_alloc(run, sizeof *range);
     if (!range)
         return run->err->code;
     tb_code rc = read_range(range, run, call->args);
@@ -37,145 +37,145 @@ static tb_code run_range(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
     bool empty = back ? range->stop >= range->start : range->start >= range->stop;
     uint64_t count = empty ? 0 : (high - low - 1) / width + 1;
     if (count > RANGE_LIMIT)
-        return tb_jrun_fail(run, TB_EINVAL, "a range has more than %d items", RANGE_LIMIT);
+        return tb_render_fail(run, TB_EINVAL, "a range has more than %d items", RANGE_LIMIT);
     range->count = (size_t)count;
-    *out = (tb_jvalue){.kind = TB_J_RANGE, .as.range = range};
+    *out = (tb_value){.kind = TB_VALUE_RANGE, .as.range = range};
     return TB_OK;
 }
 
 // ---- dict and namespace ----
 
-static tb_code add_pair(tb_jdict *dict, tb_jrun *run, tb_jvalue pair)
+static tb_code add_pair(tb_dict *dict, tb_render *run, tb_value pair)
 {
-    tb_jvalue items;
-    tb_code rc = tb_jcollect(&items, run, TB_J_TUPLE, pair);
+    tb_value items;
+    tb_code rc = tb_value_collect(&items, run, TB_VALUE_TUPLE, pair);
     if (!rc && items.as.list->count != 2)
-        rc = tb_jrun_fail(run, TB_EINVAL, "a dict is made from items that are no pairs");
-    return rc ? rc : tb_jdict_set(dict, run, items.as.list->items[0], items.as.list->items[1]);
+        rc = tb_render_fail(run, TB_EINVAL, "a dict is made from items that are no pairs");
+    return rc ? rc : tb_dict_set(dict, run, items.as.list->items[0], items.as.list->items[1]);
 }
 
 // From another dict or from pairs.
-static tb_code add_source(tb_jdict *dict, tb_jrun *run, tb_jvalue source)
+static tb_code add_source(tb_dict *dict, tb_render *run, tb_value source)
 {
-    tb_jiter *iter;
-    if (source.kind == TB_J_UNDEFINED)
-        return tb_jfail_undefined(run, source);
-    if (source.kind == TB_J_DICT)
-        source = (tb_jvalue){.kind = TB_J_VIEW, .variant = TB_JVIEW_ITEMS, .as.dict = source.as.dict};
-    tb_code rc = tb_jiter_new(&iter, run, source);
-    for (tb_jvalue pair = tb_jnone(); !rc && pair.kind != TB_J_MISSING;) {
-        rc = tb_jiter_next(&pair, run, iter);
-        if (!rc && pair.kind != TB_J_MISSING)
+    tb_iter *iter;
+    if (source.kind == TB_VALUE_UNDEFINED)
+        return tb_render_fail_undefined(run, source);
+    if (source.kind == TB_VALUE_DICT)
+        source = (tb_value){.kind = TB_VALUE_VIEW, .variant = TB_VIEW_ITEMS, .as.dict = source.as.dict};
+    tb_code rc = tb_iter_new(&iter, run, source);
+    for (tb_value pair = tb_none(); !rc && pair.kind != TB_VALUE_MISSING;) {
+        rc = tb_iter_next(&pair, run, iter);
+        if (!rc && pair.kind != TB_VALUE_MISSING)
             rc = add_pair(dict, run, pair);
     }
     return rc;
 }
 
-static tb_code make_dict(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code make_dict(tb_value *out, tb_render *run, const tb_call *call)
 {
     if (call->count > 1)
-        return tb_jrun_fail(run, TB_EINVAL, "a dict or namespace is made from at most one object");
-    tb_code rc = tb_jdict_new(out, run);
+        return tb_render_fail(run, TB_EINVAL, "a dict or namespace is made from at most one object");
+    tb_code rc = tb_dict_new(out, run);
     if (!rc && call->count == 1)
         rc = add_source(out->as.dict, run, call->values[0]);
     for (size_t i = 0; i < call->keyword_count && !rc; i++) {
-        rc = tb_jdict_set(out->as.dict, run, tb_jstring_value(call->keywords[i].name), call->keywords[i].value);
+        rc = tb_dict_set(out->as.dict, run, tb_string_value(call->keywords[i].name), call->keywords[i].value);
     }
     return rc;
 }
 
-static tb_code run_dict(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_dict(tb_value *out, tb_render *run, const tb_call *call)
 {
     return make_dict(out, run, call);
 }
 
-static tb_code run_namespace(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_namespace(tb_value *out, tb_render *run, const tb_call *call)
 {
     tb_code rc = make_dict(out, run, call);
-    out->kind = TB_J_NAMESPACE;
+    out->kind = TB_VALUE_NAMESPACE;
     return rc;
 }
 
 // ---- cycler and joiner ----
 
-static tb_code run_cycler(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_cycler(tb_value *out, tb_render *run, const tb_call *call)
 {
-    tb_jvalue items;
+    tb_value items;
     if (call->count == 0 || call->keyword_count > 0)
-        return tb_jrun_fail(run, TB_EINVAL, "a cycler needs items and takes nothing else");
-    tb_jcycler *cycler = tb_jrun_alloc(run, sizeof *cycler);
+        return tb_render_fail(run, TB_EINVAL, "a cycler needs items and takes nothing else");
+    tb_cycler *cycler = tb_render_alloc(run, sizeof *cycler);
     if (!cycler)
         return run->err->code;
-    tb_code rc = tb_jlist_from(&items, run, TB_J_TUPLE, call->values, call->count);
+    tb_code rc = tb_list_from(&items, run, TB_VALUE_TUPLE, call->values, call->count);
     if (rc)
         return rc;
     cycler->items = items.as.list;
-    *out = (tb_jvalue){.kind = TB_J_CYCLER, .as.cycler = cycler};
+    *out = (tb_value){.kind = TB_VALUE_CYCLER, .as.cycler = cycler};
     return TB_OK;
 }
 
-static tb_code run_next(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_next(tb_value *out, tb_render *run, const tb_call *call)
 {
     (void)run;
-    tb_jcycler *cycler = call->self.as.cycler;
+    tb_cycler *cycler = call->self.as.cycler;
     *out = cycler->items->items[cycler->at];
     cycler->at = (cycler->at + 1) % cycler->items->count;
     return TB_OK;
 }
 
-static tb_code run_reset(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_reset(tb_value *out, tb_render *run, const tb_call *call)
 {
     (void)run;
     call->self.as.cycler->at = 0;
-    *out = tb_jnone();
+    *out = tb_none();
     return TB_OK;
 }
 
-const tb_jbuiltin tb_jcycler_methods[] = {{"next", "", run_next}, {"reset", "", run_reset}, {NULL, NULL, NULL}};
+const tb_builtin tb_cycler_methods[] = {{"next", "", run_next}, {"reset", "", run_reset}, {NULL, NULL, NULL}};
 
-static tb_code run_joiner(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_joiner(tb_value *out, tb_render *run, const tb_call *call)
 {
-    tb_jjoiner *joiner = tb_jrun_alloc(run, sizeof *joiner);
+    tb_joiner *joiner = tb_render_alloc(run, sizeof *joiner);
     if (!joiner)
         return run->err->code;
-    *out = (tb_jvalue){.kind = TB_J_JOINER, .as.joiner = joiner};
+    *out = (tb_value){.kind = TB_VALUE_JOINER, .as.joiner = joiner};
     joiner->separator = call->args[0];
-    return call->args[0].kind == TB_J_MISSING ? tb_jstring_new(&joiner->separator, run, (tb_text){", ", 2}) : TB_OK;
+    return call->args[0].kind == TB_VALUE_MISSING ? tb_string_new(&joiner->separator, run, (tb_text){", ", 2}) : TB_OK;
 }
 
 // ---- loop.cycle and loop.changed ----
 
-static tb_code run_cycle(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_cycle(tb_value *out, tb_render *run, const tb_call *call)
 {
     if (call->count == 0 || call->keyword_count > 0)
-        return tb_jrun_fail(run, TB_EINVAL, "loop.cycle() needs items and takes nothing else");
+        return tb_render_fail(run, TB_EINVAL, "loop.cycle() needs items and takes nothing else");
     *out = call->values[(size_t)call->self.as.loop->index0 % call->count];
     return TB_OK;
 }
 
-static tb_code run_changed(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_changed(tb_value *out, tb_render *run, const tb_call *call)
 {
-    tb_jloop *loop = call->self.as.loop;
-    tb_jvalue values;
+    tb_loop *loop = call->self.as.loop;
+    tb_value values;
     bool same = false;
     if (call->keyword_count > 0)
-        return tb_jrun_fail(run, TB_EINVAL, "loop.changed() takes no keyword arguments");
-    tb_code rc = tb_jlist_from(&values, run, TB_J_TUPLE, call->values, call->count);
-    if (!rc && loop->last_changed.kind != TB_J_MISSING)
-        rc = tb_jequal(&same, run, loop->last_changed, values);
+        return tb_render_fail(run, TB_EINVAL, "loop.changed() takes no keyword arguments");
+    tb_code rc = tb_list_from(&values, run, TB_VALUE_TUPLE, call->values, call->count);
+    if (!rc && loop->last_changed.kind != TB_VALUE_MISSING)
+        rc = tb_value_equal(&same, run, loop->last_changed, values);
     if (!same)
         loop->last_changed = values;
-    *out = tb_jbool(!same);
+    *out = tb_bool(!same);
     return rc;
 }
 
-const tb_jbuiltin tb_jloop_methods[] = {{"cycle", NULL, run_cycle}, {"changed", NULL, run_changed}, {NULL, NULL, NULL}};
+const tb_builtin tb_loop_methods[] = {{"cycle", NULL, run_cycle}, {"changed", NULL, run_changed}, {NULL, NULL, NULL}};
 
 // ---- what Hugging Face adds ----
 
-static tb_code run_raise_exception(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_raise_exception(tb_value *out, tb_render *run, const tb_call *call)
 {
-    tb_code rc = tb_jto_string(out, run, call->args[0], false);
+    tb_code rc = tb_to_string(out, run, call->args[0], false);
     if (rc)
         return rc;
     return tb_fail(run->err, TB_EINVAL, "the template refuses at line %u: %.*s", (unsigned)run->line,
@@ -196,23 +196,23 @@ static size_t directive_size(tb_text format)
 }
 
 // One directive. Python's datetime has no time zone here, and the time no fractions of a second.
-static tb_code write_directive(tb_jrun *run, tb_text directive, const struct tm *when)
+static tb_code write_directive(tb_render *run, tb_text directive, const struct tm *when)
 {
     char format[16], text[256];
     if (directive.size == 2 && (directive.data[1] == 'z' || directive.data[1] == 'Z'))
         return TB_OK;
     if (directive.size == 2 && directive.data[1] == 'f')
-        return tb_jrun_write_text(run, "000000");
+        return tb_render_write_text(run, "000000");
     if (directive.size >= sizeof format)
-        return tb_jrun_fail(run, TB_EUNSUPPORTED, "the time format '%.*s' is not supported", (int)directive.size,
-                            directive.data);
+        return tb_render_fail(run, TB_EUNSUPPORTED, "the time format '%.*s' is not supported", (int)directive.size,
+                              directive.data);
     memcpy(format, directive.data, directive.size);
     format[directive.size] = '\0';
     size_t n = strftime(text, sizeof text, format, when); // 0: nothing to show, such as %p in some languages
-    return tb_jrun_write(run, (tb_text){text, n});
+    return tb_render_write(run, (tb_text){text, n});
 }
 
-static tb_code write_time(tb_jrun *run, tb_text format, const struct tm *when)
+static tb_code write_time(tb_render *run, tb_text format, const struct tm *when)
 {
     tb_code rc = TB_OK;
     for (size_t at = 0, n; at < format.size && !rc; at += n) {
@@ -223,28 +223,28 @@ static tb_code write_time(tb_jrun *run, tb_text format, const struct tm *when)
         } else {
             const char *next = memchr(rest.data, '%', rest.size);
             n = next ? (size_t)(next - rest.data) : rest.size;
-            rc = tb_jrun_write(run, (tb_text){rest.data, n});
+            rc = tb_render_write(run, (tb_text){rest.data, n});
         }
     }
     return rc;
 }
 
-static tb_code run_strftime_now(tb_jvalue *out, tb_jrun *run, const tb_jcall *call)
+static tb_code run_strftime_now(tb_value *out, tb_render *run, const tb_call *call)
 {
     struct tm when;
     tb_text format;
-    size_t mark = tb_jrun_begin(run);
-    tb_code rc = tb_jarg_text(&format, run, "strftime_now()", call->args[0], NULL);
+    size_t mark = tb_render_begin(run);
+    tb_code rc = tb_argument_text(&format, run, "strftime_now()", call->args[0], NULL);
     if (!rc && !localtime_r(&run->now, &when))
-        rc = tb_jrun_fail(run, TB_EINVAL, "the time is out of range");
+        rc = tb_render_fail(run, TB_EINVAL, "the time is out of range");
     if (!rc)
         rc = write_time(run, format, &when);
-    return rc ? rc : tb_jrun_take(out, run, mark);
+    return rc ? rc : tb_render_take(out, run, mark);
 }
 
 // ---- all ----
 
-const tb_jbuiltin tb_jglobals[] = {
+const tb_builtin tb_globals[] = {
     {"range", "/ start stop? step?", run_range},
     {"dict", NULL, run_dict},
     {"namespace", NULL, run_namespace},
@@ -256,10 +256,10 @@ const tb_jbuiltin tb_jglobals[] = {
     {NULL, NULL, NULL},
 };
 
-tb_jvalue tb_jcontext_get(tb_jrun *run, const tb_jstring *name)
+tb_value tb_context_get(tb_render *run, const tb_string *name)
 {
-    tb_text text = tb_jstring_text(name);
-    tb_jvalue value = tb_jdict_get_text(run->context, text);
-    const tb_jbuiltin *function = value.kind == TB_J_MISSING ? tb_jbuiltin_find(tb_jglobals, text) : NULL;
-    return function ? (tb_jvalue){.kind = TB_J_FUNCTION, .as.function = function} : value;
+    tb_text text = tb_text_of(name);
+    tb_value value = tb_dict_get_text(run->context, text);
+    const tb_builtin *function = value.kind == TB_VALUE_MISSING ? tb_builtin_find(tb_globals, text) : NULL;
+    return function ? (tb_value){.kind = TB_VALUE_FUNCTION, .as.function = function} : value;
 }

@@ -11,7 +11,7 @@
 
 enum { SOURCE_LIMIT = 1 << 20 }; // bytes; the longest templates of real models have some 20,000
 
-static tb_code fail(const tb_jlexer *lexer, tb_code code, const char *what)
+static tb_code fail(const tb_lexer *lexer, tb_code code, const char *what)
 {
     return tb_fail(lexer->err, code, "the template is malformed at line %u: %s", (unsigned)lexer->line, what);
 }
@@ -27,7 +27,7 @@ static bool is_utf8(tb_text text)
     return true;
 }
 
-tb_code tb_jlexer_init(tb_jlexer *lexer, tb_arena *arena, tb_text source, tb_error *err)
+tb_code tb_lexer_init(tb_lexer *lexer, tb_arena *arena, tb_text source, tb_error *err)
 {
     memset(lexer, 0, sizeof *lexer);
     if (source.size > SOURCE_LIMIT)
@@ -48,30 +48,30 @@ tb_code tb_jlexer_init(tb_jlexer *lexer, tb_arena *arena, tb_text source, tb_err
     lexer->arena = arena;
     lexer->source = (tb_text){text, n};
     lexer->line = 1;
-    lexer->mode = TB_JLEX_DATA;
-    lexer->begins = TB_JTOKEN_END;
+    lexer->mode = TB_LEX_DATA;
+    lexer->begins = TB_LEXEME_END;
     lexer->err = err;
     return TB_OK;
 }
 
-static size_t left(const tb_jlexer *lexer)
+static size_t left(const tb_lexer *lexer)
 {
     return lexer->source.size - lexer->at;
 }
 
-static const char *here(const tb_jlexer *lexer)
+static const char *here(const tb_lexer *lexer)
 {
     return lexer->source.data + lexer->at;
 }
 
-static bool looking_at(const tb_jlexer *lexer, const char *text)
+static bool looking_at(const tb_lexer *lexer, const char *text)
 {
     size_t n = strlen(text);
     return left(lexer) >= n && memcmp(here(lexer), text, n) == 0;
 }
 
 // Moves on by `n` bytes and counts their lines.
-static void advance(tb_jlexer *lexer, size_t n)
+static void advance(tb_lexer *lexer, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         lexer->line += here(lexer)[i] == '\n';
@@ -83,10 +83,10 @@ static size_t space_size(const char *text, size_t size)
 {
     uint32_t c;
     size_t n = tb_utf8_decode(&c, text, size);
-    return n && tb_juni_is_space(c) ? n : 0;
+    return n && tb_unicode_is_space(c) ? n : 0;
 }
 
-static void skip_space(tb_jlexer *lexer)
+static void skip_space(tb_lexer *lexer)
 {
     for (size_t n; (n = space_size(here(lexer), left(lexer))) > 0;)
         advance(lexer, n);
@@ -98,7 +98,7 @@ static tb_text strip_right(tb_text text)
     uint32_t c;
     for (size_t at = 0, n; at < text.size; at += n) {
         n = tb_utf8_decode(&c, text.data + at, text.size - at);
-        if (!tb_juni_is_space(c))
+        if (!tb_unicode_is_space(c))
             end = at + n;
     }
     return (tb_text){text.data, end};
@@ -112,7 +112,7 @@ static bool is_blank(tb_text text)
 // ---- template data ----
 
 // Data in front of a tag, by the sign behind the tag's opening and whether the tag is a block or comment.
-static tb_text trim_data(const tb_jlexer *lexer, tb_text data, char sign, bool is_block)
+static tb_text trim_data(const tb_lexer *lexer, tb_text data, char sign, bool is_block)
 {
     if (sign == '-')
         return strip_right(data);
@@ -126,7 +126,7 @@ static tb_text trim_data(const tb_jlexer *lexer, tb_text data, char sign, bool i
     return starts_line && is_blank(indent) ? (tb_text){data.data, line} : data;
 }
 
-static char take_sign(tb_jlexer *lexer)
+static char take_sign(tb_lexer *lexer)
 {
     char sign = left(lexer) > 0 ? *here(lexer) : '\0';
     if (sign != '-' && sign != '+')
@@ -137,7 +137,7 @@ static char take_sign(tb_jlexer *lexer)
 
 // The end of a tag: `close` with '-' in front strips what follows, '+' keeps it, neither drops one line
 // break if `trims`. False when it is not here.
-static bool take_close(tb_jlexer *lexer, const char *close, bool trims)
+static bool take_close(tb_lexer *lexer, const char *close, bool trims)
 {
     size_t start = lexer->at;
     char sign = take_sign(lexer);
@@ -154,7 +154,7 @@ static bool take_close(tb_jlexer *lexer, const char *close, bool trims)
 }
 
 // "{% raw %}" or "{% endraw %}": its word and end, behind "{%" and the sign.
-static bool take_raw_tag(tb_jlexer *lexer, const char *word, bool trims)
+static bool take_raw_tag(tb_lexer *lexer, const char *word, bool trims)
 {
     size_t start = lexer->at;
     uint32_t line = lexer->line;
@@ -171,7 +171,7 @@ static bool take_raw_tag(tb_jlexer *lexer, const char *word, bool trims)
 }
 
 // A comment, or a raw block, whose opening ends the template needs no end.
-static tb_code skip_comment(tb_jlexer *lexer)
+static tb_code skip_comment(tb_lexer *lexer)
 {
     uint32_t line = lexer->line;
     if (left(lexer) == 0)
@@ -186,10 +186,10 @@ static tb_code skip_comment(tb_jlexer *lexer)
 }
 
 // Data up to the next tag; begins what the tag opens.
-static tb_code lex_data(tb_jtoken *out, tb_jlexer *lexer)
+static tb_code lex_data(tb_lexeme *out, tb_lexer *lexer)
 {
     size_t start = lexer->at;
-    out->kind = TB_JTOKEN_DATA;
+    out->kind = TB_LEXEME_DATA;
     out->line = lexer->line;
     size_t end = start;
     const char *text = lexer->source.data;
@@ -208,18 +208,18 @@ static tb_code lex_data(tb_jtoken *out, tb_jlexer *lexer)
     if (opens == '#')
         return skip_comment(lexer);
     if (opens == '%' && take_raw_tag(lexer, "raw", false)) { // which keeps the line break behind it
-        lexer->mode = TB_JLEX_RAW;
+        lexer->mode = TB_LEX_RAW;
         return TB_OK;
     }
-    lexer->mode = opens == '{' ? TB_JLEX_PRINT : TB_JLEX_BLOCK;
-    lexer->begins = opens == '{' ? TB_JTOKEN_PRINT_BEGIN : TB_JTOKEN_BLOCK_BEGIN;
+    lexer->mode = opens == '{' ? TB_LEX_PRINT : TB_LEX_BLOCK;
+    lexer->begins = opens == '{' ? TB_LEXEME_PRINT_BEGIN : TB_LEXEME_BLOCK_BEGIN;
     return TB_OK;
 }
 
-static tb_code lex_raw(tb_jtoken *out, tb_jlexer *lexer)
+static tb_code lex_raw(tb_lexeme *out, tb_lexer *lexer)
 {
     tb_text data = {here(lexer), 0};
-    out->kind = TB_JTOKEN_DATA;
+    out->kind = TB_LEXEME_DATA;
     out->line = lexer->line;
     while (left(lexer) > 0) {
         data.size = (size_t)(here(lexer) - data.data);
@@ -229,7 +229,7 @@ static tb_code lex_raw(tb_jtoken *out, tb_jlexer *lexer)
             char sign = take_sign(lexer);
             if (take_raw_tag(lexer, "endraw", true)) {
                 out->text = trim_data(lexer, data, sign, true);
-                lexer->mode = TB_JLEX_DATA;
+                lexer->mode = TB_LEX_DATA;
                 return TB_OK;
             }
             lexer->at = start; // no line was passed
@@ -237,7 +237,7 @@ static tb_code lex_raw(tb_jtoken *out, tb_jlexer *lexer)
         advance(lexer, 1);
     }
     if (data.data == here(lexer)) {
-        lexer->mode = TB_JLEX_DATA;
+        lexer->mode = TB_LEX_DATA;
         return TB_OK;
     }
     lexer->line = out->line;
@@ -273,7 +273,7 @@ static size_t exponent_size(const char *text, size_t size)
 }
 
 // A float has a fraction, an exponent or both, and does not follow a dot (x.1.5 are two items).
-static size_t float_size(const tb_jlexer *lexer)
+static size_t float_size(const tb_lexer *lexer)
 {
     const char *text = here(lexer);
     size_t size = left(lexer), whole = digits_size(text, size), fraction = 0;
@@ -316,11 +316,11 @@ static size_t integer_size(unsigned *base, const char *text, size_t size)
     return n;
 }
 
-static tb_code lex_integer(tb_jtoken *out, tb_jlexer *lexer)
+static tb_code lex_integer(tb_lexeme *out, tb_lexer *lexer)
 {
     unsigned base;
     size_t n = integer_size(&base, here(lexer), left(lexer));
-    out->kind = TB_JTOKEN_INTEGER;
+    out->kind = TB_LEXEME_INTEGER;
     out->text = (tb_text){here(lexer), n};
     for (size_t i = base == 10 ? 0 : 2; i < n; i++) {
         if (out->text.data[i] == '_')
@@ -335,7 +335,7 @@ static tb_code lex_integer(tb_jtoken *out, tb_jlexer *lexer)
     return TB_OK;
 }
 
-static tb_code lex_float(tb_jtoken *out, tb_jlexer *lexer, size_t n)
+static tb_code lex_float(tb_lexeme *out, tb_lexer *lexer, size_t n)
 {
     char *plain = tb_arena_alloc(lexer->arena, n + 1);
     if (!plain)
@@ -345,7 +345,7 @@ static tb_code lex_float(tb_jtoken *out, tb_jlexer *lexer, size_t n)
         if (here(lexer)[i] != '_')
             plain[used++] = here(lexer)[i];
     plain[used] = '\0';
-    out->kind = TB_JTOKEN_FLOAT;
+    out->kind = TB_LEXEME_FLOAT;
     out->text = (tb_text){here(lexer), n};
     out->real = strtod(plain, NULL);
     advance(lexer, n);
@@ -361,7 +361,7 @@ typedef struct escape_reader {
     size_t used;
 } escape_reader;
 
-static tb_code put_character(const tb_jlexer *lexer, escape_reader *r, uint32_t c)
+static tb_code put_character(const tb_lexer *lexer, escape_reader *r, uint32_t c)
 {
     size_t n = tb_utf8_encode(r->out + r->used, c);
     if (!n)
@@ -370,7 +370,7 @@ static tb_code put_character(const tb_jlexer *lexer, escape_reader *r, uint32_t 
     return TB_OK;
 }
 
-static tb_code read_hex(const tb_jlexer *lexer, escape_reader *r, size_t digits)
+static tb_code read_hex(const tb_lexer *lexer, escape_reader *r, size_t digits)
 {
     uint32_t c = 0;
     for (size_t i = 0; i < digits; i++) {
@@ -383,7 +383,7 @@ static tb_code read_hex(const tb_jlexer *lexer, escape_reader *r, size_t digits)
     return put_character(lexer, r, c);
 }
 
-static tb_code read_octal(const tb_jlexer *lexer, escape_reader *r)
+static tb_code read_octal(const tb_lexer *lexer, escape_reader *r)
 {
     uint32_t c = 0;
     for (size_t i = 0; i < 3 && r->at < r->text.size && digit_value(r->text.data[r->at]) < 8; i++)
@@ -402,7 +402,7 @@ static void read_escaped_non_ascii(escape_reader *r)
 }
 
 // One escape; `at` is behind the backslash. An unknown escape stays as it is written.
-static tb_code read_escape(const tb_jlexer *lexer, escape_reader *r)
+static tb_code read_escape(const tb_lexer *lexer, escape_reader *r)
 {
     static const char letters[] = "\\'\"abfnrtv", values[] = "\\'\"\a\b\f\n\r\t\v";
     char c = r->text.data[r->at];
@@ -428,7 +428,7 @@ static tb_code read_escape(const tb_jlexer *lexer, escape_reader *r)
 }
 
 // Bytes of the string literal here, quotes included; 0 when it does not end.
-static size_t string_size(const tb_jlexer *lexer)
+static size_t string_size(const tb_lexer *lexer)
 {
     const char *text = here(lexer);
     for (size_t i = 1; i < left(lexer); i++) {
@@ -439,7 +439,7 @@ static size_t string_size(const tb_jlexer *lexer)
     return 0;
 }
 
-static tb_code lex_string(tb_jtoken *out, tb_jlexer *lexer)
+static tb_code lex_string(tb_lexeme *out, tb_lexer *lexer)
 {
     size_t n = string_size(lexer);
     if (!n)
@@ -456,7 +456,7 @@ static tb_code lex_string(tb_jtoken *out, tb_jlexer *lexer)
         else
             r.out[r.used++] = c;
     }
-    out->kind = TB_JTOKEN_STRING;
+    out->kind = TB_LEXEME_STRING;
     out->text = (tb_text){r.out, r.used};
     advance(lexer, n);
     return rc;
@@ -465,14 +465,14 @@ static tb_code lex_string(tb_jtoken *out, tb_jlexer *lexer)
 // ---- names and operators ----
 
 // An identifier as Python has it, except that what counts beyond ASCII is a letter, mark or digit by category.
-static size_t name_size(const tb_jlexer *lexer)
+static size_t name_size(const tb_lexer *lexer)
 {
     size_t at = 0;
     uint32_t c;
     while (at < left(lexer)) {
         size_t n = tb_utf8_decode(&c, here(lexer) + at, left(lexer) - at);
-        bool start = c == '_' || tb_juni_is_alpha(c);
-        if (!start && (at == 0 || !tb_juni_is_decimal(c)))
+        bool start = c == '_' || tb_unicode_is_alpha(c);
+        if (!start && (at == 0 || !tb_unicode_is_decimal(c)))
             break;
         at += n;
     }
@@ -481,30 +481,33 @@ static size_t name_size(const tb_jlexer *lexer)
 
 static const struct {
     char text[3];
-    tb_joperator op;
+    tb_operator op;
 } operators[] = {
     // Longer ones first.
-    {"//", TB_JOP_FLOORDIV}, {"**", TB_JOP_POW},   {"==", TB_JOP_EQ},      {"!=", TB_JOP_NE},
-    {">=", TB_JOP_GE},       {"<=", TB_JOP_LE},    {"+", TB_JOP_ADD},      {"-", TB_JOP_SUB},
-    {"*", TB_JOP_MUL},       {"/", TB_JOP_DIV},    {"%", TB_JOP_MOD},      {"~", TB_JOP_TILDE},
-    {"<", TB_JOP_LT},        {">", TB_JOP_GT},     {"=", TB_JOP_ASSIGN},   {".", TB_JOP_DOT},
-    {":", TB_JOP_COLON},     {",", TB_JOP_COMMA},  {"|", TB_JOP_PIPE},     {";", TB_JOP_SEMICOLON},
-    {"(", TB_JOP_LPAREN},    {")", TB_JOP_RPAREN}, {"[", TB_JOP_LBRACKET}, {"]", TB_JOP_RBRACKET},
-    {"{", TB_JOP_LBRACE},    {"}", TB_JOP_RBRACE},
+    {"//", TB_OPERATOR_FLOORDIV}, {"**", TB_OPERATOR_POW},   {"==", TB_OPERATOR_EQ},      {"!=", TB_OPERATOR_NE},
+    {">=", TB_OPERATOR_GE},       {"<=", TB_OPERATOR_LE},    {"+", TB_OPERATOR_ADD},      {"-", TB_OPERATOR_SUB},
+    {"*", TB_OPERATOR_MUL},       {"/", TB_OPERATOR_DIV},    {"%", TB_OPERATOR_MOD},      {"~", TB_OPERATOR_TILDE},
+    {"<", TB_OPERATOR_LT},        {">", TB_OPERATOR_GT},     {"=", TB_OPERATOR_ASSIGN},   {".", TB_OPERATOR_DOT},
+    {":", TB_OPERATOR_COLON},     {",", TB_OPERATOR_COMMA},  {"|", TB_OPERATOR_PIPE},     {";", TB_OPERATOR_SEMICOLON},
+    {"(", TB_OPERATOR_LPAREN},    {")", TB_OPERATOR_RPAREN}, {"[", TB_OPERATOR_LBRACKET}, {"]", TB_OPERATOR_RBRACKET},
+    {"{", TB_OPERATOR_LBRACE},    {"}", TB_OPERATOR_RBRACE},
 };
 
 // Keeps the brackets in balance: inside of them "}}" and "%}" are operators.
-static tb_code balance(tb_jlexer *lexer, tb_joperator op)
+static tb_code balance(tb_lexer *lexer, tb_operator op)
 {
-    char opens = op == TB_JOP_LPAREN ? ')' : op == TB_JOP_LBRACKET ? ']' : op == TB_JOP_LBRACE ? '}' : '\0';
+    char opens = op == TB_OPERATOR_LPAREN     ? ')'
+                 : op == TB_OPERATOR_LBRACKET ? ']'
+                 : op == TB_OPERATOR_LBRACE   ? '}'
+                                              : '\0';
     if (opens) {
-        if (lexer->open == TB_JLEX_BRACKETS)
+        if (lexer->open == TB_LEX_BRACKETS)
             return tb_fail(lexer->err, TB_ELIMIT, "the template opens more than %d brackets at line %u",
-                           TB_JLEX_BRACKETS, (unsigned)lexer->line);
+                           TB_LEX_BRACKETS, (unsigned)lexer->line);
         lexer->closers[lexer->open++] = opens;
         return TB_OK;
     }
-    if (op != TB_JOP_RPAREN && op != TB_JOP_RBRACKET && op != TB_JOP_RBRACE)
+    if (op != TB_OPERATOR_RPAREN && op != TB_OPERATOR_RBRACKET && op != TB_OPERATOR_RBRACE)
         return TB_OK;
     if (lexer->open == 0 || lexer->closers[lexer->open - 1] != *here(lexer))
         return fail(lexer, TB_EFORMAT, "a bracket is closed that is not the last one open");
@@ -512,7 +515,7 @@ static tb_code balance(tb_jlexer *lexer, tb_joperator op)
     return TB_OK;
 }
 
-static tb_code lex_operator(tb_jtoken *out, tb_jlexer *lexer)
+static tb_code lex_operator(tb_lexeme *out, tb_lexer *lexer)
 {
     for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
         if (!looking_at(lexer, operators[i].text))
@@ -520,7 +523,7 @@ static tb_code lex_operator(tb_jtoken *out, tb_jlexer *lexer)
         tb_code rc = balance(lexer, operators[i].op);
         if (rc)
             return rc;
-        out->kind = TB_JTOKEN_OPERATOR;
+        out->kind = TB_LEXEME_OPERATOR;
         out->op = operators[i].op;
         out->text = (tb_text){here(lexer), strlen(operators[i].text)};
         advance(lexer, out->text.size);
@@ -532,18 +535,18 @@ static tb_code lex_operator(tb_jtoken *out, tb_jlexer *lexer)
                    (unsigned)lexer->line, (int)n, here(lexer));
 }
 
-static tb_code lex_code(tb_jtoken *out, tb_jlexer *lexer)
+static tb_code lex_code(tb_lexeme *out, tb_lexer *lexer)
 {
-    bool is_print = lexer->mode == TB_JLEX_PRINT;
+    bool is_print = lexer->mode == TB_LEX_PRINT;
     skip_space(lexer);
     out->line = lexer->line;
     if (lexer->open == 0 && take_close(lexer, is_print ? "}}" : "%}", !is_print)) {
-        out->kind = is_print ? TB_JTOKEN_PRINT_END : TB_JTOKEN_BLOCK_END;
-        lexer->mode = TB_JLEX_DATA;
+        out->kind = is_print ? TB_LEXEME_PRINT_END : TB_LEXEME_BLOCK_END;
+        lexer->mode = TB_LEX_DATA;
         return TB_OK;
     }
     if (left(lexer) == 0) {
-        out->kind = TB_JTOKEN_END;
+        out->kind = TB_LEXEME_END;
         return TB_OK;
     }
     size_t n = float_size(lexer);
@@ -552,7 +555,7 @@ static tb_code lex_code(tb_jtoken *out, tb_jlexer *lexer)
     if (is_digit(*here(lexer)))
         return lex_integer(out, lexer);
     if ((n = name_size(lexer)) > 0) {
-        out->kind = TB_JTOKEN_NAME;
+        out->kind = TB_LEXEME_NAME;
         out->text = (tb_text){here(lexer), n};
         advance(lexer, n);
         return TB_OK;
@@ -564,23 +567,23 @@ static tb_code lex_code(tb_jtoken *out, tb_jlexer *lexer)
 
 // ---- the stream ----
 
-tb_code tb_jlexer_next(tb_jtoken *out, tb_jlexer *lexer)
+tb_code tb_lexer_next(tb_lexeme *out, tb_lexer *lexer)
 {
     for (;;) {
         memset(out, 0, sizeof *out);
         out->line = lexer->line;
-        if (lexer->begins != TB_JTOKEN_END) {
+        if (lexer->begins != TB_LEXEME_END) {
             out->kind = lexer->begins;
-            lexer->begins = TB_JTOKEN_END;
+            lexer->begins = TB_LEXEME_END;
             return TB_OK;
         }
-        if (lexer->mode == TB_JLEX_BLOCK || lexer->mode == TB_JLEX_PRINT)
+        if (lexer->mode == TB_LEX_BLOCK || lexer->mode == TB_LEX_PRINT)
             return lex_code(out, lexer);
-        if (lexer->mode == TB_JLEX_DATA && left(lexer) == 0) {
-            out->kind = TB_JTOKEN_END;
+        if (lexer->mode == TB_LEX_DATA && left(lexer) == 0) {
+            out->kind = TB_LEXEME_END;
             return TB_OK;
         }
-        tb_code rc = lexer->mode == TB_JLEX_RAW ? lex_raw(out, lexer) : lex_data(out, lexer);
+        tb_code rc = lexer->mode == TB_LEX_RAW ? lex_raw(out, lexer) : lex_data(out, lexer);
         if (rc || out->text.size > 0)
             return rc;
     }

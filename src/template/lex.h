@@ -8,84 +8,84 @@
 
 #include "base/base.h"
 
-typedef enum tb_jtoken_kind {
-    TB_JTOKEN_END, // of the template
-    TB_JTOKEN_DATA,
-    TB_JTOKEN_BLOCK_BEGIN,
-    TB_JTOKEN_BLOCK_END,
-    TB_JTOKEN_PRINT_BEGIN,
-    TB_JTOKEN_PRINT_END,
-    TB_JTOKEN_NAME,
-    TB_JTOKEN_STRING,
-    TB_JTOKEN_INTEGER,
-    TB_JTOKEN_FLOAT,
-    TB_JTOKEN_OPERATOR,
-} tb_jtoken_kind;
+typedef enum tb_lexeme_kind {
+    TB_LEXEME_END, // of the template
+    TB_LEXEME_DATA,
+    TB_LEXEME_BLOCK_BEGIN,
+    TB_LEXEME_BLOCK_END,
+    TB_LEXEME_PRINT_BEGIN,
+    TB_LEXEME_PRINT_END,
+    TB_LEXEME_NAME,
+    TB_LEXEME_STRING,
+    TB_LEXEME_INTEGER,
+    TB_LEXEME_FLOAT,
+    TB_LEXEME_OPERATOR,
+} tb_lexeme_kind;
 
-typedef enum tb_joperator {
-    TB_JOP_NONE,
-    TB_JOP_ADD,
-    TB_JOP_SUB,
-    TB_JOP_MUL,
-    TB_JOP_DIV,
-    TB_JOP_FLOORDIV,
-    TB_JOP_MOD,
-    TB_JOP_POW,
-    TB_JOP_TILDE,
-    TB_JOP_EQ,
-    TB_JOP_NE,
-    TB_JOP_LT,
-    TB_JOP_LE,
-    TB_JOP_GT,
-    TB_JOP_GE,
-    TB_JOP_ASSIGN,
-    TB_JOP_DOT,
-    TB_JOP_COLON,
-    TB_JOP_COMMA,
-    TB_JOP_PIPE,
-    TB_JOP_SEMICOLON,
-    TB_JOP_LPAREN,
-    TB_JOP_RPAREN,
-    TB_JOP_LBRACKET,
-    TB_JOP_RBRACKET,
-    TB_JOP_LBRACE,
-    TB_JOP_RBRACE,
+typedef enum tb_operator {
+    TB_OPERATOR_NONE,
+    TB_OPERATOR_ADD,
+    TB_OPERATOR_SUB,
+    TB_OPERATOR_MUL,
+    TB_OPERATOR_DIV,
+    TB_OPERATOR_FLOORDIV,
+    TB_OPERATOR_MOD,
+    TB_OPERATOR_POW,
+    TB_OPERATOR_TILDE,
+    TB_OPERATOR_EQ,
+    TB_OPERATOR_NE,
+    TB_OPERATOR_LT,
+    TB_OPERATOR_LE,
+    TB_OPERATOR_GT,
+    TB_OPERATOR_GE,
+    TB_OPERATOR_ASSIGN,
+    TB_OPERATOR_DOT,
+    TB_OPERATOR_COLON,
+    TB_OPERATOR_COMMA,
+    TB_OPERATOR_PIPE,
+    TB_OPERATOR_SEMICOLON,
+    TB_OPERATOR_LPAREN,
+    TB_OPERATOR_RPAREN,
+    TB_OPERATOR_LBRACKET,
+    TB_OPERATOR_RBRACKET,
+    TB_OPERATOR_LBRACE,
+    TB_OPERATOR_RBRACE,
     // Not lexed but named by the parser: words that act as operators.
-    TB_JOP_IN,
-    TB_JOP_NOT_IN,
-    TB_JOP_AND,
-    TB_JOP_OR,
-    TB_JOP_NOT,
-} tb_joperator;
+    TB_OPERATOR_IN,
+    TB_OPERATOR_NOT_IN,
+    TB_OPERATOR_AND,
+    TB_OPERATOR_OR,
+    TB_OPERATOR_NOT,
+} tb_operator;
 
-typedef struct tb_jtoken {
-    tb_jtoken_kind kind;
-    tb_joperator op; // TB_JTOKEN_OPERATOR
+typedef struct tb_lexeme {
+    tb_lexeme_kind kind;
+    tb_operator op; // TB_LEXEME_OPERATOR
     uint32_t line;
     tb_text text; // as written; data and strings: decoded
     int64_t integer;
     double real;
-} tb_jtoken;
+} tb_lexeme;
 
-enum { TB_JLEX_BRACKETS = 256 }; // most brackets open at once
+enum { TB_LEX_BRACKETS = 256 }; // most brackets open at once
 
-typedef enum tb_jlex_mode { TB_JLEX_DATA, TB_JLEX_BLOCK, TB_JLEX_PRINT, TB_JLEX_RAW } tb_jlex_mode;
+typedef enum tb_lex_mode { TB_LEX_DATA, TB_LEX_BLOCK, TB_LEX_PRINT, TB_LEX_RAW } tb_lex_mode;
 
-typedef struct tb_jlexer {
+typedef struct tb_lexer {
     tb_arena *arena; // owns the source as lexed and the decoded strings
     tb_text source;  // UTF-8, lines end with \n
     size_t at;
     uint32_t line;
-    tb_jlex_mode mode;
-    tb_jtoken_kind begins; // the tag found behind data that has just been returned, or TB_JTOKEN_END
-    char closers[TB_JLEX_BRACKETS];
+    tb_lex_mode mode;
+    tb_lexeme_kind begins; // the tag found behind data that has just been returned, or TB_LEXEME_END
+    char closers[TB_LEX_BRACKETS];
     size_t open; // brackets that wait to be closed
     tb_error *err;
-} tb_jlexer;
+} tb_lexer;
 
 // Copies the source into the arena: checks UTF-8, unifies line ends, drops one at the very end.
-tb_code tb_jlexer_init(tb_jlexer *lexer, tb_arena *arena, tb_text source, tb_error *err);
+tb_code tb_lexer_init(tb_lexer *lexer, tb_arena *arena, tb_text source, tb_error *err);
 
-tb_code tb_jlexer_next(tb_jtoken *out, tb_jlexer *lexer);
+tb_code tb_lexer_next(tb_lexeme *out, tb_lexer *lexer);
 
 #endif

@@ -8,14 +8,14 @@
 
 // ---- loops ----
 
-tb_code tb_jloop_next(bool *found, tb_jrun *run, tb_jloop *loop)
+tb_code tb_loop_next(bool *found, tb_render *run, tb_loop *loop)
 {
-    tb_jvalue next = loop->after;
+    tb_value next = loop->after;
     tb_code rc = TB_OK;
-    loop->after = (tb_jvalue){0};
-    if (next.kind == TB_J_MISSING)
-        rc = tb_jiter_next(&next, run, loop->iter);
-    *found = !rc && next.kind != TB_J_MISSING;
+    loop->after = (tb_value){0};
+    if (next.kind == TB_VALUE_MISSING)
+        rc = tb_iter_next(&next, run, loop->iter);
+    *found = !rc && next.kind != TB_VALUE_MISSING;
     if (*found) {
         loop->index0++;
         loop->before = loop->current;
@@ -24,87 +24,88 @@ tb_code tb_jloop_next(bool *found, tb_jrun *run, tb_jloop *loop)
     return rc;
 }
 
-tb_code tb_jloop_length(int64_t *out, tb_jrun *run, tb_jloop *loop)
+tb_code tb_loop_length(int64_t *out, tb_render *run, tb_loop *loop)
 {
     size_t length;
-    if (!loop->has_length && tb_jlength(&length, loop->source)) {
+    if (!loop->has_length && tb_value_length(&length, loop->source)) {
         loop->length = (int64_t)length;
     } else if (!loop->has_length) { // walk to the end, then walk the rest again from a list
-        tb_jvalue rest;
-        tb_code rc = tb_jcollect(&rest, run, TB_J_LIST, (tb_jvalue){.kind = TB_J_ITER, .as.iter = loop->iter});
+        tb_value rest;
+        tb_code rc =
+            tb_value_collect(&rest, run, TB_VALUE_LIST, (tb_value){.kind = TB_VALUE_ITER, .as.iter = loop->iter});
         if (!rc)
-            rc = tb_jiter_new(&loop->iter, run, rest);
+            rc = tb_iter_new(&loop->iter, run, rest);
         if (rc)
             return rc;
-        loop->length = (int64_t)rest.as.list->count + loop->index0 + 1 + (loop->after.kind != TB_J_MISSING);
+        loop->length = (int64_t)rest.as.list->count + loop->index0 + 1 + (loop->after.kind != TB_VALUE_MISSING);
     }
     loop->has_length = true;
     *out = loop->length;
     return TB_OK;
 }
 
-static tb_code peek(tb_jvalue *out, tb_jrun *run, tb_jloop *loop)
+static tb_code peek(tb_value *out, tb_render *run, tb_loop *loop)
 {
-    tb_code rc = loop->after.kind == TB_J_MISSING ? tb_jiter_next(&loop->after, run, loop->iter) : TB_OK;
+    tb_code rc = loop->after.kind == TB_VALUE_MISSING ? tb_iter_next(&loop->after, run, loop->iter) : TB_OK;
     *out = loop->after;
     return rc;
 }
 
-static tb_code get_loop_attr(tb_jvalue *out, tb_jrun *run, tb_jloop *loop, tb_text name)
+static tb_code get_loop_attr(tb_value *out, tb_render *run, tb_loop *loop, tb_text name)
 {
     int64_t length = 0;
     tb_code rc = TB_OK;
-    if (tb_jtext_equals(name, "index0") || tb_jtext_equals(name, "index")) {
-        *out = tb_jint(loop->index0 + (name.size == 5));
-    } else if (tb_jtext_equals(name, "first")) {
-        *out = tb_jbool(loop->index0 == 0);
-    } else if (tb_jtext_equals(name, "last")) {
+    if (tb_text_is(name, "index0") || tb_text_is(name, "index")) {
+        *out = tb_int(loop->index0 + (name.size == 5));
+    } else if (tb_text_is(name, "first")) {
+        *out = tb_bool(loop->index0 == 0);
+    } else if (tb_text_is(name, "last")) {
         rc = peek(out, run, loop);
-        *out = tb_jbool(out->kind == TB_J_MISSING);
-    } else if (tb_jtext_equals(name, "length")) {
-        rc = tb_jloop_length(&length, run, loop);
-        *out = tb_jint(length);
-    } else if (tb_jtext_equals(name, "revindex0") || tb_jtext_equals(name, "revindex")) {
-        rc = tb_jloop_length(&length, run, loop);
-        *out = tb_jint(length - loop->index0 - (name.size == 9));
-    } else if (tb_jtext_equals(name, "previtem")) {
-        *out = loop->index0 == 0 ? tb_jundefined_hint("there is no previous item") : loop->before;
-    } else if (tb_jtext_equals(name, "nextitem")) {
+        *out = tb_bool(out->kind == TB_VALUE_MISSING);
+    } else if (tb_text_is(name, "length")) {
+        rc = tb_loop_length(&length, run, loop);
+        *out = tb_int(length);
+    } else if (tb_text_is(name, "revindex0") || tb_text_is(name, "revindex")) {
+        rc = tb_loop_length(&length, run, loop);
+        *out = tb_int(length - loop->index0 - (name.size == 9));
+    } else if (tb_text_is(name, "previtem")) {
+        *out = loop->index0 == 0 ? tb_undefined_hint("there is no previous item") : loop->before;
+    } else if (tb_text_is(name, "nextitem")) {
         rc = peek(out, run, loop);
-        *out = out->kind == TB_J_MISSING ? tb_jundefined_hint("there is no next item") : *out;
-    } else if (tb_jtext_equals(name, "depth0") || tb_jtext_equals(name, "depth")) {
-        *out = tb_jint((int64_t)loop->depth0 + (name.size == 5));
+        *out = out->kind == TB_VALUE_MISSING ? tb_undefined_hint("there is no next item") : *out;
+    } else if (tb_text_is(name, "depth0") || tb_text_is(name, "depth")) {
+        *out = tb_int((int64_t)loop->depth0 + (name.size == 5));
     }
     return rc;
 }
 
 // ---- attributes ----
 
-static tb_code bind_method(tb_jvalue *out, tb_jrun *run, tb_jvalue self, const tb_jbuiltin *function)
+static tb_code bind_method(tb_value *out, tb_render *run, tb_value self, const tb_builtin *function)
 {
-    tb_jmethod *method = tb_jrun_alloc(run, sizeof *method);
+    tb_bound_method *method = tb_render_alloc(run, sizeof *method);
     if (!method)
         return run->err->code;
-    *method = (tb_jmethod){self, function};
-    *out = (tb_jvalue){.kind = TB_J_METHOD, .as.method = method};
+    *method = (tb_bound_method){self, function};
+    *out = (tb_value){.kind = TB_VALUE_METHOD, .as.method = method};
     return TB_OK;
 }
 
-static const tb_jbuiltin *methods_of(tb_jkind kind)
+static const tb_builtin *methods_of(tb_value_kind kind)
 {
     switch (kind) {
-    case TB_J_STRING:
-        return tb_jstring_methods;
-    case TB_J_LIST:
-        return tb_jlist_methods;
-    case TB_J_TUPLE:
-        return tb_jtuple_methods;
-    case TB_J_DICT:
-        return tb_jdict_methods;
-    case TB_J_CYCLER:
-        return tb_jcycler_methods;
-    case TB_J_LOOP:
-        return tb_jloop_methods;
+    case TB_VALUE_STRING:
+        return tb_string_methods;
+    case TB_VALUE_LIST:
+        return tb_list_methods;
+    case TB_VALUE_TUPLE:
+        return tb_tuple_methods;
+    case TB_VALUE_DICT:
+        return tb_dict_methods;
+    case TB_VALUE_CYCLER:
+        return tb_cycler_methods;
+    case TB_VALUE_LOOP:
+        return tb_loop_methods;
     default:
         return NULL;
     }
@@ -113,46 +114,46 @@ static const tb_jbuiltin *methods_of(tb_jkind kind)
 static bool is_among(const char *const *names, tb_text name)
 {
     for (; names && *names; names++)
-        if (tb_jtext_equals(name, *names))
+        if (tb_text_is(name, *names))
             return true;
     return false;
 }
 
 // What the sandbox does not let templates touch: methods that change lists and dicts.
-static bool is_forbidden(tb_jkind kind, tb_text name)
+static bool is_forbidden(tb_value_kind kind, tb_text name)
 {
     static const char *const of_lists[] = {"append", "clear",  "pop",    "reverse", "insert",
                                            "sort",   "extend", "remove", NULL};
     static const char *const of_dicts[] = {"clear", "pop", "popitem", "setdefault", "update", NULL};
-    return is_among(kind == TB_J_LIST ? of_lists : kind == TB_J_DICT ? of_dicts : NULL, name);
+    return is_among(kind == TB_VALUE_LIST ? of_lists : kind == TB_VALUE_DICT ? of_dicts : NULL, name);
 }
 
 // Attributes that are plain values; MISSING when there is none.
-static tb_code get_data_attr(tb_jvalue *out, tb_jrun *run, tb_jvalue object, tb_text name)
+static tb_code get_data_attr(tb_value *out, tb_render *run, tb_value object, tb_text name)
 {
     switch (object.kind) {
-    case TB_J_NAMESPACE:
-        *out = tb_jdict_get_text(object.as.dict, name);
+    case TB_VALUE_NAMESPACE:
+        *out = tb_dict_get_text(object.as.dict, name);
         return TB_OK;
-    case TB_J_LOOP:
+    case TB_VALUE_LOOP:
         return get_loop_attr(out, run, object.as.loop, name);
-    case TB_J_TUPLE:
-        if (object.variant == TB_J_GROUP && (tb_jtext_equals(name, "grouper") || tb_jtext_equals(name, "list")))
+    case TB_VALUE_TUPLE:
+        if (object.variant == TB_VALUE_GROUP && (tb_text_is(name, "grouper") || tb_text_is(name, "list")))
             *out = object.as.list->items[name.size == 4];
         return TB_OK;
-    case TB_J_CYCLER:
-        if (tb_jtext_equals(name, "current"))
+    case TB_VALUE_CYCLER:
+        if (tb_text_is(name, "current"))
             *out = object.as.cycler->items->items[object.as.cycler->at];
         return TB_OK;
-    case TB_J_RANGE:
-        if (tb_jtext_equals(name, "start") || tb_jtext_equals(name, "stop") || tb_jtext_equals(name, "step"))
-            *out = tb_jint(name.size == 5                  ? object.as.range->start
-                           : tb_jtext_equals(name, "stop") ? object.as.range->stop
-                                                           : object.as.range->step);
+    case TB_VALUE_RANGE:
+        if (tb_text_is(name, "start") || tb_text_is(name, "stop") || tb_text_is(name, "step"))
+            *out = tb_int(name.size == 5             ? object.as.range->start
+                          : tb_text_is(name, "stop") ? object.as.range->stop
+                                                     : object.as.range->step);
         return TB_OK;
-    case TB_J_MACRO:
-        if (tb_jtext_equals(name, "name") && object.as.macro->def->name)
-            *out = tb_jstring_value(object.as.macro->def->name);
+    case TB_VALUE_MACRO:
+        if (tb_text_is(name, "name") && object.as.macro->def->name)
+            *out = tb_string_value(object.as.macro->def->name);
         return TB_OK;
     default:
         return TB_OK;
@@ -160,7 +161,7 @@ static tb_code get_data_attr(tb_jvalue *out, tb_jrun *run, tb_jvalue object, tb_
 }
 
 // Attributes that Python's objects have and templates could see, but that twobit leaves out.
-static const char *const *left_out_of(tb_jkind kind)
+static const char *const *left_out_of(tb_value_kind kind)
 {
     static const char *const of_macros[] = {
         "arguments", "catch_kwargs", "catch_varargs", "caller", "explicit_caller", "name", NULL};
@@ -174,68 +175,68 @@ static const char *const *left_out_of(tb_jkind kind)
     static const char *const of_views[] = {"isdisjoint", "mapping", NULL};
     static const char *const of_generators[] = {"send", "throw", "close", NULL};
     switch (kind) {
-    case TB_J_MACRO:
+    case TB_VALUE_MACRO:
         return of_macros;
-    case TB_J_BOOL:
-    case TB_J_INT:
-    case TB_J_FLOAT:
+    case TB_VALUE_BOOL:
+    case TB_VALUE_INT:
+    case TB_VALUE_FLOAT:
         return of_numbers;
-    case TB_J_CYCLER:
+    case TB_VALUE_CYCLER:
         return of_cyclers;
-    case TB_J_JOINER:
+    case TB_VALUE_JOINER:
         return of_joiners;
-    case TB_J_RANGE:
+    case TB_VALUE_RANGE:
         return of_ranges;
-    case TB_J_VIEW:
+    case TB_VALUE_VIEW:
         return of_views;
-    case TB_J_ITER:
+    case TB_VALUE_ITER:
         return of_generators;
     default:
         return NULL;
     }
 }
 
-tb_code tb_jget_own_attr(tb_jvalue *out, tb_jrun *run, tb_jvalue object, const tb_jstring *name)
+tb_code tb_get_own_attribute(tb_value *out, tb_render *run, tb_value object, const tb_string *name)
 {
-    *out = (tb_jvalue){0};
-    if (object.kind == TB_J_UNDEFINED)
-        return tb_jfail_undefined(run, object);
-    tb_code rc = get_data_attr(out, run, object, tb_jstring_text(name));
+    *out = (tb_value){0};
+    if (object.kind == TB_VALUE_UNDEFINED)
+        return tb_render_fail_undefined(run, object);
+    tb_code rc = get_data_attr(out, run, object, tb_text_of(name));
     if (rc)
         return rc;
-    bool is_private = out->kind != TB_J_MISSING && name->size > 0 && name->data[0] == '_';
-    if (is_private || is_forbidden(object.kind, tb_jstring_text(name))) {
-        *out = tb_jundefined(TB_JWHY_FORBIDDEN, name);
+    bool is_private = out->kind != TB_VALUE_MISSING && name->size > 0 && name->data[0] == '_';
+    if (is_private || is_forbidden(object.kind, tb_text_of(name))) {
+        *out = tb_undefined(TB_WHY_FORBIDDEN, name);
         out->owner = object.kind;
         return TB_OK;
     }
-    if (out->kind != TB_J_MISSING)
+    if (out->kind != TB_VALUE_MISSING)
         return TB_OK;
-    const tb_jbuiltin *table = methods_of(object.kind);
-    const tb_jbuiltin *method = table ? tb_jbuiltin_find(table, tb_jstring_text(name)) : NULL;
+    const tb_builtin *table = methods_of(object.kind);
+    const tb_builtin *method = table ? tb_builtin_find(table, tb_text_of(name)) : NULL;
     if (method)
         return bind_method(out, run, object, method);
-    if (is_among(left_out_of(object.kind), tb_jstring_text(name)))
-        return tb_jrun_fail(run, TB_EUNSUPPORTED, "the attribute '%.*s' of a value of type '%s' is not supported",
-                            (int)name->size, name->data, tb_jkind_name(object.kind));
+    if (is_among(left_out_of(object.kind), tb_text_of(name)))
+        return tb_render_fail(run, TB_EUNSUPPORTED, "the attribute '%.*s' of a value of type '%s' is not supported",
+                              (int)name->size, name->data, tb_value_kind_name(object.kind));
     return TB_OK;
 }
 
-static tb_jvalue no_attribute(tb_jvalue object, const tb_jstring *name)
+static tb_value no_attribute(tb_value object, const tb_string *name)
 {
-    tb_jvalue undefined = tb_jundefined(TB_JWHY_ATTRIBUTE, name);
+    tb_value undefined = tb_undefined(TB_WHY_ATTRIBUTE, name);
     undefined.owner = object.kind;
     return undefined;
 }
 
-tb_code tb_jget_attr(tb_jvalue *out, tb_jrun *run, tb_jvalue object, const tb_jstring *name)
+tb_code tb_get_attribute(tb_value *out, tb_render *run, tb_value object, const tb_string *name)
 {
-    tb_code rc = tb_jget_own_attr(out, run, object, name);
-    if (rc || out->kind != TB_J_MISSING)
+    tb_code rc = tb_get_own_attribute(out, run, object, name);
+    if (rc || out->kind != TB_VALUE_MISSING)
         return rc;
-    if (object.kind == TB_J_DICT)
-        *out = tb_jdict_get_text(object.as.dict, tb_jstring_text(name));
-    if (out->kind == TB_J_MISSING)
+    if (object.kind == TB_VALUE_DICT)
+        *out = tb_dict_get_text(object.as.dict, tb_text_of(name));
+    if (out->kind == TB_VALUE_MISSING)
         *out = no_attribute(object, name);
     return TB_OK;
 }
@@ -243,41 +244,41 @@ tb_code tb_jget_attr(tb_jvalue *out, tb_jrun *run, tb_jvalue object, const tb_js
 // ---- items ----
 
 // The item at an index, negative ones from the end; MISSING when there is none.
-static tb_code get_indexed(tb_jvalue *out, tb_jrun *run, tb_jvalue object, int64_t index)
+static tb_code get_indexed(tb_value *out, tb_render *run, tb_value object, int64_t index)
 {
     size_t length;
     tb_code rc = TB_OK;
-    if (!tb_jlength(&length, object))
+    if (!tb_value_length(&length, object))
         return TB_OK;
     if (index < 0)
         index += (int64_t)length;
     if (index < 0 || index >= (int64_t)length)
         return TB_OK;
-    if (object.kind == TB_J_LIST || object.kind == TB_J_TUPLE) {
+    if (object.kind == TB_VALUE_LIST || object.kind == TB_VALUE_TUPLE) {
         *out = object.as.list->items[index];
-    } else if (object.kind == TB_J_RANGE) {
-        *out = tb_jint(object.as.range->start + index * object.as.range->step);
-    } else if (object.kind == TB_J_STRING) {
-        rc = tb_jstring_cut(out, run, object, (size_t)index, (size_t)index + 1);
+    } else if (object.kind == TB_VALUE_RANGE) {
+        *out = tb_int(object.as.range->start + index * object.as.range->step);
+    } else if (object.kind == TB_VALUE_STRING) {
+        rc = tb_string_cut(out, run, object, (size_t)index, (size_t)index + 1);
         out->variant = object.variant;
     }
     return rc;
 }
 
-tb_code tb_jget_item(tb_jvalue *out, tb_jrun *run, tb_jvalue object, tb_jvalue index)
+tb_code tb_get_item(tb_value *out, tb_render *run, tb_value object, tb_value index)
 {
     tb_code rc = TB_OK;
-    *out = (tb_jvalue){0};
-    if (object.kind == TB_J_UNDEFINED)
-        return tb_jfail_undefined(run, object);
-    if (object.kind == TB_J_DICT && tb_jis_hashable(index))
-        rc = tb_jdict_get(out, run, object.as.dict, index);
-    else if (object.kind != TB_J_DICT && tb_jis_integral(index))
-        rc = get_indexed(out, run, object, tb_jas_int(index));
-    if (!rc && out->kind == TB_J_MISSING && index.kind == TB_J_STRING)
-        rc = tb_jget_own_attr(out, run, object, index.as.string);
-    if (!rc && out->kind == TB_J_MISSING)
-        *out = no_attribute(object, index.kind == TB_J_STRING ? index.as.string : NULL);
+    *out = (tb_value){0};
+    if (object.kind == TB_VALUE_UNDEFINED)
+        return tb_render_fail_undefined(run, object);
+    if (object.kind == TB_VALUE_DICT && tb_value_is_hashable(index))
+        rc = tb_dict_get(out, run, object.as.dict, index);
+    else if (object.kind != TB_VALUE_DICT && tb_value_is_integral(index))
+        rc = get_indexed(out, run, object, tb_value_as_int(index));
+    if (!rc && out->kind == TB_VALUE_MISSING && index.kind == TB_VALUE_STRING)
+        rc = tb_get_own_attribute(out, run, object, index.as.string);
+    if (!rc && out->kind == TB_VALUE_MISSING)
+        *out = no_attribute(object, index.kind == TB_VALUE_STRING ? index.as.string : NULL);
     return rc;
 }
 
@@ -291,33 +292,33 @@ static bool is_number(tb_text part)
     return part.size > 0;
 }
 
-static tb_code step(tb_jvalue *item, tb_jrun *run, tb_jvalue part, tb_jvalue fallback)
+static tb_code step(tb_value *item, tb_render *run, tb_value part, tb_value fallback)
 {
     int64_t number;
     bool found;
     tb_code rc = TB_OK;
-    tb_jvalue object = *item;
-    if (part.kind == TB_J_STRING && is_number(tb_jtext(part))) {
-        rc = tb_jparse_int(&number, &found, run, tb_jtext(part), 10);
-        part = tb_jint(number);
+    tb_value object = *item;
+    if (part.kind == TB_VALUE_STRING && is_number(tb_string_text(part))) {
+        rc = tb_parse_int(&number, &found, run, tb_string_text(part), 10);
+        part = tb_int(number);
     }
     if (!rc)
-        rc = tb_jget_item(item, run, object, part);
-    if (!rc && item->kind == TB_J_UNDEFINED && tb_jarg_given(fallback))
+        rc = tb_get_item(item, run, object, part);
+    if (!rc && item->kind == TB_VALUE_UNDEFINED && tb_argument_given(fallback))
         *item = fallback;
     return rc;
 }
 
-tb_code tb_jget_path(tb_jvalue *out, tb_jrun *run, tb_jvalue object, tb_jvalue path, tb_jvalue fallback)
+tb_code tb_get_path(tb_value *out, tb_render *run, tb_value object, tb_value path, tb_value fallback)
 {
     static const tb_text dot = {".", 1};
-    tb_jvalue parts;
+    tb_value parts;
     *out = object;
-    if (!tb_jarg_given(path))
+    if (!tb_argument_given(path))
         return TB_OK;
-    if (path.kind != TB_J_STRING)
+    if (path.kind != TB_VALUE_STRING)
         return step(out, run, path, fallback);
-    tb_code rc = tb_jsplit(&parts, run, path, &dot, -1, false);
+    tb_code rc = tb_split_text(&parts, run, path, &dot, -1, false);
     for (size_t i = 0; !rc && i < parts.as.list->count; i++)
         rc = step(out, run, parts.as.list->items[i], fallback);
     return rc;
@@ -338,24 +339,24 @@ static int64_t clamp(int64_t bound, int64_t length, int64_t low, int64_t high)
     return bound < low ? low : bound > high ? high : bound;
 }
 
-static tb_code read_bound(int64_t *out, tb_jrun *run, tb_jvalue bound, int64_t fallback)
+static tb_code read_bound(int64_t *out, tb_render *run, tb_value bound, int64_t fallback)
 {
     *out = fallback;
-    if (bound.kind == TB_J_NONE)
+    if (bound.kind == TB_VALUE_NONE)
         return TB_OK;
-    if (!tb_jis_integral(bound))
-        return tb_jrun_wrong_type(run, "slicing", bound);
-    *out = tb_jas_int(bound);
+    if (!tb_value_is_integral(bound))
+        return tb_render_wrong_type(run, "slicing", bound);
+    *out = tb_value_as_int(bound);
     return TB_OK;
 }
 
 // The positions that start:stop:step selects of `length`.
-static tb_code read_slice(slice *out, tb_jrun *run, const tb_jvalue bounds[3], int64_t length)
+static tb_code read_slice(slice *out, tb_render *run, const tb_value bounds[3], int64_t length)
 {
     int64_t stop, step, start;
     tb_code rc = read_bound(&step, run, bounds[2], 1);
     if (!rc && step == 0)
-        rc = tb_jrun_fail(run, TB_EINVAL, "the step of a slice is zero");
+        rc = tb_render_fail(run, TB_EINVAL, "the step of a slice is zero");
     if (rc)
         return rc;
     bool back = step < 0;
@@ -365,8 +366,8 @@ static tb_code read_slice(slice *out, tb_jrun *run, const tb_jvalue bounds[3], i
         rc = read_bound(&stop, run, bounds[1], 0);
     if (rc)
         return rc;
-    start = bounds[0].kind == TB_J_NONE ? (back ? high : low) : clamp(start, length, low, high);
-    stop = bounds[1].kind == TB_J_NONE ? (back ? low : high) : clamp(stop, length, low, high);
+    start = bounds[0].kind == TB_VALUE_NONE ? (back ? high : low) : clamp(start, length, low, high);
+    stop = bounds[1].kind == TB_VALUE_NONE ? (back ? low : high) : clamp(stop, length, low, high);
     uint64_t distance =
         back ? (uint64_t)(start > stop ? start - stop : 0) : (uint64_t)(stop > start ? stop - start : 0);
     uint64_t width = back ? 0 - (uint64_t)step : (uint64_t)step;
@@ -380,60 +381,61 @@ static size_t position(const slice *s, size_t i)
     return (size_t)(s->start + (int64_t)i * s->step);
 }
 
-static tb_code slice_list(tb_jvalue *out, tb_jrun *run, tb_jvalue list, const slice *s)
+static tb_code slice_list(tb_value *out, tb_render *run, tb_value list, const slice *s)
 {
-    tb_code rc = tb_jlist_new(out, run, list.kind, s->count);
+    tb_code rc = tb_list_new(out, run, list.kind, s->count);
     if (!rc)
-        rc = tb_jrun_work(run, 1 + s->count / 8);
+        rc = tb_render_work(run, 1 + s->count / 8);
     for (size_t i = 0; i < s->count && !rc; i++)
         out->as.list->items[i] = list.as.list->items[position(s, i)];
     return rc;
 }
 
 // Byte offsets of all characters of a text and of its end.
-static size_t *find_characters(tb_jrun *run, tb_text text, size_t length)
+static size_t *find_characters(tb_render *run, tb_text text, size_t length)
 {
-    size_t *offsets = tb_jrun_array(run, length + 1, sizeof *offsets), n = 0;
-    for (size_t at = 0; offsets && at < text.size; at += tb_juni_offset((tb_text){text.data + at, text.size - at}, 1))
+    size_t *offsets = tb_render_array(run, length + 1, sizeof *offsets), n = 0;
+    for (size_t at = 0; offsets && at < text.size;
+         at += tb_unicode_offset((tb_text){text.data + at, text.size - at}, 1))
         offsets[n++] = at;
     if (offsets)
         offsets[n] = text.size;
     return offsets;
 }
 
-static tb_code slice_string(tb_jvalue *out, tb_jrun *run, tb_jvalue string, const slice *s)
+static tb_code slice_string(tb_value *out, tb_render *run, tb_value string, const slice *s)
 {
     tb_code rc = TB_OK;
-    tb_text text = tb_jtext(string);
+    tb_text text = tb_string_text(string);
     if (s->step == 1) {
-        rc = tb_jstring_cut(out, run, string, (size_t)s->start, (size_t)s->start + s->count);
+        rc = tb_string_cut(out, run, string, (size_t)s->start, (size_t)s->start + s->count);
     } else {
-        size_t mark = tb_jrun_begin(run);
+        size_t mark = tb_render_begin(run);
         size_t *offsets = find_characters(run, text, string.as.string->length);
         if (!offsets)
             return run->err->code;
         for (size_t i = 0; i < s->count && !rc; i++) {
             size_t at = position(s, i);
-            rc = tb_jrun_write(run, (tb_text){text.data + offsets[at], offsets[at + 1] - offsets[at]});
+            rc = tb_render_write(run, (tb_text){text.data + offsets[at], offsets[at + 1] - offsets[at]});
         }
         if (!rc)
-            rc = tb_jrun_take(out, run, mark);
+            rc = tb_render_take(out, run, mark);
     }
     out->variant = string.variant;
     return rc;
 }
 
-tb_code tb_jget_slice(tb_jvalue *out, tb_jrun *run, tb_jvalue object, const tb_jvalue bounds[3])
+tb_code tb_get_slice(tb_value *out, tb_render *run, tb_value object, const tb_value bounds[3])
 {
     slice s;
     size_t length = 0;
-    if (object.kind == TB_J_RANGE)
-        return tb_jrun_fail(run, TB_EUNSUPPORTED, "slicing a range is not supported");
-    if (object.kind != TB_J_STRING && object.kind != TB_J_LIST && object.kind != TB_J_TUPLE)
-        return tb_jrun_wrong_type(run, "slicing", object);
-    tb_jlength(&length, object);
+    if (object.kind == TB_VALUE_RANGE)
+        return tb_render_fail(run, TB_EUNSUPPORTED, "slicing a range is not supported");
+    if (object.kind != TB_VALUE_STRING && object.kind != TB_VALUE_LIST && object.kind != TB_VALUE_TUPLE)
+        return tb_render_wrong_type(run, "slicing", object);
+    tb_value_length(&length, object);
     tb_code rc = read_slice(&s, run, bounds, (int64_t)length);
     if (rc)
         return rc;
-    return object.kind == TB_J_STRING ? slice_string(out, run, object, &s) : slice_list(out, run, object, &s);
+    return object.kind == TB_VALUE_STRING ? slice_string(out, run, object, &s) : slice_list(out, run, object, &s);
 }

@@ -11,14 +11,14 @@
 
 // ---- integers ----
 
-static tb_code too_big(tb_jrun *run)
+static tb_code too_big(tb_render *run)
 {
-    return tb_jrun_fail(run, TB_EUNSUPPORTED, "an integer of more than 64 bits is not supported");
+    return tb_render_fail(run, TB_EUNSUPPORTED, "an integer of more than 64 bits is not supported");
 }
 
-static tb_code by_zero(tb_jrun *run)
+static tb_code by_zero(tb_render *run)
 {
-    return tb_jrun_fail(run, TB_EINVAL, "a division by zero");
+    return tb_render_fail(run, TB_EINVAL, "a division by zero");
 }
 
 static bool add_fits(int64_t a, int64_t b)
@@ -47,29 +47,29 @@ static int64_t floor_quotient(int64_t a, int64_t b)
     return a / b - (a % b != 0 && (a < 0) != (b < 0));
 }
 
-static tb_code divide_ints(tb_jvalue *out, tb_jrun *run, tb_joperator op, int64_t a, int64_t b)
+static tb_code divide_ints(tb_value *out, tb_render *run, tb_operator op, int64_t a, int64_t b)
 {
     if (b == 0)
         return by_zero(run);
-    if (op == TB_JOP_MOD) {
-        *out = tb_jint(b == -1 ? 0 : a - floor_quotient(a, b) * b);
+    if (op == TB_OPERATOR_MOD) {
+        *out = tb_int(b == -1 ? 0 : a - floor_quotient(a, b) * b);
         return TB_OK;
     }
-    if (op == TB_JOP_FLOORDIV) {
+    if (op == TB_OPERATOR_FLOORDIV) {
         if (a == INT64_MIN && b == -1)
             return too_big(run);
-        *out = tb_jint(floor_quotient(a, b));
+        *out = tb_int(floor_quotient(a, b));
         return TB_OK;
     }
     const int64_t exact = (int64_t)1 << 53; // integers that a double holds
     if (a < -exact || a > exact || b < -exact || b > exact)
-        return tb_jrun_fail(run, TB_EUNSUPPORTED, "a division of integers of more than 53 bits is not supported");
-    *out = tb_jfloat((double)a / (double)b);
+        return tb_render_fail(run, TB_EUNSUPPORTED, "a division of integers of more than 53 bits is not supported");
+    *out = tb_float((double)a / (double)b);
     return TB_OK;
 }
 
 // By squaring; b >= 0.
-static tb_code power_of_ints(tb_jvalue *out, tb_jrun *run, int64_t a, int64_t b)
+static tb_code power_of_ints(tb_value *out, tb_render *run, int64_t a, int64_t b)
 {
     int64_t result = 1;
     for (;;) {
@@ -85,36 +85,36 @@ static tb_code power_of_ints(tb_jvalue *out, tb_jrun *run, int64_t a, int64_t b)
             return too_big(run);
         a *= a;
     }
-    *out = tb_jint(result);
+    *out = tb_int(result);
     return TB_OK;
 }
 
-static tb_code power_of_doubles(tb_jvalue *out, tb_jrun *run, double a, double b)
+static tb_code power_of_doubles(tb_value *out, tb_render *run, double a, double b)
 {
     if (a == 0 && b < 0)
         return by_zero(run);
     if (a < 0 && isfinite(a) && isfinite(b) && floor(b) != b)
-        return tb_jrun_fail(run, TB_EUNSUPPORTED, "a complex number is not supported");
+        return tb_render_fail(run, TB_EUNSUPPORTED, "a complex number is not supported");
     double result = pow(a, b);
     if (isinf(result) && isfinite(a) && isfinite(b))
-        return tb_jrun_fail(run, TB_EINVAL, "a power is too large");
-    *out = tb_jfloat(result);
+        return tb_render_fail(run, TB_EINVAL, "a power is too large");
+    *out = tb_float(result);
     return TB_OK;
 }
 
-static tb_code arith_ints(tb_jvalue *out, tb_jrun *run, tb_joperator op, int64_t a, int64_t b)
+static tb_code arith_ints(tb_value *out, tb_render *run, tb_operator op, int64_t a, int64_t b)
 {
     switch (op) {
-    case TB_JOP_ADD:
-        *out = tb_jint(add_fits(a, b) ? a + b : 0);
+    case TB_OPERATOR_ADD:
+        *out = tb_int(add_fits(a, b) ? a + b : 0);
         return add_fits(a, b) ? TB_OK : too_big(run);
-    case TB_JOP_SUB:
-        *out = tb_jint(sub_fits(a, b) ? a - b : 0);
+    case TB_OPERATOR_SUB:
+        *out = tb_int(sub_fits(a, b) ? a - b : 0);
         return sub_fits(a, b) ? TB_OK : too_big(run);
-    case TB_JOP_MUL:
-        *out = tb_jint(mul_fits(a, b) ? a * b : 0);
+    case TB_OPERATOR_MUL:
+        *out = tb_int(mul_fits(a, b) ? a * b : 0);
         return mul_fits(a, b) ? TB_OK : too_big(run);
-    case TB_JOP_POW:
+    case TB_OPERATOR_POW:
         return b >= 0 ? power_of_ints(out, run, a, b) : power_of_doubles(out, run, (double)a, (double)b);
     default:
         return divide_ints(out, run, op, a, b);
@@ -137,20 +137,20 @@ static void floor_divide(double *quotient, double *remainder, double a, double b
     *quotient = div == 0 ? copysign(0, a / b) : floor(div) + (div - floor(div) > 0.5);
 }
 
-static tb_code arith_doubles(tb_jvalue *out, tb_jrun *run, tb_joperator op, double a, double b)
+static tb_code arith_doubles(tb_value *out, tb_render *run, tb_operator op, double a, double b)
 {
     double quotient, remainder;
     switch (op) {
-    case TB_JOP_ADD:
-        *out = tb_jfloat(a + b);
+    case TB_OPERATOR_ADD:
+        *out = tb_float(a + b);
         return TB_OK;
-    case TB_JOP_SUB:
-        *out = tb_jfloat(a - b);
+    case TB_OPERATOR_SUB:
+        *out = tb_float(a - b);
         return TB_OK;
-    case TB_JOP_MUL:
-        *out = tb_jfloat(a * b);
+    case TB_OPERATOR_MUL:
+        *out = tb_float(a * b);
         return TB_OK;
-    case TB_JOP_POW:
+    case TB_OPERATOR_POW:
         return power_of_doubles(out, run, a, b);
     default:
         break;
@@ -158,114 +158,115 @@ static tb_code arith_doubles(tb_jvalue *out, tb_jrun *run, tb_joperator op, doub
     if (b == 0)
         return by_zero(run);
     floor_divide(&quotient, &remainder, a, b);
-    *out = tb_jfloat(op == TB_JOP_DIV ? a / b : op == TB_JOP_MOD ? remainder : quotient);
+    *out = tb_float(op == TB_OPERATOR_DIV ? a / b : op == TB_OPERATOR_MOD ? remainder : quotient);
     return TB_OK;
 }
 
 // ---- what operators do to strings and lists ----
 
 // Markup and plain text give Markup, the plain text escaped.
-static tb_code add_strings(tb_jvalue *out, tb_jrun *run, tb_jvalue left, tb_jvalue right)
+static tb_code add_strings(tb_value *out, tb_render *run, tb_value left, tb_value right)
 {
-    if (!tb_jis_markup(left) && !tb_jis_markup(right))
-        return tb_jstring_concat(out, run, left, right);
-    tb_code rc = tb_jstring_escape(&left, run, left);
+    if (!tb_value_is_markup(left) && !tb_value_is_markup(right))
+        return tb_string_concat(out, run, left, right);
+    tb_code rc = tb_string_escape(&left, run, left);
     if (!rc)
-        rc = tb_jstring_escape(&right, run, right);
+        rc = tb_string_escape(&right, run, right);
     if (!rc)
-        rc = tb_jstring_concat(out, run, left, right);
-    out->variant = TB_J_MARKUP;
+        rc = tb_string_concat(out, run, left, right);
+    out->variant = TB_VALUE_MARKUP;
     return rc;
 }
 
-static tb_code add_lists(tb_jvalue *out, tb_jrun *run, tb_jvalue left, tb_jvalue right)
+static tb_code add_lists(tb_value *out, tb_render *run, tb_value left, tb_value right)
 {
-    const tb_jlist *a = left.as.list, *b = right.as.list;
-    tb_code rc = tb_jlist_new(out, run, left.kind, a->count + b->count);
+    const tb_list *a = left.as.list, *b = right.as.list;
+    tb_code rc = tb_list_new(out, run, left.kind, a->count + b->count);
     if (rc)
         return rc;
     for (size_t i = 0; i < a->count; i++)
         out->as.list->items[i] = a->items[i];
     for (size_t i = 0; i < b->count; i++)
         out->as.list->items[a->count + i] = b->items[i];
-    return tb_jrun_work(run, 1 + (a->count + b->count) / 8);
+    return tb_render_work(run, 1 + (a->count + b->count) / 8);
 }
 
-static tb_code repeat_string(tb_jvalue *out, tb_jrun *run, tb_jvalue string, size_t times)
+static tb_code repeat_string(tb_value *out, tb_render *run, tb_value string, size_t times)
 {
-    size_t mark = tb_jrun_begin(run);
-    tb_code rc = tb_jrun_write_repeated(run, tb_jtext(string), times);
+    size_t mark = tb_render_begin(run);
+    tb_code rc = tb_render_write_repeated(run, tb_string_text(string), times);
     if (!rc)
-        rc = tb_jrun_take(out, run, mark);
+        rc = tb_render_take(out, run, mark);
     out->variant = string.variant;
     return rc;
 }
 
-static tb_code repeat_list(tb_jvalue *out, tb_jrun *run, tb_jvalue list, size_t times)
+static tb_code repeat_list(tb_value *out, tb_render *run, tb_value list, size_t times)
 {
     size_t n = list.as.list->count, total;
     if (!tb_mul_size(&total, n, times))
-        return tb_jrun_fail(run, TB_ELIMIT, "it needs too much memory");
-    tb_code rc = tb_jlist_new(out, run, list.kind, total);
+        return tb_render_fail(run, TB_ELIMIT, "it needs too much memory");
+    tb_code rc = tb_list_new(out, run, list.kind, total);
     if (!rc)
-        rc = tb_jrun_work(run, 1 + total / 8);
+        rc = tb_render_work(run, 1 + total / 8);
     for (size_t i = 0; i < total && !rc; i++)
         out->as.list->items[i] = list.as.list->items[i % n];
     return rc;
 }
 
-static bool is_sequence(tb_jvalue value)
+static bool is_sequence(tb_value value)
 {
-    return value.kind == TB_J_STRING || value.kind == TB_J_LIST || value.kind == TB_J_TUPLE;
+    return value.kind == TB_VALUE_STRING || value.kind == TB_VALUE_LIST || value.kind == TB_VALUE_TUPLE;
 }
 
-static tb_code repeat(tb_jvalue *out, tb_jrun *run, tb_jvalue sequence, int64_t times)
+static tb_code repeat(tb_value *out, tb_render *run, tb_value sequence, int64_t times)
 {
     size_t n = times > 0 ? (size_t)times : 0;
-    return sequence.kind == TB_J_STRING ? repeat_string(out, run, sequence, n) : repeat_list(out, run, sequence, n);
+    return sequence.kind == TB_VALUE_STRING ? repeat_string(out, run, sequence, n) : repeat_list(out, run, sequence, n);
 }
 
-static const char *operator_name(tb_joperator op)
+static const char *operator_name(tb_operator op)
 {
     static const char *const names[] = {
-        [TB_JOP_ADD] = "'+'", [TB_JOP_SUB] = "'-'",       [TB_JOP_MUL] = "'*'",  [TB_JOP_DIV] = "'/'",
-        [TB_JOP_MOD] = "'%'", [TB_JOP_FLOORDIV] = "'//'", [TB_JOP_POW] = "'**'",
+        [TB_OPERATOR_ADD] = "'+'",  [TB_OPERATOR_SUB] = "'-'", [TB_OPERATOR_MUL] = "'*'",
+        [TB_OPERATOR_DIV] = "'/'",  [TB_OPERATOR_MOD] = "'%'", [TB_OPERATOR_FLOORDIV] = "'//'",
+        [TB_OPERATOR_POW] = "'**'",
     };
     return names[op];
 }
 
-tb_code tb_jarith(tb_jvalue *out, tb_jrun *run, tb_joperator op, tb_jvalue left, tb_jvalue right)
+tb_code tb_arith(tb_value *out, tb_render *run, tb_operator op, tb_value left, tb_value right)
 {
-    if (tb_jis_integral(left) && tb_jis_integral(right))
-        return arith_ints(out, run, op, tb_jas_int(left), tb_jas_int(right));
-    if (tb_jis_number(left) && tb_jis_number(right))
-        return arith_doubles(out, run, op, tb_jas_double(left), tb_jas_double(right));
-    if (op == TB_JOP_MOD && left.kind == TB_J_STRING)
-        return tb_jpercent(out, run, left, right);
-    if (left.kind == TB_J_UNDEFINED || right.kind == TB_J_UNDEFINED)
-        return tb_jfail_undefined(run, left.kind == TB_J_UNDEFINED ? left : right);
-    if (op == TB_JOP_ADD && left.kind == right.kind && is_sequence(left))
-        return left.kind == TB_J_STRING ? add_strings(out, run, left, right) : add_lists(out, run, left, right);
-    if (op == TB_JOP_MUL && is_sequence(left) && tb_jis_integral(right))
-        return repeat(out, run, left, tb_jas_int(right));
-    if (op == TB_JOP_MUL && is_sequence(right) && tb_jis_integral(left))
-        return repeat(out, run, right, tb_jas_int(left));
-    return tb_jrun_fail(run, TB_EINVAL, "%s does not work on values of types '%s' and '%s'", operator_name(op),
-                        tb_jkind_name(left.kind), tb_jkind_name(right.kind));
+    if (tb_value_is_integral(left) && tb_value_is_integral(right))
+        return arith_ints(out, run, op, tb_value_as_int(left), tb_value_as_int(right));
+    if (tb_value_is_number(left) && tb_value_is_number(right))
+        return arith_doubles(out, run, op, tb_value_as_double(left), tb_value_as_double(right));
+    if (op == TB_OPERATOR_MOD && left.kind == TB_VALUE_STRING)
+        return tb_format_percent(out, run, left, right);
+    if (left.kind == TB_VALUE_UNDEFINED || right.kind == TB_VALUE_UNDEFINED)
+        return tb_render_fail_undefined(run, left.kind == TB_VALUE_UNDEFINED ? left : right);
+    if (op == TB_OPERATOR_ADD && left.kind == right.kind && is_sequence(left))
+        return left.kind == TB_VALUE_STRING ? add_strings(out, run, left, right) : add_lists(out, run, left, right);
+    if (op == TB_OPERATOR_MUL && is_sequence(left) && tb_value_is_integral(right))
+        return repeat(out, run, left, tb_value_as_int(right));
+    if (op == TB_OPERATOR_MUL && is_sequence(right) && tb_value_is_integral(left))
+        return repeat(out, run, right, tb_value_as_int(left));
+    return tb_render_fail(run, TB_EINVAL, "%s does not work on values of types '%s' and '%s'", operator_name(op),
+                          tb_value_kind_name(left.kind), tb_value_kind_name(right.kind));
 }
 
-tb_code tb_jnegate(tb_jvalue *out, tb_jrun *run, tb_joperator op, tb_jvalue value)
+tb_code tb_negate(tb_value *out, tb_render *run, tb_operator op, tb_value value)
 {
-    if (!tb_jis_number(value))
-        return tb_jrun_wrong_type(run, op == TB_JOP_SUB ? "'-'" : "'+'", value);
-    if (value.kind == TB_J_FLOAT) {
-        *out = tb_jfloat(op == TB_JOP_SUB ? -value.as.real : value.as.real);
+    if (!tb_value_is_number(value))
+        return tb_render_wrong_type(run, op == TB_OPERATOR_SUB ? "'-'" : "'+'", value);
+    if (value.kind == TB_VALUE_FLOAT) {
+        *out = tb_float(op == TB_OPERATOR_SUB ? -value.as.real : value.as.real);
         return TB_OK;
     }
-    int64_t n = tb_jas_int(value);
-    if (op == TB_JOP_SUB && n == INT64_MIN)
+    int64_t n = tb_value_as_int(value);
+    if (op == TB_OPERATOR_SUB && n == INT64_MIN)
         return too_big(run);
-    *out = tb_jint(op == TB_JOP_SUB ? -n : n);
+    *out = tb_int(op == TB_OPERATOR_SUB ? -n : n);
     return TB_OK;
 }
 
@@ -307,13 +308,13 @@ static void shortest_digits(char out[SCIENTIFIC_TEXT], double value)
     }
 }
 
-void tb_jfloat_repr(char out[TB_JFLOAT_TEXT], double value)
+void tb_float_repr(char out[TB_FLOAT_TEXT], double value)
 {
     char scientific[SCIENTIFIC_TEXT], digits[SCIENTIFIC_TEXT];
     const char *sign = signbit(value) && !isnan(value) ? "-" : "";
     double size = fabs(value);
     if (!isfinite(value) || value == 0) {
-        snprintf(out, TB_JFLOAT_TEXT, "%s%s", sign, isnan(value) ? "nan" : isinf(value) ? "inf" : "0.0");
+        snprintf(out, TB_FLOAT_TEXT, "%s%s", sign, isnan(value) ? "nan" : isinf(value) ? "inf" : "0.0");
         return;
     }
     shortest_digits(scientific, size);
@@ -326,14 +327,14 @@ void tb_jfloat_repr(char out[TB_JFLOAT_TEXT], double value)
     digits[n] = '\0';
     int exponent = atoi(strchr(scientific, 'e') + 1), count = (int)n;
     if (exponent < -4 || exponent >= 16)
-        snprintf(out, TB_JFLOAT_TEXT, "%s%c%s%se%c%02d", sign, digits[0], count > 1 ? "." : "", digits + 1,
+        snprintf(out, TB_FLOAT_TEXT, "%s%c%s%se%c%02d", sign, digits[0], count > 1 ? "." : "", digits + 1,
                  exponent < 0 ? '-' : '+', abs(exponent));
     else if (exponent < 0)
-        snprintf(out, TB_JFLOAT_TEXT, "%s0.%.*s%s", sign, -exponent - 1, "0000", digits);
+        snprintf(out, TB_FLOAT_TEXT, "%s0.%.*s%s", sign, -exponent - 1, "0000", digits);
     else if (count > exponent + 1)
-        snprintf(out, TB_JFLOAT_TEXT, "%s%.*s.%s", sign, exponent + 1, digits, digits + exponent + 1);
+        snprintf(out, TB_FLOAT_TEXT, "%s%.*s.%s", sign, exponent + 1, digits, digits + exponent + 1);
     else
-        snprintf(out, TB_JFLOAT_TEXT, "%s%s%.*s.0", sign, digits, exponent + 1 - count, "0000000000000000");
+        snprintf(out, TB_FLOAT_TEXT, "%s%s%.*s.0", sign, digits, exponent + 1 - count, "0000000000000000");
 }
 
 // ---- text as numbers ----
@@ -346,13 +347,13 @@ static unsigned digit_value(char c)
     return c >= 'a' && c <= 'z' ? (unsigned)(c - 'a' + 10) : 99;
 }
 
-static tb_code check_digits_are_ascii(tb_jrun *run, tb_text text)
+static tb_code check_digits_are_ascii(tb_render *run, tb_text text)
 {
     uint32_t c;
     for (size_t at = 0; at < text.size; at += tb_utf8_decode(&c, text.data + at, text.size - at))
         if ((unsigned char)text.data[at] >= 0x80 && tb_utf8_decode(&c, text.data + at, text.size - at) &&
-            tb_juni_is_decimal(c))
-            return tb_jrun_fail(run, TB_EUNSUPPORTED, "digits beyond ASCII are not supported in numbers");
+            tb_unicode_is_decimal(c))
+            return tb_render_fail(run, TB_EUNSUPPORTED, "digits beyond ASCII are not supported in numbers");
     return TB_OK;
 }
 
@@ -379,7 +380,7 @@ static bool take_prefix(tb_text *text, unsigned *base)
     return true;
 }
 
-tb_code tb_jparse_int(int64_t *out, bool *found, tb_jrun *run, tb_text text, unsigned base)
+tb_code tb_parse_int(int64_t *out, bool *found, tb_render *run, tb_text text, unsigned base)
 {
     *found = false;
     *out = 0;
@@ -388,7 +389,7 @@ tb_code tb_jparse_int(int64_t *out, bool *found, tb_jrun *run, tb_text text, uns
     tb_code rc = check_digits_are_ascii(run, text);
     if (rc)
         return rc;
-    text = tb_jstrip(text, NULL, true, true);
+    text = tb_strip_text(text, NULL, true, true);
     bool negative = take_sign(&text), free_base = base == 0;
     bool prefixed = take_prefix(&text, &base), after_digit = prefixed, nonzero = false;
     for (size_t i = 0; i < text.size; i++) {
@@ -463,13 +464,13 @@ static bool copy_float(char *out, tb_text text)
     return text.size == 0;
 }
 
-tb_code tb_jparse_float(double *out, bool *found, tb_jrun *run, tb_text text)
+tb_code tb_parse_float(double *out, bool *found, tb_render *run, tb_text text)
 {
     *found = false;
     tb_code rc = check_digits_are_ascii(run, text);
     if (rc)
         return rc;
-    text = tb_jstrip(text, NULL, true, true);
+    text = tb_strip_text(text, NULL, true, true);
     bool negative = take_sign(&text);
     if (equals_ignoring_case(text, "inf") || equals_ignoring_case(text, "infinity")) {
         *out = INFINITY;
@@ -478,7 +479,7 @@ tb_code tb_jparse_float(double *out, bool *found, tb_jrun *run, tb_text text)
         *out = NAN;
         *found = true;
     } else {
-        char *plain = tb_jrun_alloc(run, text.size + 1);
+        char *plain = tb_render_alloc(run, text.size + 1);
         if (!plain)
             return run->err->code;
         *found = copy_float(plain, text);
@@ -491,7 +492,7 @@ tb_code tb_jparse_float(double *out, bool *found, tb_jrun *run, tb_text text)
 
 // ---- rounding ----
 
-tb_code tb_jtruncate(int64_t *out, tb_jrun *run, double value)
+tb_code tb_truncate_number(int64_t *out, tb_render *run, double value)
 {
     if (!(value > -0x1p63 && value < 0x1p63))
         return too_big(run);
@@ -500,9 +501,9 @@ tb_code tb_jtruncate(int64_t *out, tb_jrun *run, double value)
 }
 
 // To a multiple of 10^places, halves to the even multiple.
-static tb_code round_int(tb_jvalue *out, tb_jrun *run, int64_t value, int64_t places)
+static tb_code round_int(tb_value *out, tb_render *run, int64_t value, int64_t places)
 {
-    tb_jvalue unit;
+    tb_value unit;
     if (places > 18)
         return too_big(run);
     tb_code rc = power_of_ints(&unit, run, 10, places);
@@ -513,24 +514,24 @@ static tb_code round_int(tb_jvalue *out, tb_jrun *run, int64_t value, int64_t pl
         quotient++;
     if (!mul_fits(quotient, size))
         return too_big(run);
-    *out = tb_jint(quotient * size);
+    *out = tb_int(quotient * size);
     return TB_OK;
 }
 
-tb_code tb_jround(tb_jvalue *out, tb_jrun *run, tb_jvalue value, int64_t digits)
+tb_code tb_round_number(tb_value *out, tb_render *run, tb_value value, int64_t digits)
 {
     char text[700]; // 309 digits before the point, at most 323 behind it
-    if (!tb_jis_number(value))
-        return tb_jrun_fail(run, TB_EINVAL, "a value of type '%s' cannot be rounded", tb_jkind_name(value.kind));
-    if (value.kind != TB_J_FLOAT) {
-        *out = tb_jint(tb_jas_int(value));
-        return digits >= 0 ? TB_OK : round_int(out, run, tb_jas_int(value), -digits);
+    if (!tb_value_is_number(value))
+        return tb_render_fail(run, TB_EINVAL, "a value of type '%s' cannot be rounded", tb_value_kind_name(value.kind));
+    if (value.kind != TB_VALUE_FLOAT) {
+        *out = tb_int(tb_value_as_int(value));
+        return digits >= 0 ? TB_OK : round_int(out, run, tb_value_as_int(value), -digits);
     }
     *out = value;
     if (!isfinite(value.as.real) || digits > 323) // more digits than any double has
         return TB_OK;
     if (digits < 0)
-        return tb_jrun_fail(run, TB_EUNSUPPORTED, "rounding a float to tens or more is not supported");
+        return tb_render_fail(run, TB_EUNSUPPORTED, "rounding a float to tens or more is not supported");
     snprintf(text, sizeof text, "%.*f", (int)digits, value.as.real); // exact, halves to even
     out->as.real = strtod(text, NULL);
     return TB_OK;

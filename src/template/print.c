@@ -6,190 +6,190 @@
 
 // ---- strings ----
 
-static tb_code write_escaped_character(tb_jrun *run, uint32_t c, tb_text bytes, char quote)
+static tb_code write_escaped_character(tb_render *run, uint32_t c, tb_text bytes, char quote)
 {
     if (c == (uint32_t)quote || c == '\\')
-        return tb_jrun_printf(run, "\\%c", (char)c);
+        return tb_render_printf(run, "\\%c", (char)c);
     if (c == '\n' || c == '\r' || c == '\t')
-        return tb_jrun_write_text(run, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
-    if (tb_juni_is_printable(c))
-        return tb_jrun_write(run, bytes);
+        return tb_render_write_text(run, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
+    if (tb_unicode_is_printable(c))
+        return tb_render_write(run, bytes);
     if (c < 0x100)
-        return tb_jrun_printf(run, "\\x%02x", (unsigned)c);
-    return c < 0x10000 ? tb_jrun_printf(run, "\\u%04x", (unsigned)c) : tb_jrun_printf(run, "\\U%08x", (unsigned)c);
+        return tb_render_printf(run, "\\x%02x", (unsigned)c);
+    return c < 0x10000 ? tb_render_printf(run, "\\u%04x", (unsigned)c) : tb_render_printf(run, "\\U%08x", (unsigned)c);
 }
 
-static tb_code write_quoted(tb_jrun *run, tb_text text)
+static tb_code write_quoted(tb_render *run, tb_text text)
 {
     bool has_single = text.size && memchr(text.data, '\'', text.size);
     bool has_double = text.size && memchr(text.data, '"', text.size);
     char quote = has_single && !has_double ? '"' : '\'';
-    tb_code rc = tb_jrun_write_char(run, (unsigned char)quote);
+    tb_code rc = tb_render_write_char(run, (unsigned char)quote);
     for (size_t at = 0, n; at < text.size && !rc; at += n) {
         uint32_t c;
         n = tb_utf8_decode(&c, text.data + at, text.size - at);
         rc = write_escaped_character(run, c, (tb_text){text.data + at, n}, quote);
     }
-    return rc ? rc : tb_jrun_write_char(run, (unsigned char)quote);
+    return rc ? rc : tb_render_write_char(run, (unsigned char)quote);
 }
 
-static tb_code write_string_repr(tb_jrun *run, tb_jvalue string)
+static tb_code write_string_repr(tb_render *run, tb_value string)
 {
-    bool markup = tb_jis_markup(string);
-    tb_code rc = markup ? tb_jrun_write_text(run, "Markup(") : TB_OK;
+    bool markup = tb_value_is_markup(string);
+    tb_code rc = markup ? tb_render_write_text(run, "Markup(") : TB_OK;
     if (!rc)
-        rc = write_quoted(run, tb_jtext(string));
-    return rc || !markup ? rc : tb_jrun_write_text(run, ")");
+        rc = write_quoted(run, tb_string_text(string));
+    return rc || !markup ? rc : tb_render_write_text(run, ")");
 }
 
 // ---- containers ----
 
-static tb_code write_items(tb_jrun *run, const tb_jlist *list)
+static tb_code write_items(tb_render *run, const tb_list *list)
 {
     tb_code rc = TB_OK;
     for (size_t i = 0; i < list->count && !rc; i++) {
         if (i > 0)
-            rc = tb_jrun_write_text(run, ", ");
+            rc = tb_render_write_text(run, ", ");
         if (!rc)
-            rc = tb_jwrite_repr(run, list->items[i]);
+            rc = tb_write_repr(run, list->items[i]);
     }
     return rc;
 }
 
-static tb_code write_list(tb_jrun *run, tb_jvalue list)
+static tb_code write_list(tb_render *run, tb_value list)
 {
-    bool is_list = list.kind == TB_J_LIST;
-    tb_code rc = tb_jrun_write_text(run, is_list ? "[" : "(");
+    bool is_list = list.kind == TB_VALUE_LIST;
+    tb_code rc = tb_render_write_text(run, is_list ? "[" : "(");
     if (!rc)
         rc = write_items(run, list.as.list);
     if (!rc)
-        rc = tb_jrun_write_text(run, is_list ? "]" : list.as.list->count == 1 ? ",)" : ")");
+        rc = tb_render_write_text(run, is_list ? "]" : list.as.list->count == 1 ? ",)" : ")");
     return rc;
 }
 
-static tb_code write_pair(tb_jrun *run, tb_jvalue key, const char *between, tb_jvalue value)
+static tb_code write_pair(tb_render *run, tb_value key, const char *between, tb_value value)
 {
-    tb_code rc = tb_jwrite_repr(run, key);
+    tb_code rc = tb_write_repr(run, key);
     if (!rc)
-        rc = tb_jrun_write_text(run, between);
-    return rc ? rc : tb_jwrite_repr(run, value);
+        rc = tb_render_write_text(run, between);
+    return rc ? rc : tb_write_repr(run, value);
 }
 
-static tb_code write_dict(tb_jrun *run, const tb_jdict *dict)
+static tb_code write_dict(tb_render *run, const tb_dict *dict)
 {
-    tb_code rc = tb_jrun_write_text(run, "{");
+    tb_code rc = tb_render_write_text(run, "{");
     for (size_t i = 0; i < dict->count && !rc; i++) {
         if (i > 0)
-            rc = tb_jrun_write_text(run, ", ");
+            rc = tb_render_write_text(run, ", ");
         if (!rc)
             rc = write_pair(run, dict->entries[i].key, ": ", dict->entries[i].value);
     }
-    return rc ? rc : tb_jrun_write_text(run, "}");
+    return rc ? rc : tb_render_write_text(run, "}");
 }
 
-static tb_code write_view_item(tb_jrun *run, tb_jview view, const tb_jentry *entry)
+static tb_code write_view_item(tb_render *run, tb_view_kind view, const tb_dict_entry *entry)
 {
-    if (view != TB_JVIEW_ITEMS)
-        return tb_jwrite_repr(run, view == TB_JVIEW_KEYS ? entry->key : entry->value);
-    tb_code rc = tb_jrun_write_text(run, "(");
+    if (view != TB_VIEW_ITEMS)
+        return tb_write_repr(run, view == TB_VIEW_KEYS ? entry->key : entry->value);
+    tb_code rc = tb_render_write_text(run, "(");
     if (!rc)
         rc = write_pair(run, entry->key, ", ", entry->value);
-    return rc ? rc : tb_jrun_write_text(run, ")");
+    return rc ? rc : tb_render_write_text(run, ")");
 }
 
-static tb_code write_view(tb_jrun *run, tb_jvalue view)
+static tb_code write_view(tb_render *run, tb_value view)
 {
     static const char *const names[] = {"dict_keys([", "dict_values([", "dict_items(["};
-    const tb_jdict *dict = view.as.dict;
-    tb_code rc = tb_jrun_write_text(run, names[view.variant]);
+    const tb_dict *dict = view.as.dict;
+    tb_code rc = tb_render_write_text(run, names[view.variant]);
     for (size_t i = 0; i < dict->count && !rc; i++) {
         if (i > 0)
-            rc = tb_jrun_write_text(run, ", ");
+            rc = tb_render_write_text(run, ", ");
         if (!rc)
-            rc = write_view_item(run, (tb_jview)view.variant, &dict->entries[i]);
+            rc = write_view_item(run, (tb_view_kind)view.variant, &dict->entries[i]);
     }
-    return rc ? rc : tb_jrun_write_text(run, "])");
+    return rc ? rc : tb_render_write_text(run, "])");
 }
 
-static tb_code write_range(tb_jrun *run, const tb_jrange *range)
+static tb_code write_range(tb_render *run, const tb_range *range)
 {
-    tb_code rc = tb_jrun_printf(run, "range(%lld, %lld", (long long)range->start, (long long)range->stop);
+    tb_code rc = tb_render_printf(run, "range(%lld, %lld", (long long)range->start, (long long)range->stop);
     if (!rc && range->step != 1)
-        rc = tb_jrun_printf(run, ", %lld", (long long)range->step);
-    return rc ? rc : tb_jrun_write_text(run, ")");
+        rc = tb_render_printf(run, ", %lld", (long long)range->step);
+    return rc ? rc : tb_render_write_text(run, ")");
 }
 
-static tb_code write_namespace(tb_jrun *run, const tb_jdict *dict)
+static tb_code write_namespace(tb_render *run, const tb_dict *dict)
 {
-    tb_code rc = tb_jrun_write_text(run, "<Namespace ");
+    tb_code rc = tb_render_write_text(run, "<Namespace ");
     if (!rc)
         rc = write_dict(run, dict);
-    return rc ? rc : tb_jrun_write_text(run, ">");
+    return rc ? rc : tb_render_write_text(run, ">");
 }
 
-static tb_code write_macro(tb_jrun *run, const tb_jmacro *macro)
+static tb_code write_macro(tb_render *run, const tb_macro *macro)
 {
-    const tb_jstring *name = macro->def->name;
-    tb_code rc = tb_jrun_write_text(run, "<Macro ");
+    const tb_string *name = macro->def->name;
+    tb_code rc = tb_render_write_text(run, "<Macro ");
     if (!rc)
-        rc = name ? write_quoted(run, tb_jstring_text(name)) : tb_jrun_write_text(run, "anonymous");
-    return rc ? rc : tb_jrun_write_text(run, ">");
+        rc = name ? write_quoted(run, tb_text_of(name)) : tb_render_write_text(run, "anonymous");
+    return rc ? rc : tb_render_write_text(run, ">");
 }
 
-static tb_code write_loop(tb_jrun *run, tb_jloop *loop)
+static tb_code write_loop(tb_render *run, tb_loop *loop)
 {
     int64_t length, index = loop->index0 + 1;
-    tb_code rc = tb_jloop_length(&length, run, loop);
-    return rc ? rc : tb_jrun_printf(run, "<LoopContext %lld/%lld>", (long long)index, (long long)length);
+    tb_code rc = tb_loop_length(&length, run, loop);
+    return rc ? rc : tb_render_printf(run, "<LoopContext %lld/%lld>", (long long)index, (long long)length);
 }
 
 // ---- all ----
 
-static tb_code write_container(tb_jrun *run, tb_jvalue value)
+static tb_code write_container(tb_render *run, tb_value value)
 {
     switch (value.kind) {
-    case TB_J_LIST:
-    case TB_J_TUPLE:
+    case TB_VALUE_LIST:
+    case TB_VALUE_TUPLE:
         return write_list(run, value);
-    case TB_J_DICT:
+    case TB_VALUE_DICT:
         return write_dict(run, value.as.dict);
-    case TB_J_VIEW:
+    case TB_VALUE_VIEW:
         return write_view(run, value);
-    case TB_J_RANGE:
+    case TB_VALUE_RANGE:
         return write_range(run, value.as.range);
-    case TB_J_NAMESPACE:
+    case TB_VALUE_NAMESPACE:
         return write_namespace(run, value.as.dict);
-    case TB_J_MACRO:
+    case TB_VALUE_MACRO:
         return write_macro(run, value.as.macro);
-    case TB_J_LOOP:
+    case TB_VALUE_LOOP:
         return write_loop(run, value.as.loop);
     default: // Python shows the address of the object
-        return tb_jrun_fail(run, TB_EUNSUPPORTED, "printing a value of type '%s' is not supported",
-                            tb_jkind_name(value.kind));
+        return tb_render_fail(run, TB_EUNSUPPORTED, "printing a value of type '%s' is not supported",
+                              tb_value_kind_name(value.kind));
     }
 }
 
-tb_code tb_jwrite_repr(tb_jrun *run, tb_jvalue value)
+tb_code tb_write_repr(tb_render *run, tb_value value)
 {
-    char number[TB_JFLOAT_TEXT];
+    char number[TB_FLOAT_TEXT];
     switch (value.kind) {
-    case TB_J_UNDEFINED:
-        return tb_jrun_write_text(run, "Undefined");
-    case TB_J_NONE:
-        return tb_jrun_write_text(run, "None");
-    case TB_J_BOOL:
-        return tb_jrun_write_text(run, value.as.boolean ? "True" : "False");
-    case TB_J_INT:
-        return tb_jrun_printf(run, "%lld", (long long)value.as.integer);
-    case TB_J_FLOAT:
-        tb_jfloat_repr(number, value.as.real);
-        return tb_jrun_write_text(run, number);
-    case TB_J_STRING:
+    case TB_VALUE_UNDEFINED:
+        return tb_render_write_text(run, "Undefined");
+    case TB_VALUE_NONE:
+        return tb_render_write_text(run, "None");
+    case TB_VALUE_BOOL:
+        return tb_render_write_text(run, value.as.boolean ? "True" : "False");
+    case TB_VALUE_INT:
+        return tb_render_printf(run, "%lld", (long long)value.as.integer);
+    case TB_VALUE_FLOAT:
+        tb_float_repr(number, value.as.real);
+        return tb_render_write_text(run, number);
+    case TB_VALUE_STRING:
         return write_string_repr(run, value);
     default:
         break;
     }
-    tb_code rc = tb_jrun_enter(run);
+    tb_code rc = tb_render_enter(run);
     if (rc)
         return rc;
     rc = write_container(run, value);
@@ -197,22 +197,22 @@ tb_code tb_jwrite_repr(tb_jrun *run, tb_jvalue value)
     return rc;
 }
 
-tb_code tb_jwrite_str(tb_jrun *run, tb_jvalue value)
+tb_code tb_write_str(tb_render *run, tb_value value)
 {
-    if (value.kind == TB_J_STRING)
-        return tb_jrun_write(run, tb_jtext(value));
-    return value.kind == TB_J_UNDEFINED ? TB_OK : tb_jwrite_repr(run, value);
+    if (value.kind == TB_VALUE_STRING)
+        return tb_render_write(run, tb_string_text(value));
+    return value.kind == TB_VALUE_UNDEFINED ? TB_OK : tb_write_repr(run, value);
 }
 
-tb_code tb_jto_string(tb_jvalue *out, tb_jrun *run, tb_jvalue value, bool keep_markup)
+tb_code tb_to_string(tb_value *out, tb_render *run, tb_value value, bool keep_markup)
 {
-    if (value.kind == TB_J_STRING) {
+    if (value.kind == TB_VALUE_STRING) {
         *out = value;
         if (!keep_markup)
             out->variant = 0;
         return TB_OK;
     }
-    size_t mark = tb_jrun_begin(run);
-    tb_code rc = tb_jwrite_str(run, value);
-    return rc ? rc : tb_jrun_take(out, run, mark);
+    size_t mark = tb_render_begin(run);
+    tb_code rc = tb_write_str(run, value);
+    return rc ? rc : tb_render_take(out, run, mark);
 }

@@ -15,18 +15,18 @@ typedef struct unit {
     size_t slots;
 } unit;
 
-typedef struct tb_jbinding {
-    tb_jscope_entry *entry;
+typedef struct tb_binding {
+    tb_scope_entry *entry;
     const struct scope *scope;
     const unit *unit;
-    struct tb_jbinding *hidden; // the binding of the same name further out
-    struct tb_jbinding *next;   // in the scope
-} tb_jbinding;
+    struct tb_binding *hidden; // the binding of the same name further out
+    struct tb_binding *next;   // in the scope
+} tb_binding;
 
 typedef struct scope {
-    tb_jscope *result;
-    tb_jbinding *bindings;
-    tb_jscope_entry **end;
+    tb_scope *result;
+    tb_binding *bindings;
+    tb_scope_entry **end;
     unit *unit;
     unsigned branches; // ifs around what is being learnt
     bool soft_outside;
@@ -34,7 +34,7 @@ typedef struct scope {
 
 typedef struct usage {
     const char *name;
-    tb_jname *id; // the name once it is used
+    tb_name *id;  // the name once it is used
     bool settled; // used, or set before that
 } usage;
 
@@ -53,54 +53,54 @@ static tb_code no_memory(resolver *r)
 
 // ---- bindings ----
 
-static tb_jref reference(const resolver *r, const tb_jbinding *binding)
+static tb_slot_ref reference(const resolver *r, const tb_binding *binding)
 {
-    return (tb_jref){r->scope->unit->level - binding->unit->level, binding->entry->slot};
+    return (tb_slot_ref){r->scope->unit->level - binding->unit->level, binding->entry->slot};
 }
 
-static tb_code bind(resolver *r, tb_jname *name, tb_jload load)
+static tb_code bind(resolver *r, tb_name *name, tb_load_kind load)
 {
-    tb_jbinding *binding = tb_arena_alloc(r->arena, sizeof *binding);
-    tb_jscope_entry *entry = tb_arena_alloc(r->arena, sizeof *entry);
+    tb_binding *binding = tb_arena_alloc(r->arena, sizeof *binding);
+    tb_scope_entry *entry = tb_arena_alloc(r->arena, sizeof *entry);
     if (!binding || !entry)
         return no_memory(r);
     entry->id = name;
     entry->slot = (uint32_t)r->scope->unit->slots++;
     entry->load = load;
-    if (load == TB_JLOAD_COPY)
+    if (load == TB_LOAD_COPY)
         entry->from = reference(r, name->binding);
     *r->scope->end = entry;
     r->scope->end = &entry->next;
-    *binding = (tb_jbinding){entry, r->scope, r->scope->unit, name->binding, r->scope->bindings};
+    *binding = (tb_binding){entry, r->scope, r->scope->unit, name->binding, r->scope->bindings};
     r->scope->bindings = binding;
     name->binding = binding;
     return TB_OK;
 }
 
-static bool is_bound_here(const resolver *r, const tb_jname *name)
+static bool is_bound_here(const resolver *r, const tb_name *name)
 {
     return name->binding && name->binding->scope == r->scope;
 }
 
-static tb_code learn_load(resolver *r, tb_jname *name)
+static tb_code learn_load(resolver *r, tb_name *name)
 {
-    return name->binding ? TB_OK : bind(r, name, TB_JLOAD_CONTEXT);
+    return name->binding ? TB_OK : bind(r, name, TB_LOAD_CONTEXT);
 }
 
-static tb_code learn_store(resolver *r, tb_jname *name)
+static tb_code learn_store(resolver *r, tb_name *name)
 {
     if (is_bound_here(r, name))
         return TB_OK;
     if (name->binding)
-        return bind(r, name, TB_JLOAD_COPY);
-    return bind(r, name, r->scope->branches ? TB_JLOAD_CONTEXT : TB_JLOAD_CLEAR);
+        return bind(r, name, TB_LOAD_COPY);
+    return bind(r, name, r->scope->branches ? TB_LOAD_CONTEXT : TB_LOAD_CLEAR);
 }
 
-static tb_code learn_parameter(resolver *r, tb_jname *name)
+static tb_code learn_parameter(resolver *r, tb_name *name)
 {
     if (!is_bound_here(r, name))
-        return bind(r, name, TB_JLOAD_NOTHING);
-    name->binding->entry->load = TB_JLOAD_NOTHING;
+        return bind(r, name, TB_LOAD_NOTHING);
+    name->binding->entry->load = TB_LOAD_NOTHING;
     return TB_OK;
 }
 
@@ -109,7 +109,7 @@ static tb_code learn_parameter(resolver *r, tb_jname *name)
 // Makes `s` the current scope; *outer is to be given to close_scope, also after a failure.
 static tb_code open_scope(scope **outer, resolver *r, scope *s, unit *u)
 {
-    *s = (scope){.result = tb_arena_alloc(r->arena, sizeof(tb_jscope)), .unit = u, .soft_outside = r->soft};
+    *s = (scope){.result = tb_arena_alloc(r->arena, sizeof(tb_scope)), .unit = u, .soft_outside = r->soft};
     *outer = r->scope;
     r->scope = s;
     r->soft = false;
@@ -121,7 +121,7 @@ static tb_code open_scope(scope **outer, resolver *r, scope *s, unit *u)
 
 static void close_scope(resolver *r, scope *outer)
 {
-    for (tb_jbinding *b = r->scope->bindings; b; b = b->next)
+    for (tb_binding *b = r->scope->bindings; b; b = b->next)
         b->entry->id->binding = b->hidden;
     r->soft = r->scope->soft_outside;
     r->scope = outer;
@@ -129,29 +129,29 @@ static void close_scope(resolver *r, scope *outer)
 
 // ---- walking expressions ----
 
-typedef tb_code (*visit_fn)(resolver *r, tb_jexpr *e);
+typedef tb_code (*visit_fn)(resolver *r, tb_expr *e);
 
-static tb_code walk(resolver *r, tb_jexpr *e, visit_fn visit);
+static tb_code walk(resolver *r, tb_expr *e, visit_fn visit);
 
-static tb_code walk_list(resolver *r, const tb_jlist_expr *list, visit_fn visit)
+static tb_code walk_list(resolver *r, const tb_expr_list *list, visit_fn visit)
 {
     tb_code rc = TB_OK;
-    for (tb_jexpr *e = list->first; e && !rc; e = e->next)
+    for (tb_expr *e = list->first; e && !rc; e = e->next)
         rc = walk(r, e, visit);
     return rc;
 }
 
-static tb_code walk_args(resolver *r, const tb_jargs *args, visit_fn visit)
+static tb_code walk_args(resolver *r, const tb_arguments *args, visit_fn visit)
 {
     tb_code rc = walk_list(r, &args->positional, visit);
-    for (tb_jkeyword_expr *k = args->keywords; k && !rc; k = k->next)
+    for (tb_keyword_expr *k = args->keywords; k && !rc; k = k->next)
         rc = walk(r, k->value, visit);
     if (!rc)
         rc = walk(r, args->rest, visit);
     return rc ? rc : walk(r, args->rest_keywords, visit);
 }
 
-static tb_code walk_all(resolver *r, tb_jexpr *const *parts, size_t n, visit_fn visit)
+static tb_code walk_all(resolver *r, tb_expr *const *parts, size_t n, visit_fn visit)
 {
     tb_code rc = TB_OK;
     for (size_t i = 0; i < n && !rc; i++)
@@ -159,44 +159,44 @@ static tb_code walk_all(resolver *r, tb_jexpr *const *parts, size_t n, visit_fn 
     return rc;
 }
 
-static tb_code walk_cond(resolver *r, tb_jexpr *e, visit_fn visit)
+static tb_code walk_cond(resolver *r, tb_expr *e, visit_fn visit)
 {
     bool soft = r->soft;
     r->soft = true;
-    tb_code rc = walk_all(r, (tb_jexpr *[]){e->as.cond.test, e->as.cond.then, e->as.cond.otherwise}, 3, visit);
+    tb_code rc = walk_all(r, (tb_expr *[]){e->as.cond.test, e->as.cond.then, e->as.cond.otherwise}, 3, visit);
     r->soft = soft;
     return rc;
 }
 
 // Calls `visit` on the expression (NULL: nothing) and all below it.
-static tb_code walk(resolver *r, tb_jexpr *e, visit_fn visit)
+static tb_code walk(resolver *r, tb_expr *e, visit_fn visit)
 {
     tb_code rc = e ? visit(r, e) : TB_OK;
     if (!e || rc)
         return rc;
     switch (e->kind) {
-    case TB_JEXPR_TUPLE:
-    case TB_JEXPR_LIST:
-    case TB_JEXPR_DICT:
-    case TB_JEXPR_CONCAT:
-    case TB_JEXPR_COMPARE:
+    case TB_EXPR_TUPLE:
+    case TB_EXPR_LIST:
+    case TB_EXPR_DICT:
+    case TB_EXPR_CONCAT:
+    case TB_EXPR_COMPARE:
         return walk_list(r, &e->as.items, visit);
-    case TB_JEXPR_UNARY:
+    case TB_EXPR_UNARY:
         return walk(r, e->as.operands.left, visit);
-    case TB_JEXPR_BINARY:
-        return walk_all(r, (tb_jexpr *[]){e->as.operands.left, e->as.operands.right}, 2, visit);
-    case TB_JEXPR_COND:
+    case TB_EXPR_BINARY:
+        return walk_all(r, (tb_expr *[]){e->as.operands.left, e->as.operands.right}, 2, visit);
+    case TB_EXPR_COND:
         return walk_cond(r, e, visit);
-    case TB_JEXPR_ATTR:
+    case TB_EXPR_ATTR:
         return walk(r, e->as.attr.object, visit);
-    case TB_JEXPR_ITEM:
-        return walk_all(r, (tb_jexpr *[]){e->as.item.object, e->as.item.index}, 2, visit);
-    case TB_JEXPR_SLICE:
-        return walk_all(r, (tb_jexpr *[]){e->as.slice.object, e->as.slice.start, e->as.slice.stop, e->as.slice.step}, 4,
+    case TB_EXPR_ITEM:
+        return walk_all(r, (tb_expr *[]){e->as.item.object, e->as.item.index}, 2, visit);
+    case TB_EXPR_SLICE:
+        return walk_all(r, (tb_expr *[]){e->as.slice.object, e->as.slice.start, e->as.slice.stop, e->as.slice.step}, 4,
                         visit);
-    case TB_JEXPR_CALL:
-    case TB_JEXPR_FILTER:
-    case TB_JEXPR_TEST:
+    case TB_EXPR_CALL:
+    case TB_EXPR_FILTER:
+    case TB_EXPR_TEST:
         rc = walk(r, e->as.call.subject, visit);
         return rc ? rc : walk_args(r, &e->as.call.args, visit);
     default:
@@ -204,17 +204,17 @@ static tb_code walk(resolver *r, tb_jexpr *e, visit_fn visit)
     }
 }
 
-static bool is_name(const tb_jexpr *e)
+static bool is_name(const tb_expr *e)
 {
-    return e->kind == TB_JEXPR_NAME || e->kind == TB_JEXPR_MEMBER;
+    return e->kind == TB_EXPR_NAME || e->kind == TB_EXPR_MEMBER;
 }
 
-static bool is_called(const tb_jname *name, const char *text)
+static bool is_called(const tb_name *name, const char *text)
 {
-    return tb_jtext_equals(tb_jstring_text(name->text), text);
+    return tb_text_is(tb_text_of(name->text), text);
 }
 
-static tb_code learn_loads(resolver *r, tb_jexpr *e)
+static tb_code learn_loads(resolver *r, tb_expr *e)
 {
     if (!is_name(e))
         return TB_OK;
@@ -225,38 +225,38 @@ static tb_code learn_loads(resolver *r, tb_jexpr *e)
 }
 
 // A member of a namespace is a load of the namespace.
-static tb_code learn_target(resolver *r, tb_jexpr *e)
+static tb_code learn_target(resolver *r, tb_expr *e)
 {
-    if (e->kind == TB_JEXPR_MEMBER)
+    if (e->kind == TB_EXPR_MEMBER)
         return learn_load(r, e->as.name.id);
-    return e->kind == TB_JEXPR_NAME ? learn_store(r, e->as.name.id) : TB_OK;
+    return e->kind == TB_EXPR_NAME ? learn_store(r, e->as.name.id) : TB_OK;
 }
 
-static tb_code learn_parameters(resolver *r, tb_jexpr *e)
+static tb_code learn_parameters(resolver *r, tb_expr *e)
 {
-    return e->kind == TB_JEXPR_NAME ? learn_parameter(r, e->as.name.id) : TB_OK;
+    return e->kind == TB_EXPR_NAME ? learn_parameter(r, e->as.name.id) : TB_OK;
 }
 
-static tb_code resolve_names(resolver *r, tb_jexpr *e)
+static tb_code resolve_names(resolver *r, tb_expr *e)
 {
     if (is_name(e))
         e->as.name.ref = reference(r, e->as.name.id->binding);
-    bool has_function = e->kind == TB_JEXPR_FILTER || e->kind == TB_JEXPR_TEST;
+    bool has_function = e->kind == TB_EXPR_FILTER || e->kind == TB_EXPR_TEST;
     if (has_function && !e->as.call.function && !r->soft)
         return tb_fail(r->err, TB_EFORMAT, "the template names a %s '%.*s' at line %u, which does not exist",
-                       e->kind == TB_JEXPR_FILTER ? "filter" : "test", (int)e->as.call.name->size,
-                       e->as.call.name->data, (unsigned)e->line);
+                       e->kind == TB_EXPR_FILTER ? "filter" : "test", (int)e->as.call.name->size, e->as.call.name->data,
+                       (unsigned)e->line);
     return TB_OK;
 }
 
 // ---- learning: what the statements of one scope load and set ----
 
-static tb_code learn_block(resolver *r, const tb_jblock *block);
+static tb_code learn_block(resolver *r, const tb_body *block);
 
-static tb_code learn_if(resolver *r, tb_jstmt *s)
+static tb_code learn_if(resolver *r, tb_stmt *s)
 {
     tb_code rc = TB_OK;
-    for (tb_jbranch *b = s->as.branch.branches; b && !rc; b = b->next) {
+    for (tb_branch *b = s->as.branch.branches; b && !rc; b = b->next) {
         rc = walk(r, b->test, learn_loads);
         r->scope->branches++;
         if (!rc)
@@ -270,38 +270,38 @@ static tb_code learn_if(resolver *r, tb_jstmt *s)
     return rc;
 }
 
-static tb_code learn_statement(resolver *r, tb_jstmt *s)
+static tb_code learn_statement(resolver *r, tb_stmt *s)
 {
     tb_code rc;
     switch (s->kind) {
-    case TB_JSTMT_PRINT:
+    case TB_STMT_PRINT:
         return walk(r, s->as.print, learn_loads);
-    case TB_JSTMT_IF:
+    case TB_STMT_IF:
         return learn_if(r, s);
-    case TB_JSTMT_FOR:
+    case TB_STMT_FOR:
         return walk(r, s->as.loop.iterable, learn_loads);
-    case TB_JSTMT_SET:
+    case TB_STMT_SET:
         rc = walk(r, s->as.set.value, learn_loads);
         return rc ? rc : walk(r, s->as.set.target, learn_target);
-    case TB_JSTMT_SET_BLOCK:
+    case TB_STMT_SET_BLOCK:
         return walk(r, s->as.set.target, learn_target);
-    case TB_JSTMT_WITH:
+    case TB_STMT_WITH:
         return walk_list(r, &s->as.with.values, learn_loads);
-    case TB_JSTMT_MACRO:
+    case TB_STMT_MACRO:
         return walk(r, s->as.macro.target, learn_target);
-    case TB_JSTMT_CALL_BLOCK:
+    case TB_STMT_CALL_BLOCK:
         return walk(r, s->as.macro.call, learn_loads);
-    case TB_JSTMT_FILTER_BLOCK:
+    case TB_STMT_FILTER_BLOCK:
         return walk(r, s->as.filter.filter, learn_loads);
     default:
         return TB_OK;
     }
 }
 
-static tb_code learn_block(resolver *r, const tb_jblock *block)
+static tb_code learn_block(resolver *r, const tb_body *block)
 {
     tb_code rc = TB_OK;
-    for (tb_jstmt *s = block->first; s && !rc; s = s->next)
+    for (tb_stmt *s = block->first; s && !rc; s = s->next)
         rc = learn_statement(r, s);
     return rc;
 }
@@ -310,48 +310,48 @@ static tb_code learn_block(resolver *r, const tb_jblock *block)
 // The first thing that happens to the name decides: a load uses it, a set makes it the body's own. Fields are
 // walked in the order in which jinja2 walks those of its nodes; targets come before values.
 
-static void use_block(resolver *r, const tb_jblock *block);
+static void use_block(resolver *r, const tb_body *block);
 
-static tb_code note_usage(resolver *r, const tb_jexpr *e, bool is_load)
+static tb_code note_usage(resolver *r, const tb_expr *e, bool is_load)
 {
-    if (e->kind == TB_JEXPR_NAME && !r->usage.settled && is_called(e->as.name.id, r->usage.name)) {
+    if (e->kind == TB_EXPR_NAME && !r->usage.settled && is_called(e->as.name.id, r->usage.name)) {
         r->usage.id = is_load ? e->as.name.id : NULL;
         r->usage.settled = true;
     }
     return TB_OK;
 }
 
-static tb_code use_load(resolver *r, tb_jexpr *e)
+static tb_code use_load(resolver *r, tb_expr *e)
 {
     return note_usage(r, e, true);
 }
 
-static tb_code use_store(resolver *r, tb_jexpr *e)
+static tb_code use_store(resolver *r, tb_expr *e)
 {
     return note_usage(r, e, false);
 }
 
-static void use_function(resolver *r, const tb_jfunction_def *f)
+static void use_function(resolver *r, const tb_function *f)
 {
-    for (const tb_jparam *p = f->params; p; p = p->next) {
-        tb_jexpr name = {.kind = TB_JEXPR_NAME, .as.name.id = p->id};
+    for (const tb_parameter *p = f->params; p; p = p->next) {
+        tb_expr name = {.kind = TB_EXPR_NAME, .as.name.id = p->id};
         use_store(r, &name);
     }
-    for (const tb_jparam *p = f->params; p; p = p->next)
+    for (const tb_parameter *p = f->params; p; p = p->next)
         walk(r, p->fallback, use_load);
     use_block(r, &f->body);
 }
 
-static void use_if(resolver *r, const tb_jstmt *s)
+static void use_if(resolver *r, const tb_stmt *s)
 {
-    for (const tb_jbranch *b = s->as.branch.branches; b; b = b->next) {
+    for (const tb_branch *b = s->as.branch.branches; b; b = b->next) {
         walk(r, b->test, use_load);
         use_block(r, &b->body);
     }
     use_block(r, &s->as.branch.otherwise);
 }
 
-static void use_for(resolver *r, const tb_jfor *loop)
+static void use_for(resolver *r, const tb_for *loop)
 {
     walk(r, loop->target, use_store);
     walk(r, loop->iterable, use_load);
@@ -360,35 +360,35 @@ static void use_for(resolver *r, const tb_jfor *loop)
     walk(r, loop->test, use_load);
 }
 
-static void use_statement(resolver *r, const tb_jstmt *s)
+static void use_statement(resolver *r, const tb_stmt *s)
 {
     switch (s->kind) {
-    case TB_JSTMT_PRINT:
+    case TB_STMT_PRINT:
         walk(r, s->as.print, use_load);
         break;
-    case TB_JSTMT_IF:
+    case TB_STMT_IF:
         use_if(r, s);
         break;
-    case TB_JSTMT_FOR:
+    case TB_STMT_FOR:
         use_for(r, &s->as.loop);
         break;
-    case TB_JSTMT_SET:
-    case TB_JSTMT_SET_BLOCK:
+    case TB_STMT_SET:
+    case TB_STMT_SET_BLOCK:
         walk(r, s->as.set.target, use_store);
         walk(r, s->as.set.value, use_load);
         use_block(r, &s->as.set.body);
         break;
-    case TB_JSTMT_WITH:
+    case TB_STMT_WITH:
         walk_list(r, &s->as.with.targets, use_store);
         walk_list(r, &s->as.with.values, use_load);
         use_block(r, &s->as.with.body);
         break;
-    case TB_JSTMT_MACRO:
-    case TB_JSTMT_CALL_BLOCK:
+    case TB_STMT_MACRO:
+    case TB_STMT_CALL_BLOCK:
         walk(r, s->as.macro.call, use_load);
         use_function(r, &s->as.macro.function);
         break;
-    case TB_JSTMT_FILTER_BLOCK:
+    case TB_STMT_FILTER_BLOCK:
         use_block(r, &s->as.filter.body);
         walk(r, s->as.filter.filter, use_load);
         break;
@@ -397,14 +397,14 @@ static void use_statement(resolver *r, const tb_jstmt *s)
     }
 }
 
-static void use_block(resolver *r, const tb_jblock *block)
+static void use_block(resolver *r, const tb_body *block)
 {
-    for (const tb_jstmt *s = block->first; s && !r->usage.settled; s = s->next)
+    for (const tb_stmt *s = block->first; s && !r->usage.settled; s = s->next)
         use_statement(r, s);
 }
 
 // The name if the body uses it, or NULL.
-static tb_jname *find_usage(resolver *r, const tb_jblock *body, const char *name)
+static tb_name *find_usage(resolver *r, const tb_body *body, const char *name)
 {
     r->usage = (usage){.name = name};
     use_block(r, body);
@@ -413,12 +413,12 @@ static tb_jname *find_usage(resolver *r, const tb_jblock *body, const char *name
 
 // ---- resolving: scope by scope ----
 
-static tb_code resolve_block(resolver *r, const tb_jblock *block);
+static tb_code resolve_block(resolver *r, const tb_body *block);
 
 // Declares a special name in the scope when the body uses it; false: it does not.
-static tb_code declare_special(bool *used, tb_jref *ref, resolver *r, const tb_jblock *body, const char *name)
+static tb_code declare_special(bool *used, tb_slot_ref *ref, resolver *r, const tb_body *body, const char *name)
 {
-    tb_jname *id = find_usage(r, body, name);
+    tb_name *id = find_usage(r, body, name);
     *used = id != NULL;
     tb_code rc = id ? learn_parameter(r, id) : TB_OK;
     if (id && !rc)
@@ -426,9 +426,9 @@ static tb_code declare_special(bool *used, tb_jref *ref, resolver *r, const tb_j
     return rc;
 }
 
-static const tb_jparam *find_parameter(const tb_jfunction_def *f, const char *name)
+static const tb_parameter *find_parameter(const tb_function *f, const char *name)
 {
-    const tb_jparam *p = f->params;
+    const tb_parameter *p = f->params;
     while (p && !is_called(p->id, name))
         p = p->next;
     return p;
@@ -436,9 +436,9 @@ static const tb_jparam *find_parameter(const tb_jfunction_def *f, const char *na
 
 // Beside its parameters a function may use `caller`, `kwargs` and `varargs`; one of these that it declares
 // is a parameter like others.
-static tb_code declare_function_specials(resolver *r, tb_jfunction_def *f, uint32_t line)
+static tb_code declare_function_specials(resolver *r, tb_function *f, uint32_t line)
 {
-    const tb_jparam *caller = find_parameter(f, "caller");
+    const tb_parameter *caller = find_parameter(f, "caller");
     tb_code rc = TB_OK;
     if (caller && !caller->fallback && find_usage(r, &f->body, "caller"))
         return tb_fail(r->err, TB_EFORMAT,
@@ -453,26 +453,26 @@ static tb_code declare_function_specials(resolver *r, tb_jfunction_def *f, uint3
     return rc;
 }
 
-static tb_code learn_function(resolver *r, tb_jfunction_def *f, uint32_t line)
+static tb_code learn_function(resolver *r, tb_function *f, uint32_t line)
 {
     tb_code rc = TB_OK;
-    for (tb_jparam *p = f->params; p && !rc; p = p->next)
+    for (tb_parameter *p = f->params; p && !rc; p = p->next)
         rc = learn_parameter(r, p->id);
     if (!rc)
         rc = declare_function_specials(r, f, line);
-    for (tb_jparam *p = f->params; p && !rc; p = p->next)
+    for (tb_parameter *p = f->params; p && !rc; p = p->next)
         rc = walk(r, p->fallback, learn_loads);
     return rc ? rc : learn_block(r, &f->body);
 }
 
-static tb_code resolve_function(resolver *r, tb_jfunction_def *f, uint32_t line)
+static tb_code resolve_function(resolver *r, tb_function *f, uint32_t line)
 {
     unit u = {.level = r->scope->unit->level + 1};
     scope s, *outer;
     tb_code rc = open_scope(&outer, r, &s, &u);
     if (!rc)
         rc = learn_function(r, f, line);
-    for (tb_jparam *p = f->params; p && !rc; p = p->next) {
+    for (tb_parameter *p = f->params; p && !rc; p = p->next) {
         p->ref = reference(r, p->id->binding);
         rc = walk(r, p->fallback, resolve_names);
     }
@@ -484,7 +484,7 @@ static tb_code resolve_function(resolver *r, tb_jfunction_def *f, uint32_t line)
     return rc;
 }
 
-static tb_code resolve_for_body(resolver *r, tb_jfor *loop, unit *u)
+static tb_code resolve_for_body(resolver *r, tb_for *loop, unit *u)
 {
     scope s, *outer;
     tb_code rc = open_scope(&outer, r, &s, u);
@@ -503,7 +503,7 @@ static tb_code resolve_for_body(resolver *r, tb_jfor *loop, unit *u)
     return rc;
 }
 
-static tb_code resolve_for_else(resolver *r, tb_jfor *loop, unit *u)
+static tb_code resolve_for_else(resolver *r, tb_for *loop, unit *u)
 {
     scope s, *outer;
     tb_code rc = open_scope(&outer, r, &s, u);
@@ -516,7 +516,7 @@ static tb_code resolve_for_else(resolver *r, tb_jfor *loop, unit *u)
     return rc;
 }
 
-static tb_code resolve_for_test(resolver *r, tb_jfor *loop)
+static tb_code resolve_for_test(resolver *r, tb_for *loop)
 {
     unit u = {.level = r->scope->unit->level + 1};
     scope s, *outer;
@@ -535,7 +535,7 @@ static tb_code resolve_for_test(resolver *r, tb_jfor *loop)
     return rc;
 }
 
-static tb_code resolve_for(resolver *r, tb_jfor *loop)
+static tb_code resolve_for(resolver *r, tb_for *loop)
 {
     unit own = {.level = r->scope->unit->level + 1}, *u = loop->recursive ? &own : r->scope->unit;
     tb_code rc = walk(r, loop->iterable, resolve_names);
@@ -549,12 +549,12 @@ static tb_code resolve_for(resolver *r, tb_jfor *loop)
     return rc;
 }
 
-static tb_code resolve_if(resolver *r, tb_jstmt *s)
+static tb_code resolve_if(resolver *r, tb_stmt *s)
 {
     bool soft = r->soft;
     tb_code rc = TB_OK;
     r->soft = true;
-    for (tb_jbranch *b = s->as.branch.branches; b && !rc; b = b->next) {
+    for (tb_branch *b = s->as.branch.branches; b && !rc; b = b->next) {
         rc = walk(r, b->test, resolve_names);
         if (!rc)
             rc = resolve_block(r, &b->body);
@@ -565,7 +565,7 @@ static tb_code resolve_if(resolver *r, tb_jstmt *s)
     return rc;
 }
 
-static tb_code resolve_set_block(resolver *r, tb_jstmt *statement)
+static tb_code resolve_set_block(resolver *r, tb_stmt *statement)
 {
     scope s, *outer;
     tb_code rc = walk(r, statement->as.set.target, resolve_names);
@@ -585,7 +585,7 @@ static tb_code resolve_set_block(resolver *r, tb_jstmt *statement)
     return rc;
 }
 
-static tb_code resolve_filter_block(resolver *r, tb_jstmt *statement)
+static tb_code resolve_filter_block(resolver *r, tb_stmt *statement)
 {
     scope s, *outer;
     tb_code rc = open_scope(&outer, r, &s, r->scope->unit);
@@ -603,7 +603,7 @@ static tb_code resolve_filter_block(resolver *r, tb_jstmt *statement)
 }
 
 // The values belong to the scope outside: they do not see each other's names.
-static tb_code resolve_with(resolver *r, tb_jstmt *statement)
+static tb_code resolve_with(resolver *r, tb_stmt *statement)
 {
     scope s, *outer;
     tb_code rc = walk_list(r, &statement->as.with.values, resolve_names);
@@ -623,45 +623,45 @@ static tb_code resolve_with(resolver *r, tb_jstmt *statement)
     return rc;
 }
 
-static tb_code resolve_statement(resolver *r, tb_jstmt *s)
+static tb_code resolve_statement(resolver *r, tb_stmt *s)
 {
     tb_code rc;
     switch (s->kind) {
-    case TB_JSTMT_PRINT:
+    case TB_STMT_PRINT:
         return walk(r, s->as.print, resolve_names);
-    case TB_JSTMT_IF:
+    case TB_STMT_IF:
         return resolve_if(r, s);
-    case TB_JSTMT_FOR:
+    case TB_STMT_FOR:
         return resolve_for(r, &s->as.loop);
-    case TB_JSTMT_SET:
+    case TB_STMT_SET:
         rc = walk(r, s->as.set.value, resolve_names);
         return rc ? rc : walk(r, s->as.set.target, resolve_names);
-    case TB_JSTMT_SET_BLOCK:
+    case TB_STMT_SET_BLOCK:
         return resolve_set_block(r, s);
-    case TB_JSTMT_WITH:
+    case TB_STMT_WITH:
         return resolve_with(r, s);
-    case TB_JSTMT_MACRO:
-    case TB_JSTMT_CALL_BLOCK:
+    case TB_STMT_MACRO:
+    case TB_STMT_CALL_BLOCK:
         rc = walk(r, s->as.macro.target, resolve_names);
         if (!rc)
             rc = walk(r, s->as.macro.call, resolve_names);
         return rc ? rc : resolve_function(r, &s->as.macro.function, s->line);
-    case TB_JSTMT_FILTER_BLOCK:
+    case TB_STMT_FILTER_BLOCK:
         return resolve_filter_block(r, s);
     default:
         return TB_OK;
     }
 }
 
-static tb_code resolve_block(resolver *r, const tb_jblock *block)
+static tb_code resolve_block(resolver *r, const tb_body *block)
 {
     tb_code rc = TB_OK;
-    for (tb_jstmt *s = block->first; s && !rc; s = s->next)
+    for (tb_stmt *s = block->first; s && !rc; s = s->next)
         rc = resolve_statement(r, s);
     return rc;
 }
 
-tb_code tb_jresolve(struct tb_template *tmpl, tb_error *err)
+tb_code tb_resolve_names(struct tb_template *tmpl, tb_error *err)
 {
     resolver r = {.arena = &tmpl->arena, .err = err};
     unit u = {0};

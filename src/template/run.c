@@ -8,7 +8,7 @@ enum { DEPTH_LIMIT = 1500 }; // levels of evaluation, some eight for each call o
 
 // ---- failing ----
 
-tb_code tb_jrun_fail(tb_jrun *run, tb_code code, const char *format, ...)
+tb_code tb_render_fail(tb_render *run, tb_code code, const char *format, ...)
 {
     char what[sizeof run->err->message];
     va_list args;
@@ -18,89 +18,90 @@ tb_code tb_jrun_fail(tb_jrun *run, tb_code code, const char *format, ...)
     return tb_fail(run->err, code, "the template failed at line %u: %s", (unsigned)run->line, what);
 }
 
-tb_code tb_jrun_no_memory(tb_jrun *run)
+tb_code tb_render_no_memory(tb_render *run)
 {
     return tb_fail(run->err, TB_ENOMEM, "no memory to render a template");
 }
 
-tb_code tb_jrun_wrong_type(tb_jrun *run, const char *operation, tb_jvalue value)
+tb_code tb_render_wrong_type(tb_render *run, const char *operation, tb_value value)
 {
-    if (value.kind == TB_J_UNDEFINED)
-        return tb_jfail_undefined(run, value);
-    return tb_jrun_fail(run, TB_EINVAL, "%s does not work on a value of type '%s'", operation,
-                        tb_jkind_name(value.kind));
+    if (value.kind == TB_VALUE_UNDEFINED)
+        return tb_render_fail_undefined(run, value);
+    return tb_render_fail(run, TB_EINVAL, "%s does not work on a value of type '%s'", operation,
+                          tb_value_kind_name(value.kind));
 }
 
-tb_code tb_jfail_undefined(tb_jrun *run, tb_jvalue undefined)
+tb_code tb_render_fail_undefined(tb_render *run, tb_value undefined)
 {
-    const tb_jstring *s = undefined.variant == TB_JWHY_HINT ? NULL : undefined.as.string;
+    const tb_string *s = undefined.variant == TB_WHY_HINT ? NULL : undefined.as.string;
     int n = s ? (int)(s->size < 200 ? s->size : 200) : 0;
     const char *text = s ? s->data : "";
     switch (undefined.variant) {
-    case TB_JWHY_NAME:
-        return tb_jrun_fail(run, TB_EINVAL, "'%.*s' is undefined", n, text);
-    case TB_JWHY_ATTRIBUTE:
+    case TB_WHY_NAME:
+        return tb_render_fail(run, TB_EINVAL, "'%.*s' is undefined", n, text);
+    case TB_WHY_ATTRIBUTE:
         if (!s)
-            return tb_jrun_fail(run, TB_EINVAL, "a value of type '%s' lacks an item", tb_jkind_name(undefined.owner));
-        return tb_jrun_fail(run, TB_EINVAL, "a value of type '%s' has no '%.*s'", tb_jkind_name(undefined.owner), n,
-                            text);
-    case TB_JWHY_PARAMETER:
-        return tb_jrun_fail(run, TB_EINVAL, "the parameter '%.*s' was not given", n, text);
-    case TB_JWHY_FORBIDDEN:
-        return tb_jrun_fail(run, TB_EINVAL,
-                            "'%.*s' of a value of type '%s' is forbidden to templates (as in Hugging Face's sandbox)",
-                            n, text, tb_jkind_name(undefined.owner));
+            return tb_render_fail(run, TB_EINVAL, "a value of type '%s' lacks an item",
+                                  tb_value_kind_name(undefined.owner));
+        return tb_render_fail(run, TB_EINVAL, "a value of type '%s' has no '%.*s'", tb_value_kind_name(undefined.owner),
+                              n, text);
+    case TB_WHY_PARAMETER:
+        return tb_render_fail(run, TB_EINVAL, "the parameter '%.*s' was not given", n, text);
+    case TB_WHY_FORBIDDEN:
+        return tb_render_fail(run, TB_EINVAL,
+                              "'%.*s' of a value of type '%s' is forbidden to templates (as in Hugging Face's sandbox)",
+                              n, text, tb_value_kind_name(undefined.owner));
     default:
-        return tb_jrun_fail(run, TB_EINVAL, "%s", undefined.as.hint);
+        return tb_render_fail(run, TB_EINVAL, "%s", undefined.as.hint);
     }
 }
 
 // ---- limits ----
 
-tb_code tb_jrun_work(tb_jrun *run, uint64_t steps)
+tb_code tb_render_work(tb_render *run, uint64_t steps)
 {
     if (steps > run->steps_left)
-        return tb_jrun_fail(run, TB_ELIMIT, "it takes too many steps");
+        return tb_render_fail(run, TB_ELIMIT, "it takes too many steps");
     run->steps_left -= steps;
     return TB_OK;
 }
 
-tb_code tb_jrun_enter(tb_jrun *run)
+tb_code tb_render_enter(tb_render *run)
 {
     if (run->depth == DEPTH_LIMIT)
-        return tb_jrun_fail(run, TB_ELIMIT, "calls or values nest too deeply");
+        return tb_render_fail(run, TB_ELIMIT, "calls or values nest too deeply");
     run->depth++;
     return TB_OK;
 }
 
-void *tb_jrun_alloc(tb_jrun *run, size_t size)
+void *tb_render_alloc(tb_render *run, size_t size)
 {
     size_t padded = tb_round_up(size, TB_ALIGNMENT);
     if (size > run->memory_left || padded > run->memory_left) {
-        tb_jrun_fail(run, TB_ELIMIT, "it needs too much memory");
+        tb_render_fail(run, TB_ELIMIT, "it needs too much memory");
         return NULL;
     }
     void *block = tb_arena_alloc(&run->arena, size);
     if (!block)
-        tb_jrun_no_memory(run);
+        tb_render_no_memory(run);
     else
         run->memory_left -= padded;
     return block;
 }
 
-void *tb_jrun_array(tb_jrun *run, size_t count, size_t size)
+void *tb_render_array(tb_render *run, size_t count, size_t size)
 {
     size_t total;
     if (!tb_mul_size(&total, count, size)) {
-        tb_jrun_fail(run, TB_ELIMIT, "it needs too much memory");
+        tb_render_fail(run, TB_ELIMIT, "it needs too much memory");
         return NULL;
     }
-    return tb_jrun_alloc(run, total);
+    return tb_render_alloc(run, total);
 }
 
-tb_jframe *tb_jframe_new(tb_jrun *run, tb_jframe *outer, size_t slots)
+tb_frame *tb_frame_new(tb_render *run, tb_frame *outer, size_t slots)
 {
-    tb_jframe *frame = tb_jrun_alloc(run, sizeof *frame + slots * sizeof frame->slots[0]);
+    tb_frame *frame = tb_render_alloc(run, sizeof *frame + slots * sizeof frame->slots[0]);
     if (frame)
         frame->outer = outer;
     return frame;
@@ -108,34 +109,34 @@ tb_jframe *tb_jframe_new(tb_jrun *run, tb_jframe *outer, size_t slots)
 
 // ---- output ----
 
-tb_code tb_jrun_write(tb_jrun *run, tb_text text)
+tb_code tb_render_write(tb_render *run, tb_text text)
 {
     if (text.size > run->out_limit || run->out->size > run->out_limit - text.size)
-        return tb_jrun_fail(run, TB_ELIMIT, "its output grows too long");
-    tb_code rc = tb_jrun_work(run, 1 + text.size / 64);
+        return tb_render_fail(run, TB_ELIMIT, "its output grows too long");
+    tb_code rc = tb_render_work(run, 1 + text.size / 64);
     return rc ? rc : tb_str_append(run->out, text.data, text.size, run->err);
 }
 
-tb_code tb_jrun_write_text(tb_jrun *run, const char *text)
+tb_code tb_render_write_text(tb_render *run, const char *text)
 {
-    return tb_jrun_write(run, (tb_text){text, strlen(text)});
+    return tb_render_write(run, (tb_text){text, strlen(text)});
 }
 
-tb_code tb_jrun_write_char(tb_jrun *run, uint32_t c)
+tb_code tb_render_write_char(tb_render *run, uint32_t c)
 {
     char bytes[4];
-    return tb_jrun_write(run, (tb_text){bytes, tb_utf8_encode(bytes, c)});
+    return tb_render_write(run, (tb_text){bytes, tb_utf8_encode(bytes, c)});
 }
 
-tb_code tb_jrun_write_repeated(tb_jrun *run, tb_text text, size_t times)
+tb_code tb_render_write_repeated(tb_render *run, tb_text text, size_t times)
 {
     tb_code rc = TB_OK;
     for (size_t i = 0; i < times && text.size > 0 && !rc; i++)
-        rc = tb_jrun_write(run, text);
+        rc = tb_render_write(run, text);
     return rc;
 }
 
-tb_code tb_jrun_printf(tb_jrun *run, const char *format, ...)
+tb_code tb_render_printf(tb_render *run, const char *format, ...)
 {
     char text[512]; // of numbers: the longest has 309 digits and a short fraction
     va_list args;
@@ -143,25 +144,25 @@ tb_code tb_jrun_printf(tb_jrun *run, const char *format, ...)
     int n = vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (n < 0 || (size_t)n >= sizeof text)
-        return tb_jrun_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
-    return tb_jrun_write(run, (tb_text){text, (size_t)n});
+        return tb_render_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
+    return tb_render_write(run, (tb_text){text, (size_t)n});
 }
 
-void tb_jrun_drop(tb_jrun *run, size_t mark)
+void tb_render_drop(tb_render *run, size_t mark)
 {
     run->out->size = mark;
     if (run->out->data)
         run->out->data[mark] = '\0';
 }
 
-size_t tb_jrun_begin(const tb_jrun *run)
+size_t tb_render_begin(const tb_render *run)
 {
     return run->out->size;
 }
 
-tb_code tb_jrun_take(tb_jvalue *out, tb_jrun *run, size_t mark)
+tb_code tb_render_take(tb_value *out, tb_render *run, size_t mark)
 {
-    tb_code rc = tb_jstring_new(out, run, (tb_text){tb_str_get(run->out) + mark, run->out->size - mark});
-    tb_jrun_drop(run, mark);
+    tb_code rc = tb_string_new(out, run, (tb_text){tb_str_get(run->out) + mark, run->out->size - mark});
+    tb_render_drop(run, mark);
     return rc;
 }

@@ -7,121 +7,121 @@
 #include "template/ast.h"
 
 // The variables of one call of a function: the template, a macro, a recursive loop, a loop's filter.
-typedef struct tb_jframe {
-    struct tb_jframe *outer; // the frame where the function was defined
-    tb_jvalue slots[];
-} tb_jframe;
+typedef struct tb_frame {
+    struct tb_frame *outer; // the frame where the function was defined
+    tb_value slots[];
+} tb_frame;
 
-struct tb_jrun {
+struct tb_render {
     tb_arena arena; // all values; freed at the end
     size_t memory_left;
     uint64_t steps_left;
-    unsigned depth;          // of evaluation
-    uint32_t line;           // of what is evaluated, for messages
-    tb_str *out;             // the output, with captures in progress behind it
-    size_t out_limit;        // bytes that `out` may come to hold
-    tb_jvalue content;       // what TB_JEXPR_CONTENT stands for
-    const tb_jdict *context; // the template's variables
+    unsigned depth;         // of evaluation
+    uint32_t line;          // of what is evaluated, for messages
+    tb_str *out;            // the output, with captures in progress behind it
+    size_t out_limit;       // bytes that `out` may come to hold
+    tb_value content;       // what TB_EXPR_CONTENT stands for
+    const tb_dict *context; // the template's variables
     time_t now;
     tb_error *err;
 };
 
-struct tb_jmacro {
-    const tb_jfunction_def *def;
-    tb_jframe *frame; // where it was defined
+struct tb_macro {
+    const tb_function *def;
+    tb_frame *frame; // where it was defined
 };
 
-struct tb_jloop {
-    tb_jvalue source; // what is walked, when its length is known without walking
-    tb_jiter *iter;
+struct tb_loop {
+    tb_value source; // what is walked, when its length is known without walking
+    tb_iter *iter;
     int64_t index0;
     size_t depth0;
     bool has_length;
     int64_t length;
-    tb_jvalue before, current, after; // MISSING: none; `after` has been fetched ahead
-    tb_jvalue last_changed;           // the tuple of arguments of loop.changed()
-    const tb_jfor *recursive;         // NULL unless the loop is
-    tb_jframe *frame;                 // where a recursive loop was defined
+    tb_value before, current, after; // MISSING: none; `after` has been fetched ahead
+    tb_value last_changed;           // the tuple of arguments of loop.changed()
+    const tb_for *recursive;         // NULL unless the loop is
+    tb_frame *frame;                 // where a recursive loop was defined
 };
 
 // ---- failing ----
 
 // "the template failed at line N: …" and the like; `line` is run->line.
-tb_code tb_jrun_fail(tb_jrun *run, tb_code code, const char *format, ...)
+tb_code tb_render_fail(tb_render *run, tb_code code, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))
 #endif
     ;
-tb_code tb_jrun_no_memory(tb_jrun *run);
+tb_code tb_render_no_memory(tb_render *run);
 
 // "'%s' …" for an operation on a value of a wrong type.
-tb_code tb_jrun_wrong_type(tb_jrun *run, const char *operation, tb_jvalue value);
+tb_code tb_render_wrong_type(tb_render *run, const char *operation, tb_value value);
 
 // ---- limits ----
 
 // Counts work that grows with its input; TB_ELIMIT when the run has done too much.
-tb_code tb_jrun_work(tb_jrun *run, uint64_t steps);
+tb_code tb_render_work(tb_render *run, uint64_t steps);
 // One level of recursion; leave with run->depth--.
-tb_code tb_jrun_enter(tb_jrun *run);
+tb_code tb_render_enter(tb_render *run);
 
 // Zeroed memory for the rest of the run; NULL after the error has been raised.
-void *tb_jrun_alloc(tb_jrun *run, size_t size);
-void *tb_jrun_array(tb_jrun *run, size_t count, size_t size);
+void *tb_render_alloc(tb_render *run, size_t size);
+void *tb_render_array(tb_render *run, size_t count, size_t size);
 
-tb_jframe *tb_jframe_new(tb_jrun *run, tb_jframe *outer, size_t slots); // NULL: as tb_jrun_alloc
+tb_frame *tb_frame_new(tb_render *run, tb_frame *outer, size_t slots); // NULL: as tb_render_alloc
 
 // ---- output and text that is built ----
 // Text is built at the end of the output and then taken away from there as a string; such captures nest.
 
-tb_code tb_jrun_write(tb_jrun *run, tb_text text);
-tb_code tb_jrun_write_text(tb_jrun *run, const char *text);
-tb_code tb_jrun_write_char(tb_jrun *run, uint32_t c);
-tb_code tb_jrun_write_repeated(tb_jrun *run, tb_text text, size_t times);
-tb_code tb_jrun_printf(tb_jrun *run, const char *format, ...)
+tb_code tb_render_write(tb_render *run, tb_text text);
+tb_code tb_render_write_text(tb_render *run, const char *text);
+tb_code tb_render_write_char(tb_render *run, uint32_t c);
+tb_code tb_render_write_repeated(tb_render *run, tb_text text, size_t times);
+tb_code tb_render_printf(tb_render *run, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 2, 3)))
 #endif
     ;
 
-size_t tb_jrun_begin(const tb_jrun *run);
+size_t tb_render_begin(const tb_render *run);
 // The text written since `mark`, as a plain string.
-tb_code tb_jrun_take(tb_jvalue *out, tb_jrun *run, size_t mark);
-void tb_jrun_drop(tb_jrun *run, size_t mark);
+tb_code tb_render_take(tb_value *out, tb_render *run, size_t mark);
+void tb_render_drop(tb_render *run, size_t mark);
 
 // ---- printing (print.c) ----
 
 // Writes str(value), repr(value).
-tb_code tb_jwrite_str(tb_jrun *run, tb_jvalue value);
-tb_code tb_jwrite_repr(tb_jrun *run, tb_jvalue value);
+tb_code tb_write_str(tb_render *run, tb_value value);
+tb_code tb_write_repr(tb_render *run, tb_value value);
 // str(value): the value itself when it is a string, Markup included if `keep_markup`.
-tb_code tb_jto_string(tb_jvalue *out, tb_jrun *run, tb_jvalue value, bool keep_markup);
+tb_code tb_to_string(tb_value *out, tb_render *run, tb_value value, bool keep_markup);
 
 // ---- evaluation (eval.c, exec.c) ----
 
-tb_code tb_jeval(tb_jvalue *out, tb_jrun *run, tb_jframe *frame, const tb_jexpr *e);
+tb_code tb_eval(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e);
 
 // The arguments of a call.
-tb_code tb_jeval_args(tb_jcall *call, tb_jrun *run, tb_jframe *frame, const tb_jargs *args);
+tb_code tb_eval_arguments(tb_call *call, tb_render *run, tb_frame *frame, const tb_arguments *args);
 
 // Assigns to names, members of namespaces and tuples of them.
-tb_code tb_jassign(tb_jrun *run, tb_jframe *frame, const tb_jexpr *target, tb_jvalue value);
+tb_code tb_assign(tb_render *run, tb_frame *frame, const tb_expr *target, tb_value value);
 
-typedef enum tb_jflow { TB_JFLOW_NEXT, TB_JFLOW_BREAK, TB_JFLOW_CONTINUE } tb_jflow;
+typedef enum tb_flow { TB_FLOW_NEXT, TB_FLOW_BREAK, TB_FLOW_CONTINUE } tb_flow;
 
 // Runs statements, writing to the output. *flow tells how the block was left.
-tb_code tb_jexec(tb_jflow *flow, tb_jrun *run, tb_jframe *frame, const tb_jblock *block);
+tb_code tb_exec(tb_flow *flow, tb_render *run, tb_frame *frame, const tb_body *block);
 
 // Gives the variables of a block their first values, or takes all of them away.
-void tb_jscope_enter(tb_jrun *run, tb_jframe *frame, const tb_jscope *scope);
-void tb_jscope_leave(tb_jframe *frame, const tb_jscope *scope);
+void tb_scope_enter(tb_render *run, tb_frame *frame, const tb_scope *scope);
+void tb_scope_leave(tb_frame *frame, const tb_scope *scope);
 
 // The context's variable, or the global function of this name, or MISSING.
-tb_jvalue tb_jcontext_get(tb_jrun *run, const tb_jstring *name);
+tb_value tb_context_get(tb_render *run, const tb_string *name);
 
 // Renders the body of a recursive loop over `iterable`: what loop(iterable) returns.
-tb_code tb_jloop_recurse(tb_jvalue *out, tb_jrun *run, const tb_jloop *loop, tb_jvalue iterable);
+tb_code tb_loop_recurse(tb_value *out, tb_render *run, const tb_loop *loop, tb_value iterable);
 
-static inline tb_jvalue *tb_jframe_slot(tb_jframe *frame, tb_jref ref)
+static inline tb_value *tb_frame_slot(tb_frame *frame, tb_slot_ref ref)
 {
     for (uint32_t i = 0; i < ref.up; i++)
         frame = frame->outer;
@@ -131,35 +131,35 @@ static inline tb_jvalue *tb_jframe_slot(tb_jframe *frame, tb_jref ref)
 // ---- attributes and items (lookup.c) ----
 
 // object.name and object[index], as jinja2 looks them up; undefined when there is none.
-tb_code tb_jget_attr(tb_jvalue *out, tb_jrun *run, tb_jvalue object, const tb_jstring *name);
-tb_code tb_jget_item(tb_jvalue *out, tb_jrun *run, tb_jvalue object, tb_jvalue index);
+tb_code tb_get_attribute(tb_value *out, tb_render *run, tb_value object, const tb_string *name);
+tb_code tb_get_item(tb_value *out, tb_render *run, tb_value object, tb_value index);
 // Like getattr() without a fallback to items: MISSING when there is no such attribute.
-tb_code tb_jget_own_attr(tb_jvalue *out, tb_jrun *run, tb_jvalue object, const tb_jstring *name);
+tb_code tb_get_own_attribute(tb_value *out, tb_render *run, tb_value object, const tb_string *name);
 // object[start:stop:step]; bounds that are none stand for the ends.
-tb_code tb_jget_slice(tb_jvalue *out, tb_jrun *run, tb_jvalue object, const tb_jvalue bounds[3]);
+tb_code tb_get_slice(tb_value *out, tb_render *run, tb_value object, const tb_value bounds[3]);
 
 // A path such as "function.name" or 0, as filters take it: parts between dots, numbers as integers.
-tb_code tb_jget_path(tb_jvalue *out, tb_jrun *run, tb_jvalue object, tb_jvalue path, tb_jvalue fallback);
+tb_code tb_get_path(tb_value *out, tb_render *run, tb_value object, tb_value path, tb_value fallback);
 
-tb_code tb_jloop_length(int64_t *out, tb_jrun *run, tb_jloop *loop);
-tb_code tb_jloop_next(bool *found, tb_jrun *run, tb_jloop *loop);
+tb_code tb_loop_length(int64_t *out, tb_render *run, tb_loop *loop);
+tb_code tb_loop_next(bool *found, tb_render *run, tb_loop *loop);
 
 // ---- arithmetic (number.c) ----
 
 // left op right for + − * / // % **; strings and lists included.
-tb_code tb_jarith(tb_jvalue *out, tb_jrun *run, tb_joperator op, tb_jvalue left, tb_jvalue right);
-tb_code tb_jnegate(tb_jvalue *out, tb_jrun *run, tb_joperator op, tb_jvalue value);
+tb_code tb_arith(tb_value *out, tb_render *run, tb_operator op, tb_value left, tb_value right);
+tb_code tb_negate(tb_value *out, tb_render *run, tb_operator op, tb_value value);
 
 // The shortest digits that read back as `value`, as Python prints it.
-enum { TB_JFLOAT_TEXT = 48 };
-void tb_jfloat_repr(char out[TB_JFLOAT_TEXT], double value);
+enum { TB_FLOAT_TEXT = 48 };
+void tb_float_repr(char out[TB_FLOAT_TEXT], double value);
 
 // int(text, base) and float(text): *found is false where Python raises ValueError.
-tb_code tb_jparse_int(int64_t *out, bool *found, tb_jrun *run, tb_text text, unsigned base);
-tb_code tb_jparse_float(double *out, bool *found, tb_jrun *run, tb_text text);
+tb_code tb_parse_int(int64_t *out, bool *found, tb_render *run, tb_text text, unsigned base);
+tb_code tb_parse_float(double *out, bool *found, tb_render *run, tb_text text);
 // int(value) of a finite float, rounding towards zero.
-tb_code tb_jtruncate(int64_t *out, tb_jrun *run, double value);
+tb_code tb_truncate_number(int64_t *out, tb_render *run, double value);
 // round(value, digits)
-tb_code tb_jround(tb_jvalue *out, tb_jrun *run, tb_jvalue value, int64_t digits);
+tb_code tb_round_number(tb_value *out, tb_render *run, tb_value value, int64_t digits);
 
 #endif

@@ -19,9 +19,9 @@ tb_code tb_template_new(tb_template **out, tb_text source, tb_error *err)
     if (!tmpl)
         return tb_fail(err, TB_ENOMEM, "no memory to compile a template");
     tb_arena_init(&tmpl->arena, CHUNK);
-    tb_code rc = tb_jparse(tmpl, source, err);
+    tb_code rc = tb_parse_template(tmpl, source, err);
     if (!rc)
-        rc = tb_jresolve(tmpl, err);
+        rc = tb_resolve_names(tmpl, err);
     if (rc) {
         tb_template_free(tmpl);
         return rc;
@@ -38,22 +38,22 @@ void tb_template_free(tb_template *tmpl)
     tb_free(tmpl);
 }
 
-static tb_code run_template(tb_jrun *run, const tb_template *tmpl)
+static tb_code run_template(tb_render *run, const tb_template *tmpl)
 {
-    tb_jflow flow;
-    tb_jframe *frame = tb_jframe_new(run, NULL, tmpl->slots);
+    tb_flow flow;
+    tb_frame *frame = tb_frame_new(run, NULL, tmpl->slots);
     if (!frame)
         return run->err->code;
-    tb_jscope_enter(run, frame, tmpl->scope);
-    return tb_jexec(&flow, run, frame, &tmpl->body);
+    tb_scope_enter(run, frame, tmpl->scope);
+    return tb_exec(&flow, run, frame, &tmpl->body);
 }
 
 tb_code tb_template_render(tb_str *out, const tb_template *tmpl, tb_text context, time_t now, tb_error *err)
 {
     tb_error ignored;
-    tb_jvalue variables;
+    tb_value variables;
     void *owner = NULL;
-    tb_jrun run = {
+    tb_render run = {
         .memory_left = MEMORY_LIMIT,
         .steps_left = STEPS_LIMIT,
         .out = out,
@@ -61,16 +61,16 @@ tb_code tb_template_render(tb_str *out, const tb_template *tmpl, tb_text context
         .now = now,
         .err = err ? err : &ignored,
     };
-    size_t mark = tb_jrun_begin(&run);
+    size_t mark = tb_render_begin(&run);
     tb_arena_init(&run.arena, CHUNK);
-    tb_code rc = tb_jcontext_read(&variables, &owner, &run, context);
+    tb_code rc = tb_context_read(&variables, &owner, &run, context);
     if (!rc) {
         run.context = variables.as.dict;
         rc = run_template(&run, tmpl);
     }
     if (rc)
-        tb_jrun_drop(&run, mark);
-    tb_jcontext_free(owner);
+        tb_render_drop(&run, mark);
+    tb_context_free(owner);
     tb_arena_clear(&run.arena);
     return rc;
 }

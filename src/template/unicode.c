@@ -21,7 +21,7 @@ static utf8proc_category_t category(uint32_t c)
     return utf8proc_category((utf8proc_int32_t)c);
 }
 
-bool tb_juni_is_space(uint32_t c)
+bool tb_unicode_is_space(uint32_t c)
 {
     if (c < 0x80)
         return c == ' ' || (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x1F);
@@ -29,12 +29,12 @@ bool tb_juni_is_space(uint32_t c)
            c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-bool tb_juni_is_line_end(uint32_t c)
+bool tb_unicode_is_line_end(uint32_t c)
 {
     return (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
 }
 
-bool tb_juni_is_alpha(uint32_t c)
+bool tb_unicode_is_alpha(uint32_t c)
 {
     utf8proc_category_t k = category(c);
     return k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO;
@@ -46,50 +46,50 @@ static bool has_numeric_category(uint32_t c)
     return k >= UTF8PROC_CATEGORY_ND && k <= UTF8PROC_CATEGORY_NO;
 }
 
-bool tb_juni_is_alnum(uint32_t c)
+bool tb_unicode_is_alnum(uint32_t c)
 {
-    return tb_juni_is_alpha(c) || has_numeric_category(c);
+    return tb_unicode_is_alpha(c) || has_numeric_category(c);
 }
 
-bool tb_juni_is_decimal(uint32_t c)
+bool tb_unicode_is_decimal(uint32_t c)
 {
     return category(c) == UTF8PROC_CATEGORY_ND;
 }
 
-bool tb_juni_is_digit(uint32_t c)
+bool tb_unicode_is_digit(uint32_t c)
 {
-    return tb_juni_is_decimal(c) || in_ranges(other_digits, COUNT(other_digits), c);
+    return tb_unicode_is_decimal(c) || in_ranges(other_digits, COUNT(other_digits), c);
 }
 
-bool tb_juni_is_numeric(uint32_t c)
+bool tb_unicode_is_numeric(uint32_t c)
 {
     return has_numeric_category(c) || in_ranges(other_numerics, COUNT(other_numerics), c);
 }
 
-bool tb_juni_is_printable(uint32_t c)
+bool tb_unicode_is_printable(uint32_t c)
 {
     utf8proc_category_t k = category(c);
     return c == ' ' || (k >= UTF8PROC_CATEGORY_LU && k < UTF8PROC_CATEGORY_ZS);
 }
 
-bool tb_juni_is_lower(uint32_t c)
+bool tb_unicode_is_lower(uint32_t c)
 {
     return category(c) == UTF8PROC_CATEGORY_LL || in_ranges(other_lowercase, COUNT(other_lowercase), c);
 }
 
-bool tb_juni_is_upper(uint32_t c)
+bool tb_unicode_is_upper(uint32_t c)
 {
     return category(c) == UTF8PROC_CATEGORY_LU || in_ranges(other_uppercase, COUNT(other_uppercase), c);
 }
 
-bool tb_juni_is_title(uint32_t c)
+bool tb_unicode_is_title(uint32_t c)
 {
     return category(c) == UTF8PROC_CATEGORY_LT;
 }
 
 static bool is_cased(uint32_t c)
 {
-    return tb_juni_is_lower(c) || tb_juni_is_upper(c) || tb_juni_is_title(c);
+    return tb_unicode_is_lower(c) || tb_unicode_is_upper(c) || tb_unicode_is_title(c);
 }
 
 // Unicode's Case_Ignorable: characters that do not separate words where a final sigma is looked for.
@@ -181,7 +181,7 @@ static tb_code append_lower(tb_str *out, uint32_t c, tb_text text, size_t next, 
     return append_character(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c), err);
 }
 
-tb_code tb_juni_convert(tb_str *out, tb_text text, tb_jcase how, tb_error *err)
+tb_code tb_unicode_convert(tb_str *out, tb_text text, tb_letter_case how, tb_error *err)
 {
     bool cased_before = false; // the last character that is not ignorable, for the final sigma
     bool after_cased = false;  // the last character, for title case
@@ -189,9 +189,9 @@ tb_code tb_juni_convert(tb_str *out, tb_text text, tb_jcase how, tb_error *err)
     uint32_t c;
     for (size_t at = 0, n; at < text.size && !rc; at += n) {
         n = tb_utf8_decode(&c, text.data + at, text.size - at);
-        bool raise = how == TB_JCASE_UPPER || (how == TB_JCASE_SWAP && tb_juni_is_lower(c));
-        bool keep = how == TB_JCASE_SWAP && !raise && !tb_juni_is_upper(c);
-        bool head = (how == TB_JCASE_TITLE && !after_cased) || (how == TB_JCASE_CAPITALIZE && at == 0);
+        bool raise = how == TB_CASE_UPPER || (how == TB_CASE_SWAP && tb_unicode_is_lower(c));
+        bool keep = how == TB_CASE_SWAP && !raise && !tb_unicode_is_upper(c);
+        bool head = (how == TB_CASE_TITLE && !after_cased) || (how == TB_CASE_CAPITALIZE && at == 0);
         if (keep)
             rc = append_character(out, c, err);
         else if (raise)
@@ -222,23 +222,23 @@ static bool all_cased_are(tb_text text, bool (*wanted)(uint32_t))
     return some;
 }
 
-bool tb_juni_text_is_lower(tb_text text)
+bool tb_unicode_text_is_lower(tb_text text)
 {
-    return all_cased_are(text, tb_juni_is_lower);
+    return all_cased_are(text, tb_unicode_is_lower);
 }
 
-bool tb_juni_text_is_upper(tb_text text)
+bool tb_unicode_text_is_upper(tb_text text)
 {
-    return all_cased_are(text, tb_juni_is_upper);
+    return all_cased_are(text, tb_unicode_is_upper);
 }
 
-bool tb_juni_text_is_title(tb_text text)
+bool tb_unicode_text_is_title(tb_text text)
 {
     bool some = false, after_cased = false;
     uint32_t c;
     for (size_t at = 0; at < text.size;) {
         at += tb_utf8_decode(&c, text.data + at, text.size - at);
-        bool head = tb_juni_is_upper(c) || tb_juni_is_title(c), tail = tb_juni_is_lower(c);
+        bool head = tb_unicode_is_upper(c) || tb_unicode_is_title(c), tail = tb_unicode_is_lower(c);
         if ((head && after_cased) || (tail && !after_cased))
             return false;
         after_cased = head || tail;
@@ -247,7 +247,7 @@ bool tb_juni_text_is_title(tb_text text)
     return some;
 }
 
-size_t tb_juni_count(tb_text text)
+size_t tb_unicode_count(tb_text text)
 {
     size_t n = 0;
     for (size_t i = 0; i < text.size; i++)
@@ -255,7 +255,7 @@ size_t tb_juni_count(tb_text text)
     return n;
 }
 
-size_t tb_juni_offset(tb_text text, size_t index)
+size_t tb_unicode_offset(tb_text text, size_t index)
 {
     size_t at = 0;
     while (index > 0 && at < text.size) {

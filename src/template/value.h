@@ -12,252 +12,251 @@
 
 #include "base/base.h"
 
-typedef struct tb_jrun tb_jrun;
-typedef struct tb_jiter tb_jiter;       // iter.h
-typedef struct tb_jloop tb_jloop;       // run.h
-typedef struct tb_jmacro tb_jmacro;     // run.h
-typedef struct tb_jbuiltin tb_jbuiltin; // builtin.h
-typedef struct tb_jcall tb_jcall;       // builtin.h
+typedef struct tb_render tb_render;
+typedef struct tb_iter tb_iter;       // iter.h
+typedef struct tb_loop tb_loop;       // run.h
+typedef struct tb_macro tb_macro;     // run.h
+typedef struct tb_builtin tb_builtin; // builtin.h
+typedef struct tb_call tb_call;       // builtin.h
 
-typedef enum tb_jkind {
-    TB_J_MISSING, // no value at all: a variable or argument that was not given
-    TB_J_UNDEFINED,
-    TB_J_NONE,
-    TB_J_BOOL,
-    TB_J_INT,
-    TB_J_FLOAT,
-    TB_J_STRING,
-    TB_J_LIST,
-    TB_J_TUPLE,
-    TB_J_DICT,
-    TB_J_RANGE,
-    TB_J_VIEW,      // keys, values or items of a dict
-    TB_J_ITER,      // Python's generators and iterators: to be walked once
-    TB_J_NAMESPACE, // namespace()
-    TB_J_CYCLER,
-    TB_J_JOINER,
-    TB_J_LOOP,     // the `loop` of a for
-    TB_J_MACRO,    // also the `caller` of a call block
-    TB_J_METHOD,   // a method bound to its object
-    TB_J_FUNCTION, // a global function
-} tb_jkind;
+typedef enum tb_value_kind {
+    TB_VALUE_MISSING, // no value at all: a variable or argument that was not given
+    TB_VALUE_UNDEFINED,
+    TB_VALUE_NONE,
+    TB_VALUE_BOOL,
+    TB_VALUE_INT,
+    TB_VALUE_FLOAT,
+    TB_VALUE_STRING,
+    TB_VALUE_LIST,
+    TB_VALUE_TUPLE,
+    TB_VALUE_DICT,
+    TB_VALUE_RANGE,
+    TB_VALUE_VIEW,      // keys, values or items of a dict
+    TB_VALUE_ITER,      // Python's generators and iterators: to be walked once
+    TB_VALUE_NAMESPACE, // namespace()
+    TB_VALUE_CYCLER,
+    TB_VALUE_JOINER,
+    TB_VALUE_LOOP,     // the `loop` of a for
+    TB_VALUE_MACRO,    // also the `caller` of a call block
+    TB_VALUE_METHOD,   // a method bound to its object
+    TB_VALUE_FUNCTION, // a global function
+} tb_value_kind;
 
 // Why something is undefined, for the message when it is used.
-typedef enum tb_jwhy {
-    TB_JWHY_NAME,      // no variable of this name
-    TB_JWHY_ATTRIBUTE, // an object without this attribute or item
-    TB_JWHY_PARAMETER, // a parameter of a macro that was not given
-    TB_JWHY_FORBIDDEN, // an attribute that the sandbox forbids
-    TB_JWHY_HINT,      // something else: `hint` says it
-} tb_jwhy;
+typedef enum tb_undefined_why {
+    TB_WHY_NAME,      // no variable of this name
+    TB_WHY_ATTRIBUTE, // an object without this attribute or item
+    TB_WHY_PARAMETER, // a parameter of a macro that was not given
+    TB_WHY_FORBIDDEN, // an attribute that the sandbox forbids
+    TB_WHY_HINT,      // something else: `hint` says it
+} tb_undefined_why;
 
-typedef enum tb_jview { TB_JVIEW_KEYS, TB_JVIEW_VALUES, TB_JVIEW_ITEMS } tb_jview;
+typedef enum tb_view_kind { TB_VIEW_KEYS, TB_VIEW_VALUES, TB_VIEW_ITEMS } tb_view_kind;
 
-typedef struct tb_jstring tb_jstring;
-typedef struct tb_jlist tb_jlist;
-typedef struct tb_jdict tb_jdict;
-typedef struct tb_jrange tb_jrange;
-typedef struct tb_jcycler tb_jcycler;
-typedef struct tb_jjoiner tb_jjoiner;
-typedef struct tb_jmethod tb_jmethod;
+typedef struct tb_string tb_string;
+typedef struct tb_list tb_list;
+typedef struct tb_dict tb_dict;
+typedef struct tb_range tb_range;
+typedef struct tb_cycler tb_cycler;
+typedef struct tb_joiner tb_joiner;
+typedef struct tb_bound_method tb_bound_method;
 
-typedef struct tb_jvalue {
-    uint8_t kind;    // tb_jkind
-    uint8_t variant; // string: markup; tuple: made by groupby; view: tb_jview; undefined: tb_jwhy
-    uint8_t owner;   // undefined: the tb_jkind of the object that lacks the attribute
+typedef struct tb_value {
+    uint8_t kind;    // tb_value_kind
+    uint8_t variant; // string: markup; tuple: made by groupby; view: tb_view_kind; undefined: tb_undefined_why
+    uint8_t owner;   // undefined: the tb_value_kind of the object that lacks the attribute
     union {
         bool boolean;
         int64_t integer;
         double real;
-        const tb_jstring *string; // also of undefined: the name that is not there, or NULL
-        const char *hint;         // of undefined, TB_JWHY_HINT: the whole reason
-        const tb_jlist *list;     // also of tuples
-        tb_jdict *dict;           // also of views and namespaces
-        const tb_jrange *range;
-        tb_jiter *iter;
-        tb_jcycler *cycler;
-        tb_jjoiner *joiner;
-        tb_jloop *loop;
-        const tb_jmacro *macro;
-        const tb_jmethod *method;
-        const tb_jbuiltin *function;
+        const tb_string *string; // also of undefined: the name that is not there, or NULL
+        const char *hint;        // of undefined, TB_WHY_HINT: the whole reason
+        const tb_list *list;     // also of tuples
+        tb_dict *dict;           // also of views and namespaces
+        const tb_range *range;
+        tb_iter *iter;
+        tb_cycler *cycler;
+        tb_joiner *joiner;
+        tb_loop *loop;
+        const tb_macro *macro;
+        const tb_bound_method *method;
+        const tb_builtin *function;
     } as;
-} tb_jvalue;
+} tb_value;
 
-enum { TB_J_MARKUP = 1, TB_J_GROUP = 1 }; // variants of strings and tuples
+enum { TB_VALUE_MARKUP = 1, TB_VALUE_GROUP = 1 }; // variants of strings and tuples
 
 // Where a string that was made by concatenation may grow: appending to the one string that ends where
 // `used` does needs no copy, so that text gathered piece by piece costs its length, not its square.
-typedef struct tb_jtail {
+typedef struct tb_tail {
     size_t used, capacity;
     char data[];
-} tb_jtail;
+} tb_tail;
 
-struct tb_jstring {
+struct tb_string {
     const char *data; // valid UTF-8, no NUL behind it
     size_t size;      // bytes
     size_t length;    // characters
-    tb_jtail *tail;   // NULL unless made by concatenation
+    tb_tail *tail;    // NULL unless made by concatenation
 };
 
-struct tb_jlist {
+struct tb_list {
     size_t count;
-    tb_jvalue *items;
+    tb_value *items;
 };
 
-struct tb_jrange {
+struct tb_range {
     int64_t start, stop, step;
     size_t count;
 };
 
-struct tb_jcycler {
-    const tb_jlist *items;
+struct tb_cycler {
+    const tb_list *items;
     size_t at;
 };
 
-struct tb_jjoiner {
-    tb_jvalue separator;
+struct tb_joiner {
+    tb_value separator;
     bool used;
 };
 
-struct tb_jmethod {
-    tb_jvalue self;
-    const tb_jbuiltin *function;
+struct tb_bound_method {
+    tb_value self;
+    const tb_builtin *function;
 };
 
 // ---- making values ----
 
-static inline tb_jvalue tb_jnone(void)
+static inline tb_value tb_none(void)
 {
-    return (tb_jvalue){.kind = TB_J_NONE};
+    return (tb_value){.kind = TB_VALUE_NONE};
 }
 
-static inline tb_jvalue tb_jbool(bool value)
+static inline tb_value tb_bool(bool value)
 {
-    return (tb_jvalue){.kind = TB_J_BOOL, .as.boolean = value};
+    return (tb_value){.kind = TB_VALUE_BOOL, .as.boolean = value};
 }
 
-static inline tb_jvalue tb_jint(int64_t value)
+static inline tb_value tb_int(int64_t value)
 {
-    return (tb_jvalue){.kind = TB_J_INT, .as.integer = value};
+    return (tb_value){.kind = TB_VALUE_INT, .as.integer = value};
 }
 
-static inline tb_jvalue tb_jfloat(double value)
+static inline tb_value tb_float(double value)
 {
-    return (tb_jvalue){.kind = TB_J_FLOAT, .as.real = value};
+    return (tb_value){.kind = TB_VALUE_FLOAT, .as.real = value};
 }
 
-static inline tb_jvalue tb_jundefined(tb_jwhy why, const tb_jstring *name)
+static inline tb_value tb_undefined(tb_undefined_why why, const tb_string *name)
 {
-    return (tb_jvalue){.kind = TB_J_UNDEFINED, .variant = (uint8_t)why, .as.string = name};
+    return (tb_value){.kind = TB_VALUE_UNDEFINED, .variant = (uint8_t)why, .as.string = name};
 }
 
-static inline tb_jvalue tb_jundefined_hint(const char *hint)
+static inline tb_value tb_undefined_hint(const char *hint)
 {
-    return (tb_jvalue){.kind = TB_J_UNDEFINED, .variant = TB_JWHY_HINT, .as.hint = hint};
+    return (tb_value){.kind = TB_VALUE_UNDEFINED, .variant = TB_WHY_HINT, .as.hint = hint};
 }
 
-static inline tb_jvalue tb_jstring_value(const tb_jstring *string)
+static inline tb_value tb_string_value(const tb_string *string)
 {
-    return (tb_jvalue){.kind = TB_J_STRING, .as.string = string};
+    return (tb_value){.kind = TB_VALUE_STRING, .as.string = string};
 }
 
-static inline tb_text tb_jstring_text(const tb_jstring *string)
+static inline tb_text tb_text_of(const tb_string *string)
 {
     return (tb_text){string->data, string->size};
 }
 
-static inline tb_text tb_jtext(tb_jvalue string)
+static inline tb_text tb_string_text(tb_value string)
 {
-    return tb_jstring_text(string.as.string);
+    return tb_text_of(string.as.string);
 }
 
-static inline bool tb_jis_markup(tb_jvalue value)
+static inline bool tb_value_is_markup(tb_value value)
 {
-    return value.kind == TB_J_STRING && value.variant == TB_J_MARKUP;
+    return value.kind == TB_VALUE_STRING && value.variant == TB_VALUE_MARKUP;
 }
 
-bool tb_jtext_equals(tb_text text, const char *literal);
-bool tb_jtext_same(tb_text a, tb_text b);
+bool tb_text_equal(tb_text a, tb_text b);
 
 // A string in an arena of its own choice, for constants of the template; NULL when memory ran out.
-const tb_jstring *tb_jstring_constant(tb_arena *arena, tb_text text);
+const tb_string *tb_string_constant(tb_arena *arena, tb_text text);
 
 // A string whose bytes stay where they are, for as long as the run lasts.
-tb_code tb_jstring_borrow(tb_jvalue *out, tb_jrun *run, tb_text text);
+tb_code tb_string_borrow(tb_value *out, tb_render *run, tb_text text);
 // A string with a copy of the bytes.
-tb_code tb_jstring_new(tb_jvalue *out, tb_jrun *run, tb_text text);
+tb_code tb_string_new(tb_value *out, tb_render *run, tb_text text);
 // `left` and `right`, neither escaped nor marked.
-tb_code tb_jstring_concat(tb_jvalue *out, tb_jrun *run, tb_jvalue left, tb_jvalue right);
+tb_code tb_string_concat(tb_value *out, tb_render *run, tb_value left, tb_value right);
 // Characters [start, end) of a string, start <= end <= length.
-tb_code tb_jstring_cut(tb_jvalue *out, tb_jrun *run, tb_jvalue string, size_t start, size_t end);
+tb_code tb_string_cut(tb_value *out, tb_render *run, tb_value string, size_t start, size_t end);
 // The same text as Markup, special characters of HTML escaped unless it is Markup already.
-tb_code tb_jstring_escape(tb_jvalue *out, tb_jrun *run, tb_jvalue string);
+tb_code tb_string_escape(tb_value *out, tb_render *run, tb_value string);
 
 // A list or tuple (`kind`) of `count` items; they are MISSING until the caller fills them in.
-tb_code tb_jlist_new(tb_jvalue *out, tb_jrun *run, tb_jkind kind, size_t count);
+tb_code tb_list_new(tb_value *out, tb_render *run, tb_value_kind kind, size_t count);
 // A list or tuple with a copy of the items.
-tb_code tb_jlist_from(tb_jvalue *out, tb_jrun *run, tb_jkind kind, const tb_jvalue *items, size_t count);
+tb_code tb_list_from(tb_value *out, tb_render *run, tb_value_kind kind, const tb_value *items, size_t count);
 
 // ---- growing lists, while they are made ----
 
-typedef struct tb_jbuilder {
-    tb_jvalue *items;
+typedef struct tb_list_builder {
+    tb_value *items;
     size_t count, capacity;
-} tb_jbuilder; // zeroed: empty
+} tb_list_builder; // zeroed: empty
 
-tb_code tb_jbuilder_add(tb_jbuilder *builder, tb_jrun *run, tb_jvalue item);
-tb_code tb_jbuilder_finish(tb_jvalue *out, tb_jrun *run, tb_jbuilder *builder, tb_jkind kind);
+tb_code tb_list_builder_add(tb_list_builder *builder, tb_render *run, tb_value item);
+tb_code tb_list_builder_finish(tb_value *out, tb_render *run, tb_list_builder *builder, tb_value_kind kind);
 
 // ---- dicts: in order of insertion ----
 
-typedef struct tb_jentry {
-    tb_jvalue key, value;
+typedef struct tb_dict_entry {
+    tb_value key, value;
     uint64_t hash;
-} tb_jentry;
+} tb_dict_entry;
 
-struct tb_jdict {
-    tb_jentry *entries;
+struct tb_dict {
+    tb_dict_entry *entries;
     size_t count, capacity;
     uint32_t *index; // [index_size] entry number + 1, or 0; NULL while the dict is small
     size_t index_size;
 };
 
-tb_code tb_jdict_new(tb_jvalue *out, tb_jrun *run);
+tb_code tb_dict_new(tb_value *out, tb_render *run);
 // Adds or replaces. TB_EINVAL for a key that has no hash, such as a list.
-tb_code tb_jdict_set(tb_jdict *dict, tb_jrun *run, tb_jvalue key, tb_jvalue value);
+tb_code tb_dict_set(tb_dict *dict, tb_render *run, tb_value key, tb_value value);
 // *out is MISSING when the key is absent. TB_EINVAL for a key that has no hash.
-tb_code tb_jdict_get(tb_jvalue *out, tb_jrun *run, const tb_jdict *dict, tb_jvalue key);
+tb_code tb_dict_get(tb_value *out, tb_render *run, const tb_dict *dict, tb_value key);
 // Whether a value can be a key.
-bool tb_jis_hashable(tb_jvalue value);
+bool tb_value_is_hashable(tb_value value);
 // MISSING when absent.
-tb_jvalue tb_jdict_get_text(const tb_jdict *dict, tb_text key);
+tb_value tb_dict_get_text(const tb_dict *dict, tb_text key);
 
 // ---- what Python asks of values ----
 
 // The type's name in messages: "str", "list" …
-const char *tb_jkind_name(tb_jkind kind);
+const char *tb_value_kind_name(tb_value_kind kind);
 
-bool tb_jtruth(tb_jvalue value);
-bool tb_jis_number(tb_jvalue value);   // int, float or bool
-bool tb_jis_integral(tb_jvalue value); // int or bool
-int64_t tb_jas_int(tb_jvalue value);   // of an int or bool
-double tb_jas_double(tb_jvalue value); // of a number
+bool tb_value_truth(tb_value value);
+bool tb_value_is_number(tb_value value);   // int, float or bool
+bool tb_value_is_integral(tb_value value); // int or bool
+int64_t tb_value_as_int(tb_value value);   // of an int or bool
+double tb_value_as_double(tb_value value); // of a number
 
 // False when the value has no length without being walked.
-bool tb_jlength(size_t *out, tb_jvalue value);
+bool tb_value_length(size_t *out, tb_value value);
 
-tb_code tb_jequal(bool *out, tb_jrun *run, tb_jvalue a, tb_jvalue b);
+tb_code tb_value_equal(bool *out, tb_render *run, tb_value a, tb_value b);
 // a < b as Python orders them; TB_EINVAL where it does not.
-tb_code tb_jless(bool *out, tb_jrun *run, tb_jvalue a, tb_jvalue b);
+tb_code tb_value_less(bool *out, tb_render *run, tb_value a, tb_value b);
 // a <= b.
-tb_code tb_jless_equal(bool *out, tb_jrun *run, tb_jvalue a, tb_jvalue b);
+tb_code tb_value_less_equal(bool *out, tb_render *run, tb_value a, tb_value b);
 // `item in container`.
-tb_code tb_jcontains(bool *out, tb_jrun *run, tb_jvalue container, tb_jvalue item);
+tb_code tb_value_contains(bool *out, tb_render *run, tb_value container, tb_value item);
 // `is`: the same object, or equal values of the types that have no identity here.
-bool tb_jsame(tb_jvalue a, tb_jvalue b);
+bool tb_value_same(tb_value a, tb_value b);
 
 // Raises what Python raises when something undefined is used.
-tb_code tb_jfail_undefined(tb_jrun *run, tb_jvalue undefined);
+tb_code tb_render_fail_undefined(tb_render *run, tb_value undefined);
 
 #endif
