@@ -1,10 +1,13 @@
 // Scores, softmax and mixing of values. Work is divided among threads by heads and tiles of
 // queries, each computed by itself, so that results do not depend on the number of threads.
 //
-// A tile holds the queries of all heads that share a key head, for TILE tokens: its scores
-// against every key are one matrix product, and so is the mixing of values. The cache is
-// taken KEYS positions at a time, converted to floats where it holds halves. Scores of masked
-// positions are computed and thrown away: at most TILE − 1 per query.
+// A tile holds the queries of all heads that share a key head, for TILE rows: its scores
+// against every key are one matrix product, and so is the mixing of values. A segment is
+// taken KEYS rows at a time, converted to floats where it holds halves. Scores of masked
+// keys are computed and thrown away: at most TILE − 1 per query and segment.
+//
+// Each segment is a softmax of its own, and tb_softmax_join adds it to those before. The first is taken as it is: where
+// there is one segment and no sink, nothing is rounded again.
 #include "model/attention.h"
 
 #include <string.h>
@@ -12,82 +15,73 @@
 #include "model/exp.h"
 
 enum {
-    TILE = 16,       // tokens: enough rows for BLAS, few enough that a tile's scores stay in cache
-    KEYS = 256,      // positions converted at a time
-    FEWEST_GEMM = 4, // tokens, below which rows go through gemv
+    TILE = 16,       // rows: enough for BLAS, few enough that a tile's scores stay in cache
+    KEYS = 256,      // rows of a segment converted at a time
+    FEWEST_GEMM = 4, // rows, below which each goes through gemv
     LANES = 8,       // of reductions: a fixed order that compilers can vectorise
 };
 
 // Scratch of one thread.
 typedef struct scratch {
-    float *scores;  // [rows][span], span = positions, padded
-    float *rows;    // [rows][padded head_size]: queries, then results
-    float *convert; // [KEYS][head_size]
-    float *seen;    // [span]: a row for the probe
+    float *scores;     // [tile rows][span], span = capacity, padded
+    float *queries;    // [tile rows][padded head_size]
+    float *mixed;      // [tile rows][padded head_size]: values of one segment
+    float *convert;    // [KEYS][head_size]
+    tb_softmax *parts; // [tile rows][TB_KV_SEGMENTS]
+    tb_softmax *all;   // [tile rows]
 } scratch;
 
-static size_t tile_rows(const tb_config *config)
+static size_t tile_queries(const tb_config *config)
 {
     return config->heads / config->kv_heads * TILE;
 }
 
-static size_t thread_scratch(const tb_config *config, size_t positions)
+static size_t thread_scratch(const tb_config *config, size_t capacity)
 {
-    size_t rows = tile_rows(config), span = tb_padded(positions);
-    return rows * span + rows * tb_padded(config->head_size) + tb_padded(KEYS * config->head_size) + span;
+    size_t queries = tile_queries(config), joined = (TB_KV_SEGMENTS + 1) * sizeof(tb_softmax) / sizeof(float);
+    return queries * (tb_padded(capacity) + 2 * tb_padded(config->head_size)) + tb_padded(KEYS * config->head_size) +
+           tb_padded(queries * joined);
 }
 
-size_t tb_attention_scratch(const tb_config *config, size_t positions, size_t threads)
+size_t tb_attention_scratch(const tb_config *config, size_t capacity, size_t threads)
 {
-    return threads * thread_scratch(config, positions);
+    return threads * thread_scratch(config, capacity);
 }
 
 static scratch get_scratch(const tb_attention *a, size_t worker)
 {
-    size_t rows = tile_rows(a->config), span = tb_padded(a->scratch_positions);
+    size_t queries = tile_queries(a->config), n = tb_padded(a->config->head_size);
     scratch s;
-    s.scores = a->scratch + worker * thread_scratch(a->config, a->scratch_positions);
-    s.rows = s.scores + rows * span;
-    s.convert = s.rows + rows * tb_padded(a->config->head_size);
-    s.seen = s.convert + tb_padded(KEYS * a->config->head_size);
+    s.scores = a->scratch + worker * thread_scratch(a->config, a->scratch_capacity);
+    s.queries = s.scores + queries * tb_padded(a->scratch_capacity);
+    s.mixed = s.queries + queries * n;
+    s.convert = s.mixed + queries * n;
+    s.parts = (tb_softmax *)(void *)(s.convert + tb_padded(KEYS * a->config->head_size));
+    s.all = s.parts + queries * TB_KV_SEGMENTS;
     return s;
 }
 
-// ---- the cache ----
+// ---- segments ----
 
-static size_t item_size(const tb_kv_cache *cache)
+static size_t segments_of(tb_kv_segment *out, const tb_attention *a, size_t kv_head)
 {
-    return cache->type == TB_KV_CACHE_F16 ? sizeof(uint16_t) : sizeof(float);
+    const tb_kv_head *head = &a->kv->heads[kv_head];
+    return head->policy->segments(out, head);
 }
 
-static void *at(const tb_kv_cache *cache, void *base, size_t head, size_t position, size_t head_size)
+static const void *row_at(const tb_kv_segment *segment, const void *base, size_t row, size_t head_size)
 {
-    return (char *)base + (head * cache->capacity + position) * head_size * item_size(cache);
+    size_t item = segment->type == TB_KV_CACHE_F16 ? sizeof(uint16_t) : sizeof(float);
+    return (const char *)base + row * head_size * item;
 }
 
-void tb_kv_cache_store(const tb_kv_cache *cache, const tb_compute *compute, const tb_config *config, size_t position,
-                       const float *keys, const float *values)
-{
-    size_t n = config->head_size;
-    for (size_t head = 0; head < config->kv_heads; head++) {
-        void *key = at(cache, cache->keys, head, position, n), *value = at(cache, cache->values, head, position, n);
-        if (cache->type == TB_KV_CACHE_F16) {
-            compute->kernels.half_from_float(key, keys + head * n, n);
-            compute->kernels.half_from_float(value, values + head * n, n);
-        } else {
-            memcpy(key, keys + head * n, n * sizeof(float));
-            memcpy(value, values + head * n, n * sizeof(float));
-        }
-    }
-}
-
-// Rows of the cache as floats: the cache itself, or converted into `convert`.
-static const float *float_rows(const tb_attention *a, void *base, size_t head, size_t first, size_t count,
-                               float *convert)
+// `count` rows of a segment's keys or values from row `first` on, as floats: themselves, or converted.
+static const float *float_rows(const tb_attention *a, const tb_kv_segment *segment, const void *base, size_t first,
+                               size_t count, float *convert)
 {
     size_t n = a->config->head_size;
-    const void *rows = at(a->cache, base, head, first, n);
-    if (a->cache->type == TB_KV_CACHE_F32)
+    const void *rows = row_at(segment, base, first, n);
+    if (segment->type == TB_KV_CACHE_F32)
         return rows;
     memset(convert, 0, count * n * sizeof(float));
     a->compute->kernels.axpy_f16(convert, 1.0f, rows, count * n);
@@ -124,139 +118,278 @@ static float sum(const float *x, size_t n)
     return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
 }
 
-static void softmax(float *x, size_t n)
+static tb_softmax softmax(float *x, size_t n)
 {
-    float top = largest(x, n);
+    tb_softmax result = {.top = largest(x, n)};
     for (size_t i = 0; i < n; i++)
-        x[i] = tb_exp(x[i] - top);
-    float inverse = 1.0f / sum(x, n);
+        x[i] = tb_exp(x[i] - result.top);
+    result.sum = sum(x, n);
+    float inverse = 1.0f / result.sum;
     for (size_t i = 0; i < n; i++)
         x[i] *= inverse;
+    return result;
 }
 
-// ---- rows and tiles ----
-
-// First position that a query at `position` sees.
-static size_t first_seen(const tb_attention *a, size_t position)
+static tb_softmax begin_softmax(const tb_attention *a, size_t head)
 {
-    return a->window && position >= a->window ? position - a->window + 1 : 0;
+    if (a->sink_logits)
+        return (tb_softmax){.top = a->sink_logits[head], .sum = 1};
+    return (tb_softmax){.top = -INFINITY};
 }
 
-// `weights` cover positions first … position.
-static void show_row(const tb_attention *a, const scratch *s, size_t head, size_t position, const float *weights,
-                     size_t first)
+void tb_softmax_join(tb_softmax *all, float *out, tb_softmax more, const float *part, size_t n)
 {
-    if (!a->probe || !a->probe->attention_row)
+    if (more.sum == 0)
         return;
-    memset(s->seen, 0, first * sizeof(float));
-    memcpy(s->seen + first, weights, (position + 1 - first) * sizeof(float));
-    a->probe->attention_row(a->probe->user, a->block, head, position, s->seen, position + 1);
+    if (all->sum == 0) {
+        *all = more;
+        memcpy(out, part, n * sizeof *out);
+        return;
+    }
+    float top = more.top > all->top ? more.top : all->top;
+    float kept = all->sum * tb_exp(all->top - top), added = more.sum * tb_exp(more.top - top), sum = kept + added;
+    float old_share = kept / sum, new_share = added / sum;
+    for (size_t i = 0; i < n; i++)
+        out[i] = old_share * out[i] + new_share * part[i];
+    *all = (tb_softmax){top, sum};
 }
 
-static void copy_query(float *row, const tb_attention *a, size_t token, size_t head)
+// ---- probe ----
+
+// What a query sees of a segment.
+typedef struct view {
+    const tb_kv_segment *segment;
+    tb_kv_range seen;
+    float *weights; // [seen] of the segment's own softmax
+    tb_softmax part;
+} view;
+
+// Makes the weights those of the whole row, and shows them.
+static void show_row(const tb_attention *a, size_t worker, size_t head, size_t row, tb_softmax all, const view *views,
+                     size_t count)
+{
+    tb_attention_piece pieces[TB_KV_SEGMENTS];
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        const view *v = &views[i];
+        if (v->part.sum == 0)
+            continue;
+        float share = v->part.sum * tb_exp(v->part.top - all.top) / all.sum;
+        size_t keys = v->seen.end - v->seen.begin;
+        for (size_t k = 0; k < keys; k++)
+            v->weights[k] *= share;
+        const int32_t *positions = v->segment->positions;
+        pieces[n++] = (tb_attention_piece){
+            .weights = v->weights,
+            .count = keys,
+            .positions = positions ? positions + v->seen.begin : NULL,
+            .first = v->segment->first + v->seen.begin,
+        };
+    }
+    a->probe->attention_row(a->probe->user, &(tb_probe_place){a->block, worker}, head, (size_t)a->positions[row],
+                            pieces, n);
+}
+
+static bool is_shown(const tb_attention *a)
+{
+    return a->probe && a->probe->attention_row;
+}
+
+// ---- one query ----
+
+static void copy_query(float *to, const tb_attention *a, size_t row, size_t head)
 {
     size_t n = a->config->head_size;
-    const float *query = a->query + token * a->stride + head * n;
+    const float *query = a->query + row * a->stride + head * n;
     for (size_t i = 0; i < n; i++)
-        row[i] = a->scale * query[i];
-    memset(row + n, 0, (tb_padded(n) - n) * sizeof(float));
+        to[i] = a->scale * query[i];
+    memset(to + n, 0, (tb_padded(n) - n) * sizeof(float));
 }
 
-// One head of one token.
-static void attend_row(const tb_attention *a, size_t token, size_t head, size_t worker)
+static float *out_at(const tb_attention *a, size_t row, size_t head)
+{
+    return a->out + row * a->stride + head * a->config->head_size;
+}
+
+// v->part, and s->mixed ← values of one segment, of which the query sees at least one key.
+static void attend_segment(view *v, const tb_attention *a, const scratch *s)
 {
     const tb_kernels *kernels = &a->compute->kernels;
-    const tb_kv_cache *cache = a->cache;
-    bool half = cache->type == TB_KV_CACHE_F16;
-    size_t n = a->config->head_size, kv_head = head / (a->config->heads / a->config->kv_heads);
-    size_t position = a->position + token, first = first_seen(a, position), count = position + 1 - first;
-    scratch s = get_scratch(a, worker);
-    copy_query(s.rows, a, token, head);
+    const tb_kv_segment *segment = v->segment;
+    bool half = segment->type == TB_KV_CACHE_F16;
+    size_t n = a->config->head_size, count = v->seen.end - v->seen.begin;
     tb_matrix keys = {.type = half ? TB_TYPE_F16 : TB_TYPE_F32,
                       .rows = count,
                       .cols = n,
-                      .data = at(cache, cache->keys, kv_head, first, n)};
-    tb_kernels_gemv(kernels, keys.type)(s.scores, &keys, 0, count, s.rows);
-    softmax(s.scores, count);
-    show_row(a, &s, head, position, s.scores, first);
+                      .data = row_at(segment, segment->keys, v->seen.begin, n)};
+    tb_kernels_gemv(kernels, keys.type)(v->weights, &keys, 0, count, s->queries);
+    v->part = softmax(v->weights, count);
 
-    float *out = a->out + token * a->stride + head * n;
-    memset(out, 0, n * sizeof(float));
+    memset(s->mixed, 0, n * sizeof(float));
     for (size_t i = 0; i < count; i++) {
-        const void *value = at(cache, cache->values, kv_head, first + i, n);
+        const void *value = row_at(segment, segment->values, v->seen.begin + i, n);
         if (half)
-            kernels->axpy_f16(out, s.scores[i], value, n);
+            kernels->axpy_f16(s->mixed, v->weights[i], value, n);
         else
-            kernels->axpy_f32(out, s.scores[i], value, n);
+            kernels->axpy_f32(s->mixed, v->weights[i], value, n);
     }
 }
 
-// A tile under way: queries of the heads that share `kv_head`, of tokens first_token + 0 … tokens − 1;
-// row g·tokens + i is head g of the group, token i. Positions first … first + count − 1 are seen by some of them.
+static void attend_row(const tb_attention *a, size_t row, size_t head, size_t worker)
+{
+    size_t n = a->config->head_size, used = 0;
+    scratch s = get_scratch(a, worker);
+    tb_kv_segment segments[TB_KV_SEGMENTS];
+    view views[TB_KV_SEGMENTS];
+    size_t count = segments_of(segments, a, head / (a->config->heads / a->config->kv_heads));
+    tb_softmax all = begin_softmax(a, head);
+    float *out = out_at(a, row, head);
+    memset(out, 0, n * sizeof *out);
+    copy_query(s.queries, a, row, head);
+    for (size_t i = 0; i < count; i++) {
+        view *v = &views[i];
+        *v = (view){
+            .segment = &segments[i],
+            .seen = tb_kv_get_seen(&segments[i], (size_t)a->positions[row]),
+            .weights = s.scores + used,
+        };
+        used += v->seen.end - v->seen.begin;
+        if (v->seen.begin < v->seen.end) {
+            attend_segment(v, a, &s);
+            tb_softmax_join(&all, out, v->part, s.mixed, n);
+        }
+    }
+    if (is_shown(a))
+        show_row(a, worker, head, row, all, views, count);
+}
+
+// ---- a tile of queries ----
+
+// A tile under way: the queries of the heads that share `kv_head`, of rows first_row + 0 … rows − 1; query
+// g·rows + i is head g of the group in row i.
 typedef struct tile {
-    size_t kv_head, group, first_token, tokens;
-    size_t first, count, span;
+    const tb_attention *a;
+    size_t kv_head, group, first_row, rows;
+    size_t span; // from one query's scores to the next's
     scratch s;
 } tile;
 
-static void tile_scores(const tb_attention *a, const tile *t)
+// What the queries of a tile see together of a segment: keys begin … begin + count − 1, with scores that begin `offset`
+// behind those of the first segment.
+typedef struct tile_segment {
+    const tb_kv_segment *segment;
+    size_t index, begin, count, offset;
+} tile_segment;
+
+static size_t position_of(const tile *t, size_t query)
 {
-    size_t n = a->config->head_size, row_stride = tb_padded(n);
-    for (size_t g = 0; g < t->group; g++)
-        for (size_t i = 0; i < t->tokens; i++)
-            copy_query(t->s.rows + (g * t->tokens + i) * row_stride, a, t->first_token + i, t->kv_head * t->group + g);
-    for (size_t done = 0; done < t->count; done += KEYS) {
-        size_t keys = t->count - done < KEYS ? t->count - done : KEYS;
-        const float *k = float_rows(a, a->cache->keys, t->kv_head, t->first + done, keys, t->s.convert);
-        tb_gemm_f32(t->s.scores + done, t->span, t->s.rows, row_stride, false, k, n, true, t->group * t->tokens, keys,
-                    n, 1.0f, 0.0f);
+    return (size_t)t->a->positions[t->first_row + query % t->rows];
+}
+
+static size_t head_of(const tile *t, size_t query)
+{
+    return t->kv_head * t->group + query / t->rows;
+}
+
+static float *tile_out(const tile *t, size_t query)
+{
+    return out_at(t->a, t->first_row + query % t->rows, head_of(t, query));
+}
+
+static void begin_tile(const tile *t)
+{
+    size_t n = t->a->config->head_size;
+    for (size_t q = 0; q < t->group * t->rows; q++) {
+        copy_query(t->s.queries + q * tb_padded(n), t->a, t->first_row + q % t->rows, head_of(t, q));
+        t->s.all[q] = begin_softmax(t->a, head_of(t, q));
+        memset(tile_out(t, q), 0, n * sizeof(float));
     }
 }
 
-static void tile_softmax(const tb_attention *a, const tile *t)
+static void tile_scores(const tile *t, const tile_segment *p)
 {
-    for (size_t row = 0; row < t->group * t->tokens; row++) {
-        size_t position = a->position + t->first_token + row % t->tokens;
-        size_t from = first_seen(a, position) - t->first, to = position + 1 - t->first;
-        float *scores = t->s.scores + row * t->span;
-        softmax(scores + from, to - from);
+    size_t n = t->a->config->head_size;
+    for (size_t done = 0; done < p->count; done += KEYS) {
+        size_t keys = p->count - done < KEYS ? p->count - done : KEYS;
+        const float *k = float_rows(t->a, p->segment, p->segment->keys, p->begin + done, keys, t->s.convert);
+        tb_gemm_f32(t->s.scores + p->offset + done, t->span, t->s.queries, tb_padded(n), false, k, n, true,
+                    t->group * t->rows, keys, n, 1.0f, 0.0f);
+    }
+}
+
+// Weights that a query does not see become 0.
+static void tile_softmax(const tile *t, const tile_segment *p)
+{
+    for (size_t q = 0; q < t->group * t->rows; q++) {
+        tb_kv_range seen = tb_kv_get_seen(p->segment, position_of(t, q));
+        size_t from = seen.begin - p->begin, to = seen.end - p->begin;
+        float *scores = t->s.scores + q * t->span + p->offset;
+        t->s.parts[q * TB_KV_SEGMENTS + p->index] = from < to ? softmax(scores + from, to - from) : (tb_softmax){0};
         memset(scores, 0, from * sizeof(float));
-        memset(scores + to, 0, (t->count - to) * sizeof(float));
-        show_row(a, &t->s, t->kv_head * t->group + row / t->tokens, position, scores + from, from + t->first);
+        memset(scores + to, 0, (p->count - to) * sizeof(float));
     }
 }
 
-static void tile_mix(const tb_attention *a, const tile *t)
+static void tile_mix(const tile *t, const tile_segment *p)
 {
-    size_t n = a->config->head_size, row_stride = tb_padded(n);
-    for (size_t done = 0; done < t->count; done += KEYS) {
-        size_t keys = t->count - done < KEYS ? t->count - done : KEYS;
-        const float *v = float_rows(a, a->cache->values, t->kv_head, t->first + done, keys, t->s.convert);
-        tb_gemm_f32(t->s.rows, row_stride, t->s.scores + done, t->span, false, v, n, false, t->group * t->tokens, n,
-                    keys, 1.0f, done ? 1.0f : 0.0f);
+    size_t n = t->a->config->head_size, stride = tb_padded(n);
+    for (size_t done = 0; done < p->count; done += KEYS) {
+        size_t keys = p->count - done < KEYS ? p->count - done : KEYS;
+        const float *v = float_rows(t->a, p->segment, p->segment->values, p->begin + done, keys, t->s.convert);
+        tb_gemm_f32(t->s.mixed, stride, t->s.scores + p->offset + done, t->span, false, v, n, false, t->group * t->rows,
+                    n, keys, 1.0f, done ? 1.0f : 0.0f);
     }
-    for (size_t g = 0; g < t->group; g++)
-        for (size_t i = 0; i < t->tokens; i++)
-            memcpy(a->out + (t->first_token + i) * a->stride + (t->kv_head * t->group + g) * n,
-                   t->s.rows + (g * t->tokens + i) * row_stride, n * sizeof(float));
+    for (size_t q = 0; q < t->group * t->rows; q++)
+        tb_softmax_join(&t->s.all[q], tile_out(t, q), t->s.parts[q * TB_KV_SEGMENTS + p->index],
+                        t->s.mixed + q * stride, n);
 }
 
-static void attend_tile(const tb_attention *a, size_t kv_head, size_t first_token, size_t worker)
+static void show_tile(const tile *t, const tile_segment *parts, size_t count, size_t worker)
 {
-    size_t left = a->tokens - first_token;
+    for (size_t q = 0; q < t->group * t->rows; q++) {
+        view views[TB_KV_SEGMENTS];
+        for (size_t i = 0; i < count; i++) {
+            view *v = &views[i];
+            *v = (view){
+                .segment = parts[i].segment,
+                .seen = tb_kv_get_seen(parts[i].segment, position_of(t, q)),
+                .part = t->s.parts[q * TB_KV_SEGMENTS + i],
+            };
+            v->weights = t->s.scores + q * t->span + parts[i].offset + v->seen.begin - parts[i].begin;
+        }
+        show_row(t->a, worker, head_of(t, q), t->first_row + q % t->rows, t->s.all[q], views, count);
+    }
+}
+
+static void attend_tile(const tb_attention *a, size_t kv_head, size_t first_row, size_t worker)
+{
+    size_t left = a->rows - first_row, seen = 0;
     tile t = {
+        .a = a,
         .kv_head = kv_head,
         .group = a->config->heads / a->config->kv_heads,
-        .first_token = first_token,
-        .tokens = left < TILE ? left : TILE,
-        .first = first_seen(a, a->position + first_token),
+        .first_row = first_row,
+        .rows = left < TILE ? left : TILE,
         .s = get_scratch(a, worker),
     };
-    t.count = a->position + first_token + t.tokens - t.first;
-    t.span = tb_padded(t.count);
-    tile_scores(a, &t);
-    tile_softmax(a, &t);
-    tile_mix(a, &t);
+    tb_kv_segment segments[TB_KV_SEGMENTS];
+    tile_segment parts[TB_KV_SEGMENTS];
+    size_t count = segments_of(segments, a, kv_head);
+    for (size_t i = 0; i < count; i++) {
+        size_t begin = tb_kv_get_seen(&segments[i], (size_t)a->positions[first_row]).begin;
+        size_t end = tb_kv_get_seen(&segments[i], (size_t)a->positions[first_row + t.rows - 1]).end;
+        parts[i] = (tile_segment){&segments[i], i, begin, end - begin, seen};
+        seen += end - begin;
+    }
+    t.span = tb_padded(seen);
+    begin_tile(&t);
+    for (size_t i = 0; i < count; i++) {
+        tile_scores(&t, &parts[i]);
+        tile_softmax(&t, &parts[i]);
+        tile_mix(&t, &parts[i]);
+    }
+    if (is_shown(a))
+        show_tile(&t, parts, count, worker);
 }
 
 static void run_rows(void *user, size_t begin, size_t end, size_t worker)
@@ -269,18 +402,16 @@ static void run_rows(void *user, size_t begin, size_t end, size_t worker)
 static void run_tiles(void *user, size_t begin, size_t end, size_t worker)
 {
     const tb_attention *a = user;
-    size_t tiles = (a->tokens + TILE - 1) / TILE;
+    size_t tiles = (a->rows + TILE - 1) / TILE;
     for (size_t i = begin; i < end; i++)
         attend_tile(a, i / tiles, i % tiles * TILE, worker);
 }
 
 void tb_attention_run(const tb_attention *a)
 {
-    // A probe is called from one thread, so that thread does everything.
-    size_t threads = a->probe && a->probe->attention_row ? 1 : a->compute->threads;
-    size_t tiles = (a->tokens + TILE - 1) / TILE;
-    if (a->tokens < FEWEST_GEMM)
-        tb_parallel(threads, a->tokens * a->config->heads, 1, run_rows, (void *)(uintptr_t)a);
+    size_t tiles = (a->rows + TILE - 1) / TILE;
+    if (a->rows < FEWEST_GEMM)
+        tb_parallel(a->compute->threads, a->rows * a->config->heads, 1, run_rows, (void *)(uintptr_t)a);
     else
-        tb_parallel(threads, a->config->kv_heads * tiles, 1, run_tiles, (void *)(uintptr_t)a);
+        tb_parallel(a->compute->threads, a->config->kv_heads * tiles, 1, run_tiles, (void *)(uintptr_t)a);
 }

@@ -1,43 +1,43 @@
-// Causal attention with grouped key heads over a cache. Private to model.
+// Causal attention with grouped heads over the segments of a memory. Private to model.
 #ifndef TB_MODEL_ATTENTION_H
 #define TB_MODEL_ATTENTION_H
 
-#include "model/model.h"
-
-// Keys and values of one block, one position after another per head.
-typedef struct tb_kv_cache {
-    tb_kv_cache_type type;
-    size_t capacity;     // positions
-    void *keys, *values; // [kv_heads][capacity][head_size] half or float
-} tb_kv_cache;
+#include "model/kv.h"
 
 // Everything one call of tb_attention_run needs.
 typedef struct tb_attention {
     const tb_compute *compute;
     const tb_config *config;
-    const tb_kv_cache *cache; // filled up to position + tokens
-    size_t window;            // positions seen, the own one included; 0: all
+    const tb_kv_block *kv;    // holds the keys and values of these rows too
     float scale;              // of the scores
-    const float *query;       // [tokens][heads][head_size], rows of `stride`
+    const float *sink_logits; // [heads] or NULL: e^sink joins the sum of a row's weights, and has no value
+    const float *query;       // [rows][heads][head_size], rows of `stride`
     float *out;               // the same shape
     size_t stride;
-    size_t tokens;
-    size_t position;          // of the first token
+    size_t rows;
+    const int32_t *positions; // [rows], ascending
     float *scratch;           // tb_attention_scratch() floats, aligned to 64 bytes
-    size_t scratch_positions; // that it was made for
+    size_t scratch_capacity;  // that it was made for
     size_t block;             // for the probe
     const tb_probe *probe;    // or NULL
 } tb_attention;
 
-// Floats of scratch for caches of up to `positions` positions.
-size_t tb_attention_scratch(const tb_config *config, size_t positions, size_t threads);
+// Floats of scratch for heads that keep up to `capacity` rows.
+size_t tb_attention_scratch(const tb_config *config, size_t capacity, size_t threads);
 
-// Stores the keys and values of one token: [kv_heads][head_size] each.
-void tb_kv_cache_store(const tb_kv_cache *cache, const tb_compute *compute, const tb_config *config, size_t position,
-                       const float *keys, const float *values);
-
-// out = softmax(scale·query·keysᵀ)·values per head. Few tokens go row by row through the gemv
-// kernels, more through BLAS in tiles of queries; which of the two depends on `tokens` only.
+// out = softmax(scale·query·keysᵀ)·values per head, over all rows that the segments show to a query; 0 where they
+// show none. Few rows go one by one through the gemv kernels, more through BLAS in tiles of queries; which
+// of the two depends on `rows` only. However the memory is cut into segments, the exact result is the same; one segment
+// is computed without the roundings that join several. An output gate multiplies `out` afterwards.
 void tb_attention_run(const tb_attention *a);
+
+// The state that joins segments: a softmax over those so far, of which `out` [n] is the mix of values. Starts
+// with top −∞ and sum 0 (nothing seen) or with top = a sink's logit and sum 1, and out 0.
+typedef struct tb_softmax {
+    float top, sum; // largest score; Σ e^(score − top)
+} tb_softmax;
+
+// Joins the softmax of further keys, whose mix is `part` [n], to *all.
+void tb_softmax_join(tb_softmax *all, float *out, tb_softmax more, const float *part, size_t n);
 
 #endif

@@ -84,23 +84,16 @@ void tb_workspace_clear(tb_workspace *w)
     tb_arena_clear(&w->arena);
 }
 
-bool tb_kv_cache_bytes(size_t *out, const tb_config *config, tb_kv_cache_type type, size_t capacity)
-{
-    size_t item = type == TB_KV_CACHE_F16 ? sizeof(uint16_t) : sizeof(float);
-    return tb_mul_size(out, config->kv_heads * config->head_size * item, capacity);
-}
-
 // ---- token by token ----
 
 // A loop over the tokens of one block, as tb_parallel wants it.
 typedef struct token_loop {
     const tb_workspace *w;
     const tb_block *block;
-    const tb_kv_cache *cache;
     const tb_rope_table *rope; // NULL: the block has none
     const float *norm;         // [width] or NULL
     float *x;
-    size_t position;
+    const int32_t *positions;
 } token_loop;
 
 static void each_token(const token_loop *loop, size_t tokens, tb_range_fn fn)
@@ -161,7 +154,7 @@ static void finish_heads(float *x, const token_loop *loop, size_t heads, const f
     }
 }
 
-// Norms and turns queries and keys, and stores keys and values.
+// Norms and turns queries and keys.
 static void finish_tokens(void *user, size_t begin, size_t end, size_t worker)
 {
     const token_loop *loop = user;
@@ -169,11 +162,9 @@ static void finish_tokens(void *user, size_t begin, size_t end, size_t worker)
     const tb_config *config = &w->model->settings.config;
     (void)worker;
     for (size_t t = begin; t < end; t++) {
-        size_t position = loop->position + t;
-        float *key = w->key + t * w->key_stride;
+        size_t position = (size_t)loop->positions[t];
         finish_heads(w->query + t * w->query_stride, loop, config->heads, loop->block->query_norm, position);
-        finish_heads(key, loop, config->kv_heads, loop->block->key_norm, position);
-        tb_kv_cache_store(loop->cache, &w->model->compute, config, position, key, w->value + t * w->key_stride);
+        finish_heads(w->key + t * w->key_stride, loop, config->kv_heads, loop->block->key_norm, position);
     }
 }
 
@@ -221,23 +212,22 @@ static void show_input(const block_run *run, tb_linear_input input, const float 
         probe->linear_input(probe->user, run->index, input, x, stride, run->tokens, cols);
 }
 
-static void attend(const block_run *run, const tb_kv_cache *cache, size_t position)
+static void attend(const block_run *run, const tb_kv_block *kv, const int32_t *positions)
 {
     const tb_workspace *w = run->w;
     const tb_settings *settings = &w->model->settings;
     tb_attention_run(&(tb_attention){
         .compute = &w->model->compute,
         .config = &settings->config,
-        .cache = cache,
-        .window = settings->windowed[run->index] ? settings->window : 0,
+        .kv = kv,
         .scale = (float)settings->query_scale,
         .query = w->query,
         .out = w->attended,
         .stride = w->query_stride,
-        .tokens = run->tokens,
-        .position = position,
+        .rows = run->tokens,
+        .positions = positions,
         .scratch = w->attention_scratch,
-        .scratch_positions = w->positions,
+        .scratch_capacity = w->positions,
         .block = run->index,
         .probe = w->probe,
     });
@@ -259,8 +249,8 @@ static tb_block replace(const tb_block *own, const tb_block_override *override)
     return block;
 }
 
-void tb_forward_block(float *x, const tb_workspace *w, size_t index, const tb_block_override *override,
-                      const tb_kv_cache *cache, size_t tokens, size_t position)
+void tb_forward_block(float *x, const tb_workspace *w, size_t index, const tb_block_override *override, tb_kv_block *kv,
+                      size_t tokens, const int32_t *positions)
 {
     const tb_settings *settings = &w->model->settings;
     const tb_config *config = &settings->config;
@@ -271,10 +261,9 @@ void tb_forward_block(float *x, const tb_workspace *w, size_t index, const tb_bl
     token_loop loop = {
         .w = w,
         .block = block,
-        .cache = cache,
         .rope = settings->rotated[index] ? rope : NULL,
         .x = x,
-        .position = position,
+        .positions = positions,
     };
 
     loop.norm = block->attention_norm;
@@ -284,7 +273,8 @@ void tb_forward_block(float *x, const tb_workspace *w, size_t index, const tb_bl
     linear(w->key, w->key_stride, &run, TB_LINEAR_K, w->normed, w->width_stride);
     linear(w->value, w->key_stride, &run, TB_LINEAR_V, w->normed, w->width_stride);
     each_token(&loop, tokens, finish_tokens);
-    attend(&run, cache, position);
+    tb_kv_store(kv, &w->model->compute, &(tb_kv_rows){w->key, w->value, w->key_stride, tokens, positions});
+    attend(&run, kv, positions);
     show_input(&run, TB_INPUT_OUTPUT, w->attended, w->query_stride, config->heads * config->head_size);
     linear(w->delta, w->width_stride, &run, TB_LINEAR_O, w->attended, w->query_stride);
     loop.norm = block->attention_post_norm;

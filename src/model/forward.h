@@ -30,15 +30,12 @@ void tb_workspace_clear(tb_workspace *w);
 // x[tokens][width_stride] ← embeddings.
 void tb_forward_embed(float *x, const tb_workspace *w, const int32_t *ids, size_t tokens);
 
-// One block in place over x[tokens][width_stride], tokens ≤ batch at positions position … . The cache holds
-// the block's earlier positions and gets these. `override` may be NULL.
-void tb_forward_block(float *x, const tb_workspace *w, size_t block, const tb_block_override *override,
-                      const tb_kv_cache *cache, size_t tokens, size_t position);
+// One block in place over x[tokens][width_stride], tokens ≤ batch, at positions[tokens]. `kv` remembers the earlier
+// ones and takes in these. `override` may be NULL.
+void tb_forward_block(float *x, const tb_workspace *w, size_t block, const tb_block_override *override, tb_kv_block *kv,
+                      size_t tokens, const int32_t *positions);
 
 // logits[n][vocab] ← final norm and head of x[n] (rows of `stride`), n ≤ batch.
 void tb_forward_head(float *logits, const tb_workspace *w, const float *x, size_t stride, size_t n);
-
-// Half or float storage for the keys or values of one block, in bytes; false on overflow.
-bool tb_kv_cache_bytes(size_t *out, const tb_config *config, tb_kv_cache_type type, size_t capacity);
 
 #endif

@@ -80,14 +80,30 @@ bool tb_is_tokenizer_key(tb_text key);
 
 // ---- probes ----
 
+// What a call of a probe belongs to.
+typedef struct tb_probe_place {
+    size_t block;
+    size_t worker; // the thread that calls, below the model's number of threads
+} tb_probe_place;
+
+// Attention weights of consecutive keys.
+typedef struct tb_attention_piece {
+    const float *weights; // [count]
+    size_t count;
+    const int32_t *positions; // [count] of the keys, ascending; NULL: first, first + 1, …
+    size_t first;
+} tb_attention_piece;
+
 // Callbacks on the forward pass; unused ones are NULL. Data is borrowed for the call.
-// Calls come from one thread, in order of blocks and stages.
+// Calls come in order of blocks and stages, from one thread but for attention_row.
 typedef struct tb_probe {
     // Input of linears: x[tokens] rows of `stride` floats, `cols` used (padding behind is zero).
     void (*linear_input)(void *user, size_t block, tb_linear_input input, const float *x, size_t stride, size_t tokens,
                          size_t cols);
-    // Attention weights of one head for the query at `position` over keys 0 … keys−1.
-    void (*attention_row)(void *user, size_t block, size_t head, size_t position, const float *weights, size_t keys);
+    // Attention weights of one head for the query at `position`, over the keys it sees, in `count` pieces. What is
+    // missing of 1 went to a sink. Calls for different rows and heads come side by side, from all workers.
+    void (*attention_row)(void *user, const tb_probe_place *at, size_t head, size_t position,
+                          const tb_attention_piece *pieces, size_t count);
     // Residual stream after a block (block = blocks: the input embeddings come first as block −1 = SIZE_MAX).
     void (*residual)(void *user, size_t block, const float *x, size_t stride, size_t tokens);
     void *user;

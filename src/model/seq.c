@@ -11,42 +11,27 @@ struct tb_seq {
     const tb_model *model;
     size_t context, length;
     bool has_logits;
-    int32_t *tokens;     // [context]
-    float *logits;       // [vocab]
-    float *x;            // [batch][width_stride]: the residual stream
-    tb_kv_cache *caches; // [blocks]
-    void *cache_storage; // left uninitialised, so that unused positions take no memory
+    int32_t *tokens;    // [context]
+    float *logits;      // [vocab]
+    float *x;           // [batch][width_stride]: the residual stream
+    int32_t *positions; // [batch]
+    tb_memory memory;
     tb_workspace work;
 };
-
-static tb_code allocate_caches(tb_seq *seq, tb_kv_cache_type type, tb_error *err)
-{
-    const tb_config *config = &seq->model->settings.config;
-    size_t half, all = 0;
-    bool fits = tb_kv_cache_bytes(&half, config, type, seq->context) && tb_mul_size(&all, half, 2 * config->blocks);
-    seq->cache_storage = fits ? tb_alloc(all) : NULL;
-    seq->caches = tb_alloc_array(config->blocks, sizeof *seq->caches);
-    if (!seq->cache_storage || !seq->caches)
-        return tb_fail(err, TB_ENOMEM, "no memory for a KV cache of %zu tokens (a shorter context needs less)",
-                       seq->context);
-    char *next = seq->cache_storage;
-    for (size_t i = 0; i < config->blocks; i++, next += 2 * half)
-        seq->caches[i] = (tb_kv_cache){.type = type, .capacity = seq->context, .keys = next, .values = next + half};
-    return TB_OK;
-}
 
 static tb_code allocate(tb_seq *seq, size_t batch, tb_kv_cache_type type, tb_error *err)
 {
     const tb_config *config = &seq->model->settings.config;
     tb_code rc = tb_workspace_init(&seq->work, seq->model, batch, seq->context, err);
     if (!rc)
-        rc = allocate_caches(seq, type, err);
+        rc = tb_memory_init(&seq->memory, &seq->model->settings, 0, config->blocks, type, seq->context, err);
     if (rc)
         return rc;
     seq->tokens = tb_alloc_array(seq->context, sizeof *seq->tokens);
     seq->logits = tb_alloc_array(config->vocab, sizeof *seq->logits);
     seq->x = tb_alloc_array(batch, seq->work.width_stride * sizeof *seq->x);
-    if (!seq->tokens || !seq->logits || !seq->x)
+    seq->positions = tb_alloc_array(batch, sizeof *seq->positions);
+    if (!seq->tokens || !seq->logits || !seq->x || !seq->positions)
         return tb_fail(err, TB_ENOMEM, "no memory for a sequence of %zu tokens", seq->context);
     return TB_OK;
 }
@@ -80,8 +65,8 @@ void tb_seq_free(tb_seq *seq)
     if (!seq)
         return;
     tb_workspace_clear(&seq->work);
-    tb_free(seq->cache_storage);
-    tb_free(seq->caches);
+    tb_memory_clear(&seq->memory);
+    tb_free(seq->positions);
     tb_free(seq->tokens);
     tb_free(seq->logits);
     tb_free(seq->x);
@@ -113,9 +98,11 @@ static tb_code check_push(const tb_seq *seq, const int32_t *tokens, size_t n, tb
 // Runs one batch through all blocks; the residual stream is then in seq->x.
 static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n)
 {
+    for (size_t i = 0; i < n; i++)
+        seq->positions[i] = (int32_t)(seq->length + i);
     tb_forward_embed(seq->x, &seq->work, tokens, n);
     for (size_t block = 0; block < seq->model->settings.config.blocks; block++)
-        tb_forward_block(seq->x, &seq->work, block, NULL, &seq->caches[block], n, seq->length);
+        tb_forward_block(seq->x, &seq->work, block, NULL, tb_memory_get_kv(&seq->memory, block), n, seq->positions);
     memcpy(seq->tokens + seq->length, tokens, n * sizeof *tokens);
     seq->length += n;
 }
@@ -176,6 +163,7 @@ void tb_seq_truncate(tb_seq *seq, size_t length)
 {
     if (length >= seq->length)
         return;
+    tb_memory_truncate(&seq->memory, length);
     seq->length = length;
     seq->has_logits = false;
 }

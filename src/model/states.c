@@ -41,33 +41,36 @@ const char *tb_states_level(const tb_model *model, size_t length)
 }
 
 static void run_window(float *x, const tb_workspace *w, size_t block, const tb_block_override *override,
-                       const tb_kv_cache *cache, size_t length)
+                       tb_memory *memory, const int32_t *positions)
 {
+    size_t length = memory->capacity;
+    tb_memory_truncate(memory, 0);
     for (size_t done = 0; done < length; done += w->batch) {
         size_t tokens = length - done < w->batch ? length - done : w->batch;
-        tb_forward_block(x + done * w->width_stride, w, block, override, cache, tokens, done);
+        tb_forward_block(x + done * w->width_stride, w, block, override, tb_memory_get_kv(memory, block), tokens,
+                         positions + done);
     }
 }
 
 tb_code tb_states_run_block(tb_states *states, const tb_model *model, size_t block, const tb_block_override *override,
                             const tb_probe *probe, tb_error *err)
 {
-    const tb_config *config = &model->settings.config;
-    size_t length = states->length, bytes = 0;
+    size_t length = states->length;
     tb_workspace w;
+    tb_memory memory = {0};
     tb_code rc = tb_workspace_init(&w, model, length < BATCH ? length : BATCH, length, err);
-    tb_kv_cache cache = {.type = TB_KV_CACHE_F32, .capacity = length};
-    if (!rc && tb_kv_cache_bytes(&bytes, config, cache.type, length)) {
-        cache.keys = tb_alloc(bytes);
-        cache.values = tb_alloc(bytes);
-    }
-    if (!rc && (!cache.keys || !cache.values))
+    if (!rc)
+        rc = tb_memory_init(&memory, &model->settings, block, 1, TB_KV_CACHE_F32, length, err);
+    int32_t *positions = rc ? NULL : tb_alloc_array(length, sizeof *positions);
+    if (!rc && !positions)
         rc = tb_fail(err, TB_ENOMEM, "no memory for windows of %zu tokens", length);
+    for (size_t i = 0; i < length && !rc; i++)
+        positions[i] = (int32_t)i;
     w.probe = probe;
     for (size_t i = 0; i < states->windows && !rc; i++)
-        run_window(states->x + i * length * states->stride, &w, block, override, &cache, length);
-    tb_free(cache.keys);
-    tb_free(cache.values);
+        run_window(states->x + i * length * states->stride, &w, block, override, &memory, positions);
+    tb_free(positions);
+    tb_memory_clear(&memory);
     tb_workspace_clear(&w);
     return rc;
 }

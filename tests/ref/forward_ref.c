@@ -137,8 +137,9 @@ static void attend_row(ref *r, double *out, double *weights, float *shown, rows 
         for (size_t i = 0; i < n; i++)
             out[i] += weights[p] * v.at[p * v.cols + kv_head * n + i];
     }
+    tb_attention_piece all = {.weights = shown, .count = position + 1};
     if (r->probe && r->probe->attention_row)
-        r->probe->attention_row(r->probe->user, block, head, position, shown, position + 1);
+        r->probe->attention_row(r->probe->user, &(tb_probe_place){.block = block}, head, position, &all, 1);
 }
 
 static rows attend(ref *r, rows q, rows k, rows v, size_t block)

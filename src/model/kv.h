@@ -1,0 +1,107 @@
+// What a sequence remembers of its tokens, block by block. Private to model.
+//
+// Attention remembers rows: the key and the value of a token, once per KV head. Which rows a head keeps, where they lie
+// and in which precision is the business of the head's policy. Attention asks for segments and knows nothing else; a
+// new way of keeping rows is a new policy and leaves attention alone.
+//
+// A block that carries a state through the sequence instead of rows (delta-net, Mamba, short convolution) has no heads
+// in `kv`; its state belongs into tb_memory, beside that array, and takes part in truncate and copy there.
+//
+// One thread at a time per memory, but for tb_kv_store: different heads of a block may store side by side.
+#ifndef TB_MODEL_KV_H
+#define TB_MODEL_KV_H
+
+#include "model/settings.h"
+
+// Most segments of a head: what a sequence begins with, what was chosen to stay, the bulk in few bits, the newest rows
+// as a ring in two pieces, and as many again for policies that mix two of those.
+enum { TB_KV_SEGMENTS = 8 };
+
+// Rows of one head that lie one behind the other, in the order of their positions. Borrowed until the head changes.
+typedef struct tb_kv_segment {
+    tb_kv_cache_type type;
+    const void *keys, *values; // [count][head_size] each
+    size_t count;
+    const int32_t *positions; // [count], ascending; NULL: first, first + 1, …
+    size_t first;
+    size_t reach; // a query at position p sees positions p − reach + 1 … p; 0: 0 … p
+} tb_kv_segment;
+
+// Rows [begin, end) of a segment.
+typedef struct tb_kv_range {
+    size_t begin, end;
+} tb_kv_range;
+
+// Those that a query at `position` sees.
+tb_kv_range tb_kv_get_seen(const tb_kv_segment *segment, size_t position);
+
+// New rows of one head. Positions ascend and lie behind all that the head has seen.
+typedef struct tb_kv_rows {
+    const float *keys, *values; // [count] rows of `stride` floats, head_size of them used
+    size_t stride, count;
+    const int32_t *positions; // [count]
+} tb_kv_rows;
+
+typedef struct tb_kv_policy tb_kv_policy;
+
+// What one head of one block of one sequence keeps: `count` rows, in storage that the policy lays out.
+typedef struct tb_kv_head {
+    const tb_kv_policy *policy;
+    tb_kv_cache_type type;
+    size_t head_size, capacity, reach; // capacity: rows; reach as segments have it
+    size_t first, count;               // first: position of the first row
+    void *storage;                     // aligned to TB_ALIGNMENT; borrowed from the memory
+} tb_kv_head;
+
+struct tb_kv_policy {
+    // Bytes of storage for a head; false on overflow.
+    bool (*bytes)(size_t *out, const tb_kv_head *head);
+    // Takes in rows, as many as have room.
+    void (*store)(tb_kv_head *head, const tb_kernels *kernels, const tb_kv_rows *rows);
+    // Fills out[TB_KV_SEGMENTS] in the order of positions; returns how many there are.
+    size_t (*segments)(tb_kv_segment *out, const tb_kv_head *head);
+    // Forgets positions from `position` on.
+    void (*truncate)(tb_kv_head *head, size_t position);
+    // Makes `to` keep what `from` keeps. Same policy, type and head size; the rows have room.
+    void (*copy)(tb_kv_head *to, const tb_kv_head *from);
+};
+
+// Keeps every row, one behind the other: one segment. Its positions are consecutive, from any first one on.
+extern const tb_kv_policy tb_kv_plain;
+
+// The rows that one block remembers.
+typedef struct tb_kv_block {
+    size_t head_count;
+    tb_kv_head *heads; // [head_count]
+} tb_kv_block;
+
+// Blocks first_block … first_block + blocks − 1 of one sequence.
+typedef struct tb_memory {
+    size_t first_block, blocks, capacity;
+    tb_kv_block *kv; // [blocks]
+    tb_arena arena;  // owns kv and all heads
+    void *storage;   // the heads' rows; left uninitialised, so that unused ones take no memory
+} tb_memory;
+
+// Empty memory for up to `capacity` rows. TB_ENOMEM names the capacity. Clear also after failure.
+tb_code tb_memory_init(tb_memory *memory, const tb_settings *settings, size_t first_block, size_t blocks,
+                       tb_kv_cache_type type, size_t capacity, tb_error *err);
+void tb_memory_clear(tb_memory *memory);
+
+// Forgets positions from `position` on.
+void tb_memory_truncate(tb_memory *memory, size_t position);
+
+// `to` remembers what `from` does: the fork of a sequence. Both were made for the same blocks and type, and what
+// `from` holds has room in `to`.
+void tb_memory_copy(tb_memory *to, const tb_memory *from);
+
+// The rows of a block of the model.
+static inline tb_kv_block *tb_memory_get_kv(const tb_memory *memory, size_t block)
+{
+    return &memory->kv[block - memory->first_block];
+}
+
+// Takes in rows of all heads: head h has keys + h·head_size and values + h·head_size.
+void tb_kv_store(tb_kv_block *kv, const tb_compute *compute, const tb_kv_rows *rows);
+
+#endif
