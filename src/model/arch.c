@@ -20,7 +20,7 @@ static const tb_arch archs[] = {
         .has_post_norms = true,
         .scales_embedding = true,
         .global_period = 6,
-        .window_rope_base = 10000.0,
+        .near_rope_base = 10000.0,
     },
     {.name = "gemma2", .lacks = "soft-capped logits"},
     {.name = "gemma3n", .lacks = "per-layer embeddings"},

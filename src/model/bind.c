@@ -167,7 +167,7 @@ static tb_code bind_rope_factors(tb_model *model, tb_error *err)
         if (!(factors[i] > 0))
             return tb_fail(err, TB_EFORMAT, "a RoPE factor of '%s' is not positive",
                            tb_checkpoint_path(model->checkpoint));
-    if (!model->settings.arch->window_rope_base)
+    if (!model->settings.arch->near_rope_base)
         near_rope->factors = factors;
     rope->factors = factors;
     model->parameters -= pairs; // they are no weights

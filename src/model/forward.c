@@ -74,7 +74,7 @@ tb_code tb_workspace_init(tb_workspace *w, const tb_model *model, size_t batch, 
     w->attention_scratch = floats(w, &ok, tb_attention_scratch(c, positions, model->compute.threads), 1);
     ok = ok && tb_rope_table_init(&w->rope, &w->arena, &s->rope, c->head_size, positions);
     w->near_rope = w->rope;
-    if (ok && s->arch->window_rope_base > 0)
+    if (ok && s->arch->near_rope_base > 0)
         ok = tb_rope_table_init(&w->near_rope, &w->arena, &s->near_rope, c->head_size, positions);
     return ok ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for a sequence of %zu tokens", positions);
 }
@@ -257,7 +257,7 @@ void tb_forward_block(float *x, const tb_workspace *w, size_t index, const tb_bl
     const tb_block *own = &w->model->blocks[index], replaced = override ? replace(own, override) : *own;
     const tb_block *block = &replaced;
     const block_run run = {w, block, index, tokens};
-    const tb_rope_table *rope = settings->windowed[index] ? &w->near_rope : &w->rope;
+    const tb_rope_table *rope = settings->near[index] ? &w->near_rope : &w->rope;
     token_loop loop = {
         .w = w,
         .block = block,

@@ -129,7 +129,7 @@ static bool add_heads(tb_memory *memory, size_t *bytes, const tb_settings *setti
             .type = type,
             .head_size = config->head_size,
             .capacity = memory->capacity,
-            .reach = settings->windowed[block] ? settings->window : 0,
+            .reach = settings->near[block] ? settings->reach : 0,
         };
         if (!storage_bytes(&own, &kv->heads[h]) || !tb_add_size(bytes, *bytes, own))
             return false;

@@ -186,9 +186,9 @@ static void read_rope(reader *r, tb_settings *s, tb_arena *arena)
                     r->path, turned, s->config.head_size);
 
     s->near_rope = *rope;
-    if (s->arch->window_rope_base > 0) // with a base of its own goes no scaling
+    if (s->arch->near_rope_base > 0) // with a base of its own goes no scaling
         s->near_rope = (tb_rope_settings){
-            .base = read_positive(r, "rope.freq_base_swa", s->arch->window_rope_base),
+            .base = read_positive(r, "rope.freq_base_swa", s->arch->near_rope_base),
             .scale = 1,
         };
 }
@@ -224,7 +224,7 @@ static void read_block_flags(reader *r, unsigned char *flags, const char *name, 
         flags[i] = tb_kv_array_f64(kv, i) != 0;
 }
 
-// The pattern of windows may be one number, the period, instead of a flag for every block.
+// The pattern of near blocks may be one number, the period, instead of a flag for every block.
 static size_t read_global_period(reader *r)
 {
     static const char name[] = "attention.sliding_window_pattern";
@@ -238,24 +238,24 @@ static void read_block_kinds(reader *r, tb_settings *s, tb_arena *arena)
     size_t blocks = s->config.blocks;
     size_t period = read_global_period(r);
     if (!r->rc && find(r, "attention.sliding_window")) {
-        uint64_t window = 0;
-        r->rc = tb_checkpoint_get_u64(&window, r->checkpoint, r->key, true, r->err);
-        s->window = window > TB_MOST_POSITIONS ? 0 : (size_t)window;
+        uint64_t reach = 0;
+        r->rc = tb_checkpoint_get_u64(&reach, r->checkpoint, r->key, true, r->err);
+        s->reach = reach > TB_MOST_POSITIONS ? 0 : (size_t)reach;
     }
     unsigned char *flags = r->rc ? NULL : tb_arena_array(arena, 2 * blocks, 1);
     if (!r->rc && !flags)
         r->rc = tb_fail(r->err, TB_ENOMEM, "no memory for %zu blocks of '%s'", blocks, r->path);
     if (r->rc)
         return;
-    unsigned char *windowed = flags, *rotated = flags + blocks;
+    unsigned char *near = flags, *rotated = flags + blocks;
     for (size_t i = 0; i < blocks; i++) {
-        windowed[i] = s->window && !(period && (i + 1) % period == 0);
+        near[i] = s->reach && !(period && (i + 1) % period == 0);
         rotated[i] = !(arch->unrotated_period && (i + 1) % arch->unrotated_period == 0);
     }
-    if (s->window)
-        read_block_flags(r, windowed, "attention.sliding_window_pattern", blocks);
+    if (s->reach)
+        read_block_flags(r, near, "attention.sliding_window_pattern", blocks);
     read_block_flags(r, rotated, "twobit.rope_blocks", blocks);
-    s->windowed = windowed;
+    s->near = near;
     s->rotated = rotated;
 }
 

@@ -23,8 +23,8 @@ typedef struct tb_arch {
     bool has_head_norms;     // RMSNorm of every query and key head before RoPE
     bool has_post_norms;     // RMSNorm of what attention and FFN give, before it is added
     bool scales_embedding;   // by sqrt(width)
-    size_t global_period;    // every n-th block sees all positions in spite of a window; 0: none does
-    double window_rope_base; // RoPE base of windowed blocks; 0: the same as elsewhere
+    size_t global_period;    // every n-th block sees all positions in spite of a reach; 0: none does
+    double near_rope_base;   // RoPE base of near blocks; 0: the same as elsewhere
     size_t unrotated_period; // every n-th block has no RoPE; 0: all have
 } tb_arch;
 
@@ -39,11 +39,11 @@ typedef struct tb_settings {
     const tb_arch *arch;
     bool rope_halves;
     double embedding_scale;
-    double query_scale;                      // of the scores
-    size_t window;                           // windowed blocks see this many positions, their own included; 0: all
-    tb_rope_settings rope;                   // of blocks that see everything
-    tb_rope_settings near_rope;              // of windowed blocks
-    const unsigned char *windowed, *rotated; // [blocks] 0 or 1
+    double query_scale;                  // of the scores
+    size_t reach;                        // near blocks see this many positions, their own included; 0: all
+    tb_rope_settings rope;               // of blocks that see everything
+    tb_rope_settings near_rope;          // of near blocks
+    const unsigned char *near, *rotated; // [blocks] 0 or 1
 } tb_settings;
 
 // The row of an architecture; NULL when there is none.

@@ -78,7 +78,7 @@ static void turn(double *head, const ref *r, const tb_rope_settings *rope, size_
 static void finish_heads(const ref *r, rows x, size_t block, const float *weight)
 {
     size_t n = r->config->head_size;
-    const tb_rope_settings *rope = r->settings->windowed[block] ? &r->settings->near_rope : &r->settings->rope;
+    const tb_rope_settings *rope = r->settings->near[block] ? &r->settings->near_rope : &r->settings->rope;
     for (size_t t = 0; t < x.rows && !r->failed; t++)
         for (size_t head = 0; head < x.cols / n; head++) {
             double *at = x.at + t * x.cols + head * n;
@@ -120,13 +120,13 @@ static void attend_row(ref *r, double *out, double *weights, float *shown, rows 
                        size_t head, size_t position)
 {
     size_t n = r->config->head_size, kv_head = head / (r->config->heads / r->config->kv_heads);
-    size_t window = r->settings->windowed[block] ? r->settings->window : SIZE_MAX;
+    size_t reach = r->settings->near[block] ? r->settings->reach : SIZE_MAX;
     double top = -INFINITY, sum = 0;
     for (size_t p = 0; p <= position; p++) {
         weights[p] = 0;
         for (size_t i = 0; i < n; i++)
             weights[p] += q.at[position * q.cols + head * n + i] * k.at[p * k.cols + kv_head * n + i];
-        weights[p] = position - p < window ? weights[p] * r->settings->query_scale : -INFINITY;
+        weights[p] = position - p < reach ? weights[p] * r->settings->query_scale : -INFINITY;
         top = fmax(top, weights[p]);
     }
     for (size_t p = 0; p <= position; p++)

@@ -40,7 +40,7 @@ static size_t cut_segments(tb_kv_segment *out, const tb_kv_head *head)
 
 typedef struct scene {
     tb_config config;
-    unsigned char windowed[1], rotated[1];
+    unsigned char near[1], rotated[1];
     tb_settings settings;
     tb_compute compute;
     tb_memory memory;
@@ -64,8 +64,8 @@ static void scene_init(scene *s, uint64_t seed, tb_kv_cache_type type, size_t re
     tb_rng_init(&rng, seed, 0);
     *s = (scene){.config = {.blocks = 1, .heads = HEADS, .kv_heads = KV_HEADS, .head_size = HEAD}, .rows = rows};
     s->first = first;
-    s->windowed[0] = reach > 0;
-    s->settings = (tb_settings){.config = s->config, .window = reach, .windowed = s->windowed, .rotated = s->rotated};
+    s->near[0] = reach > 0;
+    s->settings = (tb_settings){.config = s->config, .reach = reach, .near = s->near, .rotated = s->rotated};
     assert_int_equal(tb_compute_init(&s->compute, tb_cpu_detect(), 2, &err), TB_OK);
     assert_int_equal(tb_memory_init(&s->memory, &s->settings, 0, 1, type, KEYS, &err), TB_OK);
     for (size_t t = 0; t < KEYS; t++) {
@@ -122,7 +122,7 @@ static double attend_exactly(double *out, double *bound, double *weights, const 
                              const float *sinks)
 {
     const double eps = 0x1p-24;
-    size_t own = KEYS - s->rows + row, reach = s->settings.window, kv_head = head / (HEADS / KV_HEADS);
+    size_t own = KEYS - s->rows + row, reach = s->settings.reach, kv_head = head / (HEADS / KV_HEADS);
     size_t from = reach && own >= reach ? own - reach + 1 : 0;
     double top = sinks ? (double)sinks[head] : -INFINITY, bottom = INFINITY, spread = 0, sum = 0;
     for (size_t t = from; t <= own; t++) {
