@@ -8,6 +8,11 @@ bool tb_report_progress(const tb_report *report, const char *stage, double done,
     return report && report->progress && report->progress(report->user, stage, done, total, unit);
 }
 
+bool tb_report_stopped(const tb_report *report)
+{
+    return report && report->stopped && report->stopped(report->user);
+}
+
 void tb_report_note(const tb_report *report, tb_note_level level, const char *format, ...)
 {
     if (!report || !report->note)

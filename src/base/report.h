@@ -18,11 +18,14 @@ typedef struct tb_report {
     // `unit` ("tokens", "blocks"). Returning true asks the work to stop (TB_ECANCELLED).
     bool (*progress)(void *user, const char *stage, double done, double total, const char *unit);
     void (*note)(void *user, tb_note_level level, const char *text);
+    // Asks whether to stop, where there is no progress to tell of.
+    bool (*stopped)(void *user);
     void *user;
 } tb_report;
 
-// Both accept NULL. tb_report_progress returns true when the work should stop.
+// All accept NULL. tb_report_progress and tb_report_stopped return true when the work should stop.
 bool tb_report_progress(const tb_report *report, const char *stage, double done, double total, const char *unit);
+bool tb_report_stopped(const tb_report *report);
 void tb_report_note(const tb_report *report, tb_note_level level, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))

@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 #include "base/base.h"
-#include "cli/option.h"
 #include "cli/progress.h"
 #include "twobit/twobit.h"
 

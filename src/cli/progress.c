@@ -95,7 +95,13 @@ static void on_note(void *user, tb_note_level level, const char *text)
     fprintf(stderr, "twobit: %s%s\n", level == TB_NOTE_WARNING ? "warning: " : "", text);
 }
 
+static bool on_stopped(void *user)
+{
+    (void)user;
+    return tb_interrupt_requested();
+}
+
 tb_report tb_progress_report(tb_progress *progress)
 {
-    return (tb_report){.progress = on_progress, .note = on_note, .user = progress};
+    return (tb_report){.progress = on_progress, .note = on_note, .stopped = on_stopped, .user = progress};
 }

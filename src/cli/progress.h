@@ -22,8 +22,7 @@ void tb_progress_init(tb_progress *progress, bool quiet, bool verbose);
 // Wipes the line, so that something else can be printed.
 void tb_progress_clear(tb_progress *progress);
 
-// The report that draws on `progress`; borrowed. Its progress function also tells whether the
-// user asked to stop.
+// The report that draws on `progress`; borrowed. It also tells whether the user asked to stop.
 tb_report tb_progress_report(tb_progress *progress);
 
 // The line for people: "quantize [####    ] 12/30 blocks, 0.5 blocks/s, 0:36 left", cut to

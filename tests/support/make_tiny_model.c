@@ -1,7 +1,7 @@
 // make_tiny_model OUT.gguf [--blocks N …]: writes a model of tiny_model.h for tests of the program.
 #include <stdio.h>
 
-#include "cli/option.h"
+#include "base/base.h"
 #include "tiny_model.h"
 
 static const tb_option options[] = {

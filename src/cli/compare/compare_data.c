@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "cli/json_out.h"
-#include "cli/machine.h"
 
 // ---- JSON ----
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "cli/compare/compare_front.h"
-#include "cli/machine.h"
 
 #define SPEED_NUMBERS "speed" // prefill_tps, decode_tps
 

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/machine.h"
 #include "cli/number_text.h"
 #include "cli/table.h"
 

@@ -1,4 +1,4 @@
-// cli: tables align, numbers read well.
+// cli: tables align, numbers read well, progress lines say what they mean.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +6,10 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "cli/number_text.h"
+#include "cli/progress.h"
 #include "cli/table.h"
 
 static const tb_column columns[] = {{"method", false}, {"file\nbytes", true}, {"note", false}};
@@ -89,6 +92,29 @@ static void numbers__reals_keep_three_digits(void **state)
     assert_string_equal(tb_text_of_real(out, 1.5e7), "1.5e+07");
 }
 
+static void progress__says_rate_and_time_left(void **state)
+{
+    (void)state;
+    char line[256];
+    // 10 of the 12 blocks were done in these 20 seconds: 0.5 a second, 18 are left.
+    tb_progress_format(line, sizeof line, 200, "quantize", 12, 2, 30, "blocks", 20);
+    assert_string_equal(line, "quantize [##########              ] 12/30 blocks, 0.500 blocks/s, 0:36 left");
+    tb_progress_format(line, sizeof line, 200, "measure", 0, 0, 1000, "tokens", 0);
+    assert_string_equal(line, "measure [                        ] 0/1000 tokens");
+    tb_progress_format(line, sizeof line, 200, "measure", 1, 0, 40000, "tokens", 1);
+    assert_non_null(strstr(line, "1.00 tokens/s, 11:06:39 left"));
+}
+
+static void progress__never_exceeds_the_terminal(void **state)
+{
+    (void)state;
+    char line[256];
+    for (size_t width = 1; width < 200; width++) {
+        tb_progress_format(line, sizeof line, width, "measure", 500, 0, 1000, "tokens", 10);
+        assert_true(strlen(line) <= width);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -97,6 +123,8 @@ int main(void)
         cmocka_unit_test(numbers__counts_have_separators),
         cmocka_unit_test(numbers__seconds_become_minutes_and_hours),
         cmocka_unit_test(numbers__reals_keep_three_digits),
+        cmocka_unit_test(progress__says_rate_and_time_left),
+        cmocka_unit_test(progress__never_exceeds_the_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

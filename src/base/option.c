@@ -1,5 +1,5 @@
 // Parsing of option tables. The order of sets decides when two define the same name: the first wins.
-#include "cli/option.h"
+#include "base/option.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/fail.h"
 
 // More names than any command has.
 enum { MOST_NAMES = 64 };

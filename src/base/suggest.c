@@ -1,6 +1,6 @@
 // "Did you mean": the smallest number of insertions, deletions, replacements and swaps of
 // neighbours that turn one word into another (optimal string alignment).
-#include "cli/option.h"
+#include "base/option.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 // The description of an option table for people.
-#include "cli/option.h"
+#include "base/option.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// cli: option tables give parsing and help; progress lines say what they mean.
+// base: option tables give parsing and help.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +9,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "cli/option.h"
-#include "cli/progress.h"
+#include "base/base.h"
 
 typedef struct fields {
     bool json, quiet;
@@ -181,29 +180,6 @@ static void suggest__finds_what_was_meant(void **state)
     assert_null(tb_suggest("an-endless-word-that-nobody-would-ever-type", names, N));
 }
 
-static void progress__says_rate_and_time_left(void **state)
-{
-    (void)state;
-    char line[256];
-    // 10 of the 12 blocks were done in these 20 seconds: 0.5 a second, 18 are left.
-    tb_progress_format(line, sizeof line, 200, "quantize", 12, 2, 30, "blocks", 20);
-    assert_string_equal(line, "quantize [##########              ] 12/30 blocks, 0.500 blocks/s, 0:36 left");
-    tb_progress_format(line, sizeof line, 200, "measure", 0, 0, 1000, "tokens", 0);
-    assert_string_equal(line, "measure [                        ] 0/1000 tokens");
-    tb_progress_format(line, sizeof line, 200, "measure", 1, 0, 40000, "tokens", 1);
-    assert_non_null(strstr(line, "1.00 tokens/s, 11:06:39 left"));
-}
-
-static void progress__never_exceeds_the_terminal(void **state)
-{
-    (void)state;
-    char line[256];
-    for (size_t width = 1; width < 200; width++) {
-        tb_progress_format(line, sizeof line, width, "measure", 500, 0, 1000, "tokens", 10);
-        assert_true(strlen(line) <= width);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,8 +192,6 @@ int main(void)
         cmocka_unit_test(options__description_shows_defaults),
         cmocka_unit_test(options__long_descriptions_are_wrapped),
         cmocka_unit_test(suggest__finds_what_was_meant),
-        cmocka_unit_test(progress__says_rate_and_time_left),
-        cmocka_unit_test(progress__never_exceeds_the_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 // What a measurement was made on.
-#ifndef TB_CLI_MACHINE_H
-#define TB_CLI_MACHINE_H
+#ifndef TB_BASE_MACHINE_H
+#define TB_BASE_MACHINE_H
 
 enum { TB_MACHINE_NAME = 128 };
 

@@ -1,16 +1,16 @@
-// Option tables: one table per command says what can be given, and both parsing and help are
+// Option tables: one table per command (or recipe) says what can be given, and both parsing and help are
 // made from it.
 //
 // A table describes the fields of a structure that holds the command's arguments. Whoever owns
 // the structure fills it with defaults; parsing overwrites what was given, help prints the
 // defaults it finds there.
-#ifndef TB_CLI_OPTION_H
-#define TB_CLI_OPTION_H
+#ifndef TB_BASE_OPTION_H
+#define TB_BASE_OPTION_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/base.h"
+#include "base/str.h"
 
 typedef enum tb_option_kind {
     TB_OPTION_FLAG,  // bool; takes no value
