@@ -4,9 +4,8 @@
 #define TB_CLI_CHAT_H
 
 #include "cli/cli.h"
-#include "cli/generate.h"
 #include "cli/line_input.h"
-#include "cli/prompt_template.h"
+#include "generate/generate.h"
 
 struct json_t;
 
@@ -14,7 +13,7 @@ typedef struct tb_chat {
     tb_cli *cli;
     tb_model *model;
     tb_prompt_template *tmpl;
-    struct json_t *conversation; // see conversation.h
+    struct json_t *conversation; // see generate/conversation.h
     tb_seq *seq;                 // holds a beginning of the conversation's tokens, perhaps all
     tb_sampler *sampler;
     const char *const *stops;

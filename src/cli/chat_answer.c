@@ -4,39 +4,18 @@
 #include <stdio.h>
 
 #include "cli/chat.h"
-#include "cli/conversation.h"
-#include "cli/interrupt.h"
 
 static tb_code tokenize(tb_ids *ids, const tb_chat *chat, tb_error *err)
 {
-    tb_str prompt = {0};
-    tb_code rc = tb_prompt_template_render(&prompt, chat->tmpl, chat->conversation, true, err);
-    if (!rc) // a template writes the BOS itself where the model wants one
-        rc = tb_encode(ids, tb_model_tokenizer(chat->model), (tb_text){prompt.data, prompt.size}, TB_ENCODE_SPECIAL,
-                       err);
-    tb_str_clear(&prompt);
-    if (rc)
-        return rc;
-    if (ids->size == 0)
-        return tb_fail(err, TB_EINVAL, "the chat template makes nothing of this conversation");
+    tb_code rc =
+        tb_prompt_template_encode(ids, chat->tmpl, tb_model_tokenizer(chat->model), chat->conversation, true, err);
     size_t context = tb_seq_context(chat->seq);
-    if (ids->size >= context)
-        return tb_fail(err, TB_ELIMIT,
-                       "the context is full: with this message the conversation has %zu tokens, and %zu fit; '/reset' "
-                       "begins anew, the option --ctx makes room",
-                       ids->size, context);
-    return TB_OK;
-}
-
-// Shortens the sequence to what it shares with `ids`, without the last of them: logits must be computed.
-static size_t reuse(tb_seq *seq, const tb_ids *ids)
-{
-    const int32_t *held = tb_seq_tokens(seq);
-    size_t most = tb_seq_length(seq) < ids->size - 1 ? tb_seq_length(seq) : ids->size - 1, n = 0;
-    while (n < most && held[n] == ids->data[n])
-        n++;
-    tb_seq_truncate(seq, n);
-    return n;
+    if (!rc && ids->size >= context)
+        rc = tb_fail(err, TB_ELIMIT,
+                     "the context is full: with this message the conversation has %zu tokens, and %zu fit; '/reset' "
+                     "begins anew, the option --ctx makes room",
+                     ids->size, context);
+    return rc;
 }
 
 static bool take(void *user, const char *text, size_t size)
@@ -52,6 +31,7 @@ static tb_code generate(tb_chat *chat, tb_error *err)
         .most = chat->most_tokens,
         .stops = chat->stops,
         .stop_count = chat->stop_count,
+        .report = &chat->cli->report,
         .take = take,
         .user = chat,
     };
@@ -88,7 +68,7 @@ static tb_code answer(tb_chat *chat, tb_error *err)
     chat->last = (tb_generate_stats){0};
     tb_code rc = tokenize(&ids, chat, err);
     if (!rc) {
-        chat->reused = reuse(chat->seq, &ids);
+        chat->reused = tb_generate_reuse(chat->seq, ids.data, ids.size);
         rc = tb_generate_push(&chat->last, chat->seq, ids.data + chat->reused, ids.size - chat->reused,
                               &chat->cli->report, err);
         tb_progress_clear(&chat->cli->progress);

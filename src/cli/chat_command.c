@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/chat.h"
-#include "cli/conversation.h"
+#include "cli/conversation_file.h"
 #include "cli/number_text.h"
 
 typedef struct command {

@@ -4,9 +4,7 @@
 #include <string.h>
 
 #include "cli/chat.h"
-#include "cli/conversation.h"
 #include "cli/interrupt.h"
-#include "cli/sampling.h"
 
 typedef struct chat_args {
     const char *system, *tmpl;
@@ -47,6 +45,19 @@ static tb_code open_sequence(tb_chat *chat, size_t context, tb_error *err)
     return tb_seq_new(&chat->seq, chat->model, &(tb_seq_options){.context = context}, err);
 }
 
+// The model's own template, or that of a file.
+static tb_code open_template(tb_prompt_template **out, const tb_checkpoint *checkpoint, const char *path, tb_error *err)
+{
+    tb_text source = {0};
+    char *text = NULL;
+    tb_code rc = path ? tb_cli_read_text(&text, &source.size, path, err) : TB_OK;
+    source.data = text;
+    if (!rc)
+        rc = tb_prompt_template_new(out, checkpoint, path ? &source : NULL, err);
+    tb_free(text);
+    return rc;
+}
+
 static tb_code open_model(tb_chat *chat, const chat_args *args, const tb_sampler_options *sampler, tb_error *err)
 {
     tb_code rc = tb_cli_open_model(&chat->model, chat->cli, chat->cli->operands.items[0], err);
@@ -55,7 +66,7 @@ static tb_code open_model(tb_chat *chat, const chat_args *args, const tb_sampler
     const tb_checkpoint *checkpoint = tb_model_checkpoint(chat->model);
     if (!tb_model_tokenizer(chat->model))
         return tb_fail(err, TB_EUNSUPPORTED, "'%s' has no tokenizer", tb_checkpoint_path(checkpoint));
-    rc = tb_prompt_template_open(&chat->tmpl, checkpoint, args->tmpl, err);
+    rc = open_template(&chat->tmpl, checkpoint, args->tmpl, err);
     if (!rc)
         rc = tb_sampler_new(&chat->sampler, chat->model, sampler, err);
     return rc ? rc : open_sequence(chat, (size_t)args->context, err);
@@ -171,7 +182,8 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         .stop_count = args->sampling.stops.count,
         .most_tokens = (size_t)args->tokens,
     };
-    tb_code rc = tb_sampling_init(&sampling, cli, &args->sampling, err);
+    tb_code rc = tb_sampling_init(&sampling, &args->sampling, cli->common.seed, err);
+    cli->misused = rc == TB_EINVAL;
     if (!rc)
         rc = open_model(&chat, args, &sampling.options, err);
     if (!rc)

@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "cli/compare/compare.h"
-#include "cli/generate.h"
 #include "cli/json_out.h"
 #include "cli/plot.h"
-#include "cli/sampling.h"
+#include "generate/generate.h"
 
 enum { MAX_TOKENS = 5120 };
 
@@ -87,7 +86,7 @@ static tb_code continue_text(tb_str *text, const tb_comparison *c, const tb_comp
     static const tb_sampling_args usual = TB_SAMPLING_DEFAULTS;
     tb_sampling sampling;
     tb_model *model;
-    tb_code rc = tb_sampling_init(&sampling, c->cli, &usual, err);
+    tb_code rc = tb_sampling_init(&sampling, &usual, c->cli->common.seed, err);
     if (!rc)
         rc = tb_cli_open_model(&model, c->cli, row->path, err);
     if (rc)

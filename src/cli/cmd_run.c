@@ -4,9 +4,8 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/generate.h"
 #include "cli/number_text.h"
-#include "cli/sampling.h"
+#include "generate/generate.h"
 
 typedef struct run_args {
     const char *prompt, *prompt_file;
@@ -67,7 +66,8 @@ static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *pr
 {
     tb_model *model;
     tb_sampling sampling;
-    tb_code rc = tb_sampling_init(&sampling, cli, &args->sampling, err);
+    tb_code rc = tb_sampling_init(&sampling, &args->sampling, cli->common.seed, err);
+    cli->misused = rc == TB_EINVAL;
     if (rc)
         return rc;
     rc = tb_cli_open_model(&model, cli, cli->operands.items[0], err);

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/conversation.h"
-#include "cli/prompt_template.h"
+#include "cli/conversation_file.h"
+#include "generate/generate.h"
 
 typedef struct template_args {
     const char *messages, *bos, *eos;
@@ -49,8 +49,19 @@ static tb_code open_model(tb_prompt_template **out, const char *path, tb_error *
     tb_checkpoint *checkpoint;
     tb_code rc = tb_checkpoint_open(&checkpoint, path, err);
     if (!rc)
-        rc = tb_prompt_template_open(out, checkpoint, NULL, err);
+        rc = tb_prompt_template_new(out, checkpoint, NULL, err);
     tb_checkpoint_close(checkpoint);
+    return rc;
+}
+
+static tb_code open_bare(tb_prompt_template **out, const char *path, const template_args *args, tb_error *err)
+{
+    char *source;
+    size_t size;
+    tb_code rc = tb_cli_read_text(&source, &size, path, err);
+    if (!rc)
+        rc = tb_prompt_template_new_bare(out, (tb_text){source, size}, args->bos, args->eos, err);
+    tb_free(source);
     return rc;
 }
 
@@ -78,8 +89,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     if (!is_bare && (args->bos || args->eos))
         return tb_fail_usage(cli, err, "'%s' brings its special tokens: --bos and --eos are for .jinja files", path);
     tb_prompt_template *tmpl = NULL;
-    tb_code rc =
-        is_bare ? tb_prompt_template_open_bare(&tmpl, path, args->bos, args->eos, err) : open_model(&tmpl, path, err);
+    tb_code rc = is_bare ? open_bare(&tmpl, path, args, err) : open_model(&tmpl, path, err);
     if (!rc)
         rc = print_prompt(cli, tmpl, args, err);
     tb_prompt_template_free(tmpl);

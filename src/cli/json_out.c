@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "base/base.h"
-#include "text/text.h"
 
 // Digits that say more than any measurement here, without the tail of binary fractions.
 enum { DIGITS = 12 };
@@ -14,51 +13,6 @@ enum { DIGITS = 12 };
 json_t *tb_json_real(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
-}
-
-// Appends `text` with a replacement character for each byte that is not part of UTF-8.
-static tb_code append_as_utf8(tb_str *out, const char *text, size_t size)
-{
-    static const char replacement[] = "\xEF\xBF\xBD";
-    tb_code rc = TB_OK;
-    for (size_t i = 0; !rc && i < size;) {
-        uint32_t code_point;
-        size_t n = tb_utf8_decode(&code_point, text + i, size - i);
-        rc = n ? tb_str_append(out, text + i, n, NULL) : tb_str_append_text(out, replacement, NULL);
-        i += n ? n : 1;
-    }
-    return rc;
-}
-
-json_t *tb_json_text(const char *text, size_t size)
-{
-    tb_str utf8 = {0};
-    json_t *string = NULL;
-    if (!append_as_utf8(&utf8, text, size))
-        string = json_stringn(tb_str_get(&utf8), utf8.size);
-    tb_str_clear(&utf8);
-    return string;
-}
-
-typedef struct sink {
-    tb_str *out;
-    tb_code rc;
-    tb_error *err;
-} sink;
-
-static int append(const char *bytes, size_t n, void *user)
-{
-    sink *s = user;
-    s->rc = tb_str_append(s->out, bytes, n, s->err);
-    return s->rc ? -1 : 0;
-}
-
-tb_code tb_json_append(tb_str *out, const json_t *value, size_t indent, tb_error *err)
-{
-    sink s = {out, TB_OK, err};
-    if (json_dump_callback(value, append, &s, JSON_INDENT(indent)) && !s.rc)
-        return tb_fail(err, TB_ENOMEM, "no memory to write JSON");
-    return s.rc;
 }
 
 tb_code tb_json_print(json_t *object, tb_error *err)

@@ -1,4 +1,4 @@
-// JSON that the program writes: results as one object on stdout, conversations.
+// JSON that the program writes: results as one object on stdout.
 #ifndef TB_CLI_JSON_OUT_H
 #define TB_CLI_JSON_OUT_H
 
@@ -10,12 +10,6 @@ struct json_t;
 
 // A new number; null where JSON has none (NaN, infinity). NULL when memory ran out.
 struct json_t *tb_json_real(double value);
-
-// A new string of any bytes: those that are not UTF-8 become U+FFFD.
-struct json_t *tb_json_text(const char *text, size_t size);
-
-// Appends the JSON text of a value, broken into lines where `indent` is not 0.
-tb_code tb_json_append(tb_str *out, const struct json_t *value, size_t indent, tb_error *err);
 
 // Prints the object with a newline behind it and releases it. NULL, which jansson gives when
 // memory ran out, is TB_ENOMEM.

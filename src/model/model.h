@@ -1,11 +1,10 @@
 // model: from a checkpoint to logits. Configuration, weight binding, the one forward pass,
-// KV cache, sampler; probes watch the pass. The public face is twobit/twobit.h; this header
+// KV cache; probes watch the pass. The public face is twobit/twobit.h; this header
 // is for the modules above: quantization, evaluation, sinks.
 #ifndef TB_MODEL_H
 #define TB_MODEL_H
 
 #include "formats/formats.h"
-#include "model/stop.h"
 #include "tensor/tensor.h"
 #include "text/text.h"
 #include "twobit/twobit.h"

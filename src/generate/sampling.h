@@ -1,8 +1,9 @@
-// The options by which commands choose tokens: one table for all of them.
-#ifndef TB_CLI_SAMPLING_H
-#define TB_CLI_SAMPLING_H
+// The options by which tokens are chosen: one table for every command that does.
+#ifndef TB_GENERATE_SAMPLING_H
+#define TB_GENERATE_SAMPLING_H
 
-#include "cli/cli.h"
+#include "base/base.h"
+#include "twobit/twobit.h"
 
 // What was given on the command line.
 typedef struct tb_sampling_args {
@@ -29,7 +30,7 @@ typedef struct tb_sampling {
     float bias_values[TB_MOST_OPTION_TEXTS];
 } tb_sampling;
 
-// TB_EINVAL, as a mistake of usage, for a bias that cannot be read or an empty stop string.
-tb_code tb_sampling_init(tb_sampling *out, tb_cli *cli, const tb_sampling_args *args, tb_error *err);
+// TB_EINVAL for a bias that cannot be read or an empty stop string.
+tb_code tb_sampling_init(tb_sampling *out, const tb_sampling_args *args, uint64_t seed, tb_error *err);
 
 #endif

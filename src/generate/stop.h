@@ -1,7 +1,7 @@
 // Stop strings: where a text that comes in pieces shall end. A stop string may span pieces, so text
 // that may be the beginning of one is held back until it is known.
-#ifndef TB_MODEL_STOP_H
-#define TB_MODEL_STOP_H
+#ifndef TB_GENERATE_STOP_H
+#define TB_GENERATE_STOP_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,12 +1,11 @@
-#include "cli/prompt_template.h"
+#include "generate/prompt_template.h"
 
 #include <jansson.h>
 #include <string.h>
 #include <time.h>
 
-#include "cli/cli.h"
-#include "cli/json_out.h"
 #include "template/template.h"
+#include "text/text.h"
 
 struct tb_prompt_template {
     tb_template *compiled;
@@ -55,19 +54,9 @@ static tb_code add_specials(tb_prompt_template *t, const tb_checkpoint *checkpoi
     return rc;
 }
 
-static tb_code compile_file(tb_prompt_template **out, const char *path, tb_error *err)
-{
-    char *source;
-    size_t size;
-    tb_code rc = tb_cli_read_text(&source, &size, path, err);
-    if (!rc)
-        rc = compile(out, (tb_text){source, size}, err);
-    tb_free(source);
-    return rc;
-}
-
 static tb_code compile_own(tb_prompt_template **out, const tb_checkpoint *checkpoint, tb_error *err)
 {
+    *out = NULL;
     tb_text source = {0}, with_tools = {0};
     tb_code rc = tb_checkpoint_get_text(&source, checkpoint, "tokenizer.chat_template", false, err);
     if (!rc && source.size == 0)
@@ -83,11 +72,10 @@ static tb_code compile_own(tb_prompt_template **out, const tb_checkpoint *checkp
     return rc ? rc : tb_str_append(&(*out)->with_tools, with_tools.data, with_tools.size, err);
 }
 
-tb_code tb_prompt_template_open(tb_prompt_template **out, const tb_checkpoint *checkpoint, const char *path,
-                                tb_error *err)
+tb_code tb_prompt_template_new(tb_prompt_template **out, const tb_checkpoint *checkpoint, const tb_text *source,
+                               tb_error *err)
 {
-    *out = NULL;
-    tb_code rc = path ? compile_file(out, path, err) : compile_own(out, checkpoint, err);
+    tb_code rc = source ? compile(out, *source, err) : compile_own(out, checkpoint, err);
     if (!rc)
         rc = add_specials(*out, checkpoint, err);
     if (rc) {
@@ -97,11 +85,10 @@ tb_code tb_prompt_template_open(tb_prompt_template **out, const tb_checkpoint *c
     return rc;
 }
 
-tb_code tb_prompt_template_open_bare(tb_prompt_template **out, const char *path, const char *bos, const char *eos,
-                                     tb_error *err)
+tb_code tb_prompt_template_new_bare(tb_prompt_template **out, tb_text source, const char *bos, const char *eos,
+                                    tb_error *err)
 {
-    *out = NULL;
-    tb_code rc = compile_file(out, path, err);
+    tb_code rc = compile(out, source, err);
     if (!rc && bos)
         rc = add_text(*out, "bos_token", bos, strlen(bos), err);
     if (!rc && eos)
@@ -152,5 +139,19 @@ tb_code tb_prompt_template_render(tb_str *out, const tb_prompt_template *t, cons
         rc = render(out, t, tools, (tb_text){context.data, context.size}, err);
     json_decref(variables);
     tb_str_clear(&context);
+    return rc;
+}
+
+tb_code tb_prompt_template_encode(tb_ids *ids, const tb_prompt_template *t, const tb_tokenizer *tokenizer,
+                                  const json_t *conversation, bool generation_prompt, tb_error *err)
+{
+    tb_str prompt = {0};
+    size_t before = ids->size;
+    tb_code rc = tb_prompt_template_render(&prompt, t, conversation, generation_prompt, err);
+    if (!rc)
+        rc = tb_encode(ids, tokenizer, (tb_text){prompt.data, prompt.size}, TB_ENCODE_SPECIAL, err);
+    if (!rc && ids->size == before)
+        rc = tb_fail(err, TB_EINVAL, "the chat template makes nothing of this conversation");
+    tb_str_clear(&prompt);
     return rc;
 }

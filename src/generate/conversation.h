@@ -1,7 +1,7 @@
 // Conversations as JSON: an object with "messages", each of which has a "role" and mostly a
 // "content"; "tools" and anything else is kept for the chat template.
-#ifndef TB_CLI_CONVERSATION_H
-#define TB_CLI_CONVERSATION_H
+#ifndef TB_GENERATE_CONVERSATION_H
+#define TB_GENERATE_CONVERSATION_H
 
 #include <stddef.h>
 
@@ -12,12 +12,12 @@ struct json_t;
 // One without messages; NULL when memory ran out. Release with json_decref.
 struct json_t *tb_conversation_new(void);
 
-// Reads a file, "-" for standard input. TB_EFORMAT when it is not a conversation. A bare list of messages
+// Reads JSON. TB_EFORMAT when it is not a conversation; the sentence calls it `name`. A bare list of messages
 // is taken for one, too.
-tb_code tb_conversation_read(struct json_t **out, const char *path, tb_error *err);
+tb_code tb_conversation_parse(struct json_t **out, tb_text json, const char *name, tb_error *err);
 
-// Writes a file that tb_conversation_read takes.
-tb_code tb_conversation_save(const struct json_t *conversation, const char *path, tb_error *err);
+// Appends JSON that tb_conversation_parse takes, in lines.
+tb_code tb_conversation_write(tb_str *out, const struct json_t *conversation, tb_error *err);
 
 size_t tb_conversation_size(const struct json_t *conversation);
 

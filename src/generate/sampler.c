@@ -1,7 +1,7 @@
 // From logits to the next token. The chain works on a list of candidates that only shrinks;
 // what orders it is a heap, because a step seldom wants more than a few of the best out of a
 // vocabulary of 100,000. Equal candidates are ordered by id, so that runs repeat exactly.
-#include "model/weights.h"
+#include "model/model.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -61,7 +61,7 @@ static tb_code check_options(const tb_sampler_options *o, size_t vocab, tb_error
 static tb_code allocate(tb_sampler *sampler, tb_error *err)
 {
     const tb_sampler_options *o = &sampler->options;
-    size_t vocab = sampler->model->settings.config.vocab;
+    size_t vocab = tb_model_vocab_size(sampler->model);
     sampler->list = tb_alloc_array(vocab, sizeof *sampler->list);
     sampler->seen = tb_alloc_array(vocab, sizeof *sampler->seen);
     sampler->bias_ids = tb_alloc_array(o->bias_count, sizeof *sampler->bias_ids);
@@ -78,7 +78,7 @@ static tb_code allocate(tb_sampler *sampler, tb_error *err)
 tb_code tb_sampler_new(tb_sampler **out, const tb_model *model, const tb_sampler_options *options, tb_error *err)
 {
     *out = NULL;
-    tb_code rc = check_options(options, model->settings.config.vocab, err);
+    tb_code rc = check_options(options, tb_model_vocab_size(model), err);
     if (rc)
         return rc;
     tb_sampler *sampler = tb_new(tb_sampler);
@@ -291,7 +291,7 @@ static tb_code list_candidates(tb_sampler *s, const tb_seq *seq, tb_error *err)
         return tb_fail(err, TB_EINVAL, "the sequence belongs to another model than the sampler");
     if (!logits)
         return tb_fail(err, TB_EINVAL, "the sequence has no logits: push a token first");
-    s->count = s->model->settings.config.vocab;
+    s->count = tb_model_vocab_size(s->model);
     for (size_t i = 0; i < s->count; i++) {
         if (!isfinite(logits[i]))
             return tb_fail(err, TB_EINVAL, "the model is broken: the logit of token %zu is %g", i, (double)logits[i]);

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "model/model.h"
+#include "generate/generate.h"
 
 enum { MOST_TEXT = 40, MOST_STRING = 6, MOST_STRINGS = 3, ROUNDS = 20000 };
 

@@ -1,4 +1,4 @@
-#include "cli/sampling.h"
+#include "generate/sampling.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -58,7 +58,7 @@ static tb_code parse_bias(int32_t *id, float *value, const char *text, tb_error 
     return rc;
 }
 
-tb_code tb_sampling_init(tb_sampling *out, tb_cli *cli, const tb_sampling_args *args, tb_error *err)
+tb_code tb_sampling_init(tb_sampling *out, const tb_sampling_args *args, uint64_t seed, tb_error *err)
 {
     out->options = (tb_sampler_options){
         .temperature = args->temperature,
@@ -72,17 +72,15 @@ tb_code tb_sampling_init(tb_sampling *out, tb_cli *cli, const tb_sampling_args *
         .bias_ids = out->bias_ids,
         .bias_values = out->bias_values,
         .bias_count = args->logit_biases.count,
-        .seed = cli->common.seed,
+        .seed = seed,
     };
     for (size_t i = 0; i < args->logit_biases.count; i++) {
         tb_code rc = parse_bias(&out->bias_ids[i], &out->bias_values[i], args->logit_biases.items[i], err);
-        if (rc) {
-            cli->misused = true;
+        if (rc)
             return tb_fail_context(err, rc, "option '--logit-bias'");
-        }
     }
     for (size_t i = 0; i < args->stops.count; i++)
         if (!args->stops.items[i][0])
-            return tb_fail_usage(cli, err, "option '--stop': the text is empty");
+            return tb_fail(err, TB_EINVAL, "option '--stop': the text is empty");
     return TB_OK;
 }

@@ -1,10 +1,7 @@
-#include "cli/conversation.h"
+#include "generate/conversation.h"
 
 #include <jansson.h>
 #include <string.h>
-
-#include "cli/cli.h"
-#include "cli/json_out.h"
 
 static tb_code fail_no_memory(tb_error *err)
 {
@@ -21,32 +18,36 @@ static json_t *messages_of(const json_t *conversation)
     return json_object_get(conversation, "messages");
 }
 
-// ---- files ----
+// ---- JSON ----
 
-static tb_code check(const json_t *conversation, const char *path, tb_error *err)
+static tb_code check(const json_t *conversation, const char *name, tb_error *err)
 {
     const json_t *messages = messages_of(conversation), *message;
     size_t i;
     if (!json_is_array(messages))
-        return tb_fail(err, TB_EFORMAT, "'%s' has no list \"messages\"", path);
-    json_array_foreach(messages, i, message) if (!json_is_string(json_object_get(message, "role"))) return tb_fail(
-        err, TB_EFORMAT, "message %zu of '%s' has no \"role\"", i + 1, path);
+        return tb_fail(err, TB_EFORMAT, "'%s' has no list \"messages\"", name);
+    json_array_foreach(messages, i, message)
+    {
+        if (!json_is_string(json_object_get(message, "role")))
+            return tb_fail(err, TB_EFORMAT, "message %zu of '%s' has no \"role\"", i + 1, name);
+    }
     return TB_OK;
 }
 
-static tb_code parse(json_t **out, const char *text, size_t size, const char *path, tb_error *err)
+tb_code tb_conversation_parse(json_t **out, tb_text text, const char *name, tb_error *err)
 {
+    *out = NULL;
     json_error_t why;
-    json_t *json = json_loadb(text, size, JSON_ALLOW_NUL, &why);
+    json_t *json = json_loadb(text.data, text.size, JSON_ALLOW_NUL, &why);
     if (!json && json_error_code(&why) == json_error_out_of_memory)
         return fail_no_memory(err);
     if (!json)
-        return tb_fail(err, TB_EFORMAT, "'%s' is not valid JSON: %s at line %d", path, why.text, why.line);
+        return tb_fail(err, TB_EFORMAT, "'%s' is not valid JSON: %s at line %d", name, why.text, why.line);
     if (json_is_array(json))
         json = json_pack("{s:o}", "messages", json);
     if (!json)
         return fail_no_memory(err);
-    tb_code rc = check(json, path, err);
+    tb_code rc = check(json, name, err);
     if (rc) {
         json_decref(json);
         return rc;
@@ -55,29 +56,11 @@ static tb_code parse(json_t **out, const char *text, size_t size, const char *pa
     return TB_OK;
 }
 
-tb_code tb_conversation_read(json_t **out, const char *path, tb_error *err)
-{
-    *out = NULL;
-    char *text;
-    size_t size;
-    tb_code rc = tb_cli_read_text(&text, &size, path, err);
-    if (!rc)
-        rc = parse(out, text, size, path, err);
-    tb_free(text);
-    return rc;
-}
-
-tb_code tb_conversation_save(const json_t *conversation, const char *path, tb_error *err)
+tb_code tb_conversation_write(tb_str *out, const json_t *conversation, tb_error *err)
 {
     enum { INDENT = 2 };
-    tb_str text = {0};
-    tb_code rc = tb_json_append(&text, conversation, INDENT, err);
-    if (!rc)
-        rc = tb_str_append_text(&text, "\n", err);
-    if (!rc)
-        rc = tb_file_write(path, text.data, text.size, err);
-    tb_str_clear(&text);
-    return rc;
+    tb_code rc = tb_json_append(out, conversation, INDENT, err);
+    return rc ? rc : tb_str_append_text(out, "\n", err);
 }
 
 // ---- messages ----

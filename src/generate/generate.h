@@ -1,9 +1,14 @@
-// Continuing a text token by token: what `run` and `chat` stream and `compare` shows.
-#ifndef TB_CLI_GENERATE_H
-#define TB_CLI_GENERATE_H
+// generate: from a model to text. Sampling (tb_sampler_… of twobit.h) and its options, stop strings, conversations and
+// the prompts that templates make of them, and here: continuing a text token by token. Knows no command and no file;
+// `run`, `chat` and `compare` stand on it.
+#ifndef TB_GENERATE_H
+#define TB_GENERATE_H
 
-#include "base/base.h"
-#include "twobit/twobit.h"
+#include "generate/conversation.h"
+#include "generate/prompt_template.h"
+#include "generate/sampling.h"
+#include "generate/stop.h"
+#include "model/model.h"
 
 typedef enum tb_generate_end {
     TB_GENERATE_COUNT,     // as many tokens as were asked for
@@ -11,7 +16,7 @@ typedef enum tb_generate_end {
     TB_GENERATE_STOP,      // a stop string came
     TB_GENERATE_CONTEXT,   // the context is full
     TB_GENERATE_TAKER,     // whoever takes the text wanted no more
-    TB_GENERATE_INTERRUPT, // Ctrl-C
+    TB_GENERATE_INTERRUPT, // the report said so
 } tb_generate_end;
 
 typedef struct tb_generate_options {
@@ -19,9 +24,9 @@ typedef struct tb_generate_options {
     size_t most;       // tokens to generate
     bool echo;         // hand on the prompt, too, before its continuation
     tb_sampler_options sampler;
-    const char *const *stops; // [stop_count] texts that end the continuation; see model/stop.h
+    const char *const *stops; // [stop_count] texts that end the continuation; see generate/stop.h
     size_t stop_count;
-    const tb_report *report; // may be NULL
+    const tb_report *report; // progress through the prompt, and whether to stop; may be NULL
     // Takes whole characters as they come (any bytes where the model makes them); false: no more.
     bool (*take)(void *user, const char *text, size_t size);
     void *user;
@@ -34,16 +39,20 @@ typedef struct tb_generate_stats {
 } tb_generate_stats;
 
 // Pushes `prompt` and hands its continuation to options->take. TB_EINVAL for an empty prompt where
-// the model has no BOS, TB_ELIMIT for one that fills the context, TB_ECANCELLED after Ctrl-C.
+// the model has no BOS, TB_ELIMIT for one that fills the context, TB_ECANCELLED where the report asked to stop.
 tb_code tb_generate(tb_generate_stats *stats, const tb_model *model, const char *prompt, size_t prompt_size,
                     const tb_generate_options *options, tb_error *err);
 
 // ---- its two halves, for a sequence that goes on living ----
 
-// Pushes the ids of a prompt behind what the sequence holds, and reports in between. After Ctrl-C
-// TB_ECANCELLED; what was pushed stays.
+// Pushes the ids of a prompt behind what the sequence holds, and reports in between. TB_ECANCELLED where the
+// report asks to stop; what was pushed stays.
 tb_code tb_generate_push(tb_generate_stats *stats, tb_seq *seq, const int32_t *ids, size_t count,
                          const tb_report *report, tb_error *err);
+
+// Shortens the sequence to what it shares with ids[count], count > 0, without the last of them: logits must be
+// computed. Returns how many tokens are left to reuse.
+size_t tb_generate_reuse(tb_seq *seq, const int32_t *ids, size_t count);
 
 // Continues the sequence, which must have logits. Of the options, `tokenize`, `echo` and `sampler` are
 // not looked at. `in_text`: the continuation follows text of the same writer, so that a blank in front of

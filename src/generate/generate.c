@@ -1,10 +1,7 @@
-#include "cli/generate.h"
-
-#include "cli/interrupt.h"
-#include "model/model.h"
+#include "generate/generate.h"
 
 // Tokens of the prompt pushed between two reports: a large model on a small machine computes a few dozen
-// a second, and Ctrl-C should not wait for longer than that.
+// a second, and whoever asks to stop should not wait for longer than that.
 enum { PROMPT_PIECE = 64 };
 
 static tb_code fail_stopped(tb_error *err)
@@ -28,6 +25,16 @@ tb_code tb_generate_push(tb_generate_stats *stats, tb_seq *seq, const int32_t *i
     stats->prompt_tokens = count;
     stats->prompt_seconds = tb_clock_seconds() - start;
     return rc;
+}
+
+size_t tb_generate_reuse(tb_seq *seq, const int32_t *ids, size_t count)
+{
+    const int32_t *held = tb_seq_tokens(seq);
+    size_t most = tb_seq_length(seq) < count - 1 ? tb_seq_length(seq) : count - 1, n = 0;
+    while (n < most && held[n] == ids[n])
+        n++;
+    tb_seq_truncate(seq, n);
+    return n;
 }
 
 // ---- the continuation ----
@@ -93,7 +100,7 @@ static tb_code add_token(continuation *c, tb_error *err)
         end(c, TB_GENERATE_COUNT);
     else if (tb_seq_length(c->seq) == tb_seq_context(c->seq))
         end(c, TB_GENERATE_CONTEXT);
-    else if (tb_interrupt_requested())
+    else if (tb_report_stopped(c->options->report))
         end(c, TB_GENERATE_INTERRUPT);
     return c->ended ? TB_OK : tb_seq_push(c->seq, &id, 1, err);
 }

@@ -1,7 +1,7 @@
 // Each stop string is followed by the automaton of Knuth, Morris and Pratt: `matched` is the length
 // of its longest beginning that the text so far ends in. The longest of these is what must be held
 // back, whatever the pieces were; each byte takes constant time per string, amortised.
-#include "model/stop.h"
+#include "generate/stop.h"
 
 #include <string.h>
 
