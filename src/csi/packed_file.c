@@ -5,7 +5,13 @@
 
 #include "csi/net.h"
 
-enum { NAME_SIZE = 32, SHAPE_SIZE = 128, MATRICES = 2 * TB_CSI_STAGES, MOST_TENSORS = 8 * TB_CSI_STAGES };
+enum {
+    NAME_SIZE = 32,
+    SUFFIX_SIZE = 8,
+    SHAPE_SIZE = 128,
+    MATRICES = 2 * TB_CSI_STAGES,
+    MOST_TENSORS = 8 * TB_CSI_STAGES
+};
 
 static tb_packed *matrix_of(tb_csi_net *net, size_t index)
 {
@@ -16,6 +22,12 @@ static tb_packed *matrix_of(tb_csi_net *net, size_t index)
 static void name_matrix(char name[NAME_SIZE], size_t index)
 {
     snprintf(name, NAME_SIZE, "%s.w%zu", tb_csi_stage_names[index / 2], index % 2 + 1);
+}
+
+// Whatever the first part is, here it is called data.
+static const char *suffix_of(const tb_matrix_part *parts, size_t index)
+{
+    return index == 0 ? ".data" : parts[index].suffix;
 }
 
 // ---- reading ----
@@ -29,15 +41,13 @@ static bool parse_shape(tb_matrix *shape, const char *text)
            tb_plane_type_find(&shape->type, name, strlen(name));
 }
 
-// One part, into storage of `size` bytes; a part without bytes has no tensor.
-static tb_code load_part(void *to, size_t size, const tb_safetensors *file, const char *matrix, const char *part,
+// One part, into storage of `size` bytes.
+static tb_code load_part(void *to, size_t size, const tb_safetensors *file, const char *matrix, const char *suffix,
                          const char *path, tb_error *err)
 {
-    char name[NAME_SIZE + 8];
-    snprintf(name, sizeof name, "%s.%s", matrix, part);
+    char name[NAME_SIZE + SUFFIX_SIZE];
+    snprintf(name, sizeof name, "%s%s", matrix, suffix);
     const tb_safetensor *t = tb_safetensors_find(file, name);
-    if (size == 0)
-        return TB_OK;
     if (!t || t->bytes != size)
         return tb_fail(err, TB_EFORMAT, "'%s' has no tensor '%s' of %zu bytes", path, name, size);
     memcpy(to, t->data, size);
@@ -59,17 +69,13 @@ static tb_code load_matrix(tb_packed *out, size_t rows, size_t cols, const tb_sa
     if (!parse_shape(&shape, tb_safetensors_metadata(file, name)) || shape.rows != rows || shape.cols != cols)
         return tb_fail(err, TB_EFORMAT, "'%s' has no packed matrix '%s' of %zu × %zu", path, name, rows, cols);
     tb_code rc = tb_packed_init(out, shape.type, rows, cols, shape.planes, shape.group, err);
-    tb_matrix_sizes sizes = {0};
-    tb_matrix_get_sizes(&sizes, &out->view);
-    if (!rc)
-        rc = load_part(out->data, sizes.data, file, name, "data", path, err);
-    if (!rc)
-        rc = load_part(out->coefs, sizes.coefs, file, name, "coefs", path, err);
-    if (!rc)
-        rc = check_finite(out->coefs, sizes.coefs / sizeof(uint16_t), name, path, err);
-    if (!rc)
-        rc = load_part(out->zeros, sizes.zeros, file, name, "zeros", path, err);
-    return rc;
+    if (rc)
+        return rc;
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    size_t count = tb_matrix_get_parts(parts, &out->view);
+    for (size_t i = 0; i < count && !rc; i++)
+        rc = load_part(tb_packed_part(out, i), parts[i].bytes, file, name, suffix_of(parts, i), path, err);
+    return rc ? rc : check_finite(out->coefs, parts[1].bytes / sizeof *out->coefs, name, path, err);
 }
 
 tb_code tb_csi_packed_load(tb_csi_net *net, const tb_safetensors *file, const char *path, tb_error *err)
@@ -91,7 +97,7 @@ tb_code tb_csi_packed_load(tb_csi_net *net, const tb_safetensors *file, const ch
 
 typedef struct writer {
     tb_safetensor tensors[MOST_TENSORS];
-    char names[MOST_TENSORS][NAME_SIZE + 8];
+    char names[MOST_TENSORS][NAME_SIZE + SUFFIX_SIZE];
     size_t count;
     char shapes[MATRICES][SHAPE_SIZE], matrix_names[MATRICES][NAME_SIZE], numbers[TB_CSI_NET_NUMBERS][32];
     const char *metadata[2 * (MATRICES + 8)];
@@ -104,13 +110,11 @@ static void add_pair(writer *w, const char *key, const char *value)
     w->metadata[2 * w->pairs++ + 1] = value;
 }
 
-static void add_tensor(writer *w, const char *matrix, const char *part, const char *dtype, uint64_t rows, uint64_t cols,
-                       const void *data, size_t bytes)
+static void add_tensor(writer *w, const char *matrix, const char *suffix, const char *dtype, uint64_t rows,
+                       uint64_t cols, const void *data, size_t bytes)
 {
-    if (bytes == 0)
-        return;
     char *name = w->names[w->count];
-    strcat(strcpy(name, matrix), part);
+    strcat(strcpy(name, matrix), suffix);
     w->tensors[w->count++] = (tb_safetensor){.name = {name, strlen(name)},
                                              .dtype = {dtype, strlen(dtype)},
                                              .dim_count = 2,
@@ -122,16 +126,18 @@ static void add_tensor(writer *w, const char *matrix, const char *part, const ch
 static void add_matrix(writer *w, size_t index, const tb_packed *packed)
 {
     const tb_matrix *m = &packed->view;
-    tb_matrix_sizes sizes;
-    tb_matrix_get_sizes(&sizes, m);
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    size_t count = tb_matrix_get_parts(parts, m);
     char *name = w->matrix_names[index];
     name_matrix(name, index);
     snprintf(w->shapes[index], SHAPE_SIZE, "%s %zu %zu %u %zu", tb_type_name((uint32_t)m->type), m->rows, m->cols,
              m->planes, m->group);
     add_pair(w, name, w->shapes[index]);
-    add_tensor(w, name, ".data", "U8", m->rows, sizes.data / m->rows, packed->data, sizes.data);
-    add_tensor(w, name, ".coefs", "F16", m->rows, sizes.coefs / 2 / m->rows, packed->coefs, sizes.coefs);
-    add_tensor(w, name, ".zeros", "U8", m->rows, sizes.zeros / m->rows, packed->zeros, sizes.zeros);
+    for (size_t i = 0; i < count; i++) {
+        bool halves = parts[i].type == TB_TYPE_F16;
+        size_t cols = parts[i].bytes / m->rows / (halves ? sizeof(uint16_t) : 1);
+        add_tensor(w, name, suffix_of(parts, i), halves ? "F16" : "U8", m->rows, cols, parts[i].data, parts[i].bytes);
+    }
 }
 
 static void add_bias(writer *w, const tb_param *p)

@@ -279,7 +279,7 @@ tb_code tb_gguf_writer_add_tensor(tb_gguf_writer *w, const char *name, tb_type t
 static tb_code add_part(tb_gguf_writer *w, const char *name, const tb_matrix_part *part, tb_error *err)
 {
     tb_str full = {0};
-    tb_code rc = tb_str_printf(&full, err, "%s.%s", name, part->suffix);
+    tb_code rc = tb_str_printf(&full, err, "%s%s", name, part->suffix);
     if (!rc)
         rc = tb_gguf_writer_add_tensor(w, full.data, part->type, part->dim_count, part->dims, err);
     tb_str_clear(&full);
@@ -302,14 +302,11 @@ static tb_code add_matrix_key(tb_gguf_writer *w, const char *name, const tb_matr
 
 tb_code tb_gguf_writer_add_matrix(tb_gguf_writer *w, const char *name, const tb_matrix *shape, tb_error *err)
 {
-    tb_matrix_sizes sizes;
-    if (!tb_matrix_get_sizes(&sizes, shape))
-        return tb_fail(err, TB_EINVAL, "matrix '%s' of '%s' has an impossible shape", name, w->path);
-    if (!tb_type_is_plane(shape->type))
-        return tb_gguf_writer_add_tensor(w, name, shape->type, 2, (uint64_t[]){shape->cols, shape->rows}, err);
     tb_matrix_part parts[TB_MATRIX_PARTS];
     size_t count = tb_matrix_get_parts(parts, shape);
-    tb_code rc = add_matrix_key(w, name, shape, err);
+    if (count == 0)
+        return tb_fail(err, TB_EINVAL, "matrix '%s' of '%s' has an impossible shape", name, w->path);
+    tb_code rc = tb_type_is_plane(shape->type) ? add_matrix_key(w, name, shape, err) : TB_OK;
     for (size_t i = 0; i < count && !rc; i++)
         rc = add_part(w, name, &parts[i], err);
     return rc;
@@ -327,11 +324,12 @@ uint64_t tb_gguf_writer_bytes(const tb_gguf_writer *w)
 
 uint64_t tb_gguf_matrix_bytes(const tb_matrix *shape)
 {
-    tb_matrix_sizes sizes;
-    if (!tb_matrix_get_sizes(&sizes, shape))
-        return 0;
-    return (uint64_t)tb_round_up(sizes.data, TB_GGUF_ALIGNMENT) + tb_round_up(sizes.coefs, TB_GGUF_ALIGNMENT) +
-           tb_round_up(sizes.zeros, TB_GGUF_ALIGNMENT);
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    size_t count = tb_matrix_get_parts(parts, shape);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += tb_round_up(parts[i].bytes, TB_GGUF_ALIGNMENT);
+    return bytes;
 }
 
 // ---- writing ----
@@ -425,14 +423,11 @@ static tb_code write_part(tb_gguf_writer *w, const void *bytes, size_t n, tb_err
 
 tb_code tb_gguf_writer_matrix(tb_gguf_writer *w, const tb_matrix *m, tb_error *err)
 {
-    tb_matrix_sizes sizes;
-    if (!tb_matrix_get_sizes(&sizes, m))
-        return tb_fail(err, TB_EINVAL, "a matrix written to '%s' has an impossible shape", w->path);
-    tb_code rc = write_part(w, m->data, sizes.data, err);
-    if (!rc && sizes.coefs)
-        rc = write_part(w, m->coefs, sizes.coefs, err);
-    if (!rc && sizes.zeros)
-        rc = write_part(w, m->zeros, sizes.zeros, err);
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    size_t count = tb_matrix_get_parts(parts, m);
+    tb_code rc = count ? TB_OK : tb_fail(err, TB_EINVAL, "a matrix written to '%s' has an impossible shape", w->path);
+    for (size_t i = 0; i < count && !rc; i++)
+        rc = write_part(w, parts[i].data, parts[i].bytes, err);
     return rc;
 }
 

@@ -7,28 +7,12 @@
 #include <inttypes.h>
 #include <string.h>
 
-size_t tb_matrix_get_parts(tb_matrix_part parts[TB_MATRIX_PARTS], const tb_matrix *shape)
-{
-    size_t groups = tb_matrix_groups(shape), count = 0;
-    if (shape->type == TB_TYPE_TRITPLANES)
-        parts[count++] =
-            (tb_matrix_part){"trits", TB_TYPE_I8, 3, {tb_matrix_trit_bytes(shape), shape->planes, shape->rows}};
-    else
-        parts[count++] =
-            (tb_matrix_part){"planes", TB_TYPE_I32, 3, {shape->planes, tb_matrix_words(shape), shape->rows}};
-    uint64_t per_group = shape->type == TB_TYPE_AFFINE ? 1 : shape->type == TB_TYPE_BITPLANES ? shape->planes + 1 : 2;
-    parts[count++] = (tb_matrix_part){"coefs", TB_TYPE_F16, 3, {per_group, groups, shape->rows}};
-    if (shape->type == TB_TYPE_AFFINE)
-        parts[count++] = (tb_matrix_part){"zeros", TB_TYPE_I8, 2, {(groups + 1) / 2, shape->rows}};
-    return count;
-}
-
-// The tensor NAME.SUFFIX, or NULL; *rc is not TB_OK when the name could not be built.
+// The tensor named NAME and SUFFIX, or NULL; *rc is not TB_OK when the name could not be built.
 static const tb_tensor_info *find_part(const tb_checkpoint *checkpoint, const char *name, const char *suffix,
                                        tb_code *rc, tb_error *err)
 {
     tb_str full = {0};
-    *rc = tb_str_printf(&full, err, "%s.%s", name, suffix);
+    *rc = tb_str_printf(&full, err, "%s%s", name, suffix);
     const tb_tensor_info *part = *rc ? NULL : tb_checkpoint_tensor(checkpoint, full.data);
     tb_str_clear(&full);
     return part;
@@ -81,54 +65,50 @@ static bool parse_shape(tb_matrix *shape, tb_text text)
 
 // ---- the parts ----
 
+static tb_code lacks_part(const tb_checkpoint *checkpoint, const char *name, const char *suffix, tb_error *err)
+{
+    return tb_fail(err, TB_EFORMAT, "matrix '%s' of '%s' lacks its part '%s'", name, checkpoint->path, suffix + 1);
+}
+
 static tb_code check_part(const tb_checkpoint *checkpoint, const char *name, const tb_matrix_part *wanted,
                           const tb_tensor_info *part, tb_error *err)
 {
     if (!part)
-        return tb_fail(err, TB_EFORMAT, "matrix '%s' of '%s' lacks its part '%s'", name, checkpoint->path,
-                       wanted->suffix);
-    bool same = part->type == wanted->type;
+        return lacks_part(checkpoint, name, wanted->suffix, err);
+    bool same = part->type == wanted->type && part->bytes == wanted->bytes;
     for (unsigned i = 0; i < TB_MAX_DIMS && same; i++)
         same = part->dims[i] == (i < wanted->dim_count ? wanted->dims[i] : 1);
     if (!same)
         return tb_fail(err, TB_EFORMAT, "part '%s' of matrix '%s' of '%s' has a type or shape that does not fit it",
-                       wanted->suffix, name, checkpoint->path);
+                       wanted->suffix + 1, name, checkpoint->path);
     return TB_OK;
 }
 
 static tb_code bind_parts(tb_matrix *out, const tb_checkpoint *checkpoint, const char *name, tb_error *err)
 {
     tb_matrix_part wanted[TB_MATRIX_PARTS];
-    const tb_tensor_info *parts[TB_MATRIX_PARTS] = {NULL};
     size_t count = tb_matrix_get_parts(wanted, out);
     tb_code rc = TB_OK;
     for (size_t i = 0; i < count && !rc; i++) {
-        parts[i] = find_part(checkpoint, name, wanted[i].suffix, &rc, err);
+        const tb_tensor_info *part = find_part(checkpoint, name, wanted[i].suffix, &rc, err);
         if (!rc)
-            rc = check_part(checkpoint, name, &wanted[i], parts[i], err);
+            rc = check_part(checkpoint, name, &wanted[i], part, err);
+        if (!rc)
+            tb_matrix_set_part(out, i, part->data);
     }
-    tb_matrix_sizes sizes;
-    if (rc)
-        return rc;
-    if (!tb_matrix_get_sizes(&sizes, out) || parts[0]->bytes != sizes.data || parts[1]->bytes != sizes.coefs ||
-        (parts[2] && parts[2]->bytes != sizes.zeros))
-        return tb_fail(err, TB_EFORMAT, "matrix '%s' of '%s' has parts of wrong sizes", name, checkpoint->path);
-    out->data = parts[0]->data;
-    out->coefs = parts[1]->data;
-    out->zeros = parts[2] ? parts[2]->data : NULL;
-    return TB_OK;
+    return rc;
 }
 
 // The rows are those of the first part; every part is compared with the shape afterwards.
 static tb_code find_rows(tb_matrix *shape, const tb_checkpoint *checkpoint, const char *name, tb_error *err)
 {
-    const char *suffix = shape->type == TB_TYPE_TRITPLANES ? "trits" : "planes";
+    const char *suffix = tb_part_suffixes[tb_plane_traits_get((uint32_t)shape->type)->data];
     tb_code rc;
     const tb_tensor_info *part = find_part(checkpoint, name, suffix, &rc, err);
     if (rc)
         return rc;
     if (!part)
-        return tb_fail(err, TB_EFORMAT, "matrix '%s' of '%s' lacks its part '%s'", name, checkpoint->path, suffix);
+        return lacks_part(checkpoint, name, suffix, err);
     shape->rows = (size_t)part->dims[2];
     return TB_OK;
 }
@@ -136,10 +116,10 @@ static tb_code find_rows(tb_matrix *shape, const tb_checkpoint *checkpoint, cons
 static tb_code plane_matrix(tb_matrix *out, const tb_checkpoint *checkpoint, const char *name, const tb_kv *key,
                             tb_error *err)
 {
-    tb_matrix_sizes sizes;
+    tb_matrix_part parts[TB_MATRIX_PARTS];
     bool parsed = key->type == TB_KV_TEXT && parse_shape(out, key->value.text);
     tb_code rc = parsed ? find_rows(out, checkpoint, name, err) : TB_OK;
-    if (!rc && (!parsed || !tb_matrix_get_sizes(&sizes, out)))
+    if (!rc && (!parsed || tb_matrix_get_parts(parts, out) == 0))
         rc = tb_fail(err, TB_EFORMAT, "metadata key '" TB_MATRIX_KEY "%s' of '%s' describes no possible matrix", name,
                      checkpoint->path);
     return rc ? rc : bind_parts(out, checkpoint, name, err);
@@ -159,10 +139,9 @@ static tb_code block_matrix(tb_matrix *out, const tb_checkpoint *checkpoint, con
 // Parts without their metadata must not look like an absent matrix.
 static tb_code refuse_orphans(const tb_checkpoint *checkpoint, const char *name, tb_error *err)
 {
-    static const char *const suffixes[] = {"planes", "trits", "coefs", "zeros"};
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+    for (size_t i = 0; i < TB_PARTS; i++) {
         tb_code rc;
-        const tb_tensor_info *part = find_part(checkpoint, name, suffixes[i], &rc, err);
+        const tb_tensor_info *part = find_part(checkpoint, name, tb_part_suffixes[i], &rc, err);
         if (!rc && part)
             rc = tb_fail(err, TB_EFORMAT, "'%s' has '%s' but lacks the metadata key '" TB_MATRIX_KEY "%s'",
                          checkpoint->path, part->name.data, name);

@@ -47,20 +47,9 @@ typedef struct tb_kernels {
     // and those that agree in `vector_cpu` do so outside gemv. Decoding gives the same bits in all.
     tb_cpu cpu, vector_cpu;
 
-    tb_gemv_fn *gemv_bitplanes;
-    tb_gemv_fn *gemv_affine;
-    tb_gemv_fn *gemv_tritplanes;
-    tb_gemv_fn *gemv_offset;
-    tb_gemv_fn *gemv_f32;
-    tb_gemv_fn *gemv_f16;
-    tb_gemv_fn *gemv_q8_0;
-    tb_gemv_fn *gemv_block; // every other decodable block type: decode a block, then dot
-
-    tb_decode_rows_fn *decode_bitplanes;
-    tb_decode_rows_fn *decode_affine;
-    tb_decode_rows_fn *decode_tritplanes;
-    tb_decode_rows_fn *decode_offset;
-    tb_decode_rows_fn *decode_block; // every block type
+    // By tb_type_index, for every type that can be decoded.
+    tb_gemv_fn *gemv[TB_TYPES];
+    tb_decode_rows_fn *decode[TB_TYPES];
 
     tb_dot_f32_fn *dot_f32;
     tb_dot_f32_f16_fn *dot_f32_f16;
@@ -72,8 +61,14 @@ typedef struct tb_kernels {
 // Fills the table with the best variants that `cpu` allows.
 void tb_kernels_init(tb_kernels *kernels, tb_cpu cpu);
 
-// The gemv and decode functions for a matrix type.
-tb_gemv_fn *tb_kernels_gemv(const tb_kernels *kernels, tb_type type);
-tb_decode_rows_fn *tb_kernels_decode(const tb_kernels *kernels, tb_type type);
+static inline tb_gemv_fn *tb_kernels_gemv(const tb_kernels *kernels, tb_type type)
+{
+    return kernels->gemv[tb_type_index(type)];
+}
+
+static inline tb_decode_rows_fn *tb_kernels_decode(const tb_kernels *kernels, tb_type type)
+{
+    return kernels->decode[tb_type_index(type)];
+}
 
 #endif

@@ -75,12 +75,24 @@ const tb_type_traits *tb_type_traits_get(uint32_t type);
 // The name of any type, plane types included ("bitplanes", "affine" …); "unknown" otherwise.
 const char *tb_type_name(uint32_t type);
 
-// The plane type of that name; false where there is none.
-bool tb_plane_type_find(tb_type *out, const char *name, size_t size);
-
 static inline bool tb_type_is_plane(tb_type type)
 {
     return (unsigned)type >= TB_TYPE_BITPLANES && (unsigned)type <= TB_TYPE_OFFSET;
+}
+
+// Whether matrices of the type can be decoded; false for numbers that are no type.
+bool tb_type_is_decodable(uint32_t type);
+
+// Dense numbers of the types, for tables: GGUF's own first, then the plane types.
+enum {
+    TB_BLOCK_TYPES = TB_TYPE_Q1_0 + 1,
+    TB_PLANE_TYPES = TB_TYPE_OFFSET - TB_TYPE_BITPLANES + 1,
+    TB_TYPES = TB_BLOCK_TYPES + TB_PLANE_TYPES,
+};
+
+static inline size_t tb_type_index(tb_type type)
+{
+    return tb_type_is_plane(type) ? (size_t)(TB_BLOCK_TYPES + type - TB_TYPE_BITPLANES) : (size_t)type;
 }
 
 // Columns per 32-bit word of a bit-plane; group sizes are multiples of it.
@@ -129,6 +141,47 @@ typedef struct tb_matrix {
     const uint8_t *zeros;  // TB_TYPE_AFFINE only
 } tb_matrix;
 
+// The arrays that plane types consist of.
+typedef enum tb_part { TB_PART_PLANES, TB_PART_TRITS, TB_PART_COEFS, TB_PART_ZEROS, TB_PARTS } tb_part;
+
+// What files put behind a matrix' name to name such a part: ".planes", ".trits", ".coefs", ".zeros".
+extern const char *const tb_part_suffixes[TB_PARTS];
+
+// What is known of a plane type.
+typedef struct tb_plane_traits {
+    tb_type type;
+    const char *name;
+    tb_part data; // TB_PART_PLANES or TB_PART_TRITS
+    unsigned least_planes, most_planes;
+    unsigned coefs, coefs_per_plane; // coefficients of a group: coefs + planes·coefs_per_plane
+    bool has_zeros;
+    // Columns first … first+n−1 of a row.
+    void (*decode)(float *dst, const tb_matrix *m, size_t row, size_t first, size_t n);
+} tb_plane_traits;
+
+// The traits of a plane type, or NULL for any other number.
+const tb_plane_traits *tb_plane_traits_get(uint32_t type);
+
+// The plane type of that name; false where there is none.
+bool tb_plane_type_find(tb_type *out, const char *name, size_t size);
+
+// A part of a matrix as files see it: an array of a block type. A block-type matrix has one, with an empty suffix.
+typedef struct tb_matrix_part {
+    const char *suffix; // behind the matrix' name
+    tb_type type;
+    unsigned dim_count;
+    uint64_t dims[3]; // the fastest first
+    size_t bytes;
+    const void *data; // borrowed from the matrix
+} tb_matrix_part;
+
+// The parts in the order data, coefs, zeros; returns how many there are, 0 where tb_matrix_get_sizes is false.
+#define TB_MATRIX_PARTS 3
+size_t tb_matrix_get_parts(tb_matrix_part parts[TB_MATRIX_PARTS], const tb_matrix *m);
+
+// Where part `index` of a matrix lies from now on.
+void tb_matrix_set_part(tb_matrix *m, size_t index, const void *data);
+
 // Bytes of the parts of a matrix; all are 0 for parts the type does not have. The sizes of
 // outside matrices are checked with this before they are used. False when the shape is
 // invalid (dimension 0 or above TB_MAX_DIM, cols not a multiple of the block, bad group or
@@ -175,6 +228,9 @@ typedef struct tb_packed {
 tb_code tb_packed_init(tb_packed *packed, tb_type type, size_t rows, size_t cols, unsigned planes, size_t group,
                        tb_error *err);
 void tb_packed_clear(tb_packed *packed);
+
+// The storage of part `index` as tb_matrix_get_parts counts them.
+void *tb_packed_part(tb_packed *packed, size_t index);
 
 // Bits stored for all weights of the matrix: 8·(data + coefs + zeros).
 double tb_matrix_bits(const tb_matrix *m);

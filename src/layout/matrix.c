@@ -1,10 +1,8 @@
 // A stored matrix as a whole: the sizes of its parts, its decoded rows, its checksum.
 #include "base/base.h"
 #include "layout/layout.h"
-#include "layout/planes.h"
 
 #include <assert.h>
-#include <string.h>
 
 // FNV-1a, 64 bits: offset basis and prime of its authors.
 #define FNV_OFFSET UINT64_C(0xcbf29ce484222325)
@@ -19,58 +17,81 @@ size_t tb_row_bytes(tb_type type, size_t cols)
     return bytes;
 }
 
-static bool block_sizes(tb_matrix_sizes *out, const tb_matrix *shape)
+static const tb_type part_types[TB_PARTS] = {TB_TYPE_I32, TB_TYPE_I8, TB_TYPE_F16, TB_TYPE_I8};
+
+// False when the bytes are too many to be counted.
+static bool set_part(tb_matrix_part *out, tb_part part, const uint64_t dims[3], const void *data)
 {
-    size_t row_bytes = tb_row_bytes(shape->type, shape->cols);
-    return row_bytes && tb_mul_size(&out->data, shape->rows, row_bytes);
+    tb_type type = part_types[part];
+    *out = (tb_matrix_part){.suffix = tb_part_suffixes[part],
+                            .type = type,
+                            .dim_count = part == TB_PART_ZEROS ? 2 : 3,
+                            .dims = {dims[0], dims[1], dims[2]},
+                            .bytes = tb_type_traits_get((uint32_t)type)->block_bytes,
+                            .data = data};
+    return tb_mul_size(&out->bytes, out->bytes, (size_t)dims[0]) &&
+           tb_mul_size(&out->bytes, out->bytes, (size_t)dims[1]) &&
+           tb_mul_size(&out->bytes, out->bytes, (size_t)dims[2]);
 }
 
-static bool bitplane_sizes(tb_matrix_sizes *out, const tb_matrix *shape)
+static size_t plane_parts(tb_matrix_part parts[TB_MATRIX_PARTS], const tb_matrix *m, const tb_plane_traits *traits)
 {
-    size_t groups = tb_matrix_groups(shape);
-    bool affine = shape->type == TB_TYPE_AFFINE;
-    size_t per_group = affine ? 1 : shape->type == TB_TYPE_OFFSET ? 2 : shape->planes + 1;
-    size_t row_coefs = groups * per_group;
-    size_t row_zeros = affine ? (groups + 1) / 2 : 0;
-    return tb_mul_size(&out->data, shape->rows, tb_matrix_words(shape) * shape->planes * sizeof(uint32_t)) &&
-           tb_mul_size(&out->coefs, shape->rows, row_coefs * sizeof(uint16_t)) &&
-           tb_mul_size(&out->zeros, shape->rows, row_zeros);
+    if (m->group == 0 || m->group % TB_PLANE_WORD || m->group > TB_MAX_DIM || m->planes < traits->least_planes ||
+        m->planes > traits->most_planes)
+        return 0;
+    size_t groups = tb_matrix_groups(m);
+    const uint64_t planes[3] = {m->planes, tb_matrix_words(m), m->rows},
+                   trits[3] = {tb_matrix_trit_bytes(m), m->planes, m->rows},
+                   coefs[3] = {traits->coefs + m->planes * traits->coefs_per_plane, groups, m->rows},
+                   zeros[3] = {(groups + 1) / 2, m->rows, 1};
+    bool fits = set_part(&parts[0], traits->data, traits->data == TB_PART_TRITS ? trits : planes, m->data) &&
+                set_part(&parts[1], TB_PART_COEFS, coefs, m->coefs) &&
+                (!traits->has_zeros || set_part(&parts[2], TB_PART_ZEROS, zeros, m->zeros));
+    return !fits ? 0 : traits->has_zeros ? 3 : 2;
 }
 
-static bool tritplane_sizes(tb_matrix_sizes *out, const tb_matrix *shape)
+static size_t block_parts(tb_matrix_part *part, const tb_matrix *m)
 {
-    return tb_mul_size(&out->data, shape->rows, 2 * tb_matrix_trit_bytes(shape)) &&
-           tb_mul_size(&out->coefs, shape->rows, tb_matrix_groups(shape) * 2 * sizeof(uint16_t));
+    size_t row_bytes = tb_row_bytes(m->type, m->cols);
+    *part = (tb_matrix_part){"", m->type, 2, {m->cols, m->rows, 1}, 0, m->data};
+    return row_bytes && tb_mul_size(&part->bytes, m->rows, row_bytes) ? 1 : 0;
 }
 
-static bool valid_planes(const tb_matrix *shape)
+size_t tb_matrix_get_parts(tb_matrix_part parts[TB_MATRIX_PARTS], const tb_matrix *m)
 {
-    if (shape->group == 0 || shape->group % TB_PLANE_WORD || shape->group > TB_MAX_DIM)
-        return false;
-    if (shape->type == TB_TYPE_TRITPLANES)
-        return shape->planes == 2;
-    unsigned most = shape->type == TB_TYPE_OFFSET ? TB_MAX_OFFSET_PLANES : TB_MAX_PLANES;
-    return shape->planes >= 1 && shape->planes <= most;
+    if (m->rows == 0 || m->cols == 0 || m->rows > TB_MAX_DIM || m->cols > TB_MAX_DIM)
+        return 0;
+    const tb_plane_traits *traits = tb_plane_traits_get((uint32_t)m->type);
+    return traits ? plane_parts(parts, m, traits) : block_parts(parts, m);
+}
+
+void tb_matrix_set_part(tb_matrix *m, size_t index, const void *data)
+{
+    if (index == 0)
+        m->data = data;
+    else if (index == 1)
+        m->coefs = data;
+    else
+        m->zeros = data;
 }
 
 bool tb_matrix_get_sizes(tb_matrix_sizes *out, const tb_matrix *shape)
 {
-    memset(out, 0, sizeof *out);
-    if (shape->rows == 0 || shape->cols == 0 || shape->rows > TB_MAX_DIM || shape->cols > TB_MAX_DIM)
-        return false;
-    if (!tb_type_is_plane(shape->type))
-        return block_sizes(out, shape);
-    if (!valid_planes(shape))
-        return false;
-    return shape->type == TB_TYPE_TRITPLANES ? tritplane_sizes(out, shape) : bitplane_sizes(out, shape);
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    size_t count = tb_matrix_get_parts(parts, shape);
+    *out = (tb_matrix_sizes){count > 0 ? parts[0].bytes : 0, count > 1 ? parts[1].bytes : 0,
+                             count > 2 ? parts[2].bytes : 0};
+    return count > 0;
 }
 
 double tb_matrix_bits(const tb_matrix *m)
 {
-    tb_matrix_sizes sizes;
-    if (!tb_matrix_get_sizes(&sizes, m))
-        return 0;
-    return 8 * ((double)sizes.data + (double)sizes.coefs + (double)sizes.zeros);
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    size_t count = tb_matrix_get_parts(parts, m);
+    double bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += (double)parts[i].bytes;
+    return 8 * bytes;
 }
 
 static void decode_blocks(float *dst, const tb_matrix *m, size_t row, size_t first, size_t n)
@@ -84,21 +105,11 @@ static void decode_blocks(float *dst, const tb_matrix *m, size_t row, size_t fir
 void tb_matrix_decode_part(float *dst, const tb_matrix *m, size_t row, size_t first, size_t n)
 {
     assert(row < m->rows && first <= m->cols && n <= m->cols - first);
-    switch (m->type) {
-    case TB_TYPE_BITPLANES:
-    case TB_TYPE_AFFINE:
-        tb_bitplanes_decode(dst, m, row, first, n);
-        break;
-    case TB_TYPE_TRITPLANES:
-        tb_tritplanes_decode(dst, m, row, first, n);
-        break;
-    case TB_TYPE_OFFSET:
-        tb_offset_decode(dst, m, row, first, n);
-        break;
-    default:
+    const tb_plane_traits *traits = tb_plane_traits_get((uint32_t)m->type);
+    if (traits)
+        traits->decode(dst, m, row, first, n);
+    else
         decode_blocks(dst, m, row, first, n);
-        break;
-    }
 }
 
 void tb_matrix_decode_row(float *dst, const tb_matrix *m, size_t row)

@@ -14,23 +14,24 @@ tb_code tb_packed_init(tb_packed *packed, tb_type type, size_t rows, size_t cols
         view.planes = planes;
         view.group = group;
     }
-    tb_matrix_sizes sizes;
-    if (!tb_matrix_get_sizes(&sizes, &view))
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    size_t count = tb_matrix_get_parts(parts, &view);
+    if (count == 0)
         return tb_fail(err, TB_EINVAL, "no %s matrix has %zu rows, %zu columns, %u planes and groups of %zu",
                        tb_type_name((uint32_t)type), rows, cols, view.planes, view.group);
-    packed->data = tb_alloc_array(sizes.data, 1);
-    packed->coefs = sizes.coefs ? tb_alloc_array(sizes.coefs, 1) : NULL;
-    packed->zeros = sizes.zeros ? tb_alloc_array(sizes.zeros, 1) : NULL;
-    if (!packed->data || (sizes.coefs && !packed->coefs) || (sizes.zeros && !packed->zeros)) {
-        tb_packed_clear(packed);
-        return tb_fail(err, TB_ENOMEM, "no memory for a %s matrix of %zu rows and %zu columns",
-                       tb_type_name((uint32_t)type), rows, cols);
+    void *storage[TB_MATRIX_PARTS] = {NULL};
+    bool ok = true;
+    for (size_t i = 0; i < count && ok; i++) {
+        storage[i] = tb_alloc_array(parts[i].bytes, 1);
+        ok = storage[i];
+        tb_matrix_set_part(&view, i, storage[i]);
     }
-    view.data = packed->data;
-    view.coefs = packed->coefs;
-    view.zeros = packed->zeros;
-    packed->view = view;
-    return TB_OK;
+    *packed = (tb_packed){view, storage[0], storage[1], storage[2]};
+    if (ok)
+        return TB_OK;
+    tb_packed_clear(packed);
+    return tb_fail(err, TB_ENOMEM, "no memory for a %s matrix of %zu rows and %zu columns",
+                   tb_type_name((uint32_t)type), rows, cols);
 }
 
 void tb_packed_clear(tb_packed *packed)
@@ -41,6 +42,12 @@ void tb_packed_clear(tb_packed *packed)
     tb_free(packed->coefs);
     tb_free(packed->zeros);
     memset(packed, 0, sizeof *packed);
+}
+
+void *tb_packed_part(tb_packed *packed, size_t index)
+{
+    void *const parts[TB_MATRIX_PARTS] = {packed->data, packed->coefs, packed->zeros};
+    return parts[index];
 }
 
 void tb_packed_set_code(tb_packed *packed, size_t row, size_t col, unsigned code)

@@ -1,4 +1,4 @@
-// Decoding of the plane types, for matrix.c.
+// Decoding of the plane types, for their traits.
 #ifndef TB_LAYOUT_PLANES_H
 #define TB_LAYOUT_PLANES_H
 

@@ -76,7 +76,7 @@ static tb_code bind_matrix(tb_matrix *out, tb_model *model, const char *name, si
     if (out->cols != cols || (rows && out->rows != rows))
         return tb_fail(err, TB_EFORMAT, "tensor '%s' of '%s' is %zu × %zu, not %zu × %zu", name, path, out->rows,
                        out->cols, rows ? rows : out->rows, cols);
-    if (!tb_type_is_plane(out->type) && !tb_type_traits_get(out->type)->decode)
+    if (!tb_type_is_decodable(out->type))
         return tb_fail(err, TB_EUNSUPPORTED, "tensor '%s' of '%s' has type %s, which twobit cannot decode", name, path,
                        tb_type_name(out->type));
     model->parameters += (uint64_t)out->rows * out->cols;
@@ -176,18 +176,17 @@ static tb_code bind_rope_factors(tb_model *model, tb_error *err)
 
 // ---- nothing left over ----
 
-// True when `name` is `stem` followed by `ending` or, for matrices, by the ending of one part of a plane type.
+// True when `name` is `stem` followed by `ending` and, for matrices, perhaps by the suffix of a part of a plane type.
 static bool name_is(const char *name, const char *stem, const char *ending, bool matrix)
 {
-    static const char *const parts[] = {"", ".planes", ".trits", ".coefs", ".zeros"};
     size_t stem_size = strlen(stem), ending_size = strlen(ending);
     if (strncmp(name, stem, stem_size) != 0 || strncmp(name + stem_size, ending, ending_size) != 0)
         return false;
     const char *rest = name + stem_size + ending_size;
-    for (size_t i = 0; i < (matrix ? sizeof parts / sizeof parts[0] : 1); i++)
-        if (strcmp(rest, parts[i]) == 0)
+    for (size_t i = 0; i < TB_PARTS && matrix; i++)
+        if (strcmp(rest, tb_part_suffixes[i]) == 0)
             return true;
-    return false;
+    return *rest == '\0';
 }
 
 static bool block_uses(const tb_model *model, const char *stem)

@@ -280,16 +280,12 @@ static tb_code put(hashed_file *out, const void *bytes, size_t n, tb_error *err)
 
 static tb_code put_linear(hashed_file *out, const tb_matrix *m, const tb_quant_report *report, tb_error *err)
 {
-    tb_matrix_sizes sizes = {0};
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    size_t count = tb_matrix_get_parts(parts, m);
     stored_linear stored = linear_to_stored(m, report);
-    tb_matrix_get_sizes(&sizes, m);
     tb_code rc = put(out, &stored, sizeof stored, err);
-    if (!rc)
-        rc = put(out, m->data, sizes.data, err);
-    if (!rc)
-        rc = put(out, m->coefs, sizes.coefs, err);
-    if (!rc && sizes.zeros)
-        rc = put(out, m->zeros, sizes.zeros, err);
+    for (size_t i = 0; i < count && !rc; i++)
+        rc = put(out, parts[i].data, parts[i].bytes, err);
     return rc;
 }
 
@@ -350,9 +346,12 @@ static bool take(void *out, cursor *c, size_t n)
 
 static bool take_parts(tb_packed *out, cursor *c)
 {
-    tb_matrix_sizes sizes;
-    return tb_matrix_get_sizes(&sizes, &out->view) && take(out->data, c, sizes.data) &&
-           take(out->coefs, c, sizes.coefs) && (!sizes.zeros || take(out->zeros, c, sizes.zeros));
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    size_t count = tb_matrix_get_parts(parts, &out->view);
+    for (size_t i = 0; i < count; i++)
+        if (!take(tb_packed_part(out, i), c, parts[i].bytes))
+            return false;
+    return true;
 }
 
 static tb_code take_linear(tb_quant_block *out, bool *ok, cursor *c, const tb_matrix *original, size_t which,

@@ -44,8 +44,7 @@ static bool read_shape(tb_matrix *shape, const uint8_t *data, size_t size)
     shape->type = data[0] >= 0xF0 && data[0] <= 0xF3 ? TB_TYPE_BITPLANES + (data[0] - 0xF0) : data[0];
     shape->planes = data[1] % (shape->type == TB_TYPE_OFFSET ? TB_MAX_OFFSET_PLANES : TB_MAX_PLANES) + 1u;
     shape->group = (data[2] + (size_t)1) * TB_PLANE_WORD;
-    const tb_type_traits *traits = tb_type_traits_get((uint32_t)shape->type);
-    if (!tb_type_is_plane(shape->type) && !(traits && traits->decode))
+    if (!tb_type_is_decodable((uint32_t)shape->type))
         return false;
     return find_columns(shape, size - HEADER);
 }

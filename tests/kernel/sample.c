@@ -132,17 +132,15 @@ void sample_vector(float *x, size_t n, sample_kind kind, tb_rng *rng)
         x[i] = sample_value(kind, rng);
 }
 
-static void every_plane_shape(tb_type type, size_t rows, void (*fn)(void *, const sample_shape *), void *user)
+static void every_plane_shape(const tb_plane_traits *traits, size_t rows, void (*fn)(void *, const sample_shape *),
+                              void *user)
 {
     static const size_t widths[] = {1, 7, 31, 32, 33, 63, 64, 65, 159, 160, 161, 172, 200, 320, 333, 576};
     static const size_t groups[] = {32, 64, 96, 192, 1024};
-    unsigned first = type == TB_TYPE_TRITPLANES ? 2 : 1, last = type == TB_TYPE_TRITPLANES ? 2 : TB_MAX_PLANES;
-    if (type == TB_TYPE_OFFSET)
-        last = TB_MAX_OFFSET_PLANES;
     for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++)
         for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++)
-            for (unsigned planes = first; planes <= last; planes++)
-                fn(user, &(sample_shape){type, rows, widths[w], planes, groups[g]});
+            for (unsigned planes = traits->least_planes; planes <= traits->most_planes; planes++)
+                fn(user, &(sample_shape){traits->type, rows, widths[w], planes, groups[g]});
 }
 
 static void every_block_shape(const tb_type_traits *traits, size_t rows, void (*fn)(void *, const sample_shape *),
@@ -158,13 +156,9 @@ static void every_block_shape(const tb_type_traits *traits, size_t rows, void (*
 
 void sample_every_shape(size_t rows, void (*fn)(void *user, const sample_shape *shape), void *user)
 {
-    for (uint32_t type = 0; type < 256; type++) {
-        const tb_type_traits *traits = tb_type_traits_get(type);
-        if (traits && traits->decode)
-            every_block_shape(traits, rows, fn, user);
-    }
-    every_plane_shape(TB_TYPE_BITPLANES, rows, fn, user);
-    every_plane_shape(TB_TYPE_AFFINE, rows, fn, user);
-    every_plane_shape(TB_TYPE_TRITPLANES, rows, fn, user);
-    every_plane_shape(TB_TYPE_OFFSET, rows, fn, user);
+    for (uint32_t type = 0; type < TB_BLOCK_TYPES; type++)
+        if (tb_type_is_decodable(type))
+            every_block_shape(tb_type_traits_get(type), rows, fn, user);
+    for (uint32_t i = 0; i < TB_PLANE_TYPES; i++)
+        every_plane_shape(tb_plane_traits_get(TB_TYPE_BITPLANES + i), rows, fn, user);
 }
