@@ -42,6 +42,8 @@ typedef struct tb_model_options {
 } tb_model_options;
 
 // Opens a GGUF file, a twobit file or a Hugging Face folder. The file is mapped, not read.
+// Products use OpenBLAS, which chooses its kernels when the process starts; where it does not know the processor, start
+// the process with the environment variable OPENBLAS_CORETYPE (`twobit info -v` shows which kernels the program takes).
 // `options` may be NULL. TB_EUNSUPPORTED names what is not known (architecture, type, …).
 TB_API tb_code tb_model_open(tb_model **out, const char *path, const tb_model_options *options, tb_error *err);
 TB_API void tb_model_close(tb_model *model);

@@ -10,7 +10,6 @@
 #include "base/half.h"
 #include "base/hash.h"
 #include "base/json_text.h"
-#include "base/machine.h"
 #include "base/mem.h"
 #include "base/option.h"
 #include "base/parallel.h"

@@ -34,7 +34,9 @@ tb_cpu tb_cpu_detect(void)
     tb_cpu cpu = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())
+    if (__builtin_cpu_supports("avx"))
+        cpu |= TB_CPU_AVX;
+    if ((cpu & TB_CPU_AVX) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())
         cpu |= TB_CPU_AVX2;
     if ((cpu & TB_CPU_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))

@@ -5,9 +5,10 @@
 #include <stdbool.h>
 
 typedef enum tb_cpu_flag {
-    TB_CPU_AVX2 = 1 << 0,   // AVX2, FMA and F16C together
+    TB_CPU_AVX2 = 1 << 0,   // AVX2, FMA and F16C together (implies TB_CPU_AVX)
     TB_CPU_AVX512 = 1 << 1, // AVX-512 F, BW, VL, DQ together (implies TB_CPU_AVX2)
     TB_CPU_VNNI = 1 << 2,   // AVX-512 VNNI (implies TB_CPU_AVX512)
+    TB_CPU_AVX = 1 << 3,    // no kernel of ours begins here; some of the BLAS library do
 } tb_cpu_flag;
 
 // A set of tb_cpu_flag.

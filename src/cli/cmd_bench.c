@@ -37,21 +37,22 @@ static tb_code print_json(const tb_bench_result *r, const tb_cli *cli, const tb_
 {
     const tb_compute *compute = tb_model_compute(model);
     const char *path = cli->operands.items[0];
-    return tb_json_print(json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}", "prefill_tps",
+    char blas[TB_BLAS_NAME];
+    return tb_json_print(json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:o}", "prefill_tps",
                                    tb_json_real(r->prefill_tps), "decode_tps", tb_json_real(r->decode_tps),
                                    "prefill_spread", tb_json_real(r->prefill_spread), "decode_spread",
                                    tb_json_real(r->decode_spread), "model_bytes",
                                    (json_int_t)tb_checkpoint_file_bytes(tb_model_checkpoint(model)), "peak_rss_bytes",
                                    (json_int_t)r->peak_rss_bytes, "prompt", (json_int_t)r->prompt_tokens, "gen",
                                    (json_int_t)r->generated_tokens, "repeats", (json_int_t)r->repeats, "threads",
-                                   (json_int_t)compute->threads, "cpu", tb_cpu_name(compute->kernels.cpu), "model",
-                                   tb_json_text(path, strlen(path))),
+                                   (json_int_t)compute->threads, "cpu", tb_cpu_name(compute->kernels.cpu), "blas",
+                                   tb_blas_name(blas), "model", tb_json_text(path, strlen(path))),
                          err);
 }
 
 static void print_text(const tb_bench_result *r, const tb_model *model)
 {
-    char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT];
+    char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT], blas[TB_BLAS_NAME];
     const tb_compute *compute = tb_model_compute(model);
     printf("prefill  %s tokens/s (%zu tokens at once, spread %.0f %%)\n", tb_text_of_real(a, r->prefill_tps),
            r->prompt_tokens, 100 * r->prefill_spread);
@@ -60,8 +61,8 @@ static void print_text(const tb_bench_result *r, const tb_model *model)
     printf("model    %s bytes, peak memory %s bytes\n",
            tb_text_of_count(a, tb_checkpoint_file_bytes(tb_model_checkpoint(model))),
            tb_text_of_count(b, r->peak_rss_bytes));
-    printf("         medians of %zu, %zu threads, kernels %s\n", r->repeats, compute->threads,
-           tb_cpu_name(compute->kernels.cpu));
+    printf("         medians of %zu, %zu threads, kernels %s; %s\n", r->repeats, compute->threads,
+           tb_cpu_name(compute->kernels.cpu), tb_blas_name(blas));
 }
 
 static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)

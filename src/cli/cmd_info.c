@@ -237,6 +237,13 @@ static void print_shape(const tb_model *model)
            tb_model_linear_bits(model));
 }
 
+static void print_machine(const tb_model *model)
+{
+    char machine[TB_MACHINE_NAME];
+    printf("machine       %s, kernels %s\n", tb_machine_name(machine),
+           tb_cpu_name(tb_model_compute(model)->kernels.cpu));
+}
+
 static tb_code print_text(const tb_cli *cli, const tb_model *model, bool verified, tb_error *err)
 {
     const tb_checkpoint *checkpoint = tb_model_checkpoint(model);
@@ -244,6 +251,8 @@ static tb_code print_text(const tb_cli *cli, const tb_model *model, bool verifie
     if (verified)
         puts("checksums     all right: every matrix decodes to the values it was written with");
     print_recipe(cli, checkpoint);
+    if (cli->common.verbose)
+        print_machine(model);
     putchar('\n');
     return cli->common.verbose ? print_all_tensors(checkpoint, err) : print_types(checkpoint, err);
 }

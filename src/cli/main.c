@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/launch.h"
+#include "cli/restart.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -126,6 +127,7 @@ static tb_code parse_and_run(tb_cli *cli, void *args, int argc, const char *cons
         return rc;
     tb_progress_init(&cli->progress, cli->common.quiet || !first, cli->common.verbose && first);
     cli->report = tb_progress_report(&cli->progress);
+    tb_note_blas_core(&cli->report);
     rc = cli->command->run(cli, args, err);
     tb_progress_clear(&cli->progress);
     return rc;
@@ -283,6 +285,7 @@ static void open_missing_streams(void)
 
 int main(int argc, char **argv)
 {
+    tb_restart_with_blas_core(argv);
     open_missing_streams();
     tb_interrupt_init();
     return dispatch(argc, (const char *const *)argv);

@@ -68,4 +68,29 @@ tb_code tb_singular_values(double *s, double *a, size_t m, size_t n, tb_error *e
 // Eigenvalues of a symmetric A[n][n] in ascending order into values[n]; A is destroyed.
 tb_code tb_symmetric_eigenvalues(double *values, double *a, size_t n, tb_error *err);
 
+// ---- the BLAS library ----
+
+enum { TB_BLAS_NAME = 96 };
+
+// The library and the kernels that it runs, as in "OpenBLAS 0.3.21 with Cooperlake kernels". Returns `out`.
+const char *tb_blas_name(char out[TB_BLAS_NAME]);
+
+enum { TB_MACHINE_NAME = 256 };
+
+// What speed and last digits depend on: the processor's name as Linux knows it ("unknown processor" elsewhere), and the
+// above: "AMD EPYC, OpenBLAS 0.3.21 with Cooperlake kernels". Returns `out`.
+const char *tb_machine_name(char out[TB_MACHINE_NAME]);
+
+// What the library calls the processor whose kernels it runs: "Cooperlake". Static storage.
+const char *tb_blas_core(void);
+
+// The environment variable by which a user, or the program before it starts anew, chooses the core. The library
+// reads it once, when it is loaded.
+#define TB_BLAS_CORE_VARIABLE "OPENBLAS_CORETYPE"
+
+// The core that the library should run on a processor that offers `cpu`, where it started with the kernels of `core`;
+// NULL when those fit, when `core` is none we know, or when the user chose (`setting`, the variable's value, is not
+// NULL). Static storage.
+const char *tb_blas_better_core(tb_cpu cpu, const char *core, const char *setting);
+
 #endif
