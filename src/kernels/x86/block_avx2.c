@@ -4,8 +4,6 @@
 
 #include "kernels/x86/avx2.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 // Columns decoded at a time for a product: a multiple of every block size.
 enum { PART = 256 };
 
@@ -82,7 +80,7 @@ static void decode_q4_0(float *dst, const void *src, size_t n)
     const __m128i eight = _mm_set1_epi8(8);
     const uint8_t *p = src;
     for (size_t i = 0; i < n; i += 32, p += 18, dst += 32) {
-        __m256 d = broadcast_half_avx2(p);
+        __m256 d = broadcast_half(p);
         __m128i bytes = load16(p + 2);
         store_scaled(dst, _mm_sub_epi8(low_nibbles(bytes), eight), d);
         store_scaled(dst + 16, _mm_sub_epi8(high_nibbles(bytes), eight), d);
@@ -93,7 +91,7 @@ static void decode_q4_1(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
     for (size_t i = 0; i < n; i += 32, p += 20, dst += 32) {
-        __m256 d = broadcast_half_avx2(p), m = broadcast_half_avx2(p + 2);
+        __m256 d = broadcast_half(p), m = broadcast_half(p + 2);
         __m128i bytes = load16(p + 4);
         store_affine(dst, low_nibbles(bytes), d, m);
         store_affine(dst + 16, high_nibbles(bytes), d, m);
@@ -105,7 +103,7 @@ static void decode_q5_0(float *dst, const void *src, size_t n)
     const __m128i sixteen = _mm_set1_epi8(16);
     const uint8_t *p = src;
     for (size_t i = 0; i < n; i += 32, p += 22, dst += 32) {
-        __m256 d = broadcast_half_avx2(p);
+        __m256 d = broadcast_half(p);
         __m128i bytes = load16(p + 6);
         __m128i first = _mm_or_si128(low_nibbles(bytes), fifth_bits(p + 2, 0));
         __m128i second = _mm_or_si128(high_nibbles(bytes), fifth_bits(p + 2, 1));
@@ -118,7 +116,7 @@ static void decode_q5_1(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
     for (size_t i = 0; i < n; i += 32, p += 24, dst += 32) {
-        __m256 d = broadcast_half_avx2(p), m = broadcast_half_avx2(p + 2);
+        __m256 d = broadcast_half(p), m = broadcast_half(p + 2);
         __m128i bytes = load16(p + 8);
         store_affine(dst, _mm_or_si128(low_nibbles(bytes), fifth_bits(p + 4, 0)), d, m);
         store_affine(dst + 16, _mm_or_si128(high_nibbles(bytes), fifth_bits(p + 4, 1)), d, m);
@@ -129,7 +127,7 @@ static void decode_q8_0(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
     for (size_t i = 0; i < n; i += 32, p += 34, dst += 32) {
-        __m256 d = broadcast_half_avx2(p);
+        __m256 d = broadcast_half(p);
         store_scaled(dst, load16(p + 2), d);
         store_scaled(dst + 16, load16(p + 18), d);
     }
@@ -160,8 +158,8 @@ INLINE void load_k_scales(k_scales *out, const uint8_t *p)
     unpack_scales(scales, mins, p + 4);
     __m256 step = float_codes(_mm_loadl_epi64((const __m128i *)scales));
     __m256 min = float_codes(_mm_loadl_epi64((const __m128i *)mins));
-    __m256 offset = _mm256_mul_ps(broadcast_half_avx2(p + 2), min);
-    _mm256_storeu_ps(out->step, _mm256_mul_ps(broadcast_half_avx2(p), step));
+    __m256 offset = _mm256_mul_ps(broadcast_half(p + 2), min);
+    _mm256_storeu_ps(out->step, _mm256_mul_ps(broadcast_half(p), step));
     _mm256_storeu_ps(out->offset, _mm256_xor_ps(offset, _mm256_set1_ps(-0.0f)));
 }
 
@@ -241,7 +239,7 @@ static void decode_q6_k(float *dst, const void *src, size_t n)
     const uint8_t *p = src;
     for (size_t i = 0; i < n; i += 256, p += 210, dst += 256) {
         float steps[16];
-        store_scaled(steps, load16(p + 192), broadcast_half_avx2(p + 208));
+        store_scaled(steps, load16(p + 192), broadcast_half(p + 208));
         decode_q6_k_half(dst, p, p + 128, steps);
         decode_q6_k_half(dst + 128, p + 64, p + 160, steps + 8);
     }
@@ -298,7 +296,7 @@ static float multiply_row(const uint8_t *row, size_t cols, const tb_type_traits 
                 sums[j] =
                     _mm256_fmadd_ps(_mm256_loadu_ps(part + i + 8 * j), _mm256_loadu_ps(x + c + i + 8 * j), sums[j]);
     }
-    return sum_four_avx2(sums);
+    return sum_lanes(sum_word(sums));
 }
 
 void tb_gemv_block_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)
@@ -317,7 +315,7 @@ static float multiply_q8_0_row(const uint8_t *p, size_t cols, const float *x)
     __m256 even = _mm256_setzero_ps(), odd = _mm256_setzero_ps();
     for (size_t c = 0; c < cols; c += 32, p += 34, x += 32) {
         __m128i first = load16(p + 2), second = load16(p + 18);
-        __m256 d = broadcast_half_avx2(p);
+        __m256 d = broadcast_half(p);
         __m256 sum0 = _mm256_mul_ps(float_signed_codes(first), _mm256_loadu_ps(x));
         __m256 sum1 = _mm256_mul_ps(float_signed_codes(_mm_unpackhi_epi64(first, first)), _mm256_loadu_ps(x + 8));
         sum0 = _mm256_fmadd_ps(float_signed_codes(second), _mm256_loadu_ps(x + 16), sum0);
@@ -325,7 +323,7 @@ static float multiply_q8_0_row(const uint8_t *p, size_t cols, const float *x)
         even = _mm256_fmadd_ps(sum0, d, even);
         odd = _mm256_fmadd_ps(sum1, d, odd);
     }
-    return sum_lanes_avx2(_mm256_add_ps(even, odd));
+    return sum_lanes(_mm256_add_ps(even, odd));
 }
 
 void tb_gemv_q8_0_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)

@@ -4,8 +4,6 @@
 
 #include "kernels/x86/avx2.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 INLINE __m256 load_halves(const uint16_t *p)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
@@ -26,7 +24,7 @@ static float dot_f32(const float *a, const float *b, size_t n)
         memcpy(last_b, b + i, (n - i) * sizeof *b);
         sums[1] = _mm256_fmadd_ps(_mm256_loadu_ps(last_a), _mm256_loadu_ps(last_b), sums[1]);
     }
-    return sum_four_avx2(sums);
+    return sum_lanes(sum_word(sums));
 }
 
 static float dot_f32_f16(const float *a, const uint16_t *b, size_t n)
@@ -45,7 +43,7 @@ static float dot_f32_f16(const float *a, const uint16_t *b, size_t n)
         memcpy(last_b, b + i, (n - i) * sizeof *b);
         sums[1] = _mm256_fmadd_ps(_mm256_loadu_ps(last_a), load_halves(last_b), sums[1]);
     }
-    return sum_four_avx2(sums);
+    return sum_lanes(sum_word(sums));
 }
 
 float tb_dot_f32_avx2(const float *a, const float *b, size_t n)

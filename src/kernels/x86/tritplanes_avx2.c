@@ -6,8 +6,6 @@
 #include "kernels/x86/avx2.h"
 #include "kernels/x86/trits.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 // 16 digits, one per 16-bit lane, from column 16·index of a chunk.
 INLINE __m256i load_digits(const uint8_t *chunk, size_t index)
 {
@@ -26,10 +24,10 @@ typedef struct levels {
 } levels;
 
 // t1·α1 + t2·α2 for the trits of every index 3·(t1 + 1) + t2 + 1.
-INLINE levels group_levels(const uint16_t *coefs)
+INLINE levels load_levels(const uint16_t *coefs)
 {
     const __m256 t1 = _mm256_setr_ps(-1, -1, -1, 0, 0, 0, 1, 1), t2 = _mm256_setr_ps(-1, 0, 1, -1, 0, 1, -1, 0);
-    __m256 alpha1 = broadcast_half_avx2(coefs), alpha2 = broadcast_half_avx2(coefs + 1);
+    __m256 alpha1 = broadcast_half(coefs), alpha2 = broadcast_half(coefs + 1);
     return (levels){_mm256_add_ps(_mm256_mul_ps(t1, alpha1), _mm256_mul_ps(t2, alpha2)), _mm256_add_ps(alpha1, alpha2)};
 }
 
@@ -42,54 +40,16 @@ INLINE __m256 look_up(levels group, __m128i index16)
 }
 
 // The weights of columns 32·word … 32·word+31 of a chunk.
-INLINE void decode_word(__m256 w[4], levels group, const uint8_t *chunk1, const uint8_t *chunk2, size_t word)
+INLINE void decode_word(floats w[WORD], levels group, const trit_chunk *c, size_t word)
 {
     for (size_t half = 0; half < 2; half++) {
-        __m256i d1 = load_digits(chunk1, 2 * word + half), d2 = load_digits(chunk2, 2 * word + half);
+        __m256i d1 = load_digits(c->plane1, 2 * word + half), d2 = load_digits(c->plane2, 2 * word + half);
         __m256i index = _mm256_add_epi16(_mm256_add_epi16(d1, d1), _mm256_add_epi16(d1, d2));
         w[2 * half] = look_up(group, _mm256_castsi256_si128(index));
         w[2 * half + 1] = look_up(group, _mm256_extracti128_si256(index, 1));
     }
 }
 
-// Passes over a row. With x: returns its product with the row; without: decodes it into dst.
-INLINE float run_row(float *dst, const tb_matrix *w, size_t row, const float *x)
-{
-    const size_t bytes = tb_matrix_trit_bytes(w);
-    const uint8_t *plane1 = (const uint8_t *)w->data + 2 * row * bytes, *plane2 = plane1 + bytes;
-    const uint16_t *coefs = w->coefs + 2 * row * tb_matrix_groups(w);
-    __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-    levels group = group_levels(coefs);
-    size_t group_end = w->group;
-    for (size_t col = 0; col < w->cols;) {
-        trit_chunk c;
-        open_chunk(&c, plane1 + col / TB_TRITS_PER_BYTE, plane2 + col / TB_TRITS_PER_BYTE,
-                   bytes - col / TB_TRITS_PER_BYTE);
-        for (size_t word = 0; word < CHUNK / TB_PLANE_WORD && col < w->cols; word++, col += TB_PLANE_WORD) {
-            if (col == group_end) {
-                coefs += 2;
-                group = group_levels(coefs);
-                group_end += w->group;
-            }
-            __m256 weights[4];
-            decode_word(weights, group, c.plane1, c.plane2, word);
-            if (x)
-                add_products_avx2(sums, weights, x + col);
-            else
-                store_words_avx2(dst + col, weights, w->cols - col);
-        }
-    }
-    return sum_four_avx2(sums);
-}
-
-void tb_gemv_tritplanes_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)
-{
-    for (size_t r = row0; r < row1; r++)
-        y[r - row0] = run_row(NULL, w, r, x);
-}
-
-void tb_decode_tritplanes_avx2(float *restrict dst, size_t stride, const tb_matrix *w, size_t row0, size_t row1)
-{
-    for (size_t r = row0; r < row1; r++)
-        run_row(dst + (r - row0) * stride, w, r, NULL);
-}
+#define OP(x) x##_avx2
+#define LEVELS levels
+#include "kernels/x86/tritplanes_tmpl.h"
