@@ -1,4 +1,4 @@
-// Inside formats: Hugging Face folders in GGUF's vocabulary. hf_config.c translates
+// Inside formats: Hugging Face folders in GGUF's vocabulary. hf_config.c and hf_rope.c translate
 // config.json, hf_names.c the names of tensors, hf_tokenizer.c the files about the tokenizer, hf_kvs.c
 // collects metadata, hf_folder.c puts a checkpoint together.
 #ifndef TB_FORMATS_HF_H
@@ -26,6 +26,8 @@ typedef struct tb_hf_family {
     bool skips_rope;     // some blocks do not rotate ("no_rope_layers")
     bool tied;           // without "tie_word_embeddings"
     bool window_switch;  // "sliding_window" counts only with "use_sliding_window"
+    bool partial_rope;   // "partial_rotary_factor" counts; elsewhere any but 1 is refused
+    bool renames_rope;   // "su" and "yarn" are older names of longrope
     tb_hf_windows windows;
     // Values of absent keys; 0: the key is required, or there is no such thing.
     uint32_t vocab, heads, kv_heads, head_size, context, window;
@@ -33,10 +35,17 @@ typedef struct tb_hf_family {
     double query_scalar; // attention scores are divided by its root; 0: by that of the head size
 } tb_hf_family;
 
+// Factors of longrope, in the checkpoint's arena; NULL where there is no longrope.
+typedef struct tb_hf_rope_factors {
+    size_t count;
+    float *of_short, *of_long; // [count], for sequences up to the original context, and above it
+} tb_hf_rope_factors;
+
 // What the folder reader needs to know of a config.json.
 typedef struct tb_hf_model {
     const tb_hf_family *family;
     bool tied; // the head is the embedding
+    tb_hf_rope_factors rope_factors;
 } tb_hf_model;
 
 // Translates a whole config.json into metadata of the checkpoint. TB_EUNSUPPORTED names a

@@ -271,9 +271,21 @@ static tb_code translate_tensor(reader *r, const tb_safetensor *from, tb_error *
     return unused_head ? TB_OK : add_tensor(r, from, name, err);
 }
 
+// Factors that a config.json has and GGUF keeps as a tensor.
+static tb_code add_rope_factors(tb_checkpoint *out, const char *name, const float *factors, size_t count, tb_error *err)
+{
+    if (!factors)
+        return TB_OK;
+    tb_tensor_info *tensor = &out->tensors[out->tensor_count++];
+    *tensor = (tb_tensor_info){
+        .name = {name, strlen(name)}, .type = TB_TYPE_F32, .dim_count = 1, .dims = {count, 1, 1, 1}, .data = factors};
+    return tb_tensor_set_bytes(tensor) ? TB_OK : tb_checkpoint_no_memory(out, err);
+}
+
 static tb_code translate_tensors(reader *r, tb_error *err)
 {
-    size_t most = 0;
+    const tb_hf_rope_factors *factors = &r->model.rope_factors;
+    size_t most = 2; // the factors
     for (size_t i = 0; i < r->shard_count; i++)
         most += r->shards[i].count;
     r->out->tensors = tb_arena_array(&r->out->arena, most, sizeof r->out->tensors[0]);
@@ -281,6 +293,10 @@ static tb_code translate_tensors(reader *r, tb_error *err)
     for (size_t i = 0; i < r->shard_count; i++)
         for (size_t k = 0; k < r->shards[i].count && !rc; k++)
             rc = translate_tensor(r, &r->shards[i].tensors[k], err);
+    if (!rc)
+        rc = add_rope_factors(r->out, "rope_factors_short.weight", factors->of_short, factors->count, err);
+    if (!rc)
+        rc = add_rope_factors(r->out, "rope_factors_long.weight", factors->of_long, factors->count, err);
     return rc;
 }
 

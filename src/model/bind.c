@@ -154,24 +154,19 @@ static tb_code bind_linears(tb_model *model, size_t index, tb_error *err)
     return rc;
 }
 
-// RoPE factors may come as a tensor (GGUF) instead of settings.
-static tb_code bind_rope_factors(tb_model *model, tb_error *err)
+// RoPE: factors may come as tensors, which are no weights.
+static tb_code bind_rope(tb_model *model, tb_error *err)
 {
-    tb_rope_settings *rope = &model->settings.rope, *near_rope = &model->settings.near_rope;
-    size_t pairs = model->settings.config.head_size / 2;
-    const float *factors;
-    tb_code rc = bind_vector(&factors, model, "rope_freqs.weight", pairs, false, err);
-    if (rc || !factors)
-        return rc;
-    for (size_t i = 0; i < pairs; i++)
-        if (!(factors[i] > 0))
-            return tb_fail(err, TB_EFORMAT, "a RoPE factor of '%s' is not positive",
-                           tb_checkpoint_path(model->checkpoint));
-    if (!model->settings.arch->near_rope_base)
-        near_rope->factors = factors;
-    rope->factors = factors;
-    model->parameters -= pairs; // they are no weights
-    return TB_OK;
+    size_t pairs = model->settings.rope_size / 2;
+    uint64_t parameters = model->parameters;
+    tb_rope_tensors tensors = {0};
+    tb_code rc = bind_vector(&tensors.factors, model, "rope_freqs.weight", pairs, false, err);
+    if (!rc)
+        rc = bind_vector(&tensors.short_factors, model, "rope_factors_short.weight", pairs, false, err);
+    if (!rc)
+        rc = bind_vector(&tensors.long_factors, model, "rope_factors_long.weight", pairs, false, err);
+    model->parameters = parameters;
+    return rc ? rc : tb_rope_settings_read(&model->settings, &model->arena, model->checkpoint, &tensors, err);
 }
 
 // ---- nothing left over ----
@@ -202,12 +197,15 @@ static bool block_uses(const tb_model *model, const char *stem)
 
 static bool model_uses(const tb_model *model, const char *name)
 {
+    static const char *const vectors[] = {"output_norm", "rope_freqs", "rope_factors_short", "rope_factors_long"};
     size_t index;
     int stem = 0;
     if (sscanf(name, "blk.%4zu.%n", &index, &stem) == 1 && stem > 0)
         return index < model->settings.config.blocks && block_uses(model, name + stem);
-    return name_is(name, "token_embd", ".weight", true) || name_is(name, "output_norm", ".weight", false) ||
-           name_is(name, "rope_freqs", ".weight", false) || (!model->tied && name_is(name, "output", ".weight", true));
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
+        if (name_is(name, vectors[i], ".weight", false))
+            return true;
+    return name_is(name, "token_embd", ".weight", true) || (!model->tied && name_is(name, "output", ".weight", true));
 }
 
 static tb_code refuse_unused(const tb_model *model, tb_error *err)
@@ -261,6 +259,6 @@ tb_code tb_model_bind(tb_model *model, tb_error *err)
             rc = bind_norms(model, i, err);
     }
     if (!rc)
-        rc = bind_rope_factors(model, err);
+        rc = bind_rope(model, err);
     return rc ? rc : refuse_unused(model, err);
 }

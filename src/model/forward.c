@@ -72,10 +72,8 @@ tb_code tb_workspace_init(tb_workspace *w, const tb_model *model, size_t batch, 
     w->up = floats(w, &ok, batch, w->ffn_stride);
     w->matmul_scratch = floats(w, &ok, most_matmul_scratch(model, batch), 1);
     w->attention_scratch = floats(w, &ok, tb_attention_scratch(c, positions, model->compute.threads), 1);
-    ok = ok && tb_rope_table_init(&w->rope, &w->arena, &s->rope, c->head_size, positions);
-    w->near_rope = w->rope;
-    if (ok && s->arch->near_rope_base > 0)
-        ok = tb_rope_table_init(&w->near_rope, &w->arena, &s->near_rope, c->head_size, positions);
+    ok = ok && tb_rope_table_init(&w->rope, &w->arena, &s->rope, batch) &&
+         tb_rope_table_init(&w->near_rope, &w->arena, &s->near_rope, batch);
     return ok ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for a sequence of %zu tokens", positions);
 }
 
@@ -142,7 +140,7 @@ static void add_tokens(void *user, size_t begin, size_t end, size_t worker)
     }
 }
 
-static void finish_heads(float *x, const token_loop *loop, size_t heads, const float *norm, size_t position)
+static void finish_heads(float *x, const token_loop *loop, size_t heads, const float *norm, size_t row)
 {
     const tb_model *model = loop->w->model;
     size_t n = model->settings.config.head_size;
@@ -150,7 +148,7 @@ static void finish_heads(float *x, const token_loop *loop, size_t heads, const f
         if (norm)
             rms_norm(x, model, x, norm, n);
         if (loop->rope)
-            tb_rope_apply(x, loop->rope, position, model->settings.rope_halves);
+            tb_rope_apply(x, loop->rope, row);
     }
 }
 
@@ -162,9 +160,8 @@ static void finish_tokens(void *user, size_t begin, size_t end, size_t worker)
     const tb_config *config = &w->model->settings.config;
     (void)worker;
     for (size_t t = begin; t < end; t++) {
-        size_t position = (size_t)loop->positions[t];
-        finish_heads(w->query + t * w->query_stride, loop, config->heads, loop->block->query_norm, position);
-        finish_heads(w->key + t * w->key_stride, loop, config->kv_heads, loop->block->key_norm, position);
+        finish_heads(w->query + t * w->query_stride, loop, config->heads, loop->block->query_norm, t);
+        finish_heads(w->key + t * w->key_stride, loop, config->kv_heads, loop->block->key_norm, t);
     }
 }
 
@@ -265,6 +262,8 @@ void tb_forward_block(float *x, const tb_workspace *w, size_t index, const tb_bl
         .x = x,
         .positions = positions,
     };
+
+    tb_rope_table_fill(rope, positions, tokens, w->length);
 
     loop.norm = block->attention_norm;
     each_token(&loop, tokens, norm_tokens);

@@ -13,14 +13,15 @@ typedef struct tb_workspace {
     const tb_model *model;
     const tb_probe *probe; // or NULL; borrowed
     size_t batch, positions;
+    size_t length; // of the sequence, with what is being computed: some kinds of RoPE depend on it
     size_t width_stride, query_stride, key_stride, ffn_stride;
     float *normed, *delta;   // [batch][width_stride]
     float *query, *attended; // [batch][query_stride]
     float *key, *value;      // [batch][key_stride]
     float *gate, *up;        // [batch][ffn_stride]
     float *matmul_scratch, *attention_scratch;
-    tb_rope_table rope, near_rope;
-    tb_arena arena; // owns all of it
+    tb_rope_table rope, near_rope; // angles of the rows
+    tb_arena arena;                // owns all of it
 } tb_workspace;
 
 // For sequences of up to `positions` tokens. Clear also after failure.

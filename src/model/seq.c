@@ -103,8 +103,25 @@ static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n)
     tb_forward_embed(seq->x, &seq->work, tokens, n);
     for (size_t block = 0; block < seq->model->settings.config.blocks; block++)
         tb_forward_block(seq->x, &seq->work, block, NULL, tb_memory_get_kv(&seq->memory, block), n, seq->positions);
-    memcpy(seq->tokens + seq->length, tokens, n * sizeof *tokens);
+    memmove(seq->tokens + seq->length, tokens, n * sizeof *tokens);
     seq->length += n;
+}
+
+// Makes the sequence one that is going to have `length` tokens: where RoPE turns such a one otherwise than the keys
+// that are there, they are computed again. (longrope, once when the original context is left behind, and on the way
+// back.)
+static void prepare_length(tb_seq *seq, size_t length)
+{
+    size_t done = seq->length, turned = seq->work.length;
+    seq->work.length = length;
+    if (done == 0 || !tb_rope_turns_again(&seq->model->settings.rope, turned, length))
+        return;
+    tb_memory_truncate(&seq->memory, 0);
+    seq->length = 0;
+    while (seq->length < done) {
+        size_t left = done - seq->length;
+        push_batch(seq, seq->tokens + seq->length, left < seq->work.batch ? left : seq->work.batch);
+    }
 }
 
 // `all` [n][vocab] or NULL.
@@ -114,6 +131,7 @@ static tb_code push(tb_seq *seq, const int32_t *tokens, size_t n, float *all, tb
     tb_code rc = check_push(seq, tokens, n, err);
     if (rc || n == 0)
         return rc;
+    prepare_length(seq, seq->length + n);
     size_t count = 0;
     for (size_t done = 0; done < n; done += count) {
         count = n - done < seq->work.batch ? n - done : seq->work.batch;

@@ -5,6 +5,7 @@
 
 #include "base/base.h"
 #include "model/model.h"
+#include "model/rope.h"
 
 // Longest sequence, and longest context a model may claim.
 #define TB_MOST_POSITIONS ((size_t)1 << 24)
@@ -28,21 +29,14 @@ typedef struct tb_arch {
     size_t unrotated_period; // every n-th block has no RoPE; 0: all have
 } tb_arch;
 
-// RoPE turns pair i at position p by the angle p·scale·base^(−2i/n)/factors[i], n = head_size.
-typedef struct tb_rope_settings {
-    double base, scale;
-    const float *factors; // [head_size/2] or NULL: all 1
-} tb_rope_settings;
-
 typedef struct tb_settings {
     tb_config config;
     const tb_arch *arch;
-    bool rope_halves;
     double embedding_scale;
     double query_scale;                  // of the scores
     size_t reach;                        // near blocks see this many positions, their own included; 0: all
-    tb_rope_settings rope;               // of blocks that see everything
-    tb_rope_settings near_rope;          // of near blocks
+    size_t rope_size;                    // numbers of a head that RoPE turns
+    tb_rope rope, near_rope;             // of blocks that see everything, and of near ones
     const unsigned char *near, *rotated; // [blocks] 0 or 1
 } tb_settings;
 
@@ -51,8 +45,18 @@ const tb_arch *tb_arch_find(tb_text name);
 // The supported ones as "a, b, c", cut to `capacity` bytes with the NUL.
 void tb_arch_list(char *out, size_t capacity);
 
-// Reads and checks everything but tensors; arrays lie in `arena`. TB_EUNSUPPORTED names what
+// Reads and checks everything but RoPE; arrays lie in `arena`. TB_EUNSUPPORTED names what
 // is not known, TB_EFORMAT what makes no sense.
 tb_code tb_settings_read(tb_settings *out, tb_arena *arena, const tb_checkpoint *checkpoint, tb_error *err);
+
+// What GGUF files may have as tensors of RoPE; NULL: absent. Frequencies are divided by factors.
+typedef struct tb_rope_tensors {
+    const float *factors;                      // [rope_size/2]
+    const float *short_factors, *long_factors; // [rope_size/2]: in sequences up to the original context, and above it
+} tb_rope_tensors;
+
+// Sets rope and near_rope of settings that are complete but for them; arrays lie in `arena`.
+tb_code tb_rope_settings_read(tb_settings *settings, tb_arena *arena, const tb_checkpoint *checkpoint,
+                              const tb_rope_tensors *tensors, tb_error *err);
 
 #endif

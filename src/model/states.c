@@ -67,6 +67,7 @@ tb_code tb_states_run_block(tb_states *states, const tb_model *model, size_t blo
     for (size_t i = 0; i < length && !rc; i++)
         positions[i] = (int32_t)i;
     w.probe = probe;
+    w.length = length;
     for (size_t i = 0; i < states->windows && !rc; i++)
         run_window(states->x + i * length * states->stride, &w, block, override, &memory, positions);
     tb_free(positions);

@@ -31,7 +31,7 @@ struct tb_model {
 void tb_linear_shape(size_t *rows, size_t *cols, const tb_config *config, tb_linear which);
 
 // Finds all tensors of the network in model->checkpoint and checks their shapes against
-// model->settings, which it completes with the vocabulary's size. A tensor that is missing, has another
+// model->settings, which it completes with RoPE and the vocabulary's size. A tensor that is missing, has another
 // shape, or that the forward pass would not use is an error that names it.
 tb_code tb_model_bind(tb_model *model, tb_error *err);
 

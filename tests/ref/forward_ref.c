@@ -62,23 +62,26 @@ static rows normed(ref *r, rows x, const float *weight)
     return y;
 }
 
-static void turn(double *head, const ref *r, const tb_rope_settings *rope, size_t position)
+static void turn(double *head, const ref *r, const tb_rope *rope, size_t position)
 {
-    size_t n = r->config->head_size;
-    for (size_t i = 0; i < n / 2; i++) {
-        double frequency = rope->scale * pow(rope->base, -2.0 * (double)i / (double)n);
-        double angle = (double)position * frequency / (rope->factors ? (double)rope->factors[i] : 1);
-        size_t first = r->settings->rope_halves ? i : 2 * i, second = r->settings->rope_halves ? i + n / 2 : 2 * i + 1;
+    double *frequencies = malloc(rope->pairs * sizeof *frequencies);
+    if (frequencies)
+        tb_rope_get_frequencies(frequencies, rope, r->tokens);
+    for (size_t i = 0; frequencies && i < rope->pairs; i++) {
+        double angle = (double)position * frequencies[i];
+        double c = rope->magnitude * cos(angle), s = rope->magnitude * sin(angle);
+        size_t first = rope->halves ? i : 2 * i, second = rope->halves ? i + rope->pairs : 2 * i + 1;
         double a = head[first], b = head[second];
-        head[first] = a * cos(angle) - b * sin(angle);
-        head[second] = a * sin(angle) + b * cos(angle);
+        head[first] = a * c - b * s;
+        head[second] = a * s + b * c;
     }
+    free(frequencies);
 }
 
 static void finish_heads(const ref *r, rows x, size_t block, const float *weight)
 {
     size_t n = r->config->head_size;
-    const tb_rope_settings *rope = r->settings->near[block] ? &r->settings->near_rope : &r->settings->rope;
+    const tb_rope *rope = r->settings->near[block] ? &r->settings->near_rope : &r->settings->rope;
     for (size_t t = 0; t < x.rows && !r->failed; t++)
         for (size_t head = 0; head < x.cols / n; head++) {
             double *at = x.at + t * x.cols + head * n;

@@ -19,9 +19,23 @@ from transformers import AutoConfig, AutoModelForCausalLM, Gemma3Config
 
 FAMILIES = ["llama", "llama3", "mistral", "smollm3", "qwen2", "qwen3", "gemma3"]
 
+SHORT = [1.0, 1.25, 1.5, 1.5, 1.75, 2.0]
+LONG = [1.0, 1.5, 2.5, 4.0, 8.0, 12.0]
+
 # None: the family's own settings.
 VARIANTS = {name: None for name in FAMILIES} | {
     "llama-linear": dict(rope_scaling=dict(rope_type="linear", factor=4.0)),
+    "llama-dynamic": dict(rope_scaling=dict(rope_type="dynamic", factor=4.0), max_position_embeddings=24),
+    "llama-yarn": dict(rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=20)),
+    "llama-yarn_all": dict(rope_scaling=dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=400,
+                                             beta_fast=16, beta_slow=2, mscale=0.7, mscale_all_dim=0.3,
+                                             truncate=False)),
+    "llama-yarn_factor": dict(rope_scaling=dict(rope_type="yarn", factor=4.0, attention_factor=1.25,
+                                                original_max_position_embeddings=100)),
+    "llama-longrope": dict(rope_scaling=dict(rope_type="longrope", original_max_position_embeddings=16,
+                                             short_factor=SHORT, long_factor=LONG)),
+    "llama-longrope_short": dict(rope_scaling=dict(rope_type="longrope", original_max_position_embeddings=48,
+                                                   short_factor=SHORT, long_factor=LONG, attention_factor=1.1)),
     "mistral-unwindowed": dict(sliding_window=None),
     "smollm3-window": dict(use_sliding_window=True, sliding_window=6),
     "qwen2-window": dict(use_sliding_window=True, sliding_window=8, max_window_layers=1),

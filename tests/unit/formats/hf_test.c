@@ -188,6 +188,41 @@ static void hf_config__translates_rope_scaling(void **state)
     tb_checkpoint_close(c);
 }
 
+// As in transformers: all of "rope_parameters" gives way, its base too, but in Gemma, key by key, that of full
+// attention.
+static void hf_config__prefers_rope_scaling_to_rope_parameters(void **state)
+{
+    (void)state;
+    tb_checkpoint *c = must_open_config(
+        "{\"model_type\":\"llama\"," SIZES(1) ",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":5e5},"
+                                              "\"rope_scaling\":{\"type\":\"linear\",\"factor\":3}}");
+    assert_text_value(c, "llama.rope.scaling.type", "linear");
+    assert_number(c, "llama.rope.scaling.factor", 3);
+    assert_number(c, "llama.rope.freq_base", 10000);
+    tb_checkpoint_close(c);
+    c = must_open_config(
+        "{\"model_type\":\"llama\"," SIZES(1) ",\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":2},"
+                                              "\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}}");
+    assert_text_value(c, "llama.rope.scaling.type", "yarn");
+    assert_number(c, "llama.rope.scaling.original_context_length", 256);
+    tb_checkpoint_close(c);
+    for (size_t i = 0; i < 2; i++) {
+        c = must_open_config(i ? "{\"model_type\":\"llama\"," SIZES(1) ",\"rope_parameters\":{\"rope_type\":\"linear\","
+                                                                       "\"factor\":2},\"rope_scaling\":{}}"
+                               : "{\"model_type\":\"llama\"," SIZES(1) ",\"rope_parameters\":{\"rope_type\":\"linear\","
+                                                                       "\"factor\":2},\"rope_scaling\":null}");
+        assert_number(c, "llama.rope.scaling.factor", 2);
+        tb_checkpoint_close(c);
+    }
+    c = must_open_config("{\"model_type\":\"gemma3_text\"," SIZES(
+        1) ",\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\",\"rope_theta\":5e5},"
+           "\"sliding_attention\":{\"rope_theta\":2e4}},\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":8}}");
+    assert_number(c, "gemma3.rope.scaling.factor", 8);
+    assert_number(c, "gemma3.rope.freq_base", 500000);
+    assert_number(c, "gemma3.rope.freq_base_swa", 20000);
+    tb_checkpoint_close(c);
+}
+
 static void hf_config__translates_the_other_families(void **state)
 {
     (void)state;
@@ -294,8 +329,16 @@ static void hf_config__refuses_by_name_what_it_does_not_know(void **state)
         {"{\"model_type\":\"llama\"," SIZES(2000000000) "}", TB_ELIMIT, "'num_hidden_layers'"},
         {"{\"model_type\":\"llama\"," SIZES(1) ",\"rope_theta\":-1}", TB_EFORMAT, "'rope_theta'"},
         {"{\"model_type\":\"llama\"," SIZES(1) ",\"hidden_act\":\"relu\"}", TB_EUNSUPPORTED, "'hidden_act' = relu"},
-        {"{\"model_type\":\"llama\"," SIZES(1) ",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}}",
-         TB_EUNSUPPORTED, "yarn"},
+        {"{\"model_type\":\"llama\"," SIZES(1) ",\"rope_scaling\":{\"rope_type\":\"ntk\",\"factor\":4}}",
+         TB_EUNSUPPORTED, "ntk"},
+        {"{\"model_type\":\"llama\"," SIZES(1) ",\"rope_scaling\":{\"rope_type\":\"dynamic\"}}", TB_EFORMAT,
+         "'factor'"},
+        {"{\"model_type\":\"llama\"," SIZES(
+             1) ",\"rope_scaling\":{\"rope_type\":\"longrope\",\"long_factor\":[1,1],\"short_factor\":[1]}}",
+         TB_EFORMAT, "'short_factor'"},
+        {"{\"model_type\":\"llama\"," SIZES(
+             1) ",\"rope_scaling\":{\"rope_type\":\"longrope\",\"short_factor\":[1,1,1,1,1,1,1,-1]}}",
+         TB_EFORMAT, "must be positive"},
         {"{\"model_type\":\"llama\"," SIZES(1) ",\"rope_scaling\":{\"rope_type\":\"linear\"}}", TB_EFORMAT, "'factor'"},
         {"{\"model_type\":\"llama\"," SIZES(1) ",\"rope_scaling\":{\"factor\":2}}", TB_EFORMAT, "no type"},
         {"{\"model_type\":\"llama\"," SIZES(1) ",\"rope_scaling\":{\"type\":2}}", TB_EFORMAT, "no type"},
@@ -850,6 +893,7 @@ int main(void)
         cmocka_unit_test(hf_config__translates_a_llama),
         cmocka_unit_test(hf_config__has_the_defaults_of_old_llamas),
         cmocka_unit_test(hf_config__translates_rope_scaling),
+        cmocka_unit_test(hf_config__prefers_rope_scaling_to_rope_parameters),
         cmocka_unit_test(hf_config__translates_the_other_families),
         cmocka_unit_test(hf_config__translates_smollm3),
         cmocka_unit_test(hf_config__translates_gemma3),

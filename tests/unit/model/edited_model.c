@@ -106,6 +106,15 @@ static void write_floats(tb_gguf_writer *w, float value, size_t n)
         assert_int_equal(tb_gguf_writer_data(w, &value, sizeof value, NULL), TB_OK);
 }
 
+static void write_vector(tb_gguf_writer *w, const model_edit *edit)
+{
+    size_t n = (size_t)edit->number;
+    if (edit->value)
+        assert_int_equal(tb_gguf_writer_data(w, edit->value, n * sizeof(float), NULL), TB_OK);
+    else
+        write_floats(w, 0.5f, n);
+}
+
 static void copy_tensors(tb_gguf_writer *w, const tb_checkpoint *in, const model_edit *edits, size_t n)
 {
     for (size_t i = 0; i < tb_checkpoint_tensor_count(in); i++) {
@@ -120,7 +129,7 @@ static void copy_tensors(tb_gguf_writer *w, const tb_checkpoint *in, const model
     }
     for (size_t i = 0; i < n; i++)
         if (edits[i].kind == ADD_VECTOR)
-            write_floats(w, 0.5f, (size_t)edits[i].number);
+            write_vector(w, &edits[i]);
 }
 
 void write_edited(const char *out_path, const char *in_path, const model_edit *edits, size_t n)

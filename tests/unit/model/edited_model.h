@@ -24,7 +24,7 @@ typedef struct model_edit {
     double
         number; // SET_U32, SET_F32, SET_BOOL: the value; ADD_VECTOR: its length; FILL_VECTOR: what all elements become
     const void *value; // SET_TEXT: the text; SET_FLAGS: "0110", one a flag; RENAME_TENSOR: the name; REPLACE_MATRIX: a
-                       // tb_matrix
+                       // tb_matrix; ADD_VECTOR: floats, NULL: all 0.5
 } model_edit;
 
 // Copies a GGUF file with the edits applied (at most one per key or tensor; n may be 0). Fails the test when it

@@ -57,7 +57,8 @@ static void model_open__refuses_bad_sizes(void **state)
         {"llama.gguf", {SET_F32, "llama.attention.layer_norm_rms_epsilon", -1, NULL}, TB_EFORMAT, "epsilon"},
         {"llama.gguf", {SET_F32, "llama.attention.layer_norm_rms_epsilon", NAN, NULL}, TB_EFORMAT, "epsilon"},
         {"llama.gguf", {SET_F32, "llama.rope.freq_base", INFINITY, NULL}, TB_EFORMAT, "freq_base"},
-        {"llama.gguf", {SET_U32, "llama.rope.dimension_count", 6, NULL}, TB_EUNSUPPORTED, "6 of the 12"},
+        {"llama.gguf", {SET_U32, "llama.rope.dimension_count", 14, NULL}, TB_EFORMAT, "between 1 and 12"},
+        {"llama.gguf", {SET_U32, "llama.rope.dimension_count", 5, NULL}, TB_EFORMAT, "an odd number"},
     };
     EXPECT(list);
 }
@@ -72,7 +73,11 @@ static void model_open__refuses_what_it_lacks_by_name(void **state)
         {"llama.gguf", {SET_U32, "llama.expert_count", 8, NULL}, TB_EUNSUPPORTED, "mixture of experts"},
         {"llama.gguf", {SET_F32, "llama.final_logit_softcapping", 30, NULL}, TB_EUNSUPPORTED, "soft-capped"},
         {"llama.gguf", {SET_BOOL, "llama.attention.causal", 0, NULL}, TB_EUNSUPPORTED, "embeddings, not text"},
-        {"llama.gguf", {SET_TEXT, "llama.rope.scaling.type", 0, "yarn"}, TB_EUNSUPPORTED, "'yarn'"},
+        {"llama.gguf", {SET_TEXT, "llama.rope.scaling.type", 0, "ntk"}, TB_EUNSUPPORTED, "'ntk'"},
+        {"llama.gguf", {SET_TEXT, "llama.rope.scaling.type", 0, "yarn"}, TB_EFORMAT, "rope.scaling.factor"},
+        {"llama.gguf", {SET_TEXT, "llama.rope.scaling.type", 0, "dynamic"}, TB_EFORMAT, "rope.scaling.factor"},
+        {"llama.gguf", {SET_TEXT, "llama.rope.scaling.type", 0, "longrope"}, TB_EFORMAT, "rope_factors_short.weight"},
+        {"llama.gguf", {SET_F32, "llama.rope.scaling.factor", -4, NULL}, TB_EFORMAT, "not a positive number"},
         {"llama.gguf", {SET_TEXT, "llama.rope.scaling.type", 0, "linear"}, TB_EFORMAT, "rope.scaling.factor"},
         {"llama.gguf", {SET_TEXT, "llama.rope.scaling.type", 0, "llama3"}, TB_EFORMAT, "rope.scaling.factor"},
         {"llama.gguf", {SET_TEXT, "twobit.rope_pairs", 0, "thirds"}, TB_EFORMAT, "rope_pairs"},
@@ -103,6 +108,8 @@ static void model_open__refuses_missing_and_unused_tensors(void **state)
         {"qwen2.gguf", {ADD_VECTOR, "blk.1.attn_output.bias", 47, NULL}, TB_EFORMAT, "attn_output.bias"},
         {"llama.gguf", {ADD_VECTOR, "rope_freqs.weight", 5, NULL}, TB_EFORMAT, "rope_freqs.weight"},
         {"llama3.gguf", {FILL_VECTOR, "rope_freqs.weight", 0, NULL}, TB_EFORMAT, "not positive"},
+        {"llama3.gguf", {ADD_VECTOR, "rope_factors_long.weight", 6, NULL}, TB_EFORMAT, "rope_factors_short.weight"},
+        {"llama.gguf", {ADD_VECTOR, "rope_factors_short.weight", 5, NULL}, TB_EFORMAT, "vector of 6 numbers"},
         {"llama.gguf",
          {RENAME_TENSOR, "blk.0.attn_norm.weight", 0, "blk.0.attn_norm.weights"},
          TB_EFORMAT,
