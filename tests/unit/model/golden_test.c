@@ -104,8 +104,10 @@ static void folder__of_a_variant_agrees_with_transformers(void **state)
 {
     (void)state;
     static const char *const variants[][2] = {
-        {"llama", "llama-linear"}, {"mistral", "mistral-unwindowed"}, {"smollm3", "smollm3-window"},
-        {"qwen2", "qwen2-window"}, {"qwen3", "qwen3-window"},         {"gemma3", "gemma3-pattern"},
+        {"llama", "llama-linear"},         {"llama", "llama-dynamic"},        {"llama", "llama-yarn"},
+        {"llama", "llama-yarn_all"},       {"llama", "llama-yarn_factor"},    {"llama", "llama-longrope"},
+        {"llama", "llama-longrope_short"}, {"mistral", "mistral-unwindowed"}, {"smollm3", "smollm3-window"},
+        {"qwen2", "qwen2-window"},         {"qwen3", "qwen3-window"},         {"gemma3", "gemma3-pattern"},
     };
     static const char *const configs[] = {"json", "older.json"};
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
