@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define MOST_TEXT ((size_t)1 << 30) // bytes
+
 // Buffered so that small writes do not become system calls.
 enum { OUT_BUFFER = 1 << 18 };
 
@@ -76,6 +78,11 @@ tb_code tb_file_read(char **out, size_t *size, const char *path, size_t limit, t
     *out = text.data;
     *size = text.size;
     return TB_OK;
+}
+
+tb_code tb_text_read(char **out, size_t *size, const char *path, tb_error *err)
+{
+    return tb_file_read(out, size, strcmp(path, "-") == 0 ? "/dev/stdin" : path, MOST_TEXT, err);
 }
 
 bool tb_path_is_folder(const char *path)

@@ -22,6 +22,9 @@ void tb_map_close(tb_map *map);
 // behind it; free with tb_free.
 tb_code tb_file_read(char **out, size_t *size, const char *path, size_t limit, tb_error *err);
 
+// Reads a text of any bytes: a file, or standard input for "-". At most a gigabyte: nothing here works on more.
+tb_code tb_text_read(char **out, size_t *size, const char *path, tb_error *err);
+
 bool tb_path_is_folder(const char *path);
 bool tb_path_exists(const char *path);
 

@@ -97,9 +97,6 @@ bool tb_cli_stream(tb_cli *cli, const char *text, size_t size);
 // Threads that work will use: what was asked for, or all processors.
 size_t tb_cli_threads(const tb_cli *cli);
 
-// Reads a text of any bytes: a file, or standard input for "-". Free with tb_free.
-tb_code tb_cli_read_text(char **text, size_t *size, const char *path, tb_error *err);
-
 // The ids of a text, without BOS, for measuring: of a file, of standard input for "-", of the
 // held-out text that comes with twobit for NULL. Free with tb_free_ids; *ids is NULL on failure.
 tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, const char *path, tb_error *err);

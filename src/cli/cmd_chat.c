@@ -50,7 +50,7 @@ static tb_code open_template(tb_prompt_template **out, const tb_checkpoint *chec
 {
     tb_text source = {0};
     char *text = NULL;
-    tb_code rc = path ? tb_cli_read_text(&text, &source.size, path, err) : TB_OK;
+    tb_code rc = path ? tb_text_read(&text, &source.size, path, err) : TB_OK;
     source.data = text;
     if (!rc)
         rc = tb_prompt_template_new(out, checkpoint, path ? &source : NULL, err);

@@ -1,53 +1,60 @@
-// twobit compare, the command: what is compared, in which order, and what is shown. compare.h has the map.
+// twobit compare: what is compared, and what is shown of it. The work is done by lab.
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/compare/compare.h"
+#include "cli/cli.h"
+#include "cli/compare_show.h"
 #include "cli/json_out.h"
 #include "cli/plot.h"
 #include "generate/generate.h"
 
 enum { MAX_TOKENS = 5120 };
 
-static const tb_compare_args defaults = {.tokens = 48};
+typedef struct compare_args {
+    const char *methods, *grid, *calibration, *work, *generate, *against, *csv, *markdown, *plot;
+    tb_option_texts texts, also;
+    uint64_t ctx, skip, max_tokens, calibration_tokens, tokens;
+    bool fresh, speed, json;
+} compare_args;
+
+static const compare_args defaults = {.tokens = 48};
 
 static const tb_option options[] = {
-    {"methods", 'm', TB_OPTION_TEXT, offsetof(tb_compare_args, methods), "LIST", 0, 0,
+    {"methods", 'm', TB_OPTION_TEXT, offsetof(compare_args, methods), "LIST", 0, 0,
      "recipes, separated by commas: method[:bits[:group]], and options of quantize behind +, as in gptq:3+head=6 or "
      "bpdq+lieq=2.25 (default " TB_COMPARE_METHODS ")"},
-    {"grid", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, grid), "FILE", 0, 0,
+    {"grid", 0, TB_OPTION_TEXT, offsetof(compare_args, grid), "FILE", 0, 0,
      "JSON file with models, texts and recipes; what the command line says of them counts instead"},
-    {"text", 0, TB_OPTION_TEXTS, offsetof(tb_compare_args, texts), "[NAME=]FILE", 0, 0,
+    {"text", 0, TB_OPTION_TEXTS, offsetof(compare_args, texts), "[NAME=]FILE", 0, 0,
      "text to measure on; may be given several times (default: held-out, a text that comes with twobit)"},
-    {"also", 0, TB_OPTION_TEXTS, offsetof(tb_compare_args, also), "FILE", 0, 0,
+    {"also", 0, TB_OPTION_TEXTS, offsetof(compare_args, also), "FILE", 0, 0,
      "also measure this file of the same model, whoever made it; may be given several times"},
-    {"against", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, against), "RECIPE", 0, 0,
+    {"against", 0, TB_OPTION_TEXT, offsetof(compare_args, against), "RECIPE", 0, 0,
      "also show how many more nats per token each row has than this one, window by window"},
-    {"ctx", 'c', TB_OPTION_COUNT, offsetof(tb_compare_args, ctx), "N", 2, 1 << 24,
+    {"ctx", 'c', TB_OPTION_COUNT, offsetof(compare_args, ctx), "N", 2, 1 << 24,
      "tokens per window (default 512, or the model's context when that is shorter)"},
-    {"skip", 0, TB_OPTION_COUNT, offsetof(tb_compare_args, skip), "N", 0, 1 << 24,
+    {"skip", 0, TB_OPTION_COUNT, offsetof(compare_args, skip), "N", 0, 1 << 24,
      "positions of each window that are not scored (default 0)"},
-    {"max-tokens", 0, TB_OPTION_COUNT, offsetof(tb_compare_args, max_tokens), "N", 1, 0,
+    {"max-tokens", 0, TB_OPTION_COUNT, offsetof(compare_args, max_tokens), "N", 1, 0,
      "most tokens of each text that are used, in whole windows (default 5120)"},
-    {"calib", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, calibration), "FILE", 0, 0,
+    {"calib", 0, TB_OPTION_TEXT, offsetof(compare_args, calibration), "FILE", 0, 0,
      "text to calibrate on (default: the text that comes with twobit)"},
-    {"calib-tokens", 0, TB_OPTION_COUNT, offsetof(tb_compare_args, calibration_tokens), "N", 1, 1 << 30,
+    {"calib-tokens", 0, TB_OPTION_COUNT, offsetof(compare_args, calibration_tokens), "N", 1, 1 << 30,
      "most tokens of it that are used (default 16384)"},
-    {"speed", 0, TB_OPTION_FLAG, offsetof(tb_compare_args, speed), NULL, 0, 0, "also measure tokens per second"},
-    {"work", 'w', TB_OPTION_TEXT, offsetof(tb_compare_args, work), "DIR", 0, 0,
+    {"speed", 0, TB_OPTION_FLAG, offsetof(compare_args, speed), NULL, 0, 0, "also measure tokens per second"},
+    {"work", 'w', TB_OPTION_TEXT, offsetof(compare_args, work), "DIR", 0, 0,
      "folder for the quantized models and the results (default: compare in ~/.cache/twobit)"},
-    {"fresh", 0, TB_OPTION_FLAG, offsetof(tb_compare_args, fresh), NULL, 0, 0,
+    {"fresh", 0, TB_OPTION_FLAG, offsetof(compare_args, fresh), NULL, 0, 0,
      "make everything anew, whatever the folder holds"},
-    {"generate", 'p', TB_OPTION_TEXT, offsetof(tb_compare_args, generate), "TEXT", 0, 0,
+    {"generate", 'p', TB_OPTION_TEXT, offsetof(compare_args, generate), "TEXT", 0, 0,
      "then let the original and the best under four bits continue this text"},
-    {"tokens", 'n', TB_OPTION_COUNT, offsetof(tb_compare_args, tokens), "N", 1, 4096, "tokens they add"},
-    {"markdown", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, markdown), "FILE", 0, 0, "write the table there as well"},
-    {"csv", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, csv), "FILE", 0, 0,
-     "write a line for each recipe on each text"},
-    {"plot", 0, TB_OPTION_TEXT, offsetof(tb_compare_args, plot), "FILE", 0, 0,
+    {"tokens", 'n', TB_OPTION_COUNT, offsetof(compare_args, tokens), "N", 1, 4096, "tokens they add"},
+    {"markdown", 0, TB_OPTION_TEXT, offsetof(compare_args, markdown), "FILE", 0, 0, "write the table there as well"},
+    {"csv", 0, TB_OPTION_TEXT, offsetof(compare_args, csv), "FILE", 0, 0, "write a line for each recipe on each text"},
+    {"plot", 0, TB_OPTION_TEXT, offsetof(compare_args, plot), "FILE", 0, 0,
      "draw perplexity over the size of the file: .svg or .png (needs gnuplot)"},
-    {"json", 0, TB_OPTION_FLAG, offsetof(tb_compare_args, json), NULL, 0, 0,
+    {"json", 0, TB_OPTION_FLAG, offsetof(compare_args, json), NULL, 0, 0,
      "print an object: rows with all figures, models, texts, protocol, continuations"},
     {0},
 };
@@ -73,6 +80,13 @@ static const char notes[] =
     "last few windows of text that were measured. The best is the one with the least divergence from the original\n"
     "among those whose linears take less than four bits per weight.\n";
 
+// The command while it runs.
+typedef struct comparing {
+    tb_cli *cli;
+    const compare_args *args;
+    tb_comparison made;
+} comparing;
+
 // ---- continuations ----
 
 static bool collect(void *user, const char *text, size_t size)
@@ -81,7 +95,7 @@ static bool collect(void *user, const char *text, size_t size)
 }
 
 // How one model goes on: what `twobit run` prints for the same text, tokens and seed.
-static tb_code continue_text(tb_str *text, const tb_comparison *c, const tb_compare_row *row, tb_error *err)
+static tb_code continue_text(tb_str *text, const comparing *c, const tb_compare_row *row, tb_error *err)
 {
     static const tb_sampling_args usual = TB_SAMPLING_DEFAULTS;
     tb_sampling sampling;
@@ -105,10 +119,10 @@ static tb_code continue_text(tb_str *text, const tb_comparison *c, const tb_comp
     return rc;
 }
 
-static void print_continuation(const tb_comparison *c, const tb_compare_model *m, const tb_compare_row *row,
+static void print_continuation(const comparing *c, const tb_compare_model *m, const tb_compare_row *row,
                                const tb_str *text)
 {
-    if (c->grid.model_count > 1)
+    if (c->made.grid.model_count > 1)
         printf("\n%s, %s:\n%s", m->source->name, row->name, c->args->generate);
     else
         printf("\n%s:\n%s", row->name, c->args->generate);
@@ -123,7 +137,7 @@ static json_t *make_continuation(const tb_compare_model *m, const tb_compare_row
 }
 
 // Prints what the original and the best add to the text, or appends it to `list` where that is given.
-static tb_code continue_model(const tb_comparison *c, const tb_compare_model *m, json_t *list, tb_error *err)
+static tb_code continue_model(const comparing *c, const tb_compare_model *m, json_t *list, tb_error *err)
 {
     const tb_compare_row *rows[] = {&m->rows[0], tb_compare_best(m)};
     tb_code rc = TB_OK;
@@ -140,31 +154,31 @@ static tb_code continue_model(const tb_comparison *c, const tb_compare_model *m,
     return rc;
 }
 
-static tb_code show_continuations(const tb_comparison *c, json_t *list, tb_error *err)
+static tb_code show_continuations(const comparing *c, json_t *list, tb_error *err)
 {
     tb_code rc = TB_OK;
-    for (size_t i = 0; !rc && i < c->grid.model_count; i++)
-        rc = continue_model(c, &c->models[i], list, err);
+    for (size_t i = 0; !rc && i < c->made.grid.model_count; i++)
+        rc = continue_model(c, &c->made.models[i], list, err);
     return rc;
 }
 
 // ---- results ----
 
-static tb_code show_json(const tb_comparison *c, tb_error *err)
+static tb_code show_json(const comparing *c, tb_error *err)
 {
     if (!c->args->generate)
-        return tb_compare_print_json(c, NULL, err);
+        return tb_compare_print_json(&c->made, NULL, err);
     json_t *list = json_array();
     tb_code rc = list ? show_continuations(c, list, err) : tb_fail(err, TB_ENOMEM, "no memory for the continuations");
     if (!rc)
-        return tb_compare_print_json(c, list, err);
+        return tb_compare_print_json(&c->made, list, err);
     json_decref(list);
     return rc;
 }
 
-static tb_code show_text(const tb_comparison *c, tb_error *err)
+static tb_code show_text(const comparing *c, tb_error *err)
 {
-    tb_code rc = tb_compare_print_table(c, err);
+    tb_code rc = tb_compare_print_table(&c->made, err);
     if (!rc && c->args->generate) {
         fflush(stdout); // the table is there while the models write
         rc = show_continuations(c, NULL, err);
@@ -172,70 +186,71 @@ static tb_code show_text(const tb_comparison *c, tb_error *err)
     return rc;
 }
 
-static tb_code write_files(const tb_comparison *c, tb_error *err)
+static tb_code write_files(const comparing *c, tb_error *err)
 {
-    const tb_compare_args *a = c->args;
-    tb_code rc = a->markdown ? tb_compare_write_markdown(c, a->markdown, err) : TB_OK;
+    const compare_args *a = c->args;
+    tb_code rc = a->markdown ? tb_compare_write_markdown(&c->made, a->markdown, err) : TB_OK;
     if (!rc && a->csv)
-        rc = tb_compare_write_csv(c, a->csv, err);
-    return rc || !a->plot ? rc : tb_compare_draw(c, a->plot, err);
+        rc = tb_compare_write_csv(&c->made, a->csv, err);
+    return rc || !a->plot ? rc : tb_compare_draw(&c->made, a->plot, err);
 }
 
 // Recipes that could not be made have been noted; the program must not seem to have succeeded.
-static tb_code count_missing(const tb_comparison *c, tb_error *err)
+static tb_code count_missing(const comparing *c, tb_error *err)
 {
     size_t missing = 0;
-    for (size_t i = 0; i < c->grid.model_count; i++)
-        for (size_t r = 0; r < c->models[i].count; r++)
-            missing += c->models[i].rows[r].missing != NULL;
+    for (size_t i = 0; i < c->made.grid.model_count; i++)
+        for (size_t r = 0; r < c->made.models[i].count; r++)
+            missing += c->made.models[i].rows[r].missing != NULL;
     return missing ? tb_fail(err, TB_EIO, "%zu recipe%s could not be made", missing, missing == 1 ? "" : "s") : TB_OK;
 }
 
 // ---- before anything is made ----
 
 // The command line goes before the grid file.
-static tb_code fill_grid(tb_comparison *c, tb_error *err)
+static tb_code fill_grid(comparing *c, tb_error *err)
 {
     tb_cli *cli = c->cli;
-    const tb_compare_args *a = c->args;
-    tb_grid *grid = &c->grid;
-    tb_code rc = a->grid ? tb_grid_read(grid, cli, a->grid, err) : TB_OK;
+    const compare_args *a = c->args;
+    tb_lab_grid *grid = &c->made.grid;
+    tb_code rc = a->grid ? tb_lab_grid_read(grid, a->grid, err) : TB_OK;
     if (rc)
         return rc;
     grid->model_count = cli->operands.count ? 0 : grid->model_count;
     grid->text_count = a->texts.count ? 0 : grid->text_count;
     grid->recipe_count = a->methods ? 0 : grid->recipe_count;
     for (size_t i = 0; !rc && i < cli->operands.count; i++)
-        rc = tb_grid_add_model(grid, cli->operands.items[i], err);
+        rc = tb_lab_grid_add_model(grid, cli->operands.items[i], err);
     for (size_t i = 0; !rc && i < a->texts.count; i++)
-        rc = tb_grid_add_text(grid, a->texts.items[i], err);
+        rc = tb_lab_grid_add_text(grid, a->texts.items[i], err);
     if (!rc && grid->text_count == 0)
-        rc = tb_grid_add_text(grid, "held-out", err);
+        rc = tb_lab_grid_add_text(grid, "held-out", err);
     if (!rc && (a->methods || grid->recipe_count == 0))
-        rc = tb_grid_add_recipes(grid, cli, a->methods ? a->methods : TB_COMPARE_METHODS, err);
+        rc = tb_lab_grid_add_recipes(grid, a->methods ? a->methods : TB_COMPARE_METHODS, err);
     if (!rc && grid->model_count == 0)
         rc = tb_fail(err, TB_EINVAL, "the model is missing");
     if (!rc && a->also.count && grid->model_count > 1)
         rc = tb_fail(err, TB_EINVAL, "--also needs a single model; a grid file can say which model a file belongs to");
     for (size_t i = 0; !rc && i < a->also.count; i++)
-        rc = tb_grid_add_also(grid, 0, a->also.items[i], err);
+        rc = tb_lab_grid_add_also(grid, 0, a->also.items[i], err);
     return rc;
 }
 
 // The base row's name, as the grid calls it.
-static tb_code choose_base(tb_comparison *c, tb_error *err)
+static tb_code choose_base(comparing *c, tb_error *err)
 {
     const char *wanted = c->args->against;
-    tb_compare_recipe recipe;
-    if (!wanted || strcmp(wanted, "original") == 0)
+    tb_lab_recipe recipe;
+    c->made.options.against = wanted;
+    if (!wanted || strcmp(wanted, TB_COMPARE_ORIGINAL) == 0)
         return TB_OK;
     for (int parsed = 0; parsed < 2; parsed++) { // as it is written, then as we would write it
-        for (size_t i = 0; i < c->grid.recipe_count; i++)
-            if (strcmp(c->grid.recipes[i].name, wanted) == 0) {
-                c->against = c->grid.recipes[i].name;
+        for (size_t i = 0; i < c->made.grid.recipe_count; i++)
+            if (strcmp(c->made.grid.recipes[i].name, wanted) == 0) {
+                c->made.options.against = c->made.grid.recipes[i].name;
                 return TB_OK;
             }
-        if (parsed == 0 && !tb_compare_recipe_parse(&recipe, &c->grid.arena, c->cli, wanted, NULL))
+        if (parsed == 0 && !tb_lab_recipe_parse(&recipe, &c->made.grid.arena, wanted, NULL))
             wanted = recipe.name;
     }
     return tb_fail(err, TB_EINVAL, "--against '%s' is none of the recipes", c->args->against);
@@ -246,22 +261,32 @@ static uint64_t first_of(uint64_t a, uint64_t b, uint64_t otherwise)
     return a ? a : b ? b : otherwise;
 }
 
-static void choose_protocol(tb_comparison *c)
+static void set_options(comparing *c)
 {
-    const tb_compare_args *a = c->args;
-    const tb_grid *grid = &c->grid;
-    c->protocol = (tb_perplexity_options){
+    const compare_args *a = c->args;
+    const tb_common_options *common = &c->cli->common;
+    const tb_lab_grid *grid = &c->made.grid;
+    tb_lab_options *o = &c->made.options;
+    o->work = a->work;
+    o->calibration = a->calibration ? a->calibration : grid->calibration;
+    o->calibration_tokens = first_of(a->calibration_tokens, grid->calibration_tokens, 0);
+    o->protocol = (tb_perplexity_options){
         .ctx = (size_t)first_of(a->ctx, grid->ctx, 0),
         .skip = (size_t)first_of(a->skip, grid->skip, 0),
         .max_tokens = (size_t)first_of(a->max_tokens, grid->max_tokens, MAX_TOKENS),
     };
-    c->calibration = a->calibration ? a->calibration : grid->calibration;
-    c->calibration_tokens = first_of(a->calibration_tokens, grid->calibration_tokens, 0);
+    o->fresh = a->fresh;
+    o->speed = a->speed;
+    o->threads = common->threads;
+    o->seed = common->seed;
+    o->cpu = common->cpu;
+    o->quiet = common->quiet;
+    o->report = &c->cli->report;
 }
 
-static tb_code plan(tb_comparison *c, tb_error *err)
+static tb_code plan(comparing *c, tb_error *err)
 {
-    tb_code rc = tb_grid_init(&c->grid, err);
+    tb_code rc = tb_lab_grid_init(&c->made.grid, err);
     if (!rc)
         rc = fill_grid(c, err);
     if (!rc)
@@ -270,94 +295,15 @@ static tb_code plan(tb_comparison *c, tb_error *err)
         rc = tb_plot_check(c->args->plot, err);
     c->cli->misused = rc == TB_EINVAL;
     if (!rc)
-        choose_protocol(c);
+        set_options(c);
     return rc;
-}
-
-static tb_code hash_text(char out[65], tb_text text, tb_error *err)
-{
-    tb_hash *hash = tb_hash_new();
-    if (!hash)
-        return tb_fail(err, TB_ENOMEM, "no memory for a fingerprint");
-    tb_hash_update(hash, text.data, text.size);
-    tb_hash_hex(hash, out);
-    tb_hash_free(hash);
-    return TB_OK;
-}
-
-static tb_code read_text(tb_compare_text *out, const tb_grid_text *from, tb_error *err)
-{
-    *out = (tb_compare_text){.name = from->name, .path = from->path, .text = tb_builtin_text_get(TB_TEXT_HELDOUT)};
-    tb_code rc = TB_OK;
-    if (from->path) {
-        rc = tb_cli_read_text(&out->own, &out->text.size, from->path, err);
-        out->text.data = out->own;
-    }
-    return rc ? rc : hash_text(out->hash, out->text, err);
-}
-
-// Texts are read once, so that standard input can be one.
-static tb_code read_texts(tb_comparison *c, tb_error *err)
-{
-    c->texts = tb_arena_array(&c->arena, c->grid.text_count, sizeof *c->texts);
-    c->models = tb_arena_array(&c->arena, c->grid.model_count, sizeof *c->models);
-    if (!c->texts || !c->models)
-        return tb_fail(err, TB_ENOMEM, "no memory to compare models");
-    tb_code rc = TB_OK;
-    for (size_t t = 0; !rc && t < c->grid.text_count; t++)
-        rc = read_text(&c->texts[t], &c->grid.texts[t], err);
-    tb_compare_text calibration = {0};
-    if (!rc && c->calibration)
-        rc = read_text(&calibration, &(tb_grid_text){.path = c->calibration}, err);
-    snprintf(c->calibration_hash, sizeof c->calibration_hash, "%s", c->calibration ? calibration.hash : "built in");
-    tb_free(calibration.own);
-    return rc;
-}
-
-static tb_code open_store(tb_comparison *c, tb_error *err)
-{
-    tb_code rc = tb_folder_open(&c->folder, c->args->work, err);
-    if (rc)
-        return rc;
-    const char *path = tb_compare_keep(c, "%s/results.sqlite", c->folder.path);
-    return path ? tb_store_open(&c->store, path, err) : tb_fail(err, TB_ENOMEM, "no memory for a path");
 }
 
 // ---- the work ----
 
-static tb_code open_model(tb_comparison *c, size_t index, tb_error *err)
+static tb_code compare(comparing *c, tb_error *err)
 {
-    tb_compare_model *m = &c->models[index];
-    m->source = &c->grid.models[index];
-    tb_code rc = tb_cli_open_model(&m->model, c->cli, m->source->path, err);
-    if (rc)
-        return rc;
-    c->cpu_name = tb_cpu_name(tb_model_compute(m->model)->kernels.cpu);
-    return tb_checkpoint_fingerprint(m->fingerprint, tb_model_checkpoint(m->model), err);
-}
-
-static tb_code compare_model(tb_comparison *c, size_t index, tb_error *err)
-{
-    tb_compare_model *m = &c->models[index];
-    tb_code rc = open_model(c, index, err);
-    if (!rc)
-        rc = tb_compare_make_rows(c, m, err);
-    if (!rc)
-        rc = tb_compare_measure_rows(c, m, err);
-    tb_model_close(m->model);
-    m->model = NULL;
-    return rc;
-}
-
-static tb_code compare(tb_comparison *c, tb_error *err)
-{
-    tb_code rc = read_texts(c, err);
-    if (!rc)
-        rc = open_store(c, err);
-    for (size_t i = 0; i < c->grid.model_count; i++)
-        c->cells += (1 + c->grid.recipe_count + c->grid.models[i].also_count) * c->grid.text_count;
-    for (size_t i = 0; !rc && i < c->grid.model_count; i++)
-        rc = compare_model(c, i, err);
+    tb_code rc = tb_compare(&c->made, err);
     tb_progress_clear(&c->cli->progress);
     if (!rc)
         rc = write_files(c, err);
@@ -368,23 +314,13 @@ static tb_code compare(tb_comparison *c, tb_error *err)
     return rc ? rc : count_missing(c, err);
 }
 
-static void clear(tb_comparison *c)
-{
-    for (size_t t = 0; c->texts && t < c->grid.text_count; t++)
-        tb_free(c->texts[t].own);
-    tb_store_close(c->store);
-    tb_folder_clear(&c->folder);
-    tb_grid_clear(&c->grid);
-    tb_arena_clear(&c->arena);
-}
-
 static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
 {
-    tb_comparison c = {.cli = cli, .args = untyped};
+    comparing c = {.cli = cli, .args = untyped};
     tb_code rc = plan(&c, err);
     if (!rc)
         rc = compare(&c, err);
-    clear(&c);
+    tb_comparison_clear(&c.made);
     return rc;
 }
 

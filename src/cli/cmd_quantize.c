@@ -5,51 +5,26 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/cli.h"
 #include "cli/json_out.h"
 #include "cli/number_text.h"
-#include "cli/quantize_args.h"
+#include "lab/lab.h"
 
-// Of the rules the one that made the best models (docs/lieq.md).
-#define DEFAULT_RULE TB_ALLOCATE_PPL
+typedef struct quantize_args {
+    const char *output, *calibration;
+    tb_recipe_args recipe;
+    bool no_measure, json;
+} quantize_args;
 
-const tb_quantize_args tb_quantize_defaults = {.method = "bpdq", .widths = "2,4"};
+static const quantize_args defaults = {.recipe = TB_RECIPE_DEFAULTS};
 
-const tb_option tb_quantize_options[] = {
-    {"output", 'o', TB_OPTION_TEXT, offsetof(tb_quantize_args, output), "FILE", 0, 0, "the file to write"},
-    {"method", 'm', TB_OPTION_TEXT, offsetof(tb_quantize_args, method), "NAME", 0, 0, TB_METHOD_NAMES},
-    {"bits", 'b', TB_OPTION_COUNT, offsetof(tb_quantize_args, bits), "K", 1, TB_MAX_PLANES,
-     "bit-planes per weight (default 2); ptqtp always has two planes of trits"},
-    {"group", 'g', TB_OPTION_COUNT, offsetof(tb_quantize_args, group), "G", TB_PLANE_WORD, 1 << 20,
-     "columns that share coefficients, a multiple of 32 (default: the method's own)"},
-    {"allocate", 0, TB_OPTION_TEXT, offsetof(tb_quantize_args, allocate), "RULE", 0, 0,
-     "give blocks widths of their own under --avg-bits or --size: ppl (default), lieq, lieq-v1, free, first, uniform, "
-     "reversed or random"},
-    {"block-bits", 0, TB_OPTION_TEXT, offsetof(tb_quantize_args, block_bits), "LIST", 0, 0,
-     "the width of every block, from the first on, like 4,2,2,2"},
-    {"avg-bits", 0, TB_OPTION_REAL, offsetof(tb_quantize_args, average_bits), "B", 1, TB_MAX_PLANES,
-     "most bits per weight on average over the blocks, without coefficients"},
-    {"size", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, size), "BYTES", 1, 0, "most bytes of the whole file"},
-    {"widths", 0, TB_OPTION_TEXT, offsetof(tb_quantize_args, widths), "LIST", 0, 0,
-     "bits that blocks may get, ascending, like 2,3,4"},
-    {"calib", 0, TB_OPTION_TEXT, offsetof(tb_quantize_args, calibration), "FILE", 0, 0,
+static const tb_option options[] = {
+    {"output", 'o', TB_OPTION_TEXT, offsetof(quantize_args, output), "FILE", 0, 0, "the file to write"},
+    {"calib", 0, TB_OPTION_TEXT, offsetof(quantize_args, calibration), "FILE", 0, 0,
      "text to calibrate on (default: the text that comes with twobit)"},
-    {"calib-tokens", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, calibration_tokens), "N", 1, 1 << 30,
-     "most tokens of it that are used (default 16384)"},
-    {"damping", 0, TB_OPTION_REAL, offsetof(tb_quantize_args, damping), "D", 1e-9, 10,
-     "added to the diagonal of the second moments, times their mean (default 0.05)"},
-    {"no-shrinkage", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, no_shrinkage), NULL, 0, 0,
-     "gptq, bpdq: believe every correlation in the calibration text, as published"},
-    {"iterations", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, iterations), "N", 1, 1000,
-     "sweeps of bpdq (default 10), most steps of hqq (20) or ptqtp (50)"},
-    {"head-bits", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, head_bits), "K", 4, 8,
-     "bits of output head and embedding (default 8)"},
-    {"embedding-bits", 0, TB_OPTION_COUNT, offsetof(tb_quantize_args, embedding_bits), "K", 2, 8,
-     "bits of the embedding alone, where the head is a matrix of its own"},
-    {"keep-head", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, keep_head), NULL, 0, 0,
-     "leave embedding and output head as they are"},
-    {"no-measure", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, no_measure), NULL, 0, 0,
+    {"no-measure", 0, TB_OPTION_FLAG, offsetof(quantize_args, no_measure), NULL, 0, 0,
      "do not measure the result afterwards"},
-    {"json", 0, TB_OPTION_FLAG, offsetof(tb_quantize_args, json), NULL, 0, 0,
+    {"json", 0, TB_OPTION_FLAG, offsetof(quantize_args, json), NULL, 0, 0,
      "print an object: file_bytes, linear_bits_per_weight, relative_error, seconds, peak_rss_bytes, perplexity and "
      "more"},
     {0},
@@ -97,14 +72,14 @@ static json_t *make_widths(const outcome *o)
     return list;
 }
 
-static tb_code print_json(const tb_cli *cli, const tb_quantize_args *args, const outcome *o, tb_error *err)
+static tb_code print_json(const tb_cli *cli, const quantize_args *args, const outcome *o, tb_error *err)
 {
     const tb_pipeline_result *p = &o->pipeline;
     bool measured = p->heldout_tokens > 0;
     return tb_json_print(
         json_pack("{s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:o}",
-                  "output", tb_json_text(args->output, strlen(args->output)), "method", args->method, "file_bytes",
-                  (json_int_t)o->file_bytes, "linear_bits_per_weight", tb_json_real(o->linear_bits),
+                  "output", tb_json_text(args->output, strlen(args->output)), "method", args->recipe.method,
+                  "file_bytes", (json_int_t)o->file_bytes, "linear_bits_per_weight", tb_json_real(o->linear_bits),
                   "file_bits_per_weight", tb_json_real(o->file_bits), "relative_error", tb_json_real(p->relative_error),
                   "seconds", tb_json_real(p->seconds), "peak_rss_bytes", (json_int_t)o->peak_rss_bytes, "perplexity",
                   tb_json_real(measured ? p->perplexity : NAN), "reference_perplexity",
@@ -133,7 +108,7 @@ static void print_widths(const outcome *o)
     }
 }
 
-static void print_text(const tb_quantize_args *args, const outcome *o)
+static void print_text(const quantize_args *args, const outcome *o)
 {
     char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT];
     const tb_pipeline_result *p = &o->pipeline;
@@ -172,113 +147,12 @@ static tb_code check_output(const char *output, const char *input, tb_error *err
     return TB_OK;
 }
 
-static tb_code resolve_method(tb_pipeline_options *options_out, tb_cli *cli, const tb_quantize_args *args,
-                              tb_error *err)
-{
-    *options_out = (tb_pipeline_options){
-        .quant = {.bits = (unsigned)args->bits,
-                  .group = (size_t)args->group,
-                  .damping = args->damping,
-                  .iterations = (unsigned)args->iterations,
-                  .no_shrinkage = args->no_shrinkage,
-                  .threads = tb_cli_threads(cli)},
-        .calibration_path = args->calibration,
-        .calibration_tokens = (size_t)args->calibration_tokens,
-        .head_bits = (unsigned)args->head_bits,
-        .embedding_bits = (unsigned)args->embedding_bits,
-        .keep_head = args->keep_head,
-        .unmeasured = args->no_measure,
-        .report = &cli->report,
-    };
-    if (!tb_method_find(&options_out->method, args->method))
-        return tb_fail_usage(cli, err, "unknown method '%s'; use " TB_METHOD_NAMES, args->method);
-    if (args->keep_head && (args->head_bits || args->embedding_bits))
-        return tb_fail_usage(cli, err, "--%s-bits and --keep-head exclude each other",
-                             args->head_bits ? "head" : "embedding");
-    tb_quant_options resolved;
-    tb_code rc = tb_quant_options_resolve(&resolved, options_out->method, &options_out->quant, err);
-    cli->misused = rc == TB_EINVAL;
-    return rc;
-}
-
-// "2,3,4"
-static tb_code parse_widths(tb_widths_options *out, const char *list, tb_error *err)
-{
-    for (const char *at = list; *at; at += *at == ',') {
-        size_t digits = strspn(at, "0123456789");
-        if (digits != 1 || (at[1] != ',' && at[1] != '\0') || out->width_count == TB_MAX_WIDTHS)
-            return tb_fail(err, TB_EINVAL, "'%s' is no list of at most %d widths like 2,3,4", list, TB_MAX_WIDTHS);
-        out->widths[out->width_count++] = (unsigned)(*at - '0');
-        at++;
-    }
-    return TB_OK;
-}
-
-bool tb_quantize_allocates(const tb_quantize_args *args)
-{
-    return args->allocate || args->average_bits > 0 || args->size > 0;
-}
-
-bool tb_quantize_mixes_widths(const tb_quantize_args *args)
-{
-    return tb_quantize_allocates(args) || args->block_bits;
-}
-
-// What --allocate and its companions say; a rule without a budget is a mistake of usage.
-static tb_code resolve_widths(tb_widths_options *out, tb_cli *cli, const tb_quantize_args *args, tb_error *err)
-{
-    *out = (tb_widths_options){
-        .rule = DEFAULT_RULE, .average_bits = args->average_bits, .file_bytes = args->size, .seed = cli->common.seed};
-    bool average = args->average_bits > 0, size = args->size > 0;
-    if (args->bits && args->block_bits)
-        return tb_fail_usage(cli, err, "--bits and --block-bits exclude each other");
-    if (!tb_quantize_allocates(args))
-        return TB_OK;
-    if (args->allocate && !tb_allocation_rule_find(&out->rule, args->allocate))
-        return tb_fail_usage(cli, err,
-                             "unknown rule '%s'; use lieq, lieq-v1, ppl, free, first, uniform, reversed or random",
-                             args->allocate);
-    if (args->bits || args->block_bits)
-        return tb_fail_usage(cli, err, "--%s and --%s exclude each other; give --widths",
-                             args->bits ? "bits" : "block-bits",
-                             args->allocate ? "allocate"
-                             : average      ? "avg-bits"
-                                            : "size");
-    if (average == size)
-        return tb_fail_usage(cli, err,
-                             average ? "--avg-bits and --size exclude each other"
-                                     : "--allocate needs either --avg-bits or --size");
-    tb_code rc = parse_widths(out, args->widths, err);
-    cli->misused = rc == TB_EINVAL;
-    return rc;
-}
-
-tb_code tb_quantize_resolve(tb_pipeline_options *pipeline, tb_widths_options *widths, tb_cli *cli,
-                            const tb_quantize_args *args, tb_error *err)
-{
-    tb_code rc = resolve_method(pipeline, cli, args, err);
-    return rc ? rc : resolve_widths(widths, cli, args, err);
-}
-
-tb_code tb_parse_block_bits(uint8_t *bits, const char *list, size_t blocks, tb_error *err)
-{
-    const char *at = list;
-    for (size_t b = 0; b < blocks; b++) {
-        if (at[0] < '1' || at[0] > '0' + TB_MAX_PLANES || at[1] != (b + 1 < blocks ? ',' : '\0'))
-            return tb_fail(err, TB_EINVAL, "'%s' is no list of %zu widths like 4,2,2,2, one for each block", list,
-                           blocks);
-        bits[b] = (uint8_t)(at[0] - '0');
-        at += 2;
-    }
-    return TB_OK;
-}
-
 // New memory in *bits (tb_free), which `pipeline` borrows; NULL when all blocks have the same width.
 static tb_code choose_widths(uint8_t **bits, outcome *o, tb_pipeline_options *pipeline, const tb_model *model,
-                             const tb_quantize_args *args, const tb_widths_options *widths, tb_error *err)
+                             const quantize_args *args, const tb_widths_options *widths, tb_error *err)
 {
     *bits = NULL;
-    if (!tb_quantize_mixes_widths(args))
+    if (!tb_recipe_mixes_widths(&args->recipe))
         return TB_OK;
     o->blocks = tb_model_config(model)->blocks;
     *bits = tb_alloc_array(o->blocks, sizeof **bits);
@@ -286,13 +160,13 @@ static tb_code choose_widths(uint8_t **bits, outcome *o, tb_pipeline_options *pi
         return tb_fail(err, TB_ENOMEM, "no memory for the widths of %zu blocks", o->blocks);
     pipeline->block_bits = *bits;
     o->block_bits = *bits;
-    if (args->block_bits)
-        return tb_parse_block_bits(*bits, args->block_bits, o->blocks, err);
+    if (args->recipe.block_bits)
+        return tb_parse_block_bits(*bits, args->recipe.block_bits, o->blocks, err);
     return tb_choose_widths(*bits, model, pipeline, widths, err);
 }
 
 // *bits: as for choose_widths.
-static tb_code quantize(uint8_t **bits, tb_cli *cli, outcome *o, const tb_quantize_args *args,
+static tb_code quantize(uint8_t **bits, tb_cli *cli, outcome *o, const quantize_args *args,
                         tb_pipeline_options *pipeline, const tb_widths_options *widths, tb_error *err)
 {
     *bits = NULL;
@@ -315,14 +189,19 @@ static tb_code quantize(uint8_t **bits, tb_cli *cli, outcome *o, const tb_quanti
 
 static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
 {
-    const tb_quantize_args *args = untyped;
+    const quantize_args *args = untyped;
     tb_pipeline_options pipeline;
     tb_widths_options widths;
     uint8_t *bits = NULL;
     outcome o = {0};
     if (!args->output)
         return tb_fail_usage(cli, err, "give the file to write with -o");
-    tb_code rc = tb_quantize_resolve(&pipeline, &widths, cli, args, err);
+    tb_code rc = tb_recipe_resolve(&pipeline, &widths, &args->recipe, cli->common.seed, err);
+    cli->misused = rc == TB_EINVAL;
+    pipeline.quant.threads = tb_cli_threads(cli);
+    pipeline.calibration_path = args->calibration;
+    pipeline.unmeasured = args->no_measure;
+    pipeline.report = &cli->report;
     if (!rc)
         rc = quantize(&bits, cli, &o, args, &pipeline, &widths, err);
     tb_progress_clear(&cli->progress);
@@ -342,8 +221,10 @@ const tb_command tb_command_quantize = {
     .notes = notes,
     .least_operands = 1,
     .most_operands = 1,
-    .options = tb_quantize_options,
-    .defaults = &tb_quantize_defaults,
-    .args_size = sizeof tb_quantize_defaults,
+    .options = options,
+    .shared_options = tb_recipe_option_table,
+    .shared_offset = offsetof(quantize_args, recipe),
+    .defaults = &defaults,
+    .args_size = sizeof defaults,
     .run = run,
 };

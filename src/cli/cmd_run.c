@@ -104,7 +104,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         return continue_prompt(cli, args, args->prompt, strlen(args->prompt), err);
     char *text;
     size_t size;
-    tb_code rc = tb_cli_read_text(&text, &size, args->prompt_file, err);
+    tb_code rc = tb_text_read(&text, &size, args->prompt_file, err);
     if (!rc)
         rc = continue_prompt(cli, args, text, size, err);
     tb_free(text);

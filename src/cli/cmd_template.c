@@ -58,7 +58,7 @@ static tb_code open_bare(tb_prompt_template **out, const char *path, const templ
 {
     char *source;
     size_t size;
-    tb_code rc = tb_cli_read_text(&source, &size, path, err);
+    tb_code rc = tb_text_read(&source, &size, path, err);
     if (!rc)
         rc = tb_prompt_template_new_bare(out, (tb_text){source, size}, args->bos, args->eos, err);
     tb_free(source);

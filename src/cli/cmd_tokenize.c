@@ -85,7 +85,7 @@ static tb_code tokenize_file(const tb_tokenizer *tokenizer, const tokenize_args 
 {
     char *text;
     size_t size;
-    tb_code rc = tb_cli_read_text(&text, &size, args->text, err);
+    tb_code rc = tb_text_read(&text, &size, args->text, err);
     if (!rc)
         rc = print_tokens(tokenizer, args, text, size, err);
     tb_free(text);

@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-// Texts beyond this are not read: nothing measures more.
-#define MOST_TEXT ((size_t)1 << 30)
-
 const tb_option tb_common_option_table[] = {
     {"threads", 't', TB_OPTION_COUNT, offsetof(tb_common_options, threads), "N", 1, 1024,
      "threads (default: all processors)"},
@@ -53,11 +50,6 @@ size_t tb_cli_threads(const tb_cli *cli)
     return cli->common.threads ? (size_t)cli->common.threads : tb_cpu_count();
 }
 
-tb_code tb_cli_read_text(char **text, size_t *size, const char *path, tb_error *err)
-{
-    return tb_file_read(text, size, strcmp(path, "-") == 0 ? "/dev/stdin" : path, MOST_TEXT, err);
-}
-
 tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, const char *path, tb_error *err)
 {
     *ids = NULL;
@@ -67,7 +59,7 @@ tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, 
         return tb_model_tokenize(model, builtin.data, builtin.size, 0, ids, count, err);
     char *text;
     size_t size;
-    tb_code rc = tb_cli_read_text(&text, &size, path, err);
+    tb_code rc = tb_text_read(&text, &size, path, err);
     if (rc)
         return rc;
     rc = tb_model_tokenize(model, text, size, 0, ids, count, err);

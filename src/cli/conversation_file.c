@@ -8,7 +8,7 @@ tb_code tb_conversation_read(struct json_t **out, const char *path, tb_error *er
     *out = NULL;
     char *text;
     size_t size;
-    tb_code rc = tb_cli_read_text(&text, &size, path, err);
+    tb_code rc = tb_text_read(&text, &size, path, err);
     if (!rc)
         rc = tb_conversation_parse(out, (tb_text){text, size}, path, err);
     tb_free(text);

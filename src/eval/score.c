@@ -37,8 +37,8 @@ static double score_target(const float *logits, size_t top, double log_sum, int3
     return log_sum - ((double)logits[target] - logits[top]);
 }
 
-static void score_against(tb_score *score, const float *q, const float *p, size_t vocab, size_t q_top, size_t p_top,
-                          double q_log_sum, int32_t target)
+static void score_against(tb_prediction_score *score, const float *q, const float *p, size_t vocab, size_t q_top,
+                          size_t p_top, double q_log_sum, int32_t target)
 {
     double q_largest = q[q_top], p_largest = p[p_top];
     double sum = 0, weighted = 0;
@@ -54,9 +54,10 @@ static void score_against(tb_score *score, const float *q, const float *p, size_
     score->agrees = p_top == q_top;
 }
 
-void tb_score_prediction(tb_score *score, const float *logits, const float *reference, size_t vocab, int32_t target)
+void tb_score_prediction(tb_prediction_score *score, const float *logits, const float *reference, size_t vocab,
+                         int32_t target)
 {
-    *score = (tb_score){0};
+    *score = (tb_prediction_score){0};
     size_t top = find_largest(logits, vocab);
     size_t reference_top = reference ? find_largest(reference, vocab) : 0;
     score->finite = top != vocab;

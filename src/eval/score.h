@@ -6,17 +6,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct tb_score {
+typedef struct tb_prediction_score {
     bool finite, reference_finite; // false: a logit of that model is NaN or infinite; figures that need it are 0
     double nll;                    // −log q(target)
     double reference_nll;          // −log p(target)
     double kl;                     // KL(p‖q) ≥ 0
     bool agrees;                   // p and q prefer the same token (the first of equals)
-} tb_score;
+} tb_prediction_score;
 
 // Scores logits[vocab] of the measured model q against the token that came; `reference` are the
 // logits of p, or NULL (the last three fields are then 0). All in double, in nats.
-void tb_score_prediction(tb_score *score, const float *logits, const float *reference, size_t vocab, int32_t target);
+void tb_score_prediction(tb_prediction_score *score, const float *logits, const float *reference, size_t vocab,
+                         int32_t target);
 
 typedef struct tb_mean {
     double mean, error; // and its standard error

@@ -30,15 +30,15 @@ typedef struct measurement {
     size_t threads;
 
     tb_arena arena;
-    int32_t *batch_tokens;   // [batch · ctx]
-    bool *wanted;            // [count]: models that take part in this batch
-    tb_states *states;       // [count + 1]: of each model, then of the reference
-    float *logits;           // [slice][vocab] of a measured model
-    float *reference_logits; // the same of the reference
-    tb_score *scores;        // [slice]
-    double *nll, *kl;        // [count + 1][batch][predictions]; the reference has no kl
-    tb_window_scores *said;  // [count + 1][batch]
-    tb_window_scores *taken; // the same without what was not wanted
+    int32_t *batch_tokens;       // [batch · ctx]
+    bool *wanted;                // [count]: models that take part in this batch
+    tb_states *states;           // [count + 1]: of each model, then of the reference
+    float *logits;               // [slice][vocab] of a measured model
+    float *reference_logits;     // the same of the reference
+    tb_prediction_score *scores; // [slice]
+    double *nll, *kl;            // [count + 1][batch][predictions]; the reference has no kl
+    tb_window_scores *said;      // [count + 1][batch]
+    tb_window_scores *taken;     // the same without what was not wanted
 } measurement;
 
 // ---- preparation ----
@@ -215,7 +215,7 @@ static tb_code add_scores(measurement *m, size_t subject, const slice *s, tb_err
     size_t predictions = m->plan.predictions, at = s->position - m->plan.skip;
     tb_window_scores *said = &m->said[own];
     for (size_t i = 0; i < s->n; i++) {
-        const tb_score *score = &m->scores[i];
+        const tb_prediction_score *score = &m->scores[i];
         if (!score->reference_finite)
             return tb_fail(err, TB_EINVAL, "the reference is broken: its logits are not finite");
         m->nll[own * predictions + at + i] = score->nll;

@@ -61,6 +61,19 @@ class CheckIncludes(unittest.TestCase):
         faults = self.faults({"src/base/file.c": "", "src/cli/file.c": ""})
         self.assertEqual(faults, ["src/cli/file.c:1: the name is taken by src/base/file.c"])
 
+    def test_refuses_a_type_defined_twice(self):
+        for first, second in (("typedef struct tb_grid {\n} tb_grid;\n", "typedef enum tb_grid { A } tb_grid;\n"),
+                              ("typedef struct {\n    int n;\n} tb_grid;\n", "struct tb_grid {\n    int n;\n};\n"),
+                              ("typedef void tb_grid(int n);\n", "typedef void (*tb_grid)(int n);\n")):
+            faults = self.faults({"src/quant/grid.h": first, "src/lab/lab_grid.c": second})
+            self.assertEqual(len(faults), 1)
+            self.assertIn("the type tb_grid is defined in src/lab/lab_grid.c", faults[0])
+
+    def test_takes_a_type_that_is_declared_before_it_is_defined(self):
+        self.assertEqual(self.faults({"src/base/arena.h": "typedef struct tb_arena tb_arena;\n",
+                                      "src/base/arena.c": "struct tb_arena {\n    int n;\n};\n",
+                                      "src/base/str.h": "struct tb_arena;\n"}), [])
+
     def test_does_not_pass_an_empty_tree(self):
         with tempfile.TemporaryDirectory() as folder:
             self.assertEqual(script.main(pathlib.Path(folder)), 1)

@@ -91,7 +91,7 @@ static expected follow_protocol(const tb_model *model, const tb_model *reference
     for (size_t w = 0; w < windows; w++) {
         float *q = window_logits(model, text + w * CTX), *p = window_logits(reference, text + w * CTX);
         for (size_t i = skip; i + 1 < CTX; i++) {
-            tb_score score;
+            tb_prediction_score score;
             tb_score_prediction(&score, q + i * vocab, p + i * vocab, vocab, text[w * CTX + i + 1]);
             sum.nll += score.nll / (double)n;
             sum.reference_nll += score.reference_nll / (double)n;

@@ -45,7 +45,7 @@ static void score__agrees_with_the_definition(void **state)
     double kl = 0;
     for (size_t i = 0; i < N; i++)
         kl += exp(log_probability(p, N, i)) * (log_probability(p, N, i) - log_probability(q, N, i));
-    tb_score score;
+    tb_prediction_score score;
     tb_score_prediction(&score, q, p, N, 17);
     assert_true(score.finite);
     assert_near(score.nll, -log_probability(q, N, 17), 1e-12);
@@ -59,7 +59,7 @@ static void score__equal_models_diverge_by_exactly_nothing(void **state)
     enum { N = 1000 };
     float q[N];
     fill_normal(q, N, 3, 10);
-    tb_score score;
+    tb_prediction_score score;
     tb_score_prediction(&score, q, q, N, 0);
     assert_true(score.kl == 0);
     assert_true(score.nll == score.reference_nll);
@@ -77,7 +77,7 @@ static void score__does_not_change_when_logits_are_shifted(void **state)
         q[i] = roundf(q[i] * 16) / 16;
         shifted[i] = q[i] - 4096;
     }
-    tb_score a, b;
+    tb_prediction_score a, b;
     tb_score_prediction(&a, q, p, N, 9);
     tb_score_prediction(&b, shifted, p, N, 9);
     assert_true(a.nll == b.nll);
@@ -88,7 +88,7 @@ static void score__stays_finite_for_huge_logits(void **state)
 {
     (void)state;
     float q[3] = {3e38f, -3e38f, 0}, p[3] = {-3e38f, 3e38f, 0};
-    tb_score score;
+    tb_prediction_score score;
     tb_score_prediction(&score, q, p, 3, 1);
     assert_true(score.finite && isfinite(score.nll) && isfinite(score.kl));
     assert_false(score.agrees);
@@ -102,7 +102,7 @@ static void score__notices_logits_that_are_not_finite(void **state)
         for (size_t at = 0; at < 4; at++) {
             float good[4] = {1, 2, 3, 4}, broken[4] = {1, 2, 3, 4};
             broken[at] = bad[b];
-            tb_score score;
+            tb_prediction_score score;
             tb_score_prediction(&score, broken, NULL, 4, 0);
             assert_false(score.finite);
             tb_score_prediction(&score, broken, good, 4, 0);

@@ -1,7 +1,7 @@
 // The work folder of compare: its path, and the quantized models that lie in it, whatever they are called. Each says
 // inside what it was made from; one that was made from the very same things is taken, and none is made twice.
-#ifndef TB_CLI_COMPARE_FOLDER_H
-#define TB_CLI_COMPARE_FOLDER_H
+#ifndef TB_LAB_FOLDER_H
+#define TB_LAB_FOLDER_H
 
 #include "base/base.h"
 #include "quant/quant.h"

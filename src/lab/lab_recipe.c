@@ -1,6 +1,6 @@
 // Both ways of writing become a list of keys and values, that a command line of quantize, and the option table of
 // quantize takes it from there.
-#include "cli/compare/compare_recipe.h"
+#include "lab/lab_recipe.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -8,6 +8,8 @@
 #include <string.h>
 
 enum { MOST_VALUE = 4096 };
+
+static const tb_recipe_args defaults = TB_RECIPE_DEFAULTS;
 
 typedef struct pair {
     const char *key, *value; // value NULL: a flag
@@ -222,7 +224,7 @@ static const char *print_option(reading *r, const pair *p)
     return text;
 }
 
-static tb_code make_options(tb_compare_recipe *out, reading *r, tb_error *err)
+static tb_code make_options(tb_lab_recipe *out, reading *r, tb_error *err)
 {
     for (size_t i = 0; i < r->count; i++) {
         const char *option = print_option(r, &r->pairs[i]);
@@ -233,11 +235,11 @@ static tb_code make_options(tb_compare_recipe *out, reading *r, tb_error *err)
     return TB_OK;
 }
 
-static tb_code parse_options(tb_compare_recipe *out, tb_error *err)
+static tb_code parse_options(tb_lab_recipe *out, tb_error *err)
 {
     shared_args shared = {0};
-    out->args = tb_quantize_defaults;
-    const tb_option_set sets[] = {{tb_quantize_options, &out->args}, {shared_options, &shared}};
+    out->args = defaults;
+    const tb_option_set sets[] = {{tb_recipe_option_table, &out->args}, {shared_options, &shared}};
     const char *operands_storage[TB_MOST_RECIPE_OPTIONS];
     tb_operands operands = {operands_storage, 0};
     tb_code rc =
@@ -253,7 +255,7 @@ static tb_code drop_bits(reading *r, tb_error *err)
     if (!bits || !(find_value(r, "allocate") || find_value(r, "avg-bits") || find_value(r, "size")))
         return TB_OK;
     if (!widths)
-        widths = tb_quantize_defaults.widths;
+        widths = defaults.widths;
     size_t first = strcspn(widths, ",");
     if (strlen(bits) != first || memcmp(bits, widths, first) != 0)
         return tb_fail(err, TB_EINVAL, "bits %s are not the narrowest of the widths %s", bits, widths);
@@ -267,14 +269,13 @@ static tb_code drop_bits(reading *r, tb_error *err)
 
 // ---- its name ----
 
-static tb_code append_head(tb_str *out, const tb_compare_recipe *recipe, const tb_pipeline_options *pipeline,
-                           tb_error *err)
+static tb_code append_head(tb_str *out, const tb_lab_recipe *recipe, const tb_pipeline_options *pipeline, tb_error *err)
 {
     const tb_method_traits *t = tb_method_get(pipeline->method);
     tb_quant_options q;
     tb_code rc = tb_quant_options_resolve(&q, pipeline->method, &pipeline->quant, err);
     bool group = q.group != t->default_group;
-    bool bits = group || (t->least_bits != t->most_bits && !tb_quantize_mixes_widths(&recipe->args));
+    bool bits = group || (t->least_bits != t->most_bits && !tb_recipe_mixes_widths(&recipe->args));
     if (!rc)
         rc = tb_str_append_text(out, t->name, err);
     if (!rc && bits)
@@ -299,7 +300,7 @@ static tb_code append_extra(tb_str *out, const reading *r, const pair *p, tb_err
     return p->value ? tb_str_printf(out, err, "+%s=%s", key, p->value) : tb_str_printf(out, err, "+%s", key);
 }
 
-static tb_code make_name(tb_compare_recipe *out, const reading *r, const tb_pipeline_options *pipeline, tb_error *err)
+static tb_code make_name(tb_lab_recipe *out, const reading *r, const tb_pipeline_options *pipeline, tb_error *err)
 {
     tb_str name = {0};
     tb_code rc = append_head(&name, out, pipeline, err);
@@ -317,18 +318,13 @@ static tb_code make_name(tb_compare_recipe *out, const reading *r, const tb_pipe
 
 // ---- entrances ----
 
-tb_code tb_compare_recipe_resolve(tb_pipeline_options *pipeline, tb_widths_options *widths,
-                                  const tb_compare_recipe *recipe, const tb_cli *cli, tb_error *err)
+tb_code tb_lab_recipe_resolve(tb_pipeline_options *pipeline, tb_widths_options *widths, const tb_lab_recipe *recipe,
+                              uint64_t seed, tb_error *err)
 {
-    tb_cli own = *cli;
-    if (recipe->seeded)
-        own.common.seed = recipe->seed;
-    tb_code rc = tb_quantize_resolve(pipeline, widths, &own, &recipe->args, err);
-    pipeline->report = &cli->report; // not that of the copy
-    return rc;
+    return tb_recipe_resolve(pipeline, widths, &recipe->args, recipe->seeded ? recipe->seed : seed, err);
 }
 
-static tb_code finish(tb_compare_recipe *out, reading *r, const char *name, const tb_cli *cli, tb_error *err)
+static tb_code finish(tb_lab_recipe *out, reading *r, const char *name, tb_error *err)
 {
     tb_pipeline_options pipeline;
     tb_widths_options widths;
@@ -339,7 +335,7 @@ static tb_code finish(tb_compare_recipe *out, reading *r, const char *name, cons
         rc = parse_options(out, err);
     out->seeded = find_value(r, "seed") != NULL;
     if (!rc)
-        rc = tb_compare_recipe_resolve(&pipeline, &widths, out, cli, err);
+        rc = tb_lab_recipe_resolve(&pipeline, &widths, out, 0, err);
     if (!rc)
         rc = make_name(out, r, &pipeline, err);
     if (!rc && name)
@@ -347,31 +343,29 @@ static tb_code finish(tb_compare_recipe *out, reading *r, const char *name, cons
     return rc;
 }
 
-tb_code tb_compare_recipe_parse(tb_compare_recipe *out, tb_arena *arena, const tb_cli *cli, const char *text,
-                                tb_error *err)
+tb_code tb_lab_recipe_parse(tb_lab_recipe *out, tb_arena *arena, const char *text, tb_error *err)
 {
-    *out = (tb_compare_recipe){0};
+    *out = (tb_lab_recipe){0};
     reading r = {.arena = arena};
     char *own = tb_arena_text(arena, text, strlen(text));
     tb_code rc = own ? read_text(&r, own, err) : fail_memory(err);
     if (!rc)
-        rc = finish(out, &r, NULL, cli, err);
+        rc = finish(out, &r, NULL, err);
     return rc ? tb_fail_context(err, rc, "recipe '%s'", text) : TB_OK;
 }
 
-tb_code tb_compare_recipe_read(tb_compare_recipe *out, tb_arena *arena, const tb_cli *cli, const json_t *json,
-                               tb_error *err)
+tb_code tb_lab_recipe_read(tb_lab_recipe *out, tb_arena *arena, const json_t *json, tb_error *err)
 {
     if (json_is_string(json))
-        return tb_compare_recipe_parse(out, arena, cli, json_string_value(json), err);
+        return tb_lab_recipe_parse(out, arena, json_string_value(json), err);
     if (!json_is_object(json))
         return tb_fail(err, TB_EINVAL, "a recipe is neither a text nor an object");
-    *out = (tb_compare_recipe){0};
+    *out = (tb_lab_recipe){0};
     reading r = {.arena = arena};
     const char *name = NULL;
     tb_code rc = read_object(&r, &name, json, err);
     if (!rc)
-        rc = finish(out, &r, name, cli, err);
+        rc = finish(out, &r, name, err);
     const char *method = find_value(&r, "method");
     return rc ? tb_fail_context(err, rc, "recipe '%s'", name ? name : method ? method : "") : TB_OK;
 }

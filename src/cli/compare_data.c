@@ -1,5 +1,5 @@
 // The results for programs: JSON with everything, CSV with a line for each recipe on each text.
-#include "cli/compare/compare.h"
+#include "cli/compare_show.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -72,7 +72,7 @@ static json_t *make_row(const tb_comparison *c, const tb_compare_model *m, const
     return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}",
                      "model", make_text(m->source->name), "kind", kinds[row->kind], "recipe", make_text(row->name),
                      "method", null_or(made, make_text(made ? tb_method_get(row->method)->name : "")), "bits",
-                     make_count(made && !tb_quantize_mixes_widths(&row->recipe->args), row->quant.bits), "group",
+                     make_count(made && !tb_recipe_mixes_widths(&row->recipe->args), row->quant.bits), "group",
                      make_count(made, row->quant.group), "file", make_text(row->path), "file_bytes",
                      make_count(there, row->file_bytes), "linear_bits_per_weight", make_real(there, row->linear_bits),
                      "kl_mean", make_real(sound, r->kl_mean), "kl_p99", make_real(sound, r->kl_p99), "top1_agreement",
@@ -113,13 +113,14 @@ static json_t *make_texts(const tb_comparison *c)
 
 static json_t *make_protocol(const tb_comparison *c)
 {
-    const char *calibration = c->calibration ? c->calibration : "calibration text of twobit";
+    const char *calibration = c->options.calibration ? c->options.calibration : "calibration text of twobit";
     char machine[TB_MACHINE_NAME];
     return json_pack("{s:o, s:I, s:o, s:I, s:I, s:I, s:s, s:s, s:s}", "against",
-                     make_text(c->against ? c->against : "original"), "max_tokens", (json_int_t)c->protocol.max_tokens,
-                     "calibration", make_text(calibration), "calibration_tokens", (json_int_t)c->calibration_tokens,
-                     "seed", (json_int_t)c->cli->common.seed, "threads", (json_int_t)tb_cli_threads(c->cli), "cpu",
-                     c->cpu_name, "machine", tb_machine_name(machine), "version", TB_VERSION);
+                     make_text(c->options.against ? c->options.against : TB_COMPARE_ORIGINAL), "max_tokens",
+                     (json_int_t)c->options.protocol.max_tokens, "calibration", make_text(calibration),
+                     "calibration_tokens", (json_int_t)c->options.calibration_tokens, "seed",
+                     (json_int_t)c->options.seed, "threads", (json_int_t)tb_compare_threads(c), "cpu", c->cpu_name,
+                     "machine", tb_machine_name(machine), "version", TB_VERSION);
 }
 
 tb_code tb_compare_print_json(const tb_comparison *c, json_t *continuations, tb_error *err)

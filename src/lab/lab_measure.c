@@ -1,13 +1,13 @@
 // Measuring the rows of a model: all that lack scores go through a text together, beside the original, which is
 // computed once for all of them. What comes out of a batch of windows is kept at once; results are made from what is
 // kept.
-#include "cli/compare/compare.h"
+#include "lab/lab.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/compare/compare_front.h"
+#include "lab/lab_front.h"
 
 #define SPEED_NUMBERS "speed" // prefill_tps, decode_tps
 
@@ -51,7 +51,7 @@ static tb_code open_rows(measuring *k, tb_error *err)
         tb_compare_row *row = &k->m->rows[i];
         if (row->missing)
             continue;
-        rc = tb_cli_open_model(&k->models[k->count], c->cli, row->path, err);
+        rc = tb_compare_open_model(&k->models[k->count], c, row->path, err);
         if (!rc)
             k->rows[k->count++] = row;
     }
@@ -111,7 +111,7 @@ static tb_code find_cell(measuring *k, size_t index, tb_error *err)
     if (!key || !k->present[index])
         return fail_memory(err);
     tb_code rc = tb_store_cell(&cell->id, store, key, err);
-    if (!rc && k->c->args->fresh)
+    if (!rc && k->c->options.fresh)
         rc = tb_store_forget_windows(store, cell->id, err);
     if (!rc)
         rc = tb_store_find_windows(k->present[index], store, cell->id, k->plan.windows, err);
@@ -187,7 +187,7 @@ static bool tell_cells(void *user, const char *stage, double done, double total,
     size_t texts = c->grid.text_count, pass = (size_t)(k->m - c->models) * texts + k->text + 1;
     snprintf(text, sizeof text, "pass %zu/%zu", pass, c->grid.model_count * texts);
     double cells = (double)c->cells_done + (double)k->pending * done / total;
-    return tb_report_progress(&c->cli->report, text, cells, (double)c->cells, "cells");
+    return tb_report_progress(c->options.report, text, cells, (double)c->cells, "cells");
 }
 
 static tb_window_pass make_pass(measuring *k, const tb_perplexity_options *protocol)
@@ -220,9 +220,9 @@ static tb_code run_passes(measuring *k, const tb_perplexity_options *protocol, t
 
 static void note_pass(const measuring *k)
 {
-    tb_report_note(&k->c->cli->report, TB_NOTE_INFO, "measuring %s on %s: %zu of %zu models, %zu windows of %zu tokens",
-                   k->m->source->name, k->c->texts[k->text].name, k->pending, k->count + 1, k->plan.windows,
-                   k->plan.ctx);
+    tb_report_note(k->c->options.report, TB_NOTE_INFO,
+                   "measuring %s on %s: %zu of %zu models, %zu windows of %zu tokens", k->m->source->name,
+                   k->c->texts[k->text].name, k->pending, k->count + 1, k->plan.windows, k->plan.ctx);
 }
 
 static tb_code plan_windows(measuring *k, const tb_perplexity_options *protocol, tb_error *err)
@@ -233,7 +233,7 @@ static tb_code plan_windows(measuring *k, const tb_perplexity_options *protocol,
 
 static tb_code complete_cells(measuring *k, tb_error *err)
 {
-    tb_perplexity_options protocol = k->c->protocol;
+    tb_perplexity_options protocol = k->c->options.protocol;
     k->report = (tb_report){.progress = tell_cells, .user = k};
     protocol.report = &k->report;
     tb_code rc = plan_windows(k, &protocol, err);
@@ -390,10 +390,10 @@ static tb_code clock_row(measuring *k, size_t index, tb_error *err)
     if (!key)
         return fail_memory(err);
     tb_code rc = tb_store_get_numbers(numbers, &count, c->store, SPEED_NUMBERS, key, err);
-    if (!rc && (count != 2 || c->args->fresh)) {
+    if (!rc && (count != 2 || c->options.fresh)) {
         tb_bench_result speed;
         rc = tb_measure_speed(&speed, model, smaller(BENCH_PROMPT, context / 2), smaller(BENCH_GENERATE, context / 4),
-                              BENCH_REPEATS, &c->cli->report, err);
+                              BENCH_REPEATS, c->options.report, err);
         numbers[0] = rc ? 0 : speed.prefill_tps;
         numbers[1] = rc ? 0 : speed.decode_tps;
         if (!rc)
@@ -415,7 +415,7 @@ static tb_code measure_rows(measuring *k, tb_error *err)
         rc = measure_text(k, err);
     for (size_t i = 0; !rc && i <= k->count; i++)
         rc = pool_row(k, i, err);
-    for (size_t i = 0; !rc && c->args->speed && i <= k->count; i++)
+    for (size_t i = 0; !rc && c->options.speed && i <= k->count; i++)
         rc = clock_row(k, i, err);
     return rc ? rc : find_fronts(c, k->m, err);
 }

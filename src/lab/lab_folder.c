@@ -1,4 +1,4 @@
-#include "cli/compare/compare_folder.h"
+#include "lab/lab_folder.h"
 
 #include <ctype.h>
 #include <dirent.h>

@@ -9,35 +9,34 @@
 //   bpdq+lieq+size=80000000+widths=2/3/4 under a size of the file
 //
 //   {"method": "bpdq", "allocate": "lieq", "size": 80000000, "widths": [2, 3, 4]}
-#ifndef TB_CLI_COMPARE_RECIPE_H
-#define TB_CLI_COMPARE_RECIPE_H
+#ifndef TB_LAB_RECIPE_H
+#define TB_LAB_RECIPE_H
 
-#include "cli/quantize_args.h"
+#include "lab/recipe_args.h"
 
 enum { TB_MOST_RECIPE_OPTIONS = 24 };
 
-typedef struct tb_compare_recipe {
+typedef struct tb_lab_recipe {
     const char *name;                            // the short text, without what is the default; or what the grid says
     const char *options[TB_MOST_RECIPE_OPTIONS]; // of quantize: "--method=bpdq" …
     size_t option_count;
-    tb_quantize_args args; // the same, parsed
-    bool seeded;           // the recipe has a seed of its own
+    tb_recipe_args args; // the same, parsed
+    bool seeded;         // the recipe has a seed of its own
     uint64_t seed;
-} tb_compare_recipe;
+} tb_lab_recipe;
 
 struct json_t;
 
 // Everything that the recipe points to lies in the arena. TB_EINVAL says what is wrong with the recipe; what depends
-// on the model (whether groups divide its rows) is not known here. `cli` gives the seed where the recipe has none.
-tb_code tb_compare_recipe_parse(tb_compare_recipe *out, tb_arena *arena, const tb_cli *cli, const char *text,
-                                tb_error *err);
+// on the model (whether groups divide its rows) is not known here.
+tb_code tb_lab_recipe_parse(tb_lab_recipe *out, tb_arena *arena, const char *text, tb_error *err);
 
 // The same from JSON: such a text, or an object, which may also have a "name".
-tb_code tb_compare_recipe_read(tb_compare_recipe *out, tb_arena *arena, const tb_cli *cli, const struct json_t *json,
-                               tb_error *err);
+tb_code tb_lab_recipe_read(tb_lab_recipe *out, tb_arena *arena, const struct json_t *json, tb_error *err);
 
-// What the pipeline and the choice of widths are told for a recipe that was parsed.
-tb_code tb_compare_recipe_resolve(tb_pipeline_options *pipeline, tb_widths_options *widths,
-                                  const tb_compare_recipe *recipe, const tb_cli *cli, tb_error *err);
+// What the pipeline and the choice of widths are told for a recipe that was parsed; see tb_recipe_resolve. `seed`
+// counts where the recipe has none.
+tb_code tb_lab_recipe_resolve(tb_pipeline_options *pipeline, tb_widths_options *widths, const tb_lab_recipe *recipe,
+                              uint64_t seed, tb_error *err);
 
 #endif

@@ -1,6 +1,6 @@
 // What is worth taking: points that nothing else beats in both size and perplexity.
-#ifndef TB_CLI_COMPARE_FRONT_H
-#define TB_CLI_COMPARE_FRONT_H
+#ifndef TB_LAB_FRONT_H
+#define TB_LAB_FRONT_H
 
 #include <stdbool.h>
 #include <stddef.h>

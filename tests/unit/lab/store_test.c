@@ -1,4 +1,4 @@
-// cli: the results in SQLite: what is kept is found, what is damaged is said, what is killed goes on.
+// lab: the results in SQLite: what is kept is found, what is damaged is said, what is killed goes on.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/compare/compare_store.h"
+#include "lab/lab_store.h"
 #include "tiny_model.h"
 
 enum { PREDICTIONS = 7, WINDOWS = 5 };

@@ -1,4 +1,4 @@
-#include "cli/compare/compare_store.h"
+#include "lab/lab_store.h"
 
 #include <sqlite3.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// cli: recipes and grids, what they become and what is wrong with them; the front; the choice of the best.
+// lab: recipes and grids, what they become and what is wrong with them; the front; the choice of the best.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,11 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/compare/compare.h"
-#include "cli/compare/compare_front.h"
+#include "lab/lab.h"
+#include "lab/lab_front.h"
 
 static tb_error err;
-static tb_cli cli;
 
 #define OK(call)                                                                                                       \
     do {                                                                                                               \
@@ -49,10 +48,10 @@ static void recipe__is_called_by_what_is_not_the_default(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         tb_arena arena = {0};
-        tb_compare_recipe recipe, again;
-        OK(tb_compare_recipe_parse(&recipe, &arena, &cli, cases[i].text, &err));
+        tb_lab_recipe recipe, again;
+        OK(tb_lab_recipe_parse(&recipe, &arena, cases[i].text, &err));
         assert_string_equal(recipe.name, cases[i].name);
-        OK(tb_compare_recipe_parse(&again, &arena, &cli, recipe.name, &err)); // and means itself
+        OK(tb_lab_recipe_parse(&again, &arena, recipe.name, &err)); // and means itself
         assert_string_equal(again.name, recipe.name);
         tb_arena_clear(&arena);
     }
@@ -62,11 +61,11 @@ static void recipe__becomes_options_of_quantize(void **state)
 {
     (void)state;
     tb_arena arena = {0};
-    tb_compare_recipe recipe;
+    tb_lab_recipe recipe;
     tb_pipeline_options pipeline;
     tb_widths_options widths;
-    OK(tb_compare_recipe_parse(&recipe, &arena, &cli, "bpdq:2:192+lieq-v1=2.5+widths=2/3+seed=7", &err));
-    OK(tb_compare_recipe_resolve(&pipeline, &widths, &recipe, &cli, &err));
+    OK(tb_lab_recipe_parse(&recipe, &arena, "bpdq:2:192+lieq-v1=2.5+widths=2/3+seed=7", &err));
+    OK(tb_lab_recipe_resolve(&pipeline, &widths, &recipe, 5, &err));
     assert_int_equal(pipeline.method, TB_METHOD_BPDQ);
     assert_int_equal(pipeline.quant.bits, 0);
     assert_int_equal(pipeline.quant.group, 192);
@@ -80,11 +79,9 @@ static void recipe__becomes_options_of_quantize(void **state)
     assert_int_equal(recipe.option_count, sizeof options / sizeof options[0]);
     for (size_t i = 0; i < recipe.option_count; i++)
         assert_string_equal(recipe.options[i], options[i]);
-    cli.common.seed = 5; // where the recipe has none
-    OK(tb_compare_recipe_parse(&recipe, &arena, &cli, "bpdq+random=2.5", &err));
-    OK(tb_compare_recipe_resolve(&pipeline, &widths, &recipe, &cli, &err));
-    assert_int_equal(widths.seed, 5);
-    cli.common.seed = 0;
+    OK(tb_lab_recipe_parse(&recipe, &arena, "bpdq+random=2.5", &err));
+    OK(tb_lab_recipe_resolve(&pipeline, &widths, &recipe, 5, &err));
+    assert_int_equal(widths.seed, 5); // where the recipe has none
     tb_arena_clear(&arena);
 }
 
@@ -125,9 +122,9 @@ static void recipe__names_what_does_not_fit(void **state)
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         tb_arena arena = {0};
-        tb_compare_recipe recipe;
+        tb_lab_recipe recipe;
         err.message[0] = '\0';
-        if (tb_compare_recipe_parse(&recipe, &arena, &cli, bad[i], &err) != TB_EINVAL)
+        if (tb_lab_recipe_parse(&recipe, &arena, bad[i], &err) != TB_EINVAL)
             fail_msg("'%s' was taken", bad[i]);
         assert_true(strncmp(err.message, "recipe '", 8) == 0 && !strchr(err.message, '\n'));
         tb_arena_clear(&arena);
@@ -136,16 +133,16 @@ static void recipe__names_what_does_not_fit(void **state)
 
 // ---- grids ----
 
-static tb_code parse(tb_grid *grid, const char *json)
+static tb_code parse(tb_lab_grid *grid, const char *json)
 {
-    OK(tb_grid_init(grid, &err));
-    return tb_grid_parse(grid, &cli, json, strlen(json), "folder", &err);
+    OK(tb_lab_grid_init(grid, &err));
+    return tb_lab_grid_parse(grid, json, strlen(json), "folder", &err);
 }
 
 static void grid__reads_everything_and_names_it(void **state)
 {
     (void)state;
-    tb_grid grid;
+    tb_lab_grid grid;
     OK(parse(
         &grid,
         "{\"models\": [\"a.gguf\", {\"name\": \"B\", \"file\": \"/models/b.gguf\", \"also\": [\"q2.gguf\"]}],"
@@ -172,7 +169,7 @@ static void grid__reads_everything_and_names_it(void **state)
     assert_string_equal(grid.recipes[3].name, "mine");
     assert_string_equal(grid.calibration, "folder/c4.txt");
     assert_true(grid.ctx == 128 && grid.skip == 1 && grid.max_tokens == 4096 && grid.calibration_tokens == 2048);
-    tb_grid_clear(&grid);
+    tb_lab_grid_clear(&grid);
 }
 
 static void grid__names_what_does_not_fit(void **state)
@@ -213,12 +210,12 @@ static void grid__names_what_does_not_fit(void **state)
         "{\"calib\": 3}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        tb_grid grid;
+        tb_lab_grid grid;
         err.message[0] = '\0';
         if (parse(&grid, bad[i]) != TB_EINVAL)
             fail_msg("'%s' was taken", bad[i]);
         assert_true(err.message[0] && !strchr(err.message, '\n'));
-        tb_grid_clear(&grid);
+        tb_lab_grid_clear(&grid);
     }
 }
 
@@ -235,10 +232,10 @@ static void grid__takes_texts_of_the_command_line(void **state)
         {"held-out", "held-out", NULL},
         {"-", "stdin", "-"},
     };
-    tb_grid grid;
-    OK(tb_grid_init(&grid, &err));
+    tb_lab_grid grid;
+    OK(tb_lab_grid_init(&grid, &err));
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        OK(tb_grid_add_text(&grid, cases[i].given, &err));
+        OK(tb_lab_grid_add_text(&grid, cases[i].given, &err));
         assert_string_equal(grid.texts[i].name, cases[i].name);
         if (cases[i].path)
             assert_string_equal(grid.texts[i].path, cases[i].path);
@@ -247,9 +244,9 @@ static void grid__takes_texts_of_the_command_line(void **state)
     }
     static const char *const bad[] = {"", "wiki=", "wiki=other", "/"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        if (tb_grid_add_text(&grid, bad[i], &err) != TB_EINVAL)
+        if (tb_lab_grid_add_text(&grid, bad[i], &err) != TB_EINVAL)
             fail_msg("'%s' was taken", bad[i]);
-    tb_grid_clear(&grid);
+    tb_lab_grid_clear(&grid);
 }
 
 static void grid__survives_failing_memory(void **state)
@@ -260,13 +257,13 @@ static void grid__survives_failing_memory(void **state)
         " \"calib\": \"c\", \"recipes\": [\"rtn\", {\"method\": \"bpdq\", \"bits\": 3}]}";
     tb_code rc = TB_ENOMEM;
     for (long long n = 0; rc == TB_ENOMEM; n++) {
-        tb_grid grid;
+        tb_lab_grid grid;
         tb_mem_fail_after(n);
-        rc = tb_grid_init(&grid, &err);
+        rc = tb_lab_grid_init(&grid, &err);
         if (!rc)
-            rc = tb_grid_parse(&grid, &cli, json, sizeof json - 1, "folder", &err);
+            rc = tb_lab_grid_parse(&grid, json, sizeof json - 1, "folder", &err);
         tb_mem_fail_after(-1);
-        tb_grid_clear(&grid);
+        tb_lab_grid_clear(&grid);
         assert_true(n < 1000);
     }
     OK(rc);

@@ -1,4 +1,4 @@
-#include "cli/child.h"
+#include "lab/child.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -6,8 +6,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "cli/interrupt.h"
 
 enum { MOST_ARGUMENTS = 64, STDOUT_LIMIT = 1 << 20 };
 
@@ -42,7 +40,7 @@ static tb_code start(pid_t *pid, int *output, const char *const *arguments, tb_e
 }
 
 // Reads to the end of the pipe. Once we are asked to stop, so is the child.
-static tb_code read_output(tb_str *text, int output, pid_t pid, tb_error *err)
+static tb_code read_output(tb_str *text, int output, pid_t pid, const tb_report *report, tb_error *err)
 {
     char piece[4096];
     tb_code rc = TB_OK;
@@ -50,7 +48,7 @@ static tb_code read_output(tb_str *text, int output, pid_t pid, tb_error *err)
         ssize_t n = read(output, piece, sizeof piece);
         if (n == 0)
             return rc;
-        if (n < 0 && errno == EINTR && tb_interrupt_requested())
+        if (n < 0 && errno == EINTR && tb_report_stopped(report))
             kill(pid, SIGTERM);
         else if (n < 0 && errno != EINTR)
             return tb_fail(err, TB_EIO, "cannot read from a child process: %s", strerror(errno));
@@ -59,13 +57,13 @@ static tb_code read_output(tb_str *text, int output, pid_t pid, tb_error *err)
     }
 }
 
-static tb_code finish(pid_t pid, tb_error *err)
+static tb_code finish(pid_t pid, const tb_report *report, tb_error *err)
 {
     int status;
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return tb_fail(err, TB_EIO, "cannot wait for a child process: %s", strerror(errno));
-    if (tb_interrupt_requested() || (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT))
+    if (tb_report_stopped(report) || (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT))
         return tb_fail(err, TB_ECANCELLED, "stopped");
     if (WIFSIGNALED(status))
         return tb_fail(err, TB_EIO, "a child process was killed by signal %d", WTERMSIG(status));
@@ -74,7 +72,7 @@ static tb_code finish(pid_t pid, tb_error *err)
     return TB_OK;
 }
 
-tb_code tb_child_run(tb_str *output, const char *const *arguments, tb_error *err)
+tb_code tb_child_run(tb_str *output, const char *const *arguments, const tb_report *report, tb_error *err)
 {
     pid_t pid;
     int from;
@@ -82,9 +80,9 @@ tb_code tb_child_run(tb_str *output, const char *const *arguments, tb_error *err
     tb_code rc = start(&pid, &from, arguments, err);
     if (rc)
         return rc;
-    rc = read_output(&text, from, pid, err);
+    rc = read_output(&text, from, pid, report, err);
     close(from);
-    tb_code ended = finish(pid, rc ? NULL : err);
+    tb_code ended = finish(pid, report, rc ? NULL : err);
     if (!rc)
         rc = ended;
     if (!rc)

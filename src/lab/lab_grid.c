@@ -1,4 +1,4 @@
-#include "cli/compare/compare_grid.h"
+#include "lab/lab_grid.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -13,19 +13,19 @@ static tb_code fail_memory(tb_error *err)
     return tb_fail(err, TB_ENOMEM, "no memory for the grid");
 }
 
-tb_code tb_grid_init(tb_grid *grid, tb_error *err)
+tb_code tb_lab_grid_init(tb_lab_grid *grid, tb_error *err)
 {
-    *grid = (tb_grid){0};
+    *grid = (tb_lab_grid){0};
     grid->models = tb_arena_array(&grid->arena, TB_MOST_GRID_MODELS, sizeof *grid->models);
     grid->texts = tb_arena_array(&grid->arena, TB_MOST_GRID_TEXTS, sizeof *grid->texts);
     grid->recipes = tb_arena_array(&grid->arena, TB_MOST_GRID_RECIPES, sizeof *grid->recipes);
     return grid->models && grid->texts && grid->recipes ? TB_OK : fail_memory(err);
 }
 
-void tb_grid_clear(tb_grid *grid)
+void tb_lab_grid_clear(tb_lab_grid *grid)
 {
     tb_arena_clear(&grid->arena);
-    *grid = (tb_grid){0};
+    *grid = (tb_lab_grid){0};
 }
 
 // ---- names ----
@@ -42,7 +42,7 @@ static tb_text last_part(const char *path)
     return (tb_text){start, (size_t)(end - start)};
 }
 
-const char *tb_grid_name_of_file(tb_arena *arena, const char *path)
+const char *tb_lab_grid_name_of_file(tb_arena *arena, const char *path)
 {
     static const char suffix[] = ".gguf";
     size_t cut = sizeof suffix - 1;
@@ -54,7 +54,7 @@ const char *tb_grid_name_of_file(tb_arena *arena, const char *path)
 
 // ---- adding ----
 
-static tb_code add_model(tb_grid *grid, const char *name, const char *path, tb_error *err)
+static tb_code add_model(tb_lab_grid *grid, const char *name, const char *path, tb_error *err)
 {
     if (grid->model_count == TB_MOST_GRID_MODELS)
         return tb_fail(err, TB_EINVAL, "more than %d models", TB_MOST_GRID_MODELS);
@@ -63,11 +63,11 @@ static tb_code add_model(tb_grid *grid, const char *name, const char *path, tb_e
     for (size_t i = 0; i < grid->model_count; i++)
         if (strcmp(grid->models[i].name, name) == 0)
             return tb_fail(err, TB_EINVAL, "two models are called '%s'; a grid file can name them", name);
-    grid->models[grid->model_count++] = (tb_grid_model){.name = name, .path = path};
+    grid->models[grid->model_count++] = (tb_lab_grid_model){.name = name, .path = path};
     return TB_OK;
 }
 
-static tb_code add_text(tb_grid *grid, const char *name, const char *path, tb_error *err)
+static tb_code add_text(tb_lab_grid *grid, const char *name, const char *path, tb_error *err)
 {
     if (grid->text_count == TB_MOST_GRID_TEXTS)
         return tb_fail(err, TB_EINVAL, "more than %d texts", TB_MOST_GRID_TEXTS);
@@ -75,12 +75,12 @@ static tb_code add_text(tb_grid *grid, const char *name, const char *path, tb_er
         if (strcmp(grid->texts[i].name, name) == 0)
             return tb_fail(err, TB_EINVAL, "two texts are called '%s'; name them, as in other=%s", name,
                            path ? path : name);
-    grid->texts[grid->text_count++] = (tb_grid_text){.name = name, .path = path};
+    grid->texts[grid->text_count++] = (tb_lab_grid_text){.name = name, .path = path};
     return TB_OK;
 }
 
 // Puts a recipe that was parsed at the end of the list, unless it stands there.
-static tb_code keep_recipe(tb_grid *grid, const tb_compare_recipe *recipe, tb_error *err)
+static tb_code keep_recipe(tb_lab_grid *grid, const tb_lab_recipe *recipe, tb_error *err)
 {
     for (size_t i = 0; i < grid->recipe_count; i++)
         if (strcmp(grid->recipes[i].name, recipe->name) == 0)
@@ -91,21 +91,21 @@ static tb_code keep_recipe(tb_grid *grid, const tb_compare_recipe *recipe, tb_er
     return TB_OK;
 }
 
-tb_code tb_grid_add_model(tb_grid *grid, const char *path, tb_error *err)
+tb_code tb_lab_grid_add_model(tb_lab_grid *grid, const char *path, tb_error *err)
 {
-    return add_model(grid, tb_grid_name_of_file(&grid->arena, path), path, err);
+    return add_model(grid, tb_lab_grid_name_of_file(&grid->arena, path), path, err);
 }
 
-tb_code tb_grid_add_also(tb_grid *grid, size_t model, const char *path, tb_error *err)
+tb_code tb_lab_grid_add_also(tb_lab_grid *grid, size_t model, const char *path, tb_error *err)
 {
-    tb_grid_model *m = &grid->models[model];
+    tb_lab_grid_model *m = &grid->models[model];
     if (m->also_count == TB_MOST_GRID_ALSO)
         return tb_fail(err, TB_EINVAL, "more than %d other files of '%s'", TB_MOST_GRID_ALSO, m->name);
     m->also[m->also_count++] = path;
     return TB_OK;
 }
 
-tb_code tb_grid_add_text(tb_grid *grid, const char *text, tb_error *err)
+tb_code tb_lab_grid_add_text(tb_lab_grid *grid, const char *text, tb_error *err)
 {
     if (strcmp(text, HELDOUT_NAME) == 0)
         return add_text(grid, HELDOUT_NAME, NULL, err);
@@ -121,12 +121,12 @@ tb_code tb_grid_add_text(tb_grid *grid, const char *text, tb_error *err)
     return own ? add_text(grid, own, path, err) : fail_memory(err);
 }
 
-tb_code tb_grid_add_recipes(tb_grid *grid, const tb_cli *cli, const char *list, tb_error *err)
+tb_code tb_lab_grid_add_recipes(tb_lab_grid *grid, const char *list, tb_error *err)
 {
     for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
         const char *text = tb_arena_text(&grid->arena, at, strcspn(at, ","));
-        tb_compare_recipe recipe;
-        tb_code rc = text ? tb_compare_recipe_parse(&recipe, &grid->arena, cli, text, err) : fail_memory(err);
+        tb_lab_recipe recipe;
+        tb_code rc = text ? tb_lab_recipe_parse(&recipe, &grid->arena, text, err) : fail_memory(err);
         if (!rc)
             rc = keep_recipe(grid, &recipe, err);
         if (rc)
@@ -138,8 +138,7 @@ tb_code tb_grid_add_recipes(tb_grid *grid, const tb_cli *cli, const char *list, 
 // ---- JSON ----
 
 typedef struct grid_reader {
-    tb_grid *grid;
-    const tb_cli *cli;
+    tb_lab_grid *grid;
     const char *folder; // names of files are relative to it; NULL: to the working folder
 } grid_reader;
 
@@ -198,7 +197,7 @@ static tb_code read_also(const grid_reader *r, size_t model, const json_t *list,
         if (!json_string_length(file))
             return tb_fail(err, TB_EINVAL, "'also' of a model holds something else than names of files");
         const char *path = keep_path(r, file);
-        tb_code rc = path ? tb_grid_add_also(r->grid, model, path, err) : fail_memory(err);
+        tb_code rc = path ? tb_lab_grid_add_also(r->grid, model, path, err) : fail_memory(err);
         if (rc)
             return rc;
     }
@@ -208,7 +207,7 @@ static tb_code read_also(const grid_reader *r, size_t model, const json_t *list,
 static tb_code read_model(const grid_reader *r, const json_t *json, tb_error *err)
 {
     static const char *const known[] = {"name", "file", "also", NULL};
-    tb_grid *grid = r->grid;
+    tb_lab_grid *grid = r->grid;
     const json_t *name = NULL, *file = json;
     tb_code rc = TB_OK;
     if (json_is_object(json)) {
@@ -225,7 +224,7 @@ static tb_code read_model(const grid_reader *r, const json_t *json, tb_error *er
     const char *path = keep_path(r, file);
     if (!path)
         return fail_memory(err);
-    rc = add_model(grid, name ? keep_text(r, name) : tb_grid_name_of_file(&grid->arena, path), path, err);
+    rc = add_model(grid, name ? keep_text(r, name) : tb_lab_grid_name_of_file(&grid->arena, path), path, err);
     if (!rc && json_is_object(json))
         rc = read_also(r, grid->model_count - 1, json_object_get(json, "also"), err);
     return rc;
@@ -260,8 +259,8 @@ static tb_code read_text(const grid_reader *r, const json_t *json, tb_error *err
 
 static tb_code read_recipe(const grid_reader *r, const json_t *json, tb_error *err)
 {
-    tb_compare_recipe recipe;
-    tb_code rc = tb_compare_recipe_read(&recipe, &r->grid->arena, r->cli, json, err);
+    tb_lab_recipe recipe;
+    tb_code rc = tb_lab_recipe_read(&recipe, &r->grid->arena, json, err);
     return rc ? rc : keep_recipe(r->grid, &recipe, err);
 }
 
@@ -292,7 +291,7 @@ static tb_code read_grid(const grid_reader *r, const json_t *object, tb_error *e
 {
     static const char *const known[] = {"models",     "texts", "recipes", "ctx",          "skip",
                                         "max-tokens", "calib", "about",   "calib-tokens", NULL};
-    tb_grid *grid = r->grid;
+    tb_lab_grid *grid = r->grid;
     if (!json_is_object(object))
         return tb_fail(err, TB_EINVAL, "it is not a JSON object");
     tb_code rc = check_keys(object, known, "it", err);
@@ -318,11 +317,10 @@ static tb_code read_grid(const grid_reader *r, const json_t *object, tb_error *e
     return rc;
 }
 
-tb_code tb_grid_parse(tb_grid *grid, const tb_cli *cli, const char *json, size_t size, const char *folder,
-                      tb_error *err)
+tb_code tb_lab_grid_parse(tb_lab_grid *grid, const char *json, size_t size, const char *folder, tb_error *err)
 {
     json_error_t why;
-    grid_reader r = {grid, cli, folder};
+    grid_reader r = {grid, folder};
     json_t *object = json_loadb(json, size, JSON_REJECT_DUPLICATES, &why);
     if (!object)
         return tb_fail(err, TB_EINVAL, "it is not JSON: %s, line %d", why.text, why.line);
@@ -339,7 +337,7 @@ static tb_code find_folder(const char **out, tb_arena *arena, const char *path, 
     return slash && !*out ? fail_memory(err) : TB_OK;
 }
 
-tb_code tb_grid_read(tb_grid *grid, const tb_cli *cli, const char *path, tb_error *err)
+tb_code tb_lab_grid_read(tb_lab_grid *grid, const char *path, tb_error *err)
 {
     char *json;
     size_t size;
@@ -349,7 +347,7 @@ tb_code tb_grid_read(tb_grid *grid, const tb_cli *cli, const char *path, tb_erro
         rc = tb_file_read(&json, &size, path, GRID_LIMIT, err);
     if (rc)
         return rc;
-    rc = tb_grid_parse(grid, cli, json, size, folder, err);
+    rc = tb_lab_grid_parse(grid, json, size, folder, err);
     tb_free(json);
     return rc ? tb_fail_context(err, rc, "grid '%s'", path) : TB_OK;
 }

@@ -3,8 +3,8 @@
 // that is killed loses one batch of windows and nothing else, and everything that is shown is made from what is kept.
 //
 // Every function fails with TB_EFORMAT and a sentence when the database is damaged or somebody else's.
-#ifndef TB_CLI_COMPARE_STORE_H
-#define TB_CLI_COMPARE_STORE_H
+#ifndef TB_LAB_STORE_H
+#define TB_LAB_STORE_H
 
 #include "base/base.h"
 #include "eval/eval.h"

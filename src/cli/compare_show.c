@@ -1,5 +1,5 @@
 // The table for people, on the terminal and as Markdown, and below it how everything was measured.
-#include "cli/compare/compare.h"
+#include "cli/compare_show.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -44,7 +44,7 @@ static tb_code add_text_columns(tb_table *table, tb_column *columns, const tb_co
     tb_code rc = TB_OK;
     for (size_t t = 0; !rc && t < c->grid.text_count; t++) {
         rc = add_text_column(table, columns, "perplexity\non ", c->texts[t].name, arena, err);
-        if (!rc && c->args->against)
+        if (!rc && c->options.against)
             rc = add_text_column(table, columns, "nats more than\nthe base on ", c->texts[t].name, arena, err);
     }
     return rc;
@@ -66,7 +66,7 @@ static tb_code make_columns(tb_table *table, tb_column *columns, const tb_compar
     add_column(table, columns, "same likeliest\ntoken", true);
     add_column(table, columns, "time to\nquantize", true);
     add_column(table, columns, "peak memory\nto quantize", true);
-    if (c->args->speed)
+    if (c->options.speed)
         add_column(table, columns, "decode,\ntokens/s", true);
     return TB_OK;
 }
@@ -153,12 +153,12 @@ static void add_row(filling *f, const tb_comparison *c, const tb_compare_model *
     add(f, "%.3f", row->linear_bits);
     for (size_t t = 0; t < c->grid.text_count; t++) {
         add_perplexity(f, &row->cells[t]);
-        if (c->args->against)
+        if (c->options.against)
             add_difference(f, row == &m->rows[m->base], &row->cells[t]);
     }
     add_divergence(f, row);
     add_costs(f, row);
-    if (c->args->speed)
+    if (c->options.speed)
         add(f, "%s", row->clocked ? tb_text_of_real(a, row->decode_tps) : "-");
 }
 
@@ -206,8 +206,8 @@ static tb_code append_machine(tb_str *out, const tb_comparison *c, tb_error *err
 {
     char machine[TB_MACHINE_NAME];
     return tb_str_printf(out, err, "Calibration: %s, seed %" PRIu64 ". Machine: %zu threads, kernels %s, %s.\n",
-                         c->calibration ? c->calibration : "calibration text of twobit", c->cli->common.seed,
-                         tb_cli_threads(c->cli), c->cpu_name, tb_machine_name(machine));
+                         c->options.calibration ? c->options.calibration : "calibration text of twobit",
+                         c->options.seed, tb_compare_threads(c), c->cpu_name, tb_machine_name(machine));
 }
 
 static tb_code append_protocol(tb_str *out, const tb_comparison *c, tb_error *err)
@@ -216,9 +216,9 @@ static tb_code append_protocol(tb_str *out, const tb_comparison *c, tb_error *er
                                "\nPerplexity ± standard error; divergence is KL from the original in nats per token%s. "
                                "Windows do not overlap.\n",
                                c->grid.text_count > 1 ? ", over all texts" : "");
-    if (!rc && c->args->against)
+    if (!rc && c->options.against)
         rc = tb_str_printf(out, err, "The base is %s; differences and their errors are taken window by window.\n",
-                           c->against ? c->against : "the original");
+                           strcmp(c->options.against, TB_COMPARE_ORIGINAL) == 0 ? "the original" : c->options.against);
     for (size_t i = 0; !rc && i < c->grid.model_count; i++)
         rc = append_texts(out, c, &c->models[i], err);
     for (size_t i = 0; !rc && i < c->grid.model_count; i++)

@@ -1,14 +1,14 @@
 // Making the quantized models that the work folder does not hold. Each is quantized by a child process, so that its
 // peak memory is its own. Which blocks get how many bits is decided here, so that recipes with the same scores share
 // one analysis; the child is told the widths.
-#include "cli/compare/compare.h"
+#include "lab/lab.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/child.h"
+#include "lab/child.h"
 
 // Kinds of numbers in the store.
 #define QUANTIZE_NUMBERS "quantize" // seconds, peak_rss_bytes, blocks_reused
@@ -42,9 +42,9 @@ static tb_code get_scores(double *scores, tb_score kind, tb_comparison *c, const
     if (!key)
         return fail_memory(err);
     tb_code rc = tb_store_get_numbers(scores, &count, c->store, SCORE_NUMBERS, key, err);
-    if (rc || (count == blocks && !c->args->fresh))
+    if (rc || (count == blocks && !c->options.fresh))
         return rc;
-    tb_report_note(&c->cli->report, TB_NOTE_INFO, "scoring the blocks of %s for %s", m->source->name, k->row->name);
+    tb_report_note(c->options.report, TB_NOTE_INFO, "scoring the blocks of %s for %s", m->source->name, k->row->name);
     rc = tb_score_blocks(scores, kind, m->model, &k->pipeline, k->widths.seed, err);
     return rc ? rc : tb_store_put_numbers(c->store, SCORE_NUMBERS, key, scores, blocks, err);
 }
@@ -82,16 +82,18 @@ static tb_code parse_given_widths(making *k, tb_comparison *c, const tb_compare_
 
 static tb_code plan(making *k, tb_comparison *c, const tb_compare_model *m, tb_error *err)
 {
-    const tb_compare_recipe *recipe = k->row->recipe;
-    tb_code rc = tb_compare_recipe_resolve(&k->pipeline, &k->widths, recipe, c->cli, err);
+    const tb_lab_recipe *recipe = k->row->recipe;
+    tb_code rc = tb_lab_recipe_resolve(&k->pipeline, &k->widths, recipe, c->options.seed, err);
+    k->pipeline.quant.threads = tb_compare_threads(c);
+    k->pipeline.report = c->options.report;
     k->pipeline.fingerprint = m->fingerprint;
-    k->pipeline.calibration_path = c->calibration;
+    k->pipeline.calibration_path = c->options.calibration;
     if (!k->pipeline.calibration_tokens)
-        k->pipeline.calibration_tokens = (size_t)c->calibration_tokens;
+        k->pipeline.calibration_tokens = (size_t)c->options.calibration_tokens;
     if (!rc)
         rc = tb_quant_options_resolve(&k->row->quant, k->pipeline.method, &k->pipeline.quant, err);
     k->row->method = k->pipeline.method;
-    if (!rc && tb_quantize_allocates(&recipe->args))
+    if (!rc && tb_recipe_allocates(&recipe->args))
         rc = choose_widths(k, c, m, err);
     else if (!rc && recipe->args.block_bits)
         rc = parse_given_widths(k, c, m, err);
@@ -159,8 +161,8 @@ static void add_widths(command_line *line, const uint8_t *bits, size_t blocks)
 static tb_code make_command_line(command_line *line, tb_comparison *c, const tb_compare_model *m, const making *k,
                                  const char *output, tb_error *err)
 {
-    const tb_common_options *common = &c->cli->common;
-    const tb_compare_recipe *recipe = k->row->recipe;
+    const tb_lab_options *o = &c->options;
+    const tb_lab_recipe *recipe = k->row->recipe;
     *line = (command_line){.c = c};
     add(line, "quantize");
     add(line, "--json");
@@ -171,13 +173,13 @@ static tb_code make_command_line(command_line *line, tb_comparison *c, const tb_
             add(line, recipe->options[i]);
     if (k->block_bits)
         add_widths(line, k->block_bits, tb_model_config(m->model)->blocks);
-    add_text(line, "calib", c->calibration);
+    add_text(line, "calib", c->options.calibration);
     if (!recipe->args.calibration_tokens)
-        add_number(line, "calib-tokens", c->calibration_tokens);
-    add_number(line, "seed", common->seed);
-    add_number(line, "threads", common->threads);
-    add_text(line, "cpu", common->cpu);
-    if (common->quiet)
+        add_number(line, "calib-tokens", c->options.calibration_tokens);
+    add_number(line, "seed", o->seed);
+    add_number(line, "threads", o->threads);
+    add_text(line, "cpu", o->cpu);
+    if (o->quiet)
         add(line, "--quiet");
     add(line, "--");
     add(line, m->source->path);
@@ -201,7 +203,7 @@ static tb_code run_child(double numbers[QUANTIZE_COUNT], tb_comparison *c, const
     tb_str output = {0};
     tb_code rc = make_command_line(&line, c, m, k, path, err);
     if (!rc)
-        rc = tb_child_run(&output, line.items, err);
+        rc = tb_child_run(&output, line.items, c->options.report, err);
     if (!rc)
         rc = read_result(numbers, &output, err);
     tb_str_clear(&output);
@@ -225,9 +227,8 @@ static tb_code quantize(making *k, tb_comparison *c, const tb_compare_model *m, 
     const char *path = tb_folder_name_file(&c->folder, m->source->name, row->recipe->name, &k->identity);
     if (!path)
         return fail_memory(err);
-    tb_report_note(&c->cli->report, TB_NOTE_INFO, "quantizing %s with %s (%zu of %zu)", m->source->name, row->name,
+    tb_report_note(c->options.report, TB_NOTE_INFO, "quantizing %s with %s (%zu of %zu)", m->source->name, row->name,
                    (size_t)(row - m->rows), c->grid.recipe_count);
-    tb_progress_clear(&c->cli->progress);
     tb_code rc = run_child(numbers, c, m, k, path, err);
     if (!rc)
         rc = tb_folder_add(&c->folder, path, err);
@@ -250,7 +251,7 @@ static tb_code find_or_quantize(making *k, tb_comparison *c, const tb_compare_mo
     const char *key = row->subject ? tb_compare_key(c, "%s", row->subject) : NULL;
     if (!key)
         return fail_memory(err);
-    row->path = c->args->fresh ? NULL : tb_folder_find(&c->folder, &k->identity);
+    row->path = c->options.fresh ? NULL : tb_folder_find(&c->folder, &k->identity);
     if (!row->path)
         return quantize(k, c, m, key, err);
     tb_code rc = tb_store_get_numbers(numbers, &count, c->store, QUANTIZE_NUMBERS, key, err);
@@ -277,7 +278,7 @@ static tb_code make_recipe_row(tb_comparison *c, const tb_compare_model *m, tb_c
         return TB_OK;
     if (is_fatal(rc))
         return tb_fail(err, rc, "%s", why.message);
-    tb_report_note(&c->cli->report, TB_NOTE_WARNING, "%s with %s: %s", m->source->name, row->name, why.message);
+    tb_report_note(c->options.report, TB_NOTE_WARNING, "%s with %s: %s", m->source->name, row->name, why.message);
     row->missing = tb_compare_keep(c, "%s", why.message);
     return row->missing ? TB_OK : fail_memory(err);
 }
@@ -315,7 +316,7 @@ static tb_code inspect_also(char fingerprint[65], const tb_comparison *c, const 
                             tb_error *err)
 {
     tb_model *model;
-    tb_code rc = tb_cli_open_model(&model, c->cli, path, err);
+    tb_code rc = tb_compare_open_model(&model, c, path, err);
     if (rc)
         return rc;
     rc = check_tokens(c, m->model, model, err);
@@ -330,7 +331,7 @@ static tb_code make_also_row(tb_comparison *c, const tb_compare_model *m, tb_com
 {
     char fingerprint[65];
     row->path = path;
-    row->name = tb_grid_name_of_file(&c->arena, path);
+    row->name = tb_lab_grid_name_of_file(&c->arena, path);
     tb_code rc = row->name ? inspect_also(fingerprint, c, m, path, err) : fail_memory(err);
     if (rc)
         return rc;
@@ -349,8 +350,8 @@ static tb_code plan_rows(tb_comparison *c, tb_compare_model *m, tb_error *err)
         tb_compare_row *row = &m->rows[i];
         row->kind = i == 0 ? TB_ROW_ORIGINAL : i <= c->grid.recipe_count ? TB_ROW_RECIPE : TB_ROW_ALSO;
         row->recipe = row->kind == TB_ROW_RECIPE ? &c->grid.recipes[i - 1] : NULL;
-        row->name = row->recipe ? row->recipe->name : "original";
-        if (c->against && strcmp(row->name, c->against) == 0)
+        row->name = row->recipe ? row->recipe->name : TB_COMPARE_ORIGINAL;
+        if (c->options.against && strcmp(row->name, c->options.against) == 0)
             m->base = i;
         row->cells = tb_arena_array(&c->arena, texts, sizeof *row->cells);
         if (!row->cells)

@@ -1,6 +1,6 @@
 // The picture: perplexity over the size of the file, a panel for each model (a row) and text (a column). gnuplot draws
 // points and axes; where names go is worked out here, which is why the edges of a panel are known in pixels.
-#include "cli/compare/compare.h"
+#include "cli/compare_show.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -69,7 +69,7 @@ static bool is_drawn(const panel *p, const tb_compare_row *row)
 
 static bool is_mixed(const tb_compare_row *row)
 {
-    return tb_quantize_mixes_widths(&row->recipe->args);
+    return tb_recipe_mixes_widths(&row->recipe->args);
 }
 
 static double x_of(const tb_compare_row *row)

@@ -1,4 +1,4 @@
-#include "cli/compare/compare_front.h"
+#include "lab/lab_front.h"
 
 #include <math.h>
 

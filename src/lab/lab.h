@@ -1,33 +1,39 @@
-// compare, the laboratory: many models, many ways to quantize each, many texts, one table. What has been made lies in
-// a work folder and is used again as long as nothing it was made from has changed.
+// lab, the laboratory: many models, many ways to quantize each, many texts, one table. What has been made lies in a
+// work folder and is used again as long as nothing it was made from has changed. The only room that knows SQLite.
 //
-//   compare_recipe.c   a recipe: text or JSON to options of quantize
-//   compare_grid.c     models × recipes × texts, from the command line or a file
-//   compare_folder.c   the work folder: which quantized models it holds, and what each was made from
-//   compare_store.c    the results in SQLite
-//   compare_make.c     quantizing what is missing, in child processes
-//   compare_measure.c  measuring what is missing; results from what is kept
-//   compare_front.c    what nothing else beats in both size and perplexity
-//   compare_show.c     the table, also as Markdown
-//   compare_data.c     JSON and CSV
-//   compare_chart.c    the picture
-//   compare_text.c     texts that are printed into its arena, and the keys of results
-#ifndef TB_CLI_COMPARE_H
-#define TB_CLI_COMPARE_H
+//   recipe_args.c   what a recipe can say: options of quantize
+//   lab_recipe.c    a recipe: text or JSON to those options
+//   lab_grid.c      models × recipes × texts, from the command line or a file
+//   lab_folder.c    the work folder: which quantized models it holds, and what each was made from
+//   lab_store.c     the results in SQLite
+//   lab_make.c      quantizing what is missing, in child processes (child.c)
+//   lab_measure.c   measuring what is missing; results from what is kept
+//   lab_front.c     what nothing else beats in both size and perplexity
+//   lab.c           the order of the work, and what lives as long as a comparison
+#ifndef TB_LAB_H
+#define TB_LAB_H
 
-#include "cli/cli.h"
-#include "cli/compare/compare_folder.h"
-#include "cli/compare/compare_grid.h"
-#include "cli/compare/compare_store.h"
 #include "eval/eval.h"
+#include "lab/lab_folder.h"
+#include "lab/lab_grid.h"
+#include "lab/lab_store.h"
 #include "quant/quant.h"
 
-typedef struct tb_compare_args {
-    const char *methods, *grid, *calibration, *work, *generate, *against, *csv, *markdown, *plot;
-    tb_option_texts texts, also;
-    uint64_t ctx, skip, max_tokens, calibration_tokens, tokens;
-    bool fresh, speed, json;
-} tb_compare_args;
+// What a comparison is told. Text is borrowed.
+typedef struct tb_lab_options {
+    const char *work;    // the folder; NULL: "compare" in the cache of twobit
+    const char *against; // the row that others are compared with: a recipe's name or TB_COMPARE_ORIGINAL; NULL: none
+    const char *calibration; // a file; NULL: the text that comes with twobit
+    uint64_t calibration_tokens;
+    tb_perplexity_options protocol; // its report is not looked at
+    bool fresh;                     // make everything anew, whatever the folder holds
+    bool speed;                     // also measure tokens per second
+    uint64_t threads;               // 0: all processors
+    uint64_t seed;                  // where a recipe has none
+    const char *cpu;                // NULL: native
+    bool quiet;                     // children say no more than warnings
+    const tb_report *report;
+} tb_lab_options;
 
 typedef enum tb_row_kind {
     TB_ROW_ORIGINAL,
@@ -46,7 +52,7 @@ typedef struct tb_compare_cell {
 typedef struct tb_compare_row {
     tb_row_kind kind;
     const char *name;
-    const tb_compare_recipe *recipe; // TB_ROW_RECIPE, with the next two
+    const tb_lab_recipe *recipe; // TB_ROW_RECIPE, with the next two
     tb_method method;
     tb_quant_options quant; // resolved
 
@@ -70,7 +76,7 @@ typedef struct tb_compare_row {
 } tb_compare_row;
 
 typedef struct tb_compare_model {
-    const tb_grid_model *source;
+    const tb_lab_grid_model *source;
     tb_model *model; // open while its rows are made and measured; NULL afterwards
     char fingerprint[65];
     tb_compare_row *rows; // [count]; the first is the original
@@ -86,14 +92,10 @@ typedef struct tb_compare_text {
     char hash[65];
 } tb_compare_text;
 
+// `options` and `grid` are set by the caller, the rest is made.
 typedef struct tb_comparison {
-    tb_cli *cli;
-    const tb_compare_args *args;
-    tb_grid grid;
-    tb_perplexity_options protocol;
-    const char *against;     // name of the base row; NULL: the original
-    const char *calibration; // NULL: the text that comes with twobit
-    uint64_t calibration_tokens;
+    tb_lab_options options;
+    tb_lab_grid grid;
     char calibration_hash[65]; // of the text; "built in"
     tb_compare_text *texts;    // [grid.text_count]
     tb_compare_model *models;  // [grid.model_count]
@@ -104,8 +106,26 @@ typedef struct tb_comparison {
     tb_arena arena;           // of rows, paths and keys
 } tb_comparison;
 
+// The name of the row of the model itself.
+#define TB_COMPARE_ORIGINAL "original"
+
 // Recipes compared when nobody says otherwise.
 #define TB_COMPARE_METHODS "rtn:3,rtn:4,awq:3,awq:4,gptq:3,gptq:4,bpdq:2,bpdq:3,ptqtp"
+
+// Makes what the folder lacks of every model of the grid and measures what the results lack. A recipe that cannot be
+// made is noted, its row says why, and the others go on. Stopped, the same call goes on where it was.
+tb_code tb_compare(tb_comparison *c, tb_error *err);
+
+// Also after failure. The grid is cleared as well.
+void tb_comparison_clear(tb_comparison *c);
+
+// Threads that work uses: what was asked for, or all processors.
+size_t tb_compare_threads(const tb_comparison *c);
+
+// The best recipe under four bits per weight: the least divergence. NULL when there is none.
+const tb_compare_row *tb_compare_best(const tb_compare_model *m);
+
+// ---- inside ----
 
 // A key for the store: what the format says, behind the version of twobit and its kernels. In the arena, or NULL.
 const char *tb_compare_key(tb_comparison *c, const char *format, ...)
@@ -128,16 +148,7 @@ tb_code tb_compare_make_rows(tb_comparison *c, tb_compare_model *m, tb_error *er
 // Measures what the store lacks of the model's rows on every text, and fills in what is shown.
 tb_code tb_compare_measure_rows(tb_comparison *c, tb_compare_model *m, tb_error *err);
 
-// The best recipe under four bits per weight: the least divergence. NULL when there is none.
-const tb_compare_row *tb_compare_best(const tb_compare_model *m);
-
-tb_code tb_compare_print_table(const tb_comparison *c, tb_error *err);
-tb_code tb_compare_write_markdown(const tb_comparison *c, const char *path, tb_error *err);
-tb_code tb_compare_write_csv(const tb_comparison *c, const char *path, tb_error *err);
-tb_code tb_compare_draw(const tb_comparison *c, const char *path, tb_error *err);
-
-struct json_t;
-// Takes `continuations` (a JSON array, may be NULL).
-tb_code tb_compare_print_json(const tb_comparison *c, struct json_t *continuations, tb_error *err);
+// Opens a model as the options say. Close with tb_model_close.
+tb_code tb_compare_open_model(tb_model **out, const tb_comparison *c, const char *path, tb_error *err);
 
 #endif
