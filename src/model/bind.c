@@ -7,12 +7,24 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const linear_names[TB_LINEARS] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
-                                                     "ffn_gate", "ffn_up", "ffn_down"};
+// How long the rows and columns of a matrix are.
+typedef enum extent { WIDTH, QUERIES, KEYS, FFN_WIDTH } extent;
 
-static const tb_linear_input linear_inputs[TB_LINEARS] = {TB_INPUT_ATTENTION, TB_INPUT_ATTENTION, TB_INPUT_ATTENTION,
-                                                          TB_INPUT_OUTPUT,    TB_INPUT_FFN,       TB_INPUT_FFN,
-                                                          TB_INPUT_DOWN};
+// The matrices of a block.
+static const struct {
+    tb_linear_kind kind;
+    tb_linear_input input;
+    const char *stem;
+    extent rows, cols;
+} linears[] = {
+    {TB_LINEAR_Q, TB_INPUT_ATTENTION, "attn_q", QUERIES, WIDTH},
+    {TB_LINEAR_K, TB_INPUT_ATTENTION, "attn_k", KEYS, WIDTH},
+    {TB_LINEAR_V, TB_INPUT_ATTENTION, "attn_v", KEYS, WIDTH},
+    {TB_LINEAR_O, TB_INPUT_OUTPUT, "attn_output", WIDTH, QUERIES},
+    {TB_LINEAR_GATE, TB_INPUT_FFN, "ffn_gate", FFN_WIDTH, WIDTH},
+    {TB_LINEAR_UP, TB_INPUT_FFN, "ffn_up", FFN_WIDTH, WIDTH},
+    {TB_LINEAR_DOWN, TB_INPUT_DOWN, "ffn_down", WIDTH, FFN_WIDTH},
+};
 
 // Vectors of a block besides the biases. `trait`: offset of the switch in tb_arch that brings it; 0: all have it.
 static const struct {
@@ -29,27 +41,32 @@ static const struct {
     {"attn_k_norm", offsetof(tb_block, key_norm), offsetof(tb_arch, has_head_norms), true},
 };
 
-enum { NORMS = sizeof norms / sizeof norms[0], LONGEST_NAME = 96 };
+enum {
+    LINEARS = sizeof linears / sizeof linears[0],
+    NORMS = sizeof norms / sizeof norms[0],
+    LONGEST_NAME = 96,
+};
 
-const char *tb_linear_name(tb_linear which)
+static size_t length_of(extent which, const tb_config *c)
 {
-    return linear_names[which];
+    switch (which) {
+    case QUERIES:
+        return c->heads * c->head_size;
+    case KEYS:
+        return c->kv_heads * c->head_size;
+    case FFN_WIDTH:
+        return c->ffn_width;
+    default:
+        return c->width;
+    }
 }
 
-tb_linear_input tb_linear_get_input(tb_linear which)
+size_t tb_linears_find(tb_linears list, tb_linear_kind kind, size_t expert)
 {
-    return linear_inputs[which];
-}
-
-void tb_linear_shape(size_t *rows, size_t *cols, const tb_config *c, tb_linear which)
-{
-    size_t queries = c->heads * c->head_size, keys = c->kv_heads * c->head_size;
-    const size_t shapes[TB_LINEARS][2] = {
-        {queries, c->width},      {keys, c->width},         {keys, c->width},         {c->width, queries},
-        {c->ffn_width, c->width}, {c->ffn_width, c->width}, {c->width, c->ffn_width},
-    };
-    *rows = shapes[which][0];
-    *cols = shapes[which][1];
+    size_t i = 0;
+    while (i < list.count && (list.at[i].kind != kind || list.at[i].expert != expert))
+        i++;
+    return i;
 }
 
 static bool arch_has(const tb_arch *arch, size_t trait)
@@ -134,23 +151,31 @@ static tb_code bind_norms(tb_model *model, size_t index, tb_error *err)
     return rc;
 }
 
-static tb_code bind_linears(tb_model *model, size_t index, tb_error *err)
+static tb_code bind_linear(tb_linear *out, tb_model *model, size_t block, size_t which, tb_error *err)
 {
     const tb_settings *settings = &model->settings;
-    tb_block *block = &model->blocks[index];
-    tb_code rc = TB_OK;
-    for (tb_linear which = 0; which < TB_LINEARS && !rc; which++) {
-        size_t rows, cols;
-        tb_linear_shape(&rows, &cols, &settings->config, which);
-        char name[LONGEST_NAME];
-        snprintf(name, sizeof name, "blk.%zu.%s.weight", index, linear_names[which]);
-        rc = bind_matrix(&block->linears[which], model, name, rows, cols, err);
-        if (rc)
-            break;
-        bool required = settings->arch->needs_qkv_bias && linear_inputs[which] == TB_INPUT_ATTENTION;
-        snprintf(name, sizeof name, "blk.%zu.%s.bias", index, linear_names[which]);
-        rc = bind_vector(&block->biases[which], model, name, rows, required, err);
-    }
+    size_t rows = length_of(linears[which].rows, &settings->config);
+    size_t cols = length_of(linears[which].cols, &settings->config);
+    *out = (tb_linear){.kind = linears[which].kind, .input = linears[which].input, .stem = linears[which].stem};
+    char name[LONGEST_NAME];
+    snprintf(name, sizeof name, "blk.%zu.%s.weight", block, out->stem);
+    out->name = tb_arena_text(&model->arena, name, strlen(name));
+    tb_code rc = out->name ? bind_matrix(&out->matrix, model, name, rows, cols, err) : no_memory(err, name);
+    if (rc)
+        return rc;
+    bool required = settings->arch->needs_qkv_bias && out->input == TB_INPUT_ATTENTION;
+    snprintf(name, sizeof name, "blk.%zu.%s.bias", block, out->stem);
+    return bind_vector(&out->bias, model, name, rows, required, err);
+}
+
+static tb_code bind_linears(tb_model *model, size_t block, tb_error *err)
+{
+    tb_linear *list = tb_arena_array(&model->arena, LINEARS, sizeof *list);
+    tb_code rc = list ? TB_OK : no_memory(err, "matrices");
+    for (size_t i = 0; i < LINEARS && !rc; i++)
+        rc = bind_linear(&list[i], model, block, i, err);
+    model->blocks[block].linears = (tb_linears){list, LINEARS, model->linear_count};
+    model->linear_count += LINEARS;
     return rc;
 }
 
@@ -189,8 +214,8 @@ static bool block_uses(const tb_model *model, const char *stem)
     for (size_t i = 0; i < NORMS; i++)
         if (arch_has(model->settings.arch, norms[i].trait) && name_is(stem, norms[i].stem, ".weight", false))
             return true;
-    for (size_t i = 0; i < TB_LINEARS; i++)
-        if (name_is(stem, linear_names[i], ".weight", true) || name_is(stem, linear_names[i], ".bias", false))
+    for (size_t i = 0; i < LINEARS; i++)
+        if (name_is(stem, linears[i].stem, ".weight", true) || name_is(stem, linears[i].stem, ".bias", false))
             return true;
     return false;
 }

@@ -29,11 +29,11 @@ static size_t most_matmul_scratch(const tb_model *model, size_t batch)
 {
     const tb_config *config = &model->settings.config;
     size_t most = tb_matmul_scratch(batch, config->vocab, config->width, model->compute.threads);
-    for (tb_linear which = 0; which < TB_LINEARS; which++) {
-        size_t rows, cols;
-        tb_linear_shape(&rows, &cols, config, which);
-        most = max_size(most, tb_matmul_scratch(batch, rows, cols, model->compute.threads));
-    }
+    for (size_t b = 0; b < config->blocks; b++)
+        for (size_t i = 0; i < model->blocks[b].linears.count; i++) {
+            const tb_matrix *m = &model->blocks[b].linears.at[i].matrix;
+            most = max_size(most, tb_matmul_scratch(batch, m->rows, m->cols, model->compute.threads));
+        }
     return most;
 }
 
@@ -190,14 +190,21 @@ static void activate_tokens(void *user, size_t begin, size_t end, size_t worker)
 typedef struct block_run {
     const tb_workspace *w;
     const tb_block *block;
+    const tb_block_override *override;
     size_t index, tokens;
 } block_run;
 
-static void linear(float *y, size_t y_stride, const block_run *run, tb_linear which, const float *x, size_t x_stride)
+static void linear(float *y, size_t y_stride, const block_run *run, tb_linear_kind kind, const float *x,
+                   size_t x_stride)
 {
-    const tb_matrix *matrix = &run->block->linears[which];
+    size_t which = tb_linears_find(run->block->linears, kind, 0);
+    const tb_linear *own = &run->block->linears.at[which];
+    tb_linear_override used = {0};
+    if (run->override && run->override->linears)
+        used = run->override->linears[which];
+    const tb_matrix *matrix = used.matrix ? used.matrix : &own->matrix;
     tb_matmul(&run->w->model->compute, y, y_stride, matrix, x, x_stride, run->tokens, run->w->matmul_scratch);
-    const float *bias = run->block->biases[which];
+    const float *bias = used.bias ? used.bias : own->bias;
     for (size_t t = 0; bias && t < run->tokens; t++)
         add(y + t * y_stride, bias, matrix->rows);
 }
@@ -230,20 +237,12 @@ static void attend(const block_run *run, const tb_kv_block *kv, const int32_t *p
     });
 }
 
-static tb_block replace(const tb_block *own, const tb_block_override *override)
+// The norm in front of an input that has one.
+static const float *norm_before(const block_run *run, tb_linear_input input)
 {
-    tb_block block = *own;
-    for (size_t i = 0; i < TB_LINEARS; i++) {
-        if (override->linears[i])
-            block.linears[i] = *override->linears[i];
-        if (override->biases[i])
-            block.biases[i] = override->biases[i];
-    }
-    if (override->norms[TB_INPUT_ATTENTION])
-        block.attention_norm = override->norms[TB_INPUT_ATTENTION];
-    if (override->norms[TB_INPUT_FFN])
-        block.ffn_norm = override->norms[TB_INPUT_FFN];
-    return block;
+    if (run->override && run->override->norms[input])
+        return run->override->norms[input];
+    return tb_model_norm(run->w->model, run->index, input);
 }
 
 void tb_forward_block(float *x, const tb_workspace *w, size_t index, const tb_block_override *override, tb_kv_block *kv,
@@ -251,9 +250,8 @@ void tb_forward_block(float *x, const tb_workspace *w, size_t index, const tb_bl
 {
     const tb_settings *settings = &w->model->settings;
     const tb_config *config = &settings->config;
-    const tb_block *own = &w->model->blocks[index], replaced = override ? replace(own, override) : *own;
-    const tb_block *block = &replaced;
-    const block_run run = {w, block, index, tokens};
+    const tb_block *block = &w->model->blocks[index];
+    const block_run run = {w, block, override, index, tokens};
     const tb_rope_table *rope = settings->near[index] ? &w->near_rope : &w->rope;
     token_loop loop = {
         .w = w,
@@ -265,7 +263,7 @@ void tb_forward_block(float *x, const tb_workspace *w, size_t index, const tb_bl
 
     tb_rope_table_fill(rope, positions, tokens, w->length);
 
-    loop.norm = block->attention_norm;
+    loop.norm = norm_before(&run, TB_INPUT_ATTENTION);
     each_token(&loop, tokens, norm_tokens);
     show_input(&run, TB_INPUT_ATTENTION, w->normed, w->width_stride, config->width);
     linear(w->query, w->query_stride, &run, TB_LINEAR_Q, w->normed, w->width_stride);
@@ -279,7 +277,7 @@ void tb_forward_block(float *x, const tb_workspace *w, size_t index, const tb_bl
     loop.norm = block->attention_post_norm;
     each_token(&loop, tokens, add_tokens);
 
-    loop.norm = block->ffn_norm;
+    loop.norm = norm_before(&run, TB_INPUT_FFN);
     each_token(&loop, tokens, norm_tokens);
     show_input(&run, TB_INPUT_FFN, w->normed, w->width_stride, config->width);
     linear(w->gate, w->ffn_stride, &run, TB_LINEAR_GATE, w->normed, w->width_stride);

@@ -122,20 +122,26 @@ tb_text tb_model_chat_template(const tb_model *model)
     return model->chat_template;
 }
 
-const float *tb_model_bias(const tb_model *model, size_t block, tb_linear which)
-{
-    return model->blocks[block].biases[which];
-}
-
 const float *tb_model_norm(const tb_model *model, size_t block, tb_linear_input input)
 {
     const tb_block *b = &model->blocks[block];
     return input == TB_INPUT_ATTENTION ? b->attention_norm : input == TB_INPUT_FFN ? b->ffn_norm : NULL;
 }
 
-const tb_matrix *tb_model_linear(const tb_model *model, size_t block, tb_linear which)
+tb_linears tb_model_linears(const tb_model *model, size_t block)
 {
-    return &model->blocks[block].linears[which];
+    return model->blocks[block].linears;
+}
+
+size_t tb_model_linear_count(const tb_model *model)
+{
+    return model->linear_count;
+}
+
+const tb_linear *tb_model_linear(const tb_model *model, size_t block, tb_linear_kind kind)
+{
+    tb_linears linears = model->blocks[block].linears;
+    return &linears.at[tb_linears_find(linears, kind, 0)];
 }
 
 const tb_matrix *tb_model_embedding(const tb_model *model)
@@ -156,12 +162,14 @@ bool tb_model_head_is_tied(const tb_model *model)
 double tb_model_linear_bits(const tb_model *model)
 {
     double bits = 0, weights = 0;
-    for (size_t i = 0; i < model->settings.config.blocks; i++)
-        for (tb_linear which = 0; which < TB_LINEARS; which++) {
-            const tb_matrix *m = &model->blocks[i].linears[which];
+    for (size_t b = 0; b < model->settings.config.blocks; b++) {
+        tb_linears linears = model->blocks[b].linears;
+        for (size_t i = 0; i < linears.count; i++) {
+            const tb_matrix *m = &linears.at[i].matrix;
             bits += tb_matrix_bits(m);
             weights += (double)m->rows * (double)m->cols;
         }
+    }
     return bits / weights;
 }
 

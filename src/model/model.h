@@ -11,19 +11,16 @@
 
 // ---- structure ----
 
-typedef enum tb_linear {
+// What a matrix of a block does.
+typedef enum tb_linear_kind {
     TB_LINEAR_Q,
     TB_LINEAR_K,
     TB_LINEAR_V,
     TB_LINEAR_O,
     TB_LINEAR_GATE,
     TB_LINEAR_UP,
-    TB_LINEAR_DOWN,
-    TB_LINEARS
-} tb_linear;
-
-// GGUF stem of a linear: "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down".
-const char *tb_linear_name(tb_linear which);
+    TB_LINEAR_DOWN
+} tb_linear_kind;
 
 // The inputs that linears share: q, k, v read one; gate and up another.
 typedef enum tb_linear_input {
@@ -33,7 +30,28 @@ typedef enum tb_linear_input {
     TB_INPUT_DOWN,
     TB_LINEAR_INPUTS
 } tb_linear_input;
-tb_linear_input tb_linear_get_input(tb_linear which);
+
+// A matrix of a block, as the checkpoint stores it. Everything is borrowed from the model.
+typedef struct tb_linear {
+    tb_linear_kind kind;
+    size_t expert; // which of several of its kind; 0 where there is one
+    tb_linear_input input;
+    const char *stem; // its name within the block: "attn_q"
+    const char *name; // of its tensor: "blk.0.attn_q.weight"
+    tb_matrix matrix;
+    const float *bias; // [rows], or NULL
+} tb_linear;
+
+// The matrices of a block, in the order in which they are used. How many and which is the model's affair: whoever
+// works on all of them walks the list.
+typedef struct tb_linears {
+    const tb_linear *at; // [count]
+    size_t count;
+    size_t first; // how many there are in the blocks before
+} tb_linears;
+
+// The index of a matrix in the list; count when there is none.
+size_t tb_linears_find(tb_linears linears, tb_linear_kind kind, size_t expert);
 
 typedef struct tb_config {
     size_t blocks, width, ffn_width, heads, kv_heads, head_size, vocab, context;
@@ -47,10 +65,11 @@ const tb_compute *tb_model_compute(const tb_model *model);
 // The chat template's text; empty when the model has none.
 tb_text tb_model_chat_template(const tb_model *model);
 
-// The stored weights of a linear of a block. Borrowed.
-const tb_matrix *tb_model_linear(const tb_model *model, size_t block, tb_linear which);
-// Its bias [rows], or NULL.
-const float *tb_model_bias(const tb_model *model, size_t block, tb_linear which);
+tb_linears tb_model_linears(const tb_model *model, size_t block);
+// Of all blocks together.
+size_t tb_model_linear_count(const tb_model *model);
+// The matrix of a kind that the block has. Borrowed.
+const tb_linear *tb_model_linear(const tb_model *model, size_t block, tb_linear_kind kind);
 // The RMSNorm [width] in front of TB_INPUT_ATTENTION or TB_INPUT_FFN; NULL for the other inputs.
 const float *tb_model_norm(const tb_model *model, size_t block, tb_linear_input input);
 // Token embedding, and the output head (the same matrix where they are tied).
@@ -128,9 +147,13 @@ tb_code tb_states_init(tb_states *states, const tb_model *model, const int32_t *
 void tb_states_clear(tb_states *states);
 
 // What a block runs with instead of its own weights; where NULL, it keeps its own.
+typedef struct tb_linear_override {
+    const tb_matrix *matrix;
+    const float *bias; // [rows]
+} tb_linear_override;
+
 typedef struct tb_block_override {
-    const tb_matrix *linears[TB_LINEARS];
-    const float *biases[TB_LINEARS];      // [rows]
+    tb_linear_override *linears;          // parallel to tb_model_linears of the block
     const float *norms[TB_LINEAR_INPUTS]; // [width], as tb_model_norm has them
 } tb_block_override;
 

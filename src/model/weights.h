@@ -5,8 +5,7 @@
 #include "model/settings.h"
 
 typedef struct tb_block {
-    tb_matrix linears[TB_LINEARS];
-    const float *biases[TB_LINEARS];                  // [rows] each, or NULL
+    tb_linears linears;
     const float *attention_norm;                      // [width]
     const float *ffn_norm;                            // [width]
     const float *attention_post_norm, *ffn_post_norm; // [width], or NULL
@@ -19,6 +18,7 @@ struct tb_model {
     tb_compute compute;
     tb_settings settings;
     tb_block *blocks;          // [config.blocks]
+    size_t linear_count;       // of all blocks
     tb_matrix embedding, head; // [vocab][width]; the same where tied
     bool tied;
     const float *output_norm; // [width]
@@ -26,9 +26,6 @@ struct tb_model {
     tb_text chat_template;
     tb_arena arena; // everything above that is not in the checkpoint's mapping
 };
-
-// Rows and columns that a linear must have.
-void tb_linear_shape(size_t *rows, size_t *cols, const tb_config *config, tb_linear which);
 
 // Finds all tensors of the network in model->checkpoint and checks their shapes against
 // model->settings, which it completes with RoPE and the vocabulary's size. A tensor that is missing, has another

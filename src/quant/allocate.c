@@ -166,10 +166,9 @@ bool tb_allocate_uniform(uint8_t *bits, const tb_allocation *a)
 static uint64_t block_weights(const tb_model *model, size_t block)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < TB_LINEARS; i++) {
-        const tb_matrix *m = tb_model_linear(model, block, (tb_linear)i);
-        sum += (uint64_t)m->rows * m->cols;
-    }
+    tb_linears linears = tb_model_linears(model, block);
+    for (size_t i = 0; i < linears.count; i++)
+        sum += (uint64_t)linears.at[i].matrix.rows * linears.at[i].matrix.cols;
     return sum;
 }
 
@@ -178,8 +177,9 @@ static uint64_t block_bytes(const tb_model *model, size_t block, tb_method metho
 {
     uint64_t sum = 0;
     tb_output output = {.model = model, .method = method, .options = options};
-    for (size_t i = 0; i < TB_LINEARS; i++) {
-        tb_matrix shape = tb_output_shape(&output, block, (tb_linear)i);
+    tb_linears linears = tb_model_linears(model, block);
+    for (size_t i = 0; i < linears.count; i++) {
+        tb_matrix shape = tb_output_shape(&output, block, &linears.at[i]);
         sum += tb_gguf_matrix_bytes(&shape);
     }
     return sum;

@@ -78,9 +78,14 @@ typedef struct inputs {
     bool keep_first;
 } inputs;
 
-static bool is_wanted(tb_projection_set set, tb_linear which)
+static bool is_qkv(tb_linear_kind kind)
 {
-    return which <= TB_LINEAR_V || (which == TB_LINEAR_O && set != TB_PROJECT_QKV) || set == TB_PROJECT_ALL;
+    return kind == TB_LINEAR_Q || kind == TB_LINEAR_K || kind == TB_LINEAR_V;
+}
+
+static bool is_wanted(tb_projection_set set, tb_linear_kind kind)
+{
+    return is_qkv(kind) || (kind == TB_LINEAR_O && set != TB_PROJECT_QKV) || set == TB_PROJECT_ALL;
 }
 
 static void inputs_clear(inputs *in)
@@ -93,11 +98,12 @@ static tb_code inputs_init(inputs *in, const run *r, size_t block, tb_error *err
 {
     size_t tokens = r->windows.count * r->windows.length, n;
     *in = (inputs){.window = r->windows.length, .keep_first = r->options->keep_first};
-    for (size_t i = 0; i < TB_LINEARS; i++) {
-        tb_linear_input input = tb_linear_get_input((tb_linear)i);
-        if (!is_wanted(r->options->projections, (tb_linear)i) || in->x[input])
+    tb_linears linears = tb_model_linears(r->model, block);
+    for (size_t i = 0; i < linears.count; i++) {
+        tb_linear_input input = linears.at[i].input;
+        if (!is_wanted(r->options->projections, linears.at[i].kind) || in->x[input])
             continue;
-        in->cols[input] = tb_model_linear(r->model, block, (tb_linear)i)->cols;
+        in->cols[input] = linears.at[i].matrix.cols;
         in->x[input] = tb_mul_size(&n, tokens, in->cols[input]) ? tb_alloc_array(n, sizeof(float)) : NULL;
         if (!in->x[input]) {
             inputs_clear(in);
@@ -134,10 +140,10 @@ typedef struct spectrum {
 } spectrum;
 
 // Heads are slices of equal size; a projection that is not split is one slice.
-static size_t slice_rows(const run *r, tb_linear which, size_t rows)
+static size_t slice_rows(const run *r, const tb_linear *linear)
 {
-    size_t head = tb_model_config(r->model)->head_size;
-    return r->options->per_head && which <= TB_LINEAR_V && rows % head == 0 ? head : rows;
+    size_t head = tb_model_config(r->model)->head_size, rows = linear->matrix.rows;
+    return r->options->per_head && is_qkv(linear->kind) && rows % head == 0 ? head : rows;
 }
 
 // Adds `part` of what each slice says to its place in `sums`.
@@ -159,8 +165,8 @@ static tb_code add_slices(spectrum *sums, const tb_projection *p, size_t rows, b
 }
 
 // The mean over the random counterparts.
-static tb_code add_random_slices(spectrum *sums, const run *r, tb_projection p, size_t rows, size_t block,
-                                 tb_linear which, tb_error *err)
+static tb_code add_random_slices(spectrum *sums, const run *r, tb_projection p, size_t rows, size_t block, size_t which,
+                                 tb_error *err)
 {
     float *weights = tb_alloc_array(p.rows * p.cols, sizeof *weights);
     if (!weights)
@@ -181,7 +187,7 @@ typedef struct slices {
 } slices;
 
 static tb_code measure_projection(slices *out, const run *r, const tb_projection *p, size_t rows, size_t block,
-                                  tb_linear which, tb_error *err)
+                                  size_t which, tb_error *err)
 {
     tb_projection alone = {.weights = p->weights, .rows = p->rows, .cols = p->cols};
     tb_code rc = TB_OK;
@@ -210,19 +216,19 @@ static void add_to_block(tb_block_analysis *out, const run *r, const slices *s, 
 }
 
 // Adds `part` of the mean over the slices of a projection to the block.
-static tb_code add_projection(tb_block_analysis *out, const run *r, const inputs *in, size_t block, tb_linear which,
+static tb_code add_projection(tb_block_analysis *out, const run *r, const inputs *in, size_t block, size_t which,
                               double part, tb_error *err)
 {
-    const tb_matrix *matrix = tb_model_linear(r->model, block, which);
-    tb_linear_input input = tb_linear_get_input(which);
-    size_t rows = slice_rows(r, which, matrix->rows), count = matrix->rows / rows;
+    const tb_linear *linear = &tb_model_linears(r->model, block).at[which];
+    const tb_matrix *matrix = &linear->matrix;
+    size_t rows = slice_rows(r, linear), count = matrix->rows / rows;
     float *weights = NULL;
     tb_code rc = tb_matrix_decode(&weights, r->model, matrix, err);
     if (rc)
         return rc;
     tb_zero_nonfinite(weights, matrix->rows * matrix->cols);
-    tb_projection p = {.inputs = in->x[input],
-                       .tokens = in->kept[input],
+    tb_projection p = {.inputs = in->x[linear->input],
+                       .tokens = in->kept[linear->input],
                        .stride = matrix->cols,
                        .weights = weights,
                        .rows = matrix->rows,
@@ -243,12 +249,13 @@ static tb_code add_projection(tb_block_analysis *out, const run *r, const inputs
 static tb_code analyze_spectra(tb_block_analysis *out, const run *r, const inputs *in, size_t block, tb_error *err)
 {
     size_t projections = 0;
-    for (size_t i = 0; i < TB_LINEARS; i++)
-        projections += is_wanted(r->options->projections, (tb_linear)i);
+    tb_linears linears = tb_model_linears(r->model, block);
+    for (size_t i = 0; i < linears.count; i++)
+        projections += is_wanted(r->options->projections, linears.at[i].kind);
     tb_code rc = TB_OK;
-    for (size_t i = 0; i < TB_LINEARS && !rc; i++)
-        if (is_wanted(r->options->projections, (tb_linear)i))
-            rc = add_projection(out, r, in, block, (tb_linear)i, 1.0 / (double)projections, err);
+    for (size_t i = 0; i < linears.count && !rc; i++)
+        if (is_wanted(r->options->projections, linears.at[i].kind))
+            rc = add_projection(out, r, in, block, i, 1.0 / (double)projections, err);
     return rc;
 }
 
@@ -408,11 +415,11 @@ static tb_code prepare(run *r, tb_error *err)
     if (!r->out->blocks)
         return tb_fail(err, TB_ENOMEM, "no memory for %zu blocks", n);
     r->out->block_count = n;
-    for (size_t b = 0; b < n; b++)
-        for (size_t i = 0; i < TB_LINEARS; i++) {
-            const tb_matrix *m = tb_model_linear(r->model, b, (tb_linear)i);
-            r->out->blocks[b].weights += (uint64_t)m->rows * m->cols;
-        }
+    for (size_t b = 0; b < n; b++) {
+        tb_linears linears = tb_model_linears(r->model, b);
+        for (size_t i = 0; i < linears.count; i++)
+            r->out->blocks[b].weights += (uint64_t)linears.at[i].matrix.rows * linears.at[i].matrix.cols;
+    }
     tb_code rc = r->spectra || r->skipping ? read_text(r, err) : TB_OK;
     r->total_progress = (double)(n * (SPECTRUM_RUNS + r->states.windows)) +
                         (double)(n * (n - 1) / 2 * (r->skipping ? r->skip_windows : 0));

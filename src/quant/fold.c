@@ -7,7 +7,7 @@
 static const struct {
     const char *name; // behind "blk.N."
     bool is_norm;
-    tb_linear biased; // else: whose bias it is, and whose rows are divided
+    tb_linear_kind biased; // else: whose bias it is, and whose rows are divided
 } vectors[TB_LINEAR_INPUTS] = {
     [TB_INPUT_ATTENTION] = {.name = "attn_norm.weight", .is_norm = true},
     [TB_INPUT_OUTPUT] = {.name = "attn_v.bias", .biased = TB_LINEAR_V},
@@ -43,19 +43,19 @@ size_t tb_fold_channel(const tb_config *config, tb_linear_input input, size_t co
 }
 
 // The scales that rows of a linear are divided by; NULL: none.
-static const float *row_scales(const tb_fold *fold, tb_linear which)
+static const float *row_scales(const tb_fold *fold, tb_linear_kind kind)
 {
     for (size_t i = 0; i < TB_LINEAR_INPUTS; i++)
-        if (!vectors[i].is_norm && vectors[i].biased == which)
+        if (!vectors[i].is_norm && vectors[i].biased == kind)
             return fold->scales[i];
     return NULL;
 }
 
-void tb_fold_weights(float *weights, size_t rows, size_t cols, const tb_fold *fold, const tb_config *config,
-                     tb_linear which)
+void tb_fold_weights(float *weights, const tb_fold *fold, const tb_config *config, const tb_linear *linear)
 {
-    tb_linear_input input = tb_linear_get_input(which);
-    const float *by_row = row_scales(fold, which), *by_column = fold->scales[input];
+    tb_linear_input input = linear->input;
+    size_t rows = linear->matrix.rows, cols = linear->matrix.cols;
+    const float *by_row = row_scales(fold, linear->kind), *by_column = fold->scales[input];
     for (size_t c = 0; c < cols && by_column; c++) {
         float scale = by_column[tb_fold_channel(config, input, c)];
         for (size_t r = 0; r < rows; r++)
@@ -94,12 +94,20 @@ void tb_fold_divide(float *vector, const float *scales, size_t n)
         vector[i] /= scales[i];
 }
 
-// The vector that an input's scales divide; NULL where the model has none.
-static const float *own_vector(const tb_model *model, size_t block, tb_linear_input input)
+// The vector that an input's scales divide, and where what replaces it belongs; NULL where the model has none.
+static const float *own_vector(const float ***place, tb_block_override *override, const tb_model *model, size_t block,
+                               tb_linear_input input)
 {
-    if (vectors[input].is_norm)
+    tb_linears linears = tb_model_linears(model, block);
+    size_t biased = tb_linears_find(linears, vectors[input].biased, 0);
+    if (vectors[input].is_norm) {
+        *place = &override->norms[input];
         return tb_model_norm(model, block, input);
-    return tb_model_bias(model, block, vectors[input].biased);
+    }
+    if (biased == linears.count)
+        return NULL;
+    *place = &override->linears[biased].bias;
+    return linears.at[biased].bias;
 }
 
 tb_code tb_fold_override(tb_block_override *override, float **values, const tb_fold *fold, const tb_model *model,
@@ -113,13 +121,13 @@ tb_code tb_fold_override(tb_block_override *override, float **values, const tb_f
     if (!next)
         return tb_fail(err, TB_ENOMEM, "no memory for the norms of block %zu", block);
     for (size_t i = 0; i < TB_LINEAR_INPUTS; i++) {
-        const float *own = own_vector(model, block, (tb_linear_input)i);
+        const float **place, *own = own_vector(&place, override, model, block, (tb_linear_input)i);
         size_t n = tb_fold_channels(config, (tb_linear_input)i);
         if (!own || !fold->scales[i])
             continue;
         memcpy(next, own, n * sizeof *next);
         tb_fold_divide(next, fold->scales[i], n);
-        *(vectors[i].is_norm ? &override->norms[i] : &override->biases[vectors[i].biased]) = next;
+        *place = next;
         next += n;
     }
     return TB_OK;

@@ -26,9 +26,8 @@ void tb_fold_clear(tb_fold *fold);
 size_t tb_fold_channels(const tb_config *config, tb_linear_input input);
 size_t tb_fold_channel(const tb_config *config, tb_linear_input input, size_t column);
 
-// Changes the weights [rows][cols] of a linear, and the second moments [cols][cols] of an input.
-void tb_fold_weights(float *weights, size_t rows, size_t cols, const tb_fold *fold, const tb_config *config,
-                     tb_linear which);
+// Changes the weights of a linear, [rows][cols] of its matrix, and the second moments [cols][cols] of an input.
+void tb_fold_weights(float *weights, const tb_fold *fold, const tb_config *config, const tb_linear *linear);
 void tb_fold_moments(double *moments, const tb_fold *fold, const tb_config *config, tb_linear_input input);
 
 // The input whose scales divide a vector of a block ("blk.0.attn_norm.weight", "blk.0.ffn_up.bias"); TB_LINEAR_INPUTS:
@@ -36,8 +35,8 @@ void tb_fold_moments(double *moments, const tb_fold *fold, const tb_config *conf
 tb_linear_input tb_fold_of_vector(const char *name);
 void tb_fold_divide(float *vector, const float *scales, size_t n);
 
-// Sets the norms and biases of `override` to those that a block has with the scales. They lie in
-// new memory *values (tb_free).
+// Sets the norms of `override` and the biases in override->linears, which the caller has made, to those that a block
+// has with the scales. They lie in new memory *values (tb_free).
 tb_code tb_fold_override(tb_block_override *override, float **values, const tb_fold *fold, const tb_model *model,
                          size_t block, tb_error *err);
 

@@ -17,7 +17,7 @@ typedef struct tensor_plan {
     const tb_tensor_info *info;
     tensor_role role;
     size_t block;           // ROLE_LINEAR, and ROLE_VECTOR where an input is scaled
-    tb_linear which;        // ROLE_LINEAR
+    size_t which;           // ROLE_LINEAR: of the block's list
     tb_linear_input scaled; // ROLE_VECTOR: the input whose scales divide it; TB_LINEAR_INPUTS: none
     tb_matrix end;          // ROLE_END: the matrix as stored in the source
     unsigned end_bits;      // ROLE_END
@@ -30,17 +30,13 @@ static bool find_block(tensor_plan *plan, const tb_model *model)
 
 static bool find_linear(tensor_plan *plan, const tb_model *model)
 {
-    char name[96];
-    const char *wanted = plan->info->name.data;
     if (!find_block(plan, model))
         return false;
-    for (size_t i = 0; i < TB_LINEARS; i++) {
-        snprintf(name, sizeof name, "blk.%zu.%s.weight", plan->block, tb_linear_name((tb_linear)i));
-        plan->which = (tb_linear)i;
-        if (strcmp(name, wanted) == 0)
-            return true;
-    }
-    return false;
+    tb_linears linears = tb_model_linears(model, plan->block);
+    plan->which = 0;
+    while (plan->which < linears.count && strcmp(linears.at[plan->which].name, plan->info->name.data) != 0)
+        plan->which++;
+    return plan->which < linears.count;
 }
 
 static tensor_plan plan_tensor(const tb_output *o, size_t index)
@@ -152,12 +148,11 @@ static tb_code add_checksum(tb_gguf_writer *w, const char *name, uint64_t checks
 
 // ---- declaring ----
 
-tb_matrix tb_output_shape(const tb_output *o, size_t block, tb_linear which)
+tb_matrix tb_output_shape(const tb_output *o, size_t block, const tb_linear *linear)
 {
-    const tb_matrix *source = tb_model_linear(o->model, block, which);
     return (tb_matrix){.type = tb_method_get(o->method)->type,
-                       .rows = source->rows,
-                       .cols = source->cols,
+                       .rows = linear->matrix.rows,
+                       .cols = linear->matrix.cols,
                        .planes = o->block_bits ? o->block_bits[block] : o->options->bits,
                        .group = o->options->group};
 }
@@ -165,8 +160,9 @@ tb_matrix tb_output_shape(const tb_output *o, size_t block, tb_linear which)
 static tb_code declare_linear(tb_gguf_writer *w, const tb_output *o, const tensor_plan *plan, tb_error *err)
 {
     const char *name = plan->info->name.data;
-    tb_matrix shape = tb_output_shape(o, plan->block, plan->which);
-    uint64_t checksum = o->checksums ? o->checksums[plan->block * TB_LINEARS + plan->which] : 0;
+    tb_linears linears = tb_model_linears(o->model, plan->block);
+    tb_matrix shape = tb_output_shape(o, plan->block, &linears.at[plan->which]);
+    uint64_t checksum = o->checksums ? o->checksums[linears.first + plan->which] : 0;
     tb_code rc = tb_gguf_writer_add_matrix(w, name, &shape, err);
     return rc ? rc : add_checksum(w, name, checksum, err);
 }
@@ -245,7 +241,7 @@ static tb_code write_linear(tb_gguf_writer *w, const tb_output *o, const tensor_
                             tb_error *err)
 {
     tb_code rc = enter_block(loaded, o, plan->block, err);
-    return rc ? rc : tb_gguf_writer_matrix(w, &loaded->block.linears[plan->which].view, err);
+    return rc ? rc : tb_gguf_writer_matrix(w, &loaded->block.linears[plan->which].packed.view, err);
 }
 
 static tb_code write_end(tb_gguf_writer *w, const tb_output *o, const tensor_plan *plan, tb_error *err)

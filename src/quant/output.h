@@ -9,7 +9,7 @@
 typedef struct tb_output {
     const tb_model *model;
     const tb_partial *partial; // holds every block
-    const uint64_t *checksums; // [blocks][TB_LINEARS] of the packed linears; NULL suffices for tb_output_measure
+    const uint64_t *checksums; // of the packed linears, block after block; NULL suffices for tb_output_measure
     tb_method method;
     const tb_quant_options *options; // resolved
     const uint8_t *block_bits;       // [blocks] instead of options->bits; NULL: all the same
@@ -24,7 +24,7 @@ tb_code tb_output_write(tb_output *output, const char *path, tb_error *err);
 // Bytes of the file that tb_output_write would write; needs no finished block.
 tb_code tb_output_measure(uint64_t *bytes, const tb_output *output, tb_error *err);
 
-// The shape that a linear of the model has in the file.
-tb_matrix tb_output_shape(const tb_output *output, size_t block, tb_linear which);
+// The shape that a linear of a block has in the file.
+tb_matrix tb_output_shape(const tb_output *output, size_t block, const tb_linear *linear);
 
 #endif

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 enum {
-    MANIFEST_VERSION = 1, // of the folder's contents
+    MANIFEST_VERSION = 2, // of the folder's contents
     MANIFEST_LIMIT = 1 << 16,
     HEX = 64, // digits of a SHA-256
 };
@@ -221,18 +221,22 @@ tb_code tb_partial_remove(tb_partial *p, tb_error *err)
 
 // ---- blocks ----
 
-// A block file is this header, then a stored_linear and its parts for each linear, then a stored_scales and its floats
-// for each input, then the SHA-256 of all that in hexadecimal digits. Numbers are the machine's own: the folder does
-// not travel.
+// A block file is this header, then a stored_linear, its name and its parts for each linear, then a stored_scales and
+// its floats for each input, then the SHA-256 of all that in hexadecimal digits. Numbers are the machine's own: the
+// folder does not travel.
 typedef struct block_header {
     char magic[8];
     uint64_t linears;
 } block_header;
 
-static const block_header expected_header = {"tbblock2", TB_LINEARS};
+static block_header expected_header(tb_linears linears)
+{
+    return (block_header){"tbblock3", linears.count};
+}
 
 // Only 8-byte members: no padding.
 typedef struct stored_linear {
+    uint64_t name_size;
     uint64_t type, rows, cols, planes, group;
     uint64_t dead_columns, nonfinite_weights, clamped_coefs;
     double damping_used, error, energy;
@@ -244,11 +248,20 @@ typedef struct stored_scales {
     double alpha;
 } stored_scales;
 
-static stored_linear linear_to_stored(const tb_matrix *m, const tb_quant_report *r)
+static stored_linear linear_to_stored(const char *name, const tb_matrix *m, const tb_quant_report *r)
 {
-    return (stored_linear){
-        m->type,          m->rows,         m->cols,  m->planes, m->group, r->dead_columns, r->nonfinite_weights,
-        r->clamped_coefs, r->damping_used, r->error, r->energy};
+    return (stored_linear){.name_size = strlen(name),
+                           .type = m->type,
+                           .rows = m->rows,
+                           .cols = m->cols,
+                           .planes = m->planes,
+                           .group = m->group,
+                           .dead_columns = r->dead_columns,
+                           .nonfinite_weights = r->nonfinite_weights,
+                           .clamped_coefs = r->clamped_coefs,
+                           .damping_used = r->damping_used,
+                           .error = r->error,
+                           .energy = r->energy};
 }
 
 static tb_quant_report stored_report(const stored_linear *s)
@@ -278,12 +291,15 @@ static tb_code put(hashed_file *out, const void *bytes, size_t n, tb_error *err)
     return tb_outfile_write(out->file, bytes, n, err);
 }
 
-static tb_code put_linear(hashed_file *out, const tb_matrix *m, const tb_quant_report *report, tb_error *err)
+static tb_code put_linear(hashed_file *out, const char *name, const tb_quant_linear *linear, tb_error *err)
 {
+    const tb_matrix *m = &linear->packed.view;
     tb_matrix_part parts[TB_MATRIX_PARTS];
     size_t count = tb_matrix_get_parts(parts, m);
-    stored_linear stored = linear_to_stored(m, report);
+    stored_linear stored = linear_to_stored(name, m, &linear->report);
     tb_code rc = put(out, &stored, sizeof stored, err);
+    if (!rc)
+        rc = put(out, name, stored.name_size, err);
     for (size_t i = 0; i < count && !rc; i++)
         rc = put(out, parts[i].data, parts[i].bytes, err);
     return rc;
@@ -296,11 +312,15 @@ static tb_code put_scales(hashed_file *out, const float *scales, size_t channels
     return rc || !scales ? rc : put(out, scales, channels * sizeof *scales, err);
 }
 
-static tb_code put_block(hashed_file *out, const tb_quant_block *block, const tb_config *config, tb_error *err)
+static tb_code put_block(hashed_file *out, const tb_quant_block *block, const tb_model *model, size_t index,
+                         tb_error *err)
 {
-    tb_code rc = put(out, &expected_header, sizeof expected_header, err);
-    for (size_t i = 0; i < TB_LINEARS && !rc; i++)
-        rc = put_linear(out, &block->linears[i].view, &block->reports[i], err);
+    const tb_config *config = tb_model_config(model);
+    tb_linears linears = tb_model_linears(model, index);
+    const block_header header = expected_header(linears);
+    tb_code rc = put(out, &header, sizeof header, err);
+    for (size_t i = 0; i < linears.count && !rc; i++)
+        rc = put_linear(out, linears.at[i].name, &block->linears[i], err);
     for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc; i++)
         rc = put_scales(out, block->fold.scales[i], tb_fold_channels(config, (tb_linear_input)i), block->fold.alphas[i],
                         err);
@@ -317,7 +337,7 @@ tb_code tb_partial_store(tb_partial *p, const tb_model *model, size_t index, con
     if (!rc)
         rc = tb_outfile_open(&out.file, path.data, err);
     if (!rc)
-        rc = put_block(&out, block, tb_model_config(model), err);
+        rc = put_block(&out, block, model, index, err);
     if (!rc)
         rc = tb_outfile_commit(out.file, err);
     if (!rc)
@@ -344,6 +364,15 @@ static bool take(void *out, cursor *c, size_t n)
     return true;
 }
 
+static bool take_name(cursor *c, size_t size, const char *name)
+{
+    if (size != strlen(name) || size > c->left || memcmp(c->data, name, size) != 0)
+        return false;
+    c->data += size;
+    c->left -= size;
+    return true;
+}
+
 static bool take_parts(tb_packed *out, cursor *c)
 {
     tb_matrix_part parts[TB_MATRIX_PARTS];
@@ -354,20 +383,18 @@ static bool take_parts(tb_packed *out, cursor *c)
     return true;
 }
 
-static tb_code take_linear(tb_quant_block *out, bool *ok, cursor *c, const tb_matrix *original, size_t which,
-                           tb_error *err)
+static tb_code take_linear(tb_quant_linear *out, bool *ok, cursor *c, const tb_linear *original, tb_error *err)
 {
     stored_linear s;
-    *ok = take(&s, c, sizeof s) && s.rows == original->rows && s.cols == original->cols &&
-          s.planes <= TB_MAX_OFFSET_PLANES && tb_type_is_plane((tb_type)s.type);
+    *ok = take(&s, c, sizeof s) && take_name(c, s.name_size, original->name) && s.rows == original->matrix.rows &&
+          s.cols == original->matrix.cols && s.planes <= TB_MAX_OFFSET_PLANES && tb_type_is_plane((tb_type)s.type);
     if (!*ok)
         return TB_OK;
-    tb_code rc =
-        tb_packed_init(&out->linears[which], (tb_type)s.type, s.rows, s.cols, (unsigned)s.planes, s.group, err);
+    tb_code rc = tb_packed_init(&out->packed, (tb_type)s.type, s.rows, s.cols, (unsigned)s.planes, s.group, err);
     if (rc)
         return rc;
-    *ok = take_parts(&out->linears[which], c);
-    out->reports[which] = stored_report(&s);
+    *ok = take_parts(&out->packed, c);
+    out->report = stored_report(&s);
     return TB_OK;
 }
 
@@ -404,13 +431,15 @@ static tb_code read_block(tb_quant_block *out, bool *ok, const tb_map *map, cons
                           tb_error *err)
 {
     block_header header;
+    tb_linears linears = tb_model_linears(model, index);
+    const block_header expected = expected_header(linears);
     cursor c = {map->data, map->size > HEX ? map->size - HEX : 0};
-    tb_code rc = TB_OK;
-    *ok = take(&header, &c, sizeof header) && memcmp(&header, &expected_header, sizeof header) == 0;
-    if (*ok)
+    tb_code rc = tb_quant_block_init(out, model, index, err);
+    *ok = take(&header, &c, sizeof header) && memcmp(&header, &expected, sizeof header) == 0;
+    if (!rc && *ok)
         rc = hash_matches(ok, map, err);
-    for (size_t i = 0; i < TB_LINEARS && !rc && *ok; i++)
-        rc = take_linear(out, ok, &c, tb_model_linear(model, index, (tb_linear)i), i, err);
+    for (size_t i = 0; i < linears.count && !rc && *ok; i++)
+        rc = take_linear(&out->linears[i], ok, &c, &linears.at[i], err);
     for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc && *ok; i++)
         rc = take_scales(&out->fold, ok, &c, tb_model_config(model), (tb_linear_input)i, err);
     return rc;

@@ -32,7 +32,7 @@ typedef struct run {
     tb_str recipe;
     tb_run_identity identity;
     tb_partial *partial;
-    uint64_t *checksums; // [blocks][TB_LINEARS]
+    uint64_t *checksums; // of all linears, block after block
     double error, energy;
     // Progress inside the current block.
     size_t block;
@@ -96,11 +96,13 @@ static tb_code resolve(run *r, tb_error *err)
 // Quantizing planes again would lose twice without a word.
 static tb_code check_source(const run *r, tb_error *err)
 {
-    for (size_t b = 0; b < block_count(r); b++)
-        for (size_t i = 0; i < TB_LINEARS; i++)
-            if (tb_type_is_plane(tb_model_linear(r->model, b, (tb_linear)i)->type))
+    for (size_t b = 0; b < block_count(r); b++) {
+        tb_linears linears = tb_model_linears(r->model, b);
+        for (size_t i = 0; i < linears.count; i++)
+            if (tb_type_is_plane(linears.at[i].matrix.type))
                 return tb_fail(err, TB_EUNSUPPORTED, "'%s' has been quantized by twobit already; quantize the original",
                                tb_checkpoint_path(tb_model_checkpoint(r->model)));
+    }
     return TB_OK;
 }
 
@@ -148,8 +150,9 @@ static tb_code prepare(run *r, tb_error *err)
         rc = identify(r, err);
     if (rc)
         return rc;
-    r->checksums = tb_alloc_array(block_count(r) * TB_LINEARS, sizeof *r->checksums);
-    return r->checksums ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for %zu blocks", block_count(r));
+    size_t linears = tb_model_linear_count(r->model);
+    r->checksums = tb_alloc_array(linears, sizeof *r->checksums);
+    return r->checksums ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for the checksums of %zu matrices", linears);
 }
 
 // Fewer tokens than a matrix has inputs do not determine the inputs' second moments: errors are then fed forward along
@@ -159,11 +162,11 @@ static void warn_of_little_text(const run *r)
     size_t tokens = r->windows.count * r->windows.length, inputs = 0;
     if (!tb_method_get(r->options->method)->needs_curvature)
         return;
-    for (size_t b = 0; b < block_count(r); b++)
-        for (size_t i = 0; i < TB_LINEARS; i++) {
-            size_t cols = tb_model_linear(r->model, b, (tb_linear)i)->cols;
-            inputs = cols > inputs ? cols : inputs;
-        }
+    for (size_t b = 0; b < block_count(r); b++) {
+        tb_linears linears = tb_model_linears(r->model, b);
+        for (size_t i = 0; i < linears.count; i++)
+            inputs = linears.at[i].matrix.cols > inputs ? linears.at[i].matrix.cols : inputs;
+    }
     if (tokens < inputs)
         tb_report_note(r->options->report, TB_NOTE_WARNING,
                        "%zu calibration tokens are fewer than the %zu inputs of the widest matrix; the result will be "
@@ -222,8 +225,13 @@ static tb_code make_block(tb_quant_block *out, run *r, size_t index, tb_error *e
         return rc;
     double begin = r->calibrated && index > 0 ? ADVANCE_SHARE : 0;
     tb_quant_options options = options_of_block(r, index);
-    rc = tb_quant_block_make(out, r->model, index, r->calibrated ? &r->states : NULL, r->options->method, &options,
-                             share_of_block(r, begin, 1 - begin), err);
+    const tb_block_job job = {.model = r->model,
+                              .index = index,
+                              .states = r->calibrated ? &r->states : NULL,
+                              .method = r->options->method,
+                              .options = &options,
+                              .progress = share_of_block(r, begin, 1 - begin)};
+    rc = tb_quant_block_make(out, &job, err);
     if (rc)
         return rc;
     rc = tb_partial_store(r->partial, r->model, index, out, err);
@@ -232,10 +240,9 @@ static tb_code make_block(tb_quant_block *out, run *r, size_t index, tb_error *e
     return rc;
 }
 
-static void note_linear(const run *r, size_t block, tb_linear which, const tb_quant_report *report)
+static void note_linear(const run *r, size_t block, const char *name, const tb_quant_report *report)
 {
     const tb_report *to = r->options->report;
-    const char *name = tb_linear_name(which);
     if (report->nonfinite_weights)
         tb_report_note(to, TB_NOTE_WARNING, "block %zu, %s: %zu weights are not finite and count as 0", block, name,
                        report->nonfinite_weights);
@@ -260,21 +267,22 @@ static void note_scales(const run *r, size_t block, const tb_fold *fold)
 
 static tb_code count_block(run *r, size_t index, const tb_quant_block *block, tb_error *err)
 {
+    tb_linears linears = tb_model_linears(r->model, index);
     note_scales(r, index, &block->fold);
-    for (size_t i = 0; i < TB_LINEARS; i++) {
-        const tb_quant_report *report = &block->reports[i];
-        const tb_matrix *m = &block->linears[i].view;
+    for (size_t i = 0; i < linears.count; i++) {
+        const tb_quant_report *report = &block->linears[i].report;
+        const tb_matrix *m = &block->linears[i].packed.view;
         float *row = tb_alloc_array(m->cols, sizeof *row);
         if (!row)
             return tb_fail(err, TB_ENOMEM, "no memory for a row of %zu values", m->cols);
-        r->checksums[index * TB_LINEARS + i] = tb_matrix_checksum(m, row);
+        r->checksums[linears.first + i] = tb_matrix_checksum(m, row);
         tb_free(row);
         r->result->matrices++;
         r->result->dead_columns += report->dead_columns;
         r->result->nonfinite_weights += report->nonfinite_weights;
         r->error += report->error;
         r->energy += report->energy;
-        note_linear(r, index, (tb_linear)i, report);
+        note_linear(r, index, linears.at[i].stem, report);
     }
     return TB_OK;
 }

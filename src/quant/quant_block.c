@@ -15,10 +15,21 @@
 // Shares of the work, measured on SmolLM2 with BPDQ: they only smooth the progress.
 #define CALIBRATION_SHARE 0.5
 
+tb_code tb_quant_block_init(tb_quant_block *block, const tb_model *model, size_t index, tb_error *err)
+{
+    size_t count = tb_model_linears(model, index).count;
+    *block = (tb_quant_block){.linears = tb_alloc_array(count, sizeof *block->linears)};
+    if (!block->linears)
+        return tb_fail(err, TB_ENOMEM, "no memory for the matrices of block %zu", index);
+    block->count = count;
+    return TB_OK;
+}
+
 void tb_quant_block_clear(tb_quant_block *block)
 {
-    for (size_t i = 0; i < TB_LINEARS; i++)
-        tb_packed_clear(&block->linears[i]);
+    for (size_t i = 0; i < block->count; i++)
+        tb_packed_clear(&block->linears[i].packed);
+    tb_free(block->linears);
     tb_fold_clear(&block->fold);
     *block = (tb_quant_block){0};
 }
@@ -34,36 +45,56 @@ static tb_code update(tb_block_progress progress, double done, tb_error *err)
 
 // Linears with weights that are not finite, as floats with 0 in their place: what the block
 // is calibrated with, because one NaN would spread over all inputs of the blocks behind.
+typedef struct clean_linear {
+    float *values; // NULL: the stored matrix is clean
+    tb_matrix matrix;
+} clean_linear;
+
 typedef struct clean_linears {
-    tb_matrix matrices[TB_LINEARS];
-    float *values[TB_LINEARS];
-    tb_block_override override; // NULL: the stored matrix is clean
+    clean_linear *own;
+    tb_linear_override *overrides;
+    size_t count;
 } clean_linears;
 
 static void clean_linears_clear(clean_linears *clean)
 {
-    for (size_t i = 0; i < TB_LINEARS; i++)
-        tb_free(clean->values[i]);
+    for (size_t i = 0; i < clean->count; i++)
+        tb_free(clean->own[i].values);
+    tb_free(clean->own);
+    tb_free(clean->overrides);
 }
 
-static tb_code clean_linears_init(clean_linears *clean, const tb_model *model, size_t index, tb_error *err)
+static tb_code clean(clean_linear *out, tb_linear_override *override, const tb_model *model, const tb_matrix *stored,
+                     tb_error *err)
 {
-    tb_code rc = TB_OK;
-    *clean = (clean_linears){0};
-    for (size_t i = 0; i < TB_LINEARS && !rc; i++) {
-        const tb_matrix *m = tb_model_linear(model, index, (tb_linear)i);
-        rc = tb_matrix_decode(&clean->values[i], model, m, err);
-        if (!rc && tb_zero_nonfinite(clean->values[i], m->rows * m->cols)) {
-            clean->matrices[i] =
-                (tb_matrix){.type = TB_TYPE_F32, .rows = m->rows, .cols = m->cols, .data = clean->values[i]};
-            clean->override.linears[i] = &clean->matrices[i];
-        } else {
-            tb_free(clean->values[i]);
-            clean->values[i] = NULL;
-        }
-    }
+    float *values;
+    tb_code rc = tb_matrix_decode(&values, model, stored, err);
     if (rc)
-        clean_linears_clear(clean);
+        return rc;
+    if (!tb_zero_nonfinite(values, stored->rows * stored->cols)) {
+        tb_free(values);
+        return TB_OK;
+    }
+    out->values = values;
+    out->matrix = (tb_matrix){.type = TB_TYPE_F32, .rows = stored->rows, .cols = stored->cols, .data = values};
+    override->matrix = &out->matrix;
+    return TB_OK;
+}
+
+static tb_code clean_linears_init(clean_linears *out, const tb_model *model, size_t index, tb_error *err)
+{
+    tb_linears linears = tb_model_linears(model, index);
+    tb_code rc = TB_OK;
+    *out = (clean_linears){.own = tb_alloc_array(linears.count, sizeof *out->own),
+                           .overrides = tb_alloc_array(linears.count, sizeof *out->overrides)};
+    if (out->own && out->overrides)
+        out->count = linears.count;
+    else
+        rc = tb_fail(err, TB_ENOMEM, "no memory for the matrices of block %zu", index);
+    for (size_t i = 0; i < out->count && !rc; i++)
+        rc = clean(&out->own[i], &out->overrides[i], model, &linears.at[i].matrix, err);
+    if (rc)
+        clean_linears_clear(out);
     return rc;
 }
 
@@ -93,14 +124,18 @@ static void moments_clear(moments *m)
     tb_free(m->scratch);
 }
 
+// Clear also after failure.
 static tb_code moments_init(moments *m, const tb_model *model, size_t index, bool with_loudness, tb_error *err)
 {
     size_t most = 0, square;
+    tb_linears linears = tb_model_linears(model, index);
     *m = (moments){.compute = tb_model_compute(model)};
-    for (size_t i = 0; i < TB_LINEARS; i++)
-        m->cols[tb_linear_get_input((tb_linear)i)] = tb_model_linear(model, index, (tb_linear)i)->cols;
+    for (size_t i = 0; i < linears.count; i++)
+        m->cols[linears.at[i].input] = linears.at[i].matrix.cols;
     bool enough = true;
     for (size_t i = 0; i < TB_LINEAR_INPUTS; i++) {
+        if (m->cols[i] == 0) // nothing reads it
+            continue;
         most = m->cols[i] > most ? m->cols[i] : most;
         m->sums[i] = tb_mul_size(&square, m->cols[i], m->cols[i]) ? tb_alloc_array(square, sizeof(double)) : NULL;
         m->loudness[i] = with_loudness ? tb_alloc_array(m->cols[i], sizeof(double)) : NULL;
@@ -109,7 +144,6 @@ static tb_code moments_init(moments *m, const tb_model *model, size_t index, boo
     m->scratch = tb_mul_size(&square, most, most) ? tb_alloc_array(square, sizeof(float)) : NULL;
     if (enough && m->scratch)
         return TB_OK;
-    moments_clear(m);
     return tb_fail(err, TB_ENOMEM, "no memory for the second moments of %zu inputs", most);
 }
 
@@ -118,6 +152,8 @@ static void add_inputs(void *user, size_t block, tb_linear_input input, const fl
 {
     (void)block;
     moments *m = user;
+    if (!m->sums[input])
+        return;
     tb_accumulate_gram(m->compute, m->sums[input], x, stride, tokens, cols, m->scratch);
     double *loudness = m->loudness[input];
     for (size_t t = 0; t < tokens && loudness; t++)
@@ -126,9 +162,9 @@ static void add_inputs(void *user, size_t block, tb_linear_input input, const fl
 }
 
 // Sums over all windows, run on copies.
-static tb_code gather_moments(moments *m, const tb_model *model, size_t index, const tb_states *states,
-                              const tb_block_override *override, tb_block_progress progress, tb_error *err)
+static tb_code gather_moments(moments *m, const tb_block_job *job, const tb_block_override *override, tb_error *err)
 {
+    const tb_states *states = job->states;
     size_t window = states->length * states->stride;
     tb_states copy = {
         .x = tb_alloc(window * sizeof(float)), .windows = 1, .length = states->length, .stride = states->stride};
@@ -136,9 +172,9 @@ static tb_code gather_moments(moments *m, const tb_model *model, size_t index, c
     tb_code rc = copy.x ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for a window of %zu tokens", states->length);
     for (size_t w = 0; w < states->windows && !rc; w++) {
         memcpy(copy.x, states->x + w * window, window * sizeof(float));
-        rc = tb_states_run_block(&copy, model, index, override, &probe, err);
+        rc = tb_states_run_block(&copy, job->model, job->index, override, &probe, err);
         if (!rc)
-            rc = update(progress, CALIBRATION_SHARE * (double)(w + 1) / (double)states->windows, err);
+            rc = update(job->progress, CALIBRATION_SHARE * (double)(w + 1) / (double)states->windows, err);
     }
     tb_free(copy.x);
     return rc;
@@ -152,23 +188,22 @@ static void scale_moments(moments *m)
             m->sums[i][k] *= 2.0 / (double)m->tokens;
 }
 
-static tb_code calibrate(moments *m, const tb_model *model, size_t index, const tb_states *states, bool with_loudness,
-                         tb_block_progress progress, tb_error *err)
+// Clear the moments also after failure.
+static tb_code calibrate(moments *m, const tb_block_job *job, tb_error *err)
 {
     clean_linears clean;
-    tb_code rc = moments_init(m, model, index, with_loudness, err);
+    tb_code rc = moments_init(m, job->model, job->index, tb_method_get(job->method)->scales_inputs, err);
     if (rc)
         return rc;
-    rc = clean_linears_init(&clean, model, index, err);
+    rc = clean_linears_init(&clean, job->model, job->index, err);
     if (!rc) {
-        rc = gather_moments(m, model, index, states, &clean.override, progress, err);
+        tb_block_override override = {.linears = clean.overrides};
+        rc = gather_moments(m, job, &override, err);
         clean_linears_clear(&clean);
     }
-    if (rc) {
-        moments_clear(m);
+    if (rc)
         return rc;
-    }
-    m->tokens = states->windows * states->length;
+    m->tokens = job->states->windows * job->states->length;
     scale_moments(m);
     return TB_OK;
 }
@@ -185,11 +220,11 @@ static size_t sampled_rows(const tb_matrix *m)
 }
 
 // Rows of all linears that read `input`, one under the other; finite.
-static void sample_weights(float *out, const tb_model *model, size_t index, tb_linear_input input)
+static void sample_weights(float *out, tb_linears linears, tb_linear_input input)
 {
-    for (size_t i = 0; i < TB_LINEARS; i++) {
-        const tb_matrix *m = tb_model_linear(model, index, (tb_linear)i);
-        size_t count = tb_linear_get_input((tb_linear)i) == input ? sampled_rows(m) : 0;
+    for (size_t i = 0; i < linears.count; i++) {
+        const tb_matrix *m = &linears.at[i].matrix;
+        size_t count = linears.at[i].input == input ? sampled_rows(m) : 0;
         for (size_t r = 0; r < count; r++, out += m->cols) {
             tb_matrix_decode_row(out, m, r * m->rows / count);
             tb_zero_nonfinite(out, m->cols);
@@ -197,17 +232,18 @@ static void sample_weights(float *out, const tb_model *model, size_t index, tb_l
     }
 }
 
-static tb_code scale_input(tb_fold *fold, const tb_model *model, size_t index, tb_linear_input input, const moments *m,
-                           const tb_quant_options *options, tb_error *err)
+static tb_code scale_input(tb_fold *fold, const tb_block_job *job, tb_linear_input input, const moments *m,
+                           tb_error *err)
 {
-    const tb_config *config = tb_model_config(model);
+    const tb_config *config = tb_model_config(job->model);
+    tb_linears linears = tb_model_linears(job->model, job->index);
     tb_awq_problem problem = {.moments = m->sums[input],
                               .loudness = m->loudness[input],
                               .cols = m->cols[input],
                               .channels = tb_fold_channels(config, input)};
-    for (size_t i = 0; i < TB_LINEARS; i++)
-        if (tb_linear_get_input((tb_linear)i) == input)
-            problem.rows += sampled_rows(tb_model_linear(model, index, (tb_linear)i));
+    for (size_t i = 0; i < linears.count; i++)
+        if (linears.at[i].input == input)
+            problem.rows += sampled_rows(&linears.at[i].matrix);
     float *weights = tb_alloc_array(problem.rows * problem.cols, sizeof *weights);
     size_t *channel = tb_alloc_array(problem.cols, sizeof *channel);
     fold->scales[input] = tb_alloc_array(problem.channels, sizeof *fold->scales[input]);
@@ -215,12 +251,12 @@ static tb_code scale_input(tb_fold *fold, const tb_model *model, size_t index, t
     if (!weights || !channel || !fold->scales[input])
         rc = tb_fail(err, TB_ENOMEM, "no memory to scale %zu inputs", problem.cols);
     if (!rc) {
-        sample_weights(weights, model, index, input);
+        sample_weights(weights, linears, input);
         for (size_t c = 0; c < problem.cols; c++)
             channel[c] = tb_fold_channel(config, input, c);
         problem.weights = weights;
         problem.channel = channel;
-        rc = tb_awq_search(fold->scales[input], &fold->alphas[input], &problem, options, err);
+        rc = tb_awq_search(fold->scales[input], &fold->alphas[input], &problem, job->options, err);
     }
     tb_free(channel);
     tb_free(weights);
@@ -228,77 +264,73 @@ static tb_code scale_input(tb_fold *fold, const tb_model *model, size_t index, t
 }
 
 // Finds the scales of all inputs with the weights as they were, then puts the moments into scaled coordinates.
-static tb_code scale_inputs(tb_fold *fold, const tb_model *model, size_t index, moments *m,
-                            const tb_quant_options *options, tb_error *err)
+static tb_code scale_inputs(tb_fold *fold, const tb_block_job *job, moments *m, tb_error *err)
 {
     tb_code rc = TB_OK;
     for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc; i++)
-        rc = scale_input(fold, model, index, (tb_linear_input)i, m, options, err);
+        if (m->sums[i])
+            rc = scale_input(fold, job, (tb_linear_input)i, m, err);
     for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc; i++)
-        tb_fold_moments(m->sums[i], fold, tb_model_config(model), (tb_linear_input)i);
+        if (m->sums[i])
+            tb_fold_moments(m->sums[i], fold, tb_model_config(job->model), (tb_linear_input)i);
     return rc;
 }
 
 // ---- matrices ----
 
-static tb_code quantize_linear(tb_quant_block *out, const tb_model *model, size_t index, tb_linear which,
-                               const double *input_moments, const tb_curvature *curvature, tb_method method,
-                               const tb_quant_options *options, tb_error *err)
+static tb_code quantize_linear(tb_quant_linear *out, const tb_block_job *job, const tb_linear *linear,
+                               const tb_fold *fold, const double *sums, const tb_curvature *curvature, tb_error *err)
 {
-    const tb_matrix *matrix = tb_model_linear(model, index, which);
+    const tb_matrix *matrix = &linear->matrix;
     float *weights;
-    tb_code rc = tb_matrix_decode(&weights, model, matrix, err);
+    tb_code rc = tb_matrix_decode(&weights, job->model, matrix, err);
     if (rc)
         return rc;
-    tb_fold_weights(weights, matrix->rows, matrix->cols, &out->fold, tb_model_config(model), which);
-    tb_quant_problem problem = {weights, matrix->rows, matrix->cols, input_moments, curvature};
-    rc = tb_quantize_matrix(&out->linears[which], &out->reports[which], method, &problem, options, err);
+    tb_fold_weights(weights, fold, tb_model_config(job->model), linear);
+    tb_quant_problem problem = {weights, matrix->rows, matrix->cols, sums, curvature};
+    rc = tb_quantize_matrix(&out->packed, &out->report, job->method, &problem, job->options, err);
     tb_free(weights);
-    return rc ? tb_fail_context(err, rc, "block %zu, %s", index, tb_linear_name(which)) : TB_OK;
+    return rc ? tb_fail_context(err, rc, "block %zu, %s", job->index, linear->stem) : TB_OK;
 }
 
 // All linears that read `input`; their moments are freed as soon as nothing needs them.
-static tb_code quantize_input(tb_quant_block *out, const tb_model *model, size_t index, tb_linear_input input,
-                              moments *m, tb_method method, const tb_quant_options *options, tb_error *err)
+static tb_code quantize_input(tb_quant_block *out, const tb_block_job *job, tb_linear_input input, moments *m,
+                              tb_error *err)
 {
     tb_curvature *curvature = NULL;
-    const tb_method_traits *traits = tb_method_get(method);
+    const tb_method_traits *traits = tb_method_get(job->method);
+    tb_linears linears = tb_model_linears(job->model, job->index);
     tb_code rc = TB_OK;
-    if (traits->needs_curvature && !options->no_shrinkage)
-        tb_moments_shrink(m->sums[input], m->cols[input], m->tokens);
-    if (traits->needs_curvature)
-        rc = tb_curvature_new(&curvature, m->sums[input], m->cols[input], options, err);
+    if (traits->needs_curvature && m->sums[input]) {
+        if (!job->options->no_shrinkage)
+            tb_moments_shrink(m->sums[input], m->cols[input], m->tokens);
+        rc = tb_curvature_new(&curvature, m->sums[input], m->cols[input], job->options, err);
+    }
     if (rc)
-        return tb_fail_context(err, rc, "block %zu", index);
+        return tb_fail_context(err, rc, "block %zu", job->index);
     if (!traits->needs_moments)
         forget_moments(m, input);
-    for (size_t i = 0; i < TB_LINEARS && !rc; i++)
-        if (tb_linear_get_input((tb_linear)i) == input)
-            rc = quantize_linear(out, model, index, (tb_linear)i, m->sums[input], curvature, method, options, err);
+    for (size_t i = 0; i < linears.count && !rc; i++)
+        if (linears.at[i].input == input)
+            rc = quantize_linear(&out->linears[i], job, &linears.at[i], &out->fold, m->sums[input], curvature, err);
     forget_moments(m, input);
     tb_curvature_free(curvature);
     return rc;
 }
 
-tb_code tb_quant_block_make(tb_quant_block *out, const tb_model *model, size_t index, const tb_states *states,
-                            tb_method method, const tb_quant_options *options, tb_block_progress progress,
-                            tb_error *err)
+tb_code tb_quant_block_make(tb_quant_block *out, const tb_block_job *job, tb_error *err)
 {
     moments m = {0};
-    double begun = states ? CALIBRATION_SHARE : 0;
-    bool scales_inputs = tb_method_get(method)->scales_inputs;
-    tb_code rc = TB_OK;
-    *out = (tb_quant_block){0};
-    if (states)
-        rc = calibrate(&m, model, index, states, scales_inputs, progress, err);
-    if (rc)
-        return rc;
-    if (scales_inputs)
-        rc = scale_inputs(&out->fold, model, index, &m, options, err);
+    double begun = job->states ? CALIBRATION_SHARE : 0;
+    tb_code rc = tb_quant_block_init(out, job->model, job->index, err);
+    if (!rc && job->states)
+        rc = calibrate(&m, job, err);
+    if (!rc && tb_method_get(job->method)->scales_inputs)
+        rc = scale_inputs(&out->fold, job, &m, err);
     for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc; i++) {
-        rc = quantize_input(out, model, index, (tb_linear_input)i, &m, method, options, err);
+        rc = quantize_input(out, job, (tb_linear_input)i, &m, err);
         if (!rc)
-            rc = update(progress, begun + (1 - begun) * (double)(i + 1) / TB_LINEAR_INPUTS, err);
+            rc = update(job->progress, begun + (1 - begun) * (double)(i + 1) / TB_LINEAR_INPUTS, err);
     }
     moments_clear(&m);
     if (rc)
@@ -309,11 +341,13 @@ tb_code tb_quant_block_make(tb_quant_block *out, const tb_model *model, size_t i
 tb_code tb_quant_block_advance(tb_states *states, const tb_model *model, size_t index, const tb_quant_block *block,
                                tb_block_progress progress, tb_error *err)
 {
-    tb_block_override override = {0};
-    float *vectors;
+    tb_block_override override = {.linears = tb_alloc_array(block->count, sizeof *override.linears)};
+    float *vectors = NULL;
     size_t window = states->length * states->stride;
-    for (size_t i = 0; i < TB_LINEARS; i++)
-        override.linears[i] = &block->linears[i].view;
+    if (!override.linears)
+        return tb_fail(err, TB_ENOMEM, "no memory for the matrices of block %zu", index);
+    for (size_t i = 0; i < block->count; i++)
+        override.linears[i].matrix = &block->linears[i].packed.view;
     tb_code rc = tb_fold_override(&override, &vectors, &block->fold, model, index, err);
     for (size_t w = 0; w < states->windows && !rc; w++) {
         tb_states one = {.x = states->x + w * window, .windows = 1, .length = states->length, .stride = states->stride};
@@ -322,5 +356,6 @@ tb_code tb_quant_block_advance(tb_states *states, const tb_model *model, size_t 
             rc = update(progress, (double)(w + 1) / (double)states->windows, err);
     }
     tb_free(vectors);
+    tb_free(override.linears);
     return rc;
 }

@@ -43,6 +43,12 @@ static rows multiply(ref *r, const tb_matrix *w, const float *bias, rows x)
     return y;
 }
 
+static rows apply(ref *r, size_t block, tb_linear_kind kind, rows x)
+{
+    const tb_linear *linear = tb_model_linear(r->model, block, kind);
+    return multiply(r, &linear->matrix, linear->bias, x);
+}
+
 static void norm(double *x, size_t n, const float *weight, double eps)
 {
     double sum = 0;
@@ -181,14 +187,14 @@ static void run_attention(ref *r, rows x, size_t index)
     const tb_block *b = &r->model->blocks[index];
     rows n = normed(r, x, b->attention_norm);
     show_input(r, index, TB_INPUT_ATTENTION, n);
-    rows q = multiply(r, &b->linears[TB_LINEAR_Q], b->biases[TB_LINEAR_Q], n);
-    rows k = multiply(r, &b->linears[TB_LINEAR_K], b->biases[TB_LINEAR_K], n);
-    rows v = multiply(r, &b->linears[TB_LINEAR_V], b->biases[TB_LINEAR_V], n);
+    rows q = apply(r, index, TB_LINEAR_Q, n);
+    rows k = apply(r, index, TB_LINEAR_K, n);
+    rows v = apply(r, index, TB_LINEAR_V, n);
     finish_heads(r, q, index, b->query_norm);
     finish_heads(r, k, index, b->key_norm);
     rows mixed = attend(r, q, k, v, index);
     show_input(r, index, TB_INPUT_OUTPUT, mixed);
-    add_and_free(r, x, multiply(r, &b->linears[TB_LINEAR_O], b->biases[TB_LINEAR_O], mixed), b->attention_post_norm);
+    add_and_free(r, x, apply(r, index, TB_LINEAR_O, mixed), b->attention_post_norm);
     free(n.at), free(q.at), free(k.at), free(v.at), free(mixed.at);
 }
 
@@ -197,12 +203,12 @@ static void run_ffn(ref *r, rows x, size_t index)
     const tb_block *b = &r->model->blocks[index];
     rows n = normed(r, x, b->ffn_norm);
     show_input(r, index, TB_INPUT_FFN, n);
-    rows gate = multiply(r, &b->linears[TB_LINEAR_GATE], b->biases[TB_LINEAR_GATE], n);
-    rows up = multiply(r, &b->linears[TB_LINEAR_UP], b->biases[TB_LINEAR_UP], n);
+    rows gate = apply(r, index, TB_LINEAR_GATE, n);
+    rows up = apply(r, index, TB_LINEAR_UP, n);
     for (size_t i = 0; i < gate.rows * gate.cols && !r->failed; i++)
         gate.at[i] = activate(gate.at[i], r->settings->arch->activation) * up.at[i];
     show_input(r, index, TB_INPUT_DOWN, gate);
-    add_and_free(r, x, multiply(r, &b->linears[TB_LINEAR_DOWN], b->biases[TB_LINEAR_DOWN], gate), b->ffn_post_norm);
+    add_and_free(r, x, apply(r, index, TB_LINEAR_DOWN, gate), b->ffn_post_norm);
     free(n.at), free(gate.at), free(up.at);
 }
 

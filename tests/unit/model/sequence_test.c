@@ -324,13 +324,17 @@ static void states_run_block__replaces_linears(void **state)
     float *before = tb_alloc(bytes);
     memcpy(before, states.x, bytes);
     // Zero matrices at both ends of the block leave the residual stream alone.
-    tb_block_override override = {.linears = {[TB_LINEAR_O] = &output.view, [TB_LINEAR_DOWN] = &down.view}};
+    tb_linears linears = tb_model_linears(model, 0);
+    size_t o = tb_linears_find(linears, TB_LINEAR_O, 0), last = tb_linears_find(linears, TB_LINEAR_DOWN, 0);
+    tb_block_override override = {.linears = tb_alloc_array(linears.count, sizeof *override.linears)};
+    override.linears[o].matrix = &output.view;
+    override.linears[last].matrix = &down.view;
     assert_int_equal(tb_states_run_block(&states, model, 0, &override, NULL, &err), TB_OK);
     assert_memory_equal(states.x, before, bytes);
-    override.linears[TB_LINEAR_O] = NULL;
+    override.linears[o].matrix = NULL;
     assert_int_equal(tb_states_run_block(&states, model, 0, &override, NULL, &err), TB_OK);
     assert_memory_not_equal(states.x, before, bytes);
-    tb_free(before), tb_free(ids);
+    tb_free(override.linears), tb_free(before), tb_free(ids);
     tb_states_clear(&states);
     tb_packed_clear(&output), tb_packed_clear(&down);
     tb_model_close(model);

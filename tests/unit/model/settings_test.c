@@ -231,9 +231,10 @@ static void questions__are_answered(void **state)
     // 96·48 + 48 + 7·(2·32·48 + 2·16·48 + 3·48·56 + 4·48 + 2·16)
     assert_int_equal(tb_model_parameters(model), 4608 + 48 + 7 * (3072 + 1536 + 8064 + 192 + 32));
     assert_float_equal(tb_model_linear_bits(model), 16, 0);
-    assert_int_equal(tb_model_linear(model, 3, TB_LINEAR_DOWN)->cols, 56);
-    assert_string_equal(tb_linear_name(TB_LINEAR_O), "attn_output");
-    assert_int_equal(tb_linear_get_input(TB_LINEAR_UP), TB_INPUT_FFN);
+    assert_int_equal(tb_model_linear(model, 3, TB_LINEAR_DOWN)->matrix.cols, 56);
+    assert_string_equal(tb_model_linear(model, 0, TB_LINEAR_O)->stem, "attn_output");
+    assert_string_equal(tb_model_linear(model, 3, TB_LINEAR_O)->name, "blk.3.attn_output.weight");
+    assert_int_equal(tb_model_linear(model, 0, TB_LINEAR_UP)->input, TB_INPUT_FFN);
     assert_null(tb_model_tokenizer(model));
     assert_int_equal(tb_model_chat_template(model).size, 0);
     assert_int_equal(tb_model_compute(model)->threads, 2);

@@ -239,8 +239,8 @@ static void pipeline__gives_each_block_its_width_and_knows_the_size(void **state
         tb_model *written = open_model(OUT);
         tb_text text;
         for (size_t b = 0; b < BLOCKS; b++)
-            for (size_t i = 0; i < TB_LINEARS; i++)
-                assert_int_equal(tb_model_linear(written, b, (tb_linear)i)->planes, bits[b]);
+            for (size_t i = 0; i < tb_model_linears(written, b).count; i++)
+                assert_int_equal(tb_model_linears(written, b).at[i].matrix.planes, bits[b]);
         OK(tb_checkpoint_get_text(&text, tb_model_checkpoint(written), "twobit.block_bits", true, &err));
         assert_int_equal(text.size, strlen("4 2 1 3 2"));
         assert_memory_equal(text.data, "4 2 1 3 2", text.size);

@@ -116,8 +116,8 @@ static void analysis__weights_alone_are_what_the_spectra_say(void **state)
     tb_analyze_options options = quick(TB_SCORE_FREE);
     tb_analysis a = analyze(model, &options);
     double gap = 0;
-    for (size_t i = TB_LINEAR_Q; i <= TB_LINEAR_V; i++) {
-        const tb_matrix *m = tb_model_linear(model, 0, (tb_linear)i);
+    for (unsigned i = TB_LINEAR_Q; i <= TB_LINEAR_V; i++) {
+        const tb_matrix *m = &tb_model_linear(model, 0, (tb_linear_kind)i)->matrix;
         double *energies, random = tb_gaussian_rank(m->rows, m->cols);
         size_t n;
         tb_projection p = {.weights = m->data, .rows = m->rows, .cols = m->cols};
@@ -146,7 +146,10 @@ static void analysis__skipping_is_running_with_an_empty_block(void **state)
     float *logits = tb_alloc_array(TOKENS * vocab, sizeof *logits), *zeros = tb_alloc_array(96 * 64, sizeof *zeros);
     tb_matrix o = {.type = TB_TYPE_F32, .rows = 64, .cols = 64, .data = zeros}, down = o;
     down.cols = 96;
-    const tb_block_override override = {.linears = {[TB_LINEAR_O] = &o, [TB_LINEAR_DOWN] = &down}};
+    tb_linears linears = tb_model_linears(model, 0);
+    tb_block_override override = {.linears = tb_alloc_array(linears.count, sizeof *override.linears)};
+    override.linears[tb_linears_find(linears, TB_LINEAR_O, 0)].matrix = &o;
+    override.linears[tb_linears_find(linears, TB_LINEAR_DOWN, 0)].matrix = &down;
     for (size_t skipped = 0; skipped < BLOCKS; skipped++) {
         tb_states states;
         double sum = 0;
@@ -162,7 +165,7 @@ static void analysis__skipping_is_running_with_an_empty_block(void **state)
         tb_states_clear(&states);
     }
     tb_free(logits);
-    tb_free(zeros);
+    tb_free(zeros), tb_free(override.linears);
     tb_windows_clear(&windows);
     tb_analysis_clear(&a);
     tb_model_close(model);

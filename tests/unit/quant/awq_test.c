@@ -209,27 +209,31 @@ static float *logits_with(const tb_model *model, const int32_t *ids, const tb_bl
 // A block with random scales between 1/3 and 3 on all inputs, nothing rounded.
 typedef struct folded_block {
     tb_fold fold;
-    float *linears[TB_LINEARS], *vectors;
-    tb_matrix matrices[TB_LINEARS];
+    float **values, *vectors; // values[count]
+    tb_matrix *matrices;      // [count]
+    size_t count;
 } folded_block;
 
 static void folded_init(folded_block *f, tb_block_override *override, const tb_model *model, size_t block, tb_rng *rng)
 {
     const tb_config *config = tb_model_config(model);
-    *f = (folded_block){0};
-    *override = (tb_block_override){0};
+    tb_linears linears = tb_model_linears(model, block);
+    *f = (folded_block){.values = tb_alloc_array(linears.count, sizeof *f->values),
+                        .matrices = tb_alloc_array(linears.count, sizeof *f->matrices),
+                        .count = linears.count};
+    *override = (tb_block_override){.linears = tb_alloc_array(linears.count, sizeof *override->linears)};
     for (size_t i = 0; i < TB_LINEAR_INPUTS; i++) {
         size_t n = tb_fold_channels(config, (tb_linear_input)i);
         f->fold.scales[i] = tb_alloc_array(n, sizeof(float));
         for (size_t c = 0; c < n; c++)
             f->fold.scales[i][c] = (float)pow(3, 2 * tb_rng_uniform(rng) - 1);
     }
-    for (size_t i = 0; i < TB_LINEARS; i++) {
-        const tb_matrix *m = tb_model_linear(model, block, (tb_linear)i);
-        OK(tb_matrix_decode(&f->linears[i], model, m, &err));
-        tb_fold_weights(f->linears[i], m->rows, m->cols, &f->fold, config, (tb_linear)i);
-        f->matrices[i] = (tb_matrix){.type = TB_TYPE_F32, .rows = m->rows, .cols = m->cols, .data = f->linears[i]};
-        override->linears[i] = &f->matrices[i];
+    for (size_t i = 0; i < linears.count; i++) {
+        const tb_matrix *m = &linears.at[i].matrix;
+        OK(tb_matrix_decode(&f->values[i], model, m, &err));
+        tb_fold_weights(f->values[i], &f->fold, config, &linears.at[i]);
+        f->matrices[i] = (tb_matrix){.type = TB_TYPE_F32, .rows = m->rows, .cols = m->cols, .data = f->values[i]};
+        override->linears[i].matrix = &f->matrices[i];
     }
     OK(tb_fold_override(override, &f->vectors, &f->fold, model, block, &err));
 }
@@ -237,8 +241,9 @@ static void folded_init(folded_block *f, tb_block_override *override, const tb_m
 static void folded_clear(folded_block *f)
 {
     tb_free(f->vectors);
-    for (size_t i = 0; i < TB_LINEARS; i++)
-        tb_free(f->linears[i]);
+    for (size_t i = 0; i < f->count; i++)
+        tb_free(f->values[i]);
+    tb_free(f->values), tb_free(f->matrices);
     tb_fold_clear(&f->fold);
 }
 
@@ -258,8 +263,10 @@ static void check_folding(const char *path)
     if (!(off < 2e-6))
         fail_msg("'%s': logits differ by %g of the largest", path, off);
     tb_free(with), tb_free(plain);
-    for (size_t b = 0; b < blocks; b++)
+    for (size_t b = 0; b < blocks; b++) {
         folded_clear(&folded[b]);
+        tb_free(overrides[b].linears);
+    }
     tb_free(overrides), tb_free(folded), tb_free(ids);
     tb_model_close(model);
 }
@@ -289,8 +296,10 @@ static void folding__divides_biases(void **state)
     write_edited(path, tiny_path("llama3.gguf"), edits, 2);
     tb_model_close(model);
     model = open_model(path, 1);
-    assert_non_null(tb_model_bias(model, 0, TB_LINEAR_UP));
-    assert_true(tb_model_bias(model, 0, TB_LINEAR_UP)[1] != 0 && tb_model_bias(model, 0, TB_LINEAR_V)[1] != 0);
+    const float *up = tb_model_linear(model, 0, TB_LINEAR_UP)->bias, *v = tb_model_linear(model, 0, TB_LINEAR_V)->bias;
+    assert_non_null(up);
+    assert_non_null(v);
+    assert_true(up[1] != 0 && v[1] != 0);
     tb_model_close(model);
     check_folding(path);
     remove(path);
@@ -320,7 +329,8 @@ static void awq__keeps_what_a_block_does(void **state)
         OK(tb_states_init(&plain, model, ids, 4, 64, &err));
         OK(tb_states_init(&quantized, model, ids, 4, 64, &err));
         OK(tb_states_run_block(&plain, model, 0, NULL, NULL, &err));
-        OK(tb_quant_block_make(&block, model, 0, &inputs, TB_METHOD_AWQ, &options, progress, &err));
+        const tb_block_job job = {model, 0, &inputs, TB_METHOD_AWQ, &options, progress};
+        OK(tb_quant_block_make(&block, &job, &err));
         OK(tb_quant_block_advance(&quantized, model, 0, &block, progress, &err));
         size_t n = 4 * 64 * plain.stride;
         double moved = 0, off = 0;
