@@ -16,6 +16,11 @@ typedef struct tb_text {
 // Whether it is exactly the C string `word`; a text without data is none.
 bool tb_text_is(tb_text text, const char *word);
 
+// The bytes [begin, end) of a text.
+typedef struct tb_stretch {
+    size_t begin, end;
+} tb_stretch;
+
 // A text that grows: bytes, a length, a NUL always behind them, and a maximum.
 typedef struct tb_str {
     char *data;      // NULL while empty and never grown

@@ -10,9 +10,17 @@ typedef struct tb_added {
     int32_t id; // −1: none up to the end of the text
 } tb_added;
 
-// The next token of `index` at or behind `from`; control and unknown ones only where `special`. What lies before
-// `taken` has been swallowed already.
+// The stretches of a text in which control and unknown tokens are recognised: in order, apart.
+typedef struct tb_control {
+    const tb_stretch *stretches; // [count] positions from `offset` bytes before the text that is looked at
+    size_t count, offset;
+} tb_control;
+
+// The stretch that holds byte `at` of the text, or the next one behind it; NULL if there is none.
+const tb_stretch *tb_control_find(const tb_control *control, size_t at);
+
+// The next token of `index` at or behind `from`. What lies before `taken` has been swallowed already.
 tb_added tb_added_find(const tb_tokenizer *tokenizer, const tb_prefix_index *index, tb_text text, size_t from,
-                       size_t taken, bool special);
+                       size_t taken, const tb_control *control);
 
 #endif

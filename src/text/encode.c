@@ -11,12 +11,15 @@
 typedef struct encoder {
     const tb_tokenizer *tokenizer;
     tb_ids *ids;
-    unsigned flags;
     tb_merger merger;
-    tb_presplit *split; // BPE
-    tb_lattice lattice; // unigram
-    tb_str normal;      // a stretch, normalised
-    tb_str marked;      // a stretch with a space in front or, for SentencePiece, with marks for spaces
+    tb_presplit *split;    // BPE
+    tb_lattice lattice;    // unigram
+    tb_text text;          // all of it
+    tb_control control;    // where it may hold control tokens …
+    tb_str normal;         // a stretch, normalised
+    tb_str part;           // a part of it that may or may not hold control tokens, normalised
+    tb_stretch *in_normal; // … and where the normalised stretch may: [control.count] at most
+    tb_str marked;         // a stretch with a space in front or, for SentencePiece, with marks for spaces
 } encoder;
 
 // ---- byte-level BPE ----
@@ -114,13 +117,13 @@ typedef tb_code (*stretch_fn)(encoder *e, tb_text text, bool prefix, tb_error *e
 
 // Cuts the added tokens of `index` out of a text and gives what lies between them to `fn`;
 // `prefix`: a space is due in front of the text.
-static tb_code encode_between(encoder *e, const tb_prefix_index *index, tb_text text, bool prefix, stretch_fn fn,
-                              tb_error *err)
+static tb_code encode_between(encoder *e, const tb_prefix_index *index, tb_text text, const tb_control *control,
+                              bool prefix, stretch_fn fn, tb_error *err)
 {
     const tb_tokenizer *t = e->tokenizer;
     tb_code rc = TB_OK;
     for (size_t at = 0, from = 0; from < text.size && !rc;) {
-        tb_added match = tb_added_find(t, index, text, from, at, e->flags & TB_ENCODE_SPECIAL);
+        tb_added match = tb_added_find(t, index, text, from, at, control);
         tb_text stretch = {text.data + at, match.begin > at ? match.begin - at : 0};
         bool only_prefix = stretch.size == 0 && prefix && is_part_of_text(t, match.id);
         if (stretch.size > 0 || only_prefix)
@@ -135,35 +138,78 @@ static tb_code encode_between(encoder *e, const tb_prefix_index *index, tb_text 
     return rc;
 }
 
+// Where the normalised text may hold control tokens, when `text` may where e->control says it: its parts are normalised
+// one by one. Behind a place where that differs from the whole (a mark that joins the letter before it) none are looked
+// for.
+static tb_code find_control(tb_control *out, encoder *e, tb_text text, tb_text normal, tb_error *err)
+{
+    tb_control control = e->control;
+    control.offset = (size_t)(text.data - e->text.data);
+    size_t end = 0, done = 0;
+    *out = (tb_control){.stretches = e->in_normal};
+    for (size_t at = 0; at < text.size; at = end) {
+        const tb_stretch *next = tb_control_find(&control, at);
+        bool inside = next && next->begin <= control.offset + at;
+        end = next ? (inside ? next->end : next->begin) - control.offset : text.size;
+        end = end < text.size ? end : text.size;
+        tb_str_reset(&e->part);
+        tb_code rc = tb_tokenizer_normalize(&e->part, e->tokenizer, (tb_text){text.data + at, end - at}, err);
+        if (rc)
+            return rc;
+        size_t size = e->part.size, same = 0;
+        while (same < size && done + same < normal.size && e->part.data[same] == normal.data[done + same])
+            same++;
+        if (inside && same > 0)
+            e->in_normal[out->count++] = (tb_stretch){done, done + same};
+        if (same < size)
+            return TB_OK;
+        done += size;
+    }
+    return TB_OK;
+}
+
 static tb_code encode_stretch(encoder *e, tb_text text, bool prefix, tb_error *err)
 {
     const tb_tokenizer *t = e->tokenizer;
     if ((!t->nfc && t->charsmap.unit_count == 0) || text.size == 0)
         return encode_plain(e, text, prefix, err);
+    tb_control control;
     tb_str_reset(&e->normal);
     tb_code rc = tb_tokenizer_normalize(&e->normal, t, text, err);
     tb_text normal = {tb_str_get(&e->normal), e->normal.size};
-    return rc ? rc : encode_between(e, &t->added_normalized, normal, prefix, encode_plain, err);
+    if (!rc)
+        rc = find_control(&control, e, text, normal, err);
+    return rc ? rc : encode_between(e, &t->added_normalized, normal, &control, prefix, encode_plain, err);
 }
 
-tb_code tb_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, unsigned flags, tb_error *err)
+tb_code tb_encode_within(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, const tb_stretch *stretches,
+                         size_t count, unsigned flags, tb_error *err)
 {
-    encoder e = {.tokenizer = tokenizer, .ids = ids, .flags = flags};
-    e.normal.limit = e.marked.limit = SIZE_MAX / 4;
+    encoder e = {.tokenizer = tokenizer, .ids = ids, .text = text, .control = {.stretches = stretches, .count = count}};
+    e.normal.limit = e.part.limit = e.marked.limit = SIZE_MAX / 4;
+    e.in_normal = tb_alloc_array(count, sizeof *e.in_normal);
     size_t before = ids->size;
-    tb_code rc = TB_OK;
-    if ((flags & TB_ENCODE_BOS) && tokenizer->add_bos)
+    tb_code rc = e.in_normal ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory to tokenize a text");
+    if (!rc && (flags & TB_ENCODE_BOS) && tokenizer->add_bos)
         rc = tb_ids_push(ids, tokenizer->bos, err);
     if (!rc && tokenizer->pretokenizer)
         rc = tb_presplit_new(&e.split, tokenizer->pretokenizer, err);
     if (!rc)
-        rc = encode_between(&e, &tokenizer->added, text, tokenizer->add_space_prefix, encode_stretch, err);
+        rc = encode_between(&e, &tokenizer->added, text, &e.control, tokenizer->add_space_prefix, encode_stretch, err);
     if (rc)
         ids->size = before;
     tb_presplit_free(e.split);
     tb_merger_clear(&e.merger);
     tb_lattice_clear(&e.lattice);
     tb_str_clear(&e.normal);
+    tb_str_clear(&e.part);
     tb_str_clear(&e.marked);
+    tb_free(e.in_normal);
     return rc;
+}
+
+tb_code tb_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, unsigned flags, tb_error *err)
+{
+    const tb_stretch whole = {0, text.size};
+    return tb_encode_within(ids, tokenizer, text, &whole, flags & TB_ENCODE_SPECIAL ? 1 : 0, flags, err);
 }

@@ -114,6 +114,12 @@ typedef enum tb_encode_flag {
 // Linear in the length of the text up to a logarithm.
 tb_code tb_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, unsigned flags, tb_error *err);
 
+// The same for a text of which only some stretches may hold control tokens: one is recognised where all of its bytes
+// lie in one of the `count` stretches, which are in order and apart. Everything else about the text is as in
+// tb_encode; TB_ENCODE_SPECIAL has no meaning here.
+tb_code tb_encode_within(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, const tb_stretch *stretches,
+                         size_t count, unsigned flags, tb_error *err);
+
 // Appends the bytes of `n` tokens; control tokens print nothing unless `special`.
 tb_code tb_decode(tb_str *text, const tb_tokenizer *tokenizer, const int32_t *ids, size_t n, bool special,
                   tb_error *err);
