@@ -18,6 +18,7 @@ typedef struct tb_chat {
     tb_sampler *sampler;
     const char *const *stops;
     size_t stop_count, most_tokens; // of an answer
+    bool special;                   // control tokens written in messages count
     tb_line_input *input;
     bool over; // nobody reads the answers any more
 

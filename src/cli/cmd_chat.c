@@ -9,6 +9,7 @@
 typedef struct chat_args {
     const char *system, *tmpl;
     uint64_t tokens, context;
+    bool special;
     tb_sampling_args sampling;
 } chat_args;
 
@@ -21,6 +22,8 @@ static const tb_option options[] = {
     {"tokens", 'n', TB_OPTION_COUNT, offsetof(chat_args, tokens), "N", 1, 1 << 24, "most tokens of an answer"},
     {"ctx", 0, TB_OPTION_COUNT, offsetof(chat_args, context), "N", 2, 1 << 24,
      "most tokens of the conversation (default: what the model was trained for, at most 4096)"},
+    {"special", 0, TB_OPTION_FLAG, offsetof(chat_args, special), NULL, 0, 0,
+     "take control tokens written in messages, such as <|im_end|>, for what they say"},
     {0},
 };
 
@@ -181,6 +184,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         .stops = args->sampling.stops.items,
         .stop_count = args->sampling.stops.count,
         .most_tokens = (size_t)args->tokens,
+        .special = args->special,
     };
     tb_code rc = tb_sampling_init(&sampling, &args->sampling, cli->common.seed, err);
     cli->misused = rc == TB_EINVAL;

@@ -1,11 +1,9 @@
 // twobit tokenize: a text as the ids that the model sees.
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/json_out.h"
-#include "model/model.h"
+#include "cli/ids_out.h"
 
 typedef struct tokenize_args {
     const char *text;
@@ -34,39 +32,18 @@ static const char *const examples[] = {
     NULL,
 };
 
-static tb_code print_json(const tb_ids *ids, tb_error *err)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < ids->size; i++)
-        if (json_array_append_new(list, json_integer(ids->data[i]))) {
-            json_decref(list);
-            return tb_fail(err, TB_ENOMEM, "no memory for %zu ids", ids->size);
-        }
-    return tb_json_print(json_pack("{s:I, s:o}", "count", (json_int_t)ids->size, "ids", list), err);
-}
-
-static void print_ids(const tb_ids *ids)
-{
-    for (size_t i = 0; i < ids->size; i++)
-        printf("%s%d", i ? " " : "", (int)ids->data[i]);
-    putchar('\n');
-}
-
 static tb_code print_tokens(const tb_tokenizer *tokenizer, const tokenize_args *args, const char *text, size_t size,
                             tb_error *err)
 {
     unsigned flags = (args->no_bos ? 0 : TB_ENCODE_BOS) | (args->special ? TB_ENCODE_SPECIAL : 0);
     tb_ids ids = {0};
     tb_code rc = tb_encode(&ids, tokenizer, (tb_text){text, size}, flags, err);
-    if (!rc && args->json)
-        rc = print_json(&ids, err);
-    else if (!rc)
-        print_ids(&ids);
+    if (!rc)
+        rc = tb_cli_print_ids(&ids, args->json, err);
     tb_ids_clear(&ids);
     return rc;
 }
 
-// The weights are not needed: a file with nothing but a vocabulary suffices.
 static tb_code open_tokenizer(tb_tokenizer **out, const char *path, tb_error *err)
 {
     *out = NULL;
@@ -74,10 +51,8 @@ static tb_code open_tokenizer(tb_tokenizer **out, const char *path, tb_error *er
     tb_code rc = tb_checkpoint_open(&checkpoint, path, err);
     if (rc)
         return rc;
-    rc = tb_model_load_tokenizer(out, checkpoint, err);
+    rc = tb_cli_load_tokenizer(out, checkpoint, err);
     tb_checkpoint_close(checkpoint);
-    if (!rc && !*out)
-        rc = tb_fail(err, TB_EINVAL, "'%s' holds no tokenizer", path);
     return rc;
 }
 

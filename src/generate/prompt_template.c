@@ -110,48 +110,57 @@ void tb_prompt_template_free(tb_prompt_template *t)
     tb_free(t);
 }
 
-static tb_code render(tb_str *out, const tb_prompt_template *t, bool tools, tb_text variables, tb_error *err)
+static tb_code render(tb_prompt *out, const tb_prompt_template *t, bool tools, const tb_template_input *input,
+                      tb_error *err)
 {
     if (!tools || !t->with_tools.size)
-        return tb_template_render(out, t->compiled, variables, time(NULL), err);
+        return tb_template_render(out, t->compiled, input, err);
     tb_template *compiled;
     tb_code rc = tb_template_new(&compiled, (tb_text){t->with_tools.data, t->with_tools.size}, err);
     if (rc)
         return tb_fail_context(err, rc, "chat template for tools");
-    rc = tb_template_render(out, compiled, variables, time(NULL), err);
+    rc = tb_template_render(out, compiled, input, err);
     tb_template_free(compiled);
     return rc;
 }
 
-tb_code tb_prompt_template_render(tb_str *out, const tb_prompt_template *t, const json_t *conversation,
+tb_code tb_prompt_template_render(tb_prompt *out, const tb_prompt_template *t, const json_t *conversation,
                                   bool generation_prompt, tb_error *err)
 {
-    tb_str context = {0};
+    tb_str own = {0}, outside = {0};
     json_t *variables = json_copy(t->variables);
     tb_code rc = TB_OK;
-    if (!variables || json_object_set_new(variables, "add_generation_prompt", json_boolean(generation_prompt)) ||
-        json_object_update(variables, (json_t *)conversation)) // which is only read
+    *out = (tb_prompt){0};
+    if (!variables || json_object_set_new(variables, "add_generation_prompt", json_boolean(generation_prompt)))
         rc = fail_no_memory(err);
-    bool tools = !json_is_null(json_object_get(variables, "tools"));
+    const json_t *tools = json_object_get(conversation, "tools");
     if (!rc)
-        rc = tb_json_append(&context, variables, 0, err);
+        rc = tb_json_append(&own, variables, 0, err);
     if (!rc)
-        rc = render(out, t, tools, (tb_text){context.data, context.size}, err);
+        rc = tb_json_append(&outside, conversation, 0, err);
+    tb_template_input input = {{own.data, own.size}, {outside.data, outside.size}, time(NULL)};
+    if (!rc)
+        rc = render(out, t, tools && !json_is_null(tools), &input, err);
     json_decref(variables);
-    tb_str_clear(&context);
+    tb_str_clear(&own);
+    tb_str_clear(&outside);
     return rc;
 }
 
 tb_code tb_prompt_template_encode(tb_ids *ids, const tb_prompt_template *t, const tb_tokenizer *tokenizer,
-                                  const json_t *conversation, bool generation_prompt, tb_error *err)
+                                  const json_t *conversation, bool generation_prompt, bool control_everywhere,
+                                  tb_error *err)
 {
-    tb_str prompt = {0};
+    tb_prompt prompt;
     size_t before = ids->size;
     tb_code rc = tb_prompt_template_render(&prompt, t, conversation, generation_prompt, err);
+    const tb_stretch whole = {0, prompt.text.size};
     if (!rc)
-        rc = tb_encode(ids, tokenizer, (tb_text){prompt.data, prompt.size}, TB_ENCODE_SPECIAL, err);
+        rc = tb_encode_within(ids, tokenizer, (tb_text){tb_str_get(&prompt.text), prompt.text.size},
+                              control_everywhere ? &whole : prompt.own, control_everywhere ? 1 : prompt.own_count, 0,
+                              err);
     if (!rc && ids->size == before)
         rc = tb_fail(err, TB_EINVAL, "the chat template makes nothing of this conversation");
-    tb_str_clear(&prompt);
+    tb_prompt_clear(&prompt);
     return rc;
 }

@@ -4,6 +4,7 @@
 #define TB_GENERATE_PROMPT_TEMPLATE_H
 
 #include "model/model.h"
+#include "template/template.h"
 
 struct json_t;
 
@@ -19,15 +20,17 @@ tb_code tb_prompt_template_new_bare(tb_prompt_template **out, tb_text source, co
                                     tb_error *err);
 void tb_prompt_template_free(tb_prompt_template *tmpl);
 
-// Appends the prompt for a conversation: a JSON object with "messages", perhaps "tools", and whatever else
-// the template reads, all of which goes before our own variables. `generation_prompt`: ends in
-// the beginning of an answer.
-tb_code tb_prompt_template_render(tb_str *out, const tb_prompt_template *tmpl, const struct json_t *conversation,
+// The prompt for a conversation, to be cleared by the caller and empty after a failure: a JSON object with "messages",
+// perhaps "tools", and whatever else the template reads, all of which goes before our own variables.
+// `generation_prompt`: ends in the beginning of an answer.
+tb_code tb_prompt_template_render(tb_prompt *out, const tb_prompt_template *tmpl, const struct json_t *conversation,
                                   bool generation_prompt, tb_error *err);
 
-// Appends the ids of that prompt, control tokens recognised. A template writes the BOS itself where the model wants
+// Appends the ids of that prompt. Control tokens are recognised in what the template itself has written; with
+// `control_everywhere` in what the conversation says, too. A template writes the BOS itself where the model wants
 // one. TB_EINVAL when the template makes nothing of the conversation.
 tb_code tb_prompt_template_encode(tb_ids *ids, const tb_prompt_template *tmpl, const tb_tokenizer *tokenizer,
-                                  const struct json_t *conversation, bool generation_prompt, tb_error *err);
+                                  const struct json_t *conversation, bool generation_prompt, bool control_everywhere,
+                                  tb_error *err);
 
 #endif

@@ -14,7 +14,7 @@ typedef struct tb_scope tb_scope;
 
 // One variable name of the template; the binding is used during resolution only.
 typedef struct tb_name {
-    const tb_string *text;
+    const tb_string *string;
     struct tb_name *next; // in the parser's table
     struct tb_binding *binding;
 } tb_name;

@@ -19,6 +19,7 @@ struct tb_call {
     const tb_keyword *keywords;
     // For builtins: what is filtered or tested, or the method's object; and the arguments by parameter,
     // MISSING where there is none.
+    int how; // the builtin's own `how`
     tb_value self;
     tb_value args[TB_MOST_PARAMETERS];
 };
@@ -31,17 +32,18 @@ struct tb_builtin {
     // not to be given by name; NULL: any arguments.
     const char *params;
     tb_builtin_fn run; // NULL: Python has it, twobit does not support it
+    int how;           // which of several things that one function does
 };
 
 // Tables end with a name of NULL.
-const tb_builtin *tb_builtin_find(const tb_builtin *table, tb_text name);
+const tb_builtin *tb_builtin_find(const tb_builtin *table, tb_piece name);
 
 extern const tb_builtin tb_text_filters[], tb_sequence_filters[], tb_tests[], tb_globals[];
 extern const tb_builtin tb_string_methods[], tb_list_methods[], tb_tuple_methods[], tb_dict_methods[];
-extern const tb_builtin tb_cycler_methods[], tb_loop_methods[];
+extern const tb_builtin tb_loop_methods[];
 
-const tb_builtin *tb_filter_find(tb_text name); // NULL: unknown to jinja2
-const tb_builtin *tb_test_find(tb_text name);
+const tb_builtin *tb_filter_find(tb_piece name); // NULL: unknown to jinja2
+const tb_builtin *tb_test_find(tb_piece name);
 
 // Binds the arguments to the parameters and runs it. `what` is "filter", "test", "method" or "function".
 tb_code tb_builtin_call(tb_value *out, tb_render *run, const tb_builtin *function, const char *what, tb_value self,
@@ -59,7 +61,7 @@ bool tb_value_is_callable(tb_value value);
 // The argument as a truth value, int or string, or the fallback when it is MISSING. Wrong types: TB_EINVAL.
 bool tb_argument_truth(tb_value argument, bool fallback);
 tb_code tb_argument_int(int64_t *out, tb_render *run, const char *what, tb_value argument, int64_t fallback);
-tb_code tb_argument_text(tb_text *out, tb_render *run, const char *what, tb_value argument, const char *fallback);
+tb_code tb_argument_text(tb_piece *out, tb_render *run, const char *what, tb_value argument, const char *fallback);
 bool tb_argument_given(tb_value argument); // neither MISSING nor none
 
 #endif

@@ -4,10 +4,10 @@
 #include "template/builtin.h"
 #include "template/run.h"
 
-const tb_builtin *tb_builtin_find(const tb_builtin *table, tb_text name)
+const tb_builtin *tb_builtin_find(const tb_builtin *table, tb_piece name)
 {
     for (; table->name; table++)
-        if (tb_text_is(name, table->name))
+        if (tb_piece_is(name, table->name))
             return table;
     return NULL;
 }
@@ -35,14 +35,14 @@ tb_code tb_argument_int(int64_t *out, tb_render *run, const char *what, tb_value
     return TB_OK;
 }
 
-tb_code tb_argument_text(tb_text *out, tb_render *run, const char *what, tb_value argument, const char *fallback)
+tb_code tb_argument_text(tb_piece *out, tb_render *run, const char *what, tb_value argument, const char *fallback)
 {
-    *out = (tb_text){fallback, fallback ? strlen(fallback) : 0};
+    *out = tb_piece_literal(fallback ? fallback : "");
     if (argument.kind == TB_VALUE_MISSING)
         return TB_OK;
     if (argument.kind != TB_VALUE_STRING)
         return tb_render_wrong_type(run, what, argument);
-    *out = tb_string_text(argument);
+    *out = tb_value_text(argument);
     return TB_OK;
 }
 
@@ -50,7 +50,7 @@ tb_code tb_argument_text(tb_text *out, tb_render *run, const char *what, tb_valu
 
 // One parameter of a list such as "/ old new count?".
 typedef struct parameter {
-    tb_text name;
+    tb_piece name;
     bool optional;
 } parameter;
 
@@ -65,7 +65,7 @@ static size_t read_parameters(parameter out[TB_MOST_PARAMETERS], bool *by_positi
         if (size == 0)
             break;
         out[n].optional = text[size - 1] == '?';
-        out[n++].name = (tb_text){text, size - (text[size - 1] == '?')};
+        out[n++].name = tb_piece_of((tb_text){text, size - (text[size - 1] == '?')}, TB_FROM_TEMPLATE);
         text += size;
     }
     return n;
@@ -75,16 +75,16 @@ static tb_code bind_keyword(tb_value *args, tb_render *run, const parameter *par
                             const char *name, const tb_keyword *keyword)
 {
     for (size_t i = 0; i < n; i++) {
-        if (!tb_text_equal(parameters[i].name, tb_text_of(keyword->name)))
+        if (!tb_piece_equal(parameters[i].name, keyword->name->text))
             continue;
         if (args[i].kind != TB_VALUE_MISSING)
             return tb_render_fail(run, TB_EINVAL, "the %s '%s' is given '%.*s' twice", what, name,
-                                  (int)keyword->name->size, keyword->name->data);
+                                  (int)keyword->name->text.size, keyword->name->text.data);
         args[i] = keyword->value;
         return TB_OK;
     }
-    return tb_render_fail(run, TB_EINVAL, "the %s '%s' has no parameter '%.*s'", what, name, (int)keyword->name->size,
-                          keyword->name->data);
+    return tb_render_fail(run, TB_EINVAL, "the %s '%s' has no parameter '%.*s'", what, name,
+                          (int)keyword->name->text.size, keyword->name->text.data);
 }
 
 // Fills call->args.
@@ -112,6 +112,7 @@ tb_code tb_builtin_call(tb_value *out, tb_render *run, const tb_builtin *functio
 {
     tb_call bound = *call;
     bound.self = self;
+    bound.how = function->how;
     if (!function->run)
         return tb_render_fail(run, TB_EUNSUPPORTED, "the %s '%s' is not supported", what, function->name);
     tb_code rc = function->params ? bind(&bound, run, function, what) : TB_OK;
@@ -120,12 +121,12 @@ tb_code tb_builtin_call(tb_value *out, tb_render *run, const tb_builtin *functio
 
 // ---- macros ----
 
-const tb_string tb_caller_name = {.data = "caller", .size = 6, .length = 6};
+const tb_string tb_caller_name = {.text = {.data = "caller", .size = 6}, .length = 6};
 
-static tb_value take_keyword(bool *taken, const tb_call *call, tb_text name)
+static tb_value take_keyword(bool *taken, const tb_call *call, tb_piece name)
 {
     for (size_t i = 0; i < call->keyword_count; i++)
-        if (tb_text_equal(tb_text_of(call->keywords[i].name), name)) {
+        if (tb_piece_equal(call->keywords[i].name->text, name)) {
             taken[i] = true;
             return call->keywords[i].value;
         }
@@ -143,7 +144,7 @@ static tb_code bind_other_keywords(tb_render *run, tb_frame *frame, const tb_fun
             continue;
         if (!def->takes_keywords)
             return tb_render_fail(run, TB_EINVAL, "the macro has no parameter '%.*s'",
-                                  (int)call->keywords[i].name->size, call->keywords[i].name->data);
+                                  (int)call->keywords[i].name->text.size, call->keywords[i].name->text.data);
         rc = tb_dict_set(dict.as.dict, run, tb_string_value(call->keywords[i].name), call->keywords[i].value);
     }
     if (!rc && def->takes_keywords)
@@ -170,9 +171,9 @@ static tb_code bind_macro(tb_render *run, tb_frame *frame, const tb_function *de
     size_t i = 0;
     for (const tb_parameter *p = def->params; p; p = p->next, i++)
         *tb_frame_slot(frame, p->ref) =
-            i < call->count ? call->values[i] : take_keyword(taken, call, tb_text_of(p->id->text));
+            i < call->count ? call->values[i] : take_keyword(taken, call, p->id->string->text);
     if (def->takes_caller) {
-        tb_value caller = take_keyword(taken, call, tb_text_of(&tb_caller_name));
+        tb_value caller = take_keyword(taken, call, tb_caller_name.text);
         *tb_frame_slot(frame, def->caller) =
             tb_argument_given(caller) ? caller : tb_undefined_hint("no caller defined");
     }
@@ -191,7 +192,7 @@ static tb_code apply_defaults(tb_render *run, tb_frame *frame, const tb_function
         if (p->fallback)
             rc = tb_eval(slot, run, frame, p->fallback);
         else
-            *slot = tb_undefined(TB_WHY_PARAMETER, p->id->text);
+            *slot = tb_undefined(TB_WHY_PARAMETER, p->id->string);
     }
     return rc;
 }
@@ -205,10 +206,10 @@ static tb_code call_macro(tb_value *out, tb_render *run, const tb_macro *macro, 
     if (!frame)
         return run->err->code;
     tb_code rc = bind_macro(run, frame, def, call);
-    if (!rc) {
-        tb_scope_enter(run, frame, def->scope);
+    if (!rc)
+        rc = tb_scope_enter(run, frame, def->scope);
+    if (!rc)
         rc = apply_defaults(run, frame, def);
-    }
     if (!rc)
         rc = tb_exec(&flow, run, frame, &def->body);
     return rc ? rc : tb_render_take(out, run, mark);
@@ -231,12 +232,12 @@ static tb_code call_joiner(tb_value *out, tb_render *run, tb_joiner *joiner, con
         return TB_OK;
     }
     joiner->used = true;
-    return tb_string_new(out, run, (tb_text){"", 0});
+    return tb_string_new(out, run, tb_piece_literal(""));
 }
 
 static tb_code call_loop(tb_value *out, tb_render *run, const tb_loop *loop, const tb_call *call)
 {
-    static const tb_builtin function = {"loop", "iterable", NULL};
+    static const tb_builtin function = {"loop", "iterable", NULL, 0};
     tb_call bound = *call;
     tb_code rc = bind(&bound, run, &function, "function");
     return rc ? rc : tb_loop_recurse(out, run, loop, bound.args[0]);

@@ -2,7 +2,7 @@
 #include "template/builtin.h"
 #include "template/run.h"
 
-static tb_code run_count(tb_value *out, tb_render *run, const tb_call *call)
+static tb_code count(tb_value *out, tb_render *run, const tb_call *call)
 {
     const tb_list *list = call->self.as.list;
     int64_t n = 0;
@@ -27,7 +27,7 @@ static tb_code read_bound(size_t *out, tb_render *run, tb_value bound, size_t co
     return rc;
 }
 
-static tb_code run_index(tb_value *out, tb_render *run, const tb_call *call)
+static tb_code find_index(tb_value *out, tb_render *run, const tb_call *call)
 {
     const tb_list *list = call->self.as.list;
     size_t start, end;
@@ -46,27 +46,14 @@ static tb_code run_index(tb_value *out, tb_render *run, const tb_call *call)
 }
 
 // Nothing can change a list or dict, so that a copy is the thing itself.
-static tb_code run_copy(tb_value *out, tb_render *run, const tb_call *call)
+static tb_code copy(tb_value *out, tb_render *run, const tb_call *call)
 {
     (void)run;
     *out = call->self;
     return TB_OK;
 }
 
-const tb_builtin tb_list_methods[] = {
-    {"count", "/ value", run_count},
-    {"index", "/ value start? stop?", run_index},
-    {"copy", "", run_copy},
-    {NULL, NULL, NULL},
-};
-
-const tb_builtin tb_tuple_methods[] = {
-    {"count", "/ value", run_count},
-    {"index", "/ value start? stop?", run_index},
-    {NULL, NULL, NULL},
-};
-
-static tb_code run_get(tb_value *out, tb_render *run, const tb_call *call)
+static tb_code get(tb_value *out, tb_render *run, const tb_call *call)
 {
     tb_code rc = tb_dict_get(out, run, call->self.as.dict, call->args[0]);
     if (!rc && out->kind == TB_VALUE_MISSING)
@@ -74,38 +61,32 @@ static tb_code run_get(tb_value *out, tb_render *run, const tb_call *call)
     return rc;
 }
 
-static tb_value view(const tb_call *call, tb_view_kind which)
-{
-    return (tb_value){.kind = TB_VALUE_VIEW, .variant = (uint8_t)which, .as.dict = call->self.as.dict};
-}
-
-static tb_code run_keys(tb_value *out, tb_render *run, const tb_call *call)
+static tb_code view(tb_value *out, tb_render *run, const tb_call *call)
 {
     (void)run;
-    *out = view(call, TB_VIEW_KEYS);
+    *out = (tb_value){.kind = TB_VALUE_VIEW, .variant = (uint8_t)call->how, .as.dict = call->self.as.dict};
     return TB_OK;
 }
 
-static tb_code run_values(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    *out = view(call, TB_VIEW_VALUES);
-    return TB_OK;
-}
+const tb_builtin tb_list_methods[] = {
+    {"count", "/ value", count, 0},
+    {"index", "/ value start? stop?", find_index, 0},
+    {"copy", "", copy, 0},
+    {NULL, NULL, NULL, 0},
+};
 
-static tb_code run_items(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    *out = view(call, TB_VIEW_ITEMS);
-    return TB_OK;
-}
+const tb_builtin tb_tuple_methods[] = {
+    {"count", "/ value", count, 0},
+    {"index", "/ value start? stop?", find_index, 0},
+    {NULL, NULL, NULL, 0},
+};
 
 const tb_builtin tb_dict_methods[] = {
-    {"get", "/ key default?", run_get},
-    {"keys", "", run_keys},
-    {"values", "", run_values},
-    {"items", "", run_items},
-    {"copy", "", run_copy},
-    {"fromkeys", NULL, NULL},
-    {NULL, NULL, NULL},
+    {"get", "/ key default?", get, 0},
+    {"keys", "", view, TB_VIEW_KEYS},
+    {"values", "", view, TB_VIEW_VALUES},
+    {"items", "", view, TB_VIEW_ITEMS},
+    {"copy", "", copy, 0},
+    {"fromkeys", NULL, NULL, 0},
+    {NULL, NULL, NULL, 0},
 };

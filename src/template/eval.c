@@ -9,7 +9,7 @@ static tb_code eval_name(tb_value *out, tb_frame *frame, const tb_expr *e)
 {
     *out = *tb_frame_slot(frame, e->as.name.ref);
     if (out->kind == TB_VALUE_MISSING)
-        *out = tb_undefined(TB_WHY_NAME, e->as.name.id->text);
+        *out = tb_undefined(TB_WHY_NAME, e->as.name.id->string);
     return TB_OK;
 }
 
@@ -84,30 +84,6 @@ static tb_code eval_binary(tb_value *out, tb_render *run, tb_frame *frame, const
     return rc ? rc : tb_arith(out, run, e->op, left, right);
 }
 
-static tb_code compare(bool *out, tb_render *run, tb_operator op, tb_value left, tb_value right)
-{
-    tb_code rc;
-    switch (op) {
-    case TB_OPERATOR_LT:
-        return tb_value_less(out, run, left, right);
-    case TB_OPERATOR_LE:
-        return tb_value_less_equal(out, run, left, right);
-    case TB_OPERATOR_GT:
-        return tb_value_less(out, run, right, left);
-    case TB_OPERATOR_GE:
-        return tb_value_less_equal(out, run, right, left);
-    case TB_OPERATOR_IN:
-    case TB_OPERATOR_NOT_IN:
-        rc = tb_value_contains(out, run, right, left);
-        break;
-    default:
-        rc = tb_value_equal(out, run, left, right);
-    }
-    if (op == TB_OPERATOR_NOT_IN || op == TB_OPERATOR_NE)
-        *out = !*out;
-    return rc;
-}
-
 static tb_code eval_compare(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
 {
     tb_value left, right;
@@ -117,7 +93,7 @@ static tb_code eval_compare(tb_value *out, tb_render *run, tb_frame *frame, cons
         rc = tb_eval(&right, run, frame, item);
         run->line = e->line;
         if (!rc)
-            rc = compare(&holds, run, item->compare, left, right);
+            rc = tb_value_compare(&holds, run, item->compare, left, right);
         left = right;
     }
     *out = tb_bool(holds);
@@ -201,9 +177,9 @@ static tb_code add_rest_keywords(tb_keyword *keywords, size_t *count, tb_render 
         if (key.kind != TB_VALUE_STRING)
             return tb_render_fail(run, TB_EINVAL, "a keyword of type '%s'", tb_value_kind_name(key.kind));
         for (size_t k = 0; k < *count - i; k++)
-            if (tb_text_equal(tb_text_of(keywords[k].name), tb_string_text(key)))
+            if (tb_piece_equal(keywords[k].name->text, tb_value_text(key)))
                 return tb_render_fail(run, TB_EINVAL, "the keyword argument '%.*s' is given twice",
-                                      (int)key.as.string->size, key.as.string->data);
+                                      (int)key.as.string->text.size, key.as.string->text.data);
         keywords[(*count)++] = (tb_keyword){key.as.string, dict->entries[i].value};
     }
     return TB_OK;
@@ -257,8 +233,8 @@ static tb_code eval_filter_or_test(tb_value *out, tb_render *run, tb_frame *fram
     tb_call call;
     if (!e->as.call.function) {
         run->line = e->line;
-        return tb_render_fail(run, TB_EINVAL, "there is no %s '%.*s'", what, (int)e->as.call.name->size,
-                              e->as.call.name->data);
+        return tb_render_fail(run, TB_EINVAL, "there is no %s '%.*s'", what, (int)e->as.call.name->text.size,
+                              e->as.call.name->text.data);
     }
     tb_code rc = tb_eval(&subject, run, frame, e->as.call.subject);
     if (!rc)

@@ -5,17 +5,21 @@
 
 // ---- scopes ----
 
-void tb_scope_enter(tb_render *run, tb_frame *frame, const tb_scope *scope)
+tb_code tb_scope_enter(tb_render *run, tb_frame *frame, const tb_scope *scope)
 {
-    for (const tb_scope_entry *e = scope->entries; e; e = e->next) {
+    tb_code rc = TB_OK;
+    for (const tb_scope_entry *e = scope->entries; e && !rc; e = e->next) {
         tb_value *slot = &frame->slots[e->slot];
         if (e->load == TB_LOAD_CLEAR)
             *slot = (tb_value){0};
         else if (e->load == TB_LOAD_COPY)
             *slot = *tb_frame_slot(frame, e->from);
         else if (e->load == TB_LOAD_CONTEXT)
-            *slot = tb_context_get(run, e->id->text);
+            rc = tb_context_get(slot, run, e->id->string);
+        if (!rc)
+            rc = tb_render_work(run, 1);
     }
+    return rc;
 }
 
 void tb_scope_leave(tb_frame *frame, const tb_scope *scope)
@@ -31,7 +35,7 @@ static tb_code assign_member(tb_render *run, tb_frame *frame, const tb_expr *tar
     tb_value object = *tb_frame_slot(frame, target->as.name.ref);
     if (object.kind != TB_VALUE_NAMESPACE)
         return tb_render_fail(run, TB_EINVAL, "'%.*s' is not a namespace, so that its attributes cannot be set",
-                              (int)target->as.name.id->text->size, target->as.name.id->text->data);
+                              (int)target->as.name.id->string->text.size, target->as.name.id->string->text.data);
     return tb_dict_set(object.as.dict, run, tb_string_value(target->as.name.attribute), value);
 }
 
@@ -73,8 +77,9 @@ static tb_code next_that_passes(tb_value *out, tb_render *run, tb_iter *iter)
     const tb_for *loop = filter->loop;
     tb_code rc = TB_OK;
     if (!iter->inner) {
-        tb_scope_enter(run, filter->frame, loop->test_scope);
-        rc = tb_iter_start(run, iter);
+        rc = tb_scope_enter(run, filter->frame, loop->test_scope);
+        if (!rc)
+            rc = tb_iter_start(run, iter);
     }
     while (!rc) {
         tb_value test;
@@ -106,10 +111,9 @@ static tb_code run_body(tb_flow *flow, tb_render *run, tb_frame *frame, const tb
     tb_code rc = tb_assign(run, frame, loop->target, state->current);
     if (!rc && loop->uses_loop)
         *tb_frame_slot(frame, loop->loop) = (tb_value){.kind = TB_VALUE_LOOP, .as.loop = state};
-    if (rc)
-        return rc;
-    tb_scope_enter(run, frame, loop->scope);
-    return tb_exec(flow, run, frame, &loop->body);
+    if (!rc)
+        rc = tb_scope_enter(run, frame, loop->scope);
+    return rc ? rc : tb_exec(flow, run, frame, &loop->body);
 }
 
 // The rounds, then `else` unless one round ran to its end: as jinja2 has it, break and continue leave the way to
@@ -130,8 +134,9 @@ static tb_code run_rounds(tb_flow *flow, tb_render *run, tb_frame *frame, const 
     *flow = TB_FLOW_NEXT;
     if (rc || !loop->has_otherwise || completed)
         return rc;
-    tb_scope_enter(run, frame, loop->otherwise_scope);
-    rc = tb_exec(flow, run, frame, &loop->otherwise);
+    rc = tb_scope_enter(run, frame, loop->otherwise_scope);
+    if (!rc)
+        rc = tb_exec(flow, run, frame, &loop->otherwise);
     tb_scope_leave(frame, loop->otherwise_scope);
     return rc;
 }
@@ -192,8 +197,9 @@ static tb_code capture(tb_value *out, tb_flow *flow, tb_render *run, tb_frame *f
                        const tb_scope *scope)
 {
     size_t mark = tb_render_begin(run);
-    tb_scope_enter(run, frame, scope);
-    tb_code rc = tb_exec(flow, run, frame, body);
+    tb_code rc = tb_scope_enter(run, frame, scope);
+    if (!rc)
+        rc = tb_exec(flow, run, frame, body);
     return rc ? rc : tb_render_take(out, run, mark);
 }
 
@@ -223,7 +229,7 @@ static tb_code write_text_only(tb_render *run, tb_value value)
     if (value.kind != TB_VALUE_STRING)
         return tb_render_fail(run, TB_EINVAL, "a block gives a value of type '%s' instead of text",
                               tb_value_kind_name(value.kind));
-    return tb_render_write(run, tb_string_text(value));
+    return tb_render_write(run, tb_value_text(value));
 }
 
 static tb_code exec_filter_block(tb_flow *flow, tb_render *run, tb_frame *frame, const tb_stmt *s)
@@ -242,8 +248,7 @@ static tb_code exec_filter_block(tb_flow *flow, tb_render *run, tb_frame *frame,
 static tb_code exec_with(tb_flow *flow, tb_render *run, tb_frame *frame, const tb_stmt *s)
 {
     const tb_expr *target = s->as.with.targets.first;
-    tb_code rc = TB_OK;
-    tb_scope_enter(run, frame, s->as.with.scope);
+    tb_code rc = tb_scope_enter(run, frame, s->as.with.scope);
     for (const tb_expr *e = s->as.with.values.first; e && !rc; e = e->next, target = target->next) {
         tb_value value;
         rc = tb_eval(&value, run, frame, e);
@@ -344,7 +349,7 @@ static tb_code exec_statement(tb_flow *flow, tb_render *run, tb_frame *frame, co
     run->line = s->line;
     switch (s->kind) {
     case TB_STMT_DATA:
-        return tb_render_write(run, s->as.data);
+        return tb_render_write(run, tb_piece_of(s->as.data, TB_FROM_TEMPLATE));
     case TB_STMT_PRINT:
         return exec_print(run, frame, s);
     case TB_STMT_IF:

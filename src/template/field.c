@@ -12,7 +12,7 @@ enum {
 };
 
 // Pads `prefix` (sign and base, which stay in front of zeros) and `body` to the width.
-static tb_code write_padded(tb_render *run, const tb_format_field *field, tb_text prefix, tb_text body)
+static tb_code write_padded(tb_render *run, const tb_format_field *field, tb_piece prefix, tb_piece body)
 {
     size_t length = prefix.size + tb_unicode_count(body);
     size_t missing = field->width > 0 && (size_t)field->width > length ? (size_t)field->width - length : 0;
@@ -30,10 +30,10 @@ static tb_code write_padded(tb_render *run, const tb_format_field *field, tb_tex
 
 tb_code tb_write_text_field(tb_render *run, const tb_format_field *field, tb_value string)
 {
-    tb_text text = tb_string_text(string);
+    tb_piece text = tb_value_text(string);
     if (field->precision >= 0 && (uint64_t)field->precision < string.as.string->length)
         text.size = tb_unicode_offset(text, (size_t)field->precision);
-    return write_padded(run, field, (tb_text){"", 0}, text);
+    return write_padded(run, field, tb_piece_literal(""), text);
 }
 
 // ---- numbers ----
@@ -97,7 +97,8 @@ tb_code tb_write_int_field(tb_render *run, const tb_format_field *field, int64_t
     }
     if (field->grouping)
         group_digits(digits, strlen(digits), base_of(field->type) == 10 ? 3 : 4, field->grouping);
-    return write_padded(run, field, (tb_text){prefix, n}, (tb_text){digits, strlen(digits)});
+    return write_padded(run, field, tb_piece_of((tb_text){prefix, n}, field->origin),
+                        tb_piece_of((tb_text){digits, strlen(digits)}, field->origin));
 }
 
 // Takes zeros away from the end of a fraction; one stays behind the point.
@@ -168,5 +169,6 @@ tb_code tb_write_float_field(tb_render *run, const tb_format_field *field, doubl
     size_t n = strlen(text);
     if (field->type == '%')
         text[n++] = '%';
-    return write_padded(run, field, (tb_text){prefix, sign}, (tb_text){text, n});
+    return write_padded(run, field, tb_piece_of((tb_text){prefix, sign}, field->origin),
+                        tb_piece_of((tb_text){text, n}, field->origin));
 }

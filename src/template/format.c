@@ -3,13 +3,22 @@
 #include <math.h>
 #include <string.h>
 
-static const tb_format_field plain_field = {.fill = {" ", 1}, .align = '>', .sign = '-', .precision = -1};
+// Padding that a format asks for comes from where the format does.
+static tb_piece padding(tb_piece format, const char *fill)
+{
+    return tb_piece_of((tb_text){fill, 1}, tb_piece_origin(format));
+}
+
+static tb_format_field plain_field(tb_piece format)
+{
+    return (tb_format_field){.fill = padding(format, " "), .align = '>', .sign = '-', .precision = -1};
+}
 
 // ---- format % arguments ----
 
 typedef struct percent {
     tb_render *run;
-    tb_text rest;    // of the format
+    tb_piece rest;   // of the format
     bool markup;     // arguments are escaped
     tb_value given;  // what stands behind the operator
     bool is_mapping; // it may be asked by key, and need not be used up
@@ -35,7 +44,7 @@ static char peek(const percent *p)
 
 static void skip(percent *p, size_t n)
 {
-    p->rest = (tb_text){p->rest.data + n, p->rest.size - n};
+    p->rest = tb_piece_behind(p->rest, n);
 }
 
 // "(key)": the argument of that name.
@@ -51,9 +60,11 @@ static tb_code read_key(tb_value *out, bool *found, percent *p)
         return tb_render_fail(p->run, TB_EINVAL, "a key in a format does not end");
     if (p->given.kind != TB_VALUE_DICT)
         return tb_render_fail(p->run, TB_EINVAL, "a format with keys needs a dict");
-    tb_text key = {p->rest.data + 1, n - 2};
-    *out = tb_dict_get_text(p->given.as.dict, key);
+    tb_piece key = tb_piece_cut(p->rest, 1, n - 2);
+    tb_code rc = tb_dict_get_text(out, p->run, p->given.as.dict, key);
     skip(p, n);
+    if (rc)
+        return rc;
     if (out->kind == TB_VALUE_MISSING)
         return tb_render_fail(p->run, TB_EINVAL, "a format names '%.*s', which is not there", (int)key.size, key.data);
     return TB_OK;
@@ -79,7 +90,7 @@ static tb_code read_count(int64_t *out, percent *p)
 static tb_code read_layout(tb_format_field *field, percent *p)
 {
     bool zero = false, left = false;
-    *field = plain_field;
+    *field = plain_field(p->rest);
     for (; peek(p) && strchr("-+ #0", peek(p)); skip(p, 1)) {
         left |= peek(p) == '-';
         zero |= peek(p) == '0';
@@ -135,7 +146,7 @@ static tb_code write_percent_int(percent *p, tb_format_field *field, tb_value va
     if (decimal)
         field->type = 'd';
     if (field->align == '=')
-        field->fill = (tb_text){"0", 1};
+        field->fill.data = "0";
     return rc ? rc : tb_write_int_field(p->run, field, number, field->precision);
 }
 
@@ -144,7 +155,7 @@ static tb_code write_percent_float(percent *p, tb_format_field *field, tb_value 
     if (!tb_value_is_number(value))
         return tb_render_wrong_type(p->run, "formatting a float", value);
     if (field->align == '=')
-        field->fill = (tb_text){"0", 1};
+        field->fill.data = "0";
     return tb_write_float_field(p->run, field, tb_value_as_double(value));
 }
 
@@ -155,7 +166,7 @@ static tb_code write_percent_char(percent *p, tb_format_field *field, tb_value v
     if (tb_value_is_integral(value)) {
         int64_t c = tb_value_as_int(value);
         size_t n = c >= 0 && c <= 0x10FFFF ? tb_utf8_encode(bytes, (uint32_t)c) : 0;
-        rc = n ? tb_string_new(&value, p->run, (tb_text){bytes, n})
+        rc = n ? tb_string_new(&value, p->run, tb_piece_of((tb_text){bytes, n}, (tb_origin)value.origin))
                : tb_render_fail(p->run, TB_EINVAL, "a number in a format is no character");
     } else if (value.kind != TB_VALUE_STRING || value.as.string->length != 1) {
         return tb_render_wrong_type(p->run, "formatting a character", value);
@@ -186,6 +197,7 @@ static tb_code write_conversion(percent *p)
         rc = next_argument(&value, p);
     if (rc)
         return rc;
+    field.origin = (tb_origin)value.origin;
     if (strchr("sr", field.type))
         return write_percent_text(p, &field, value);
     if (strchr("diuoxX", field.type))
@@ -201,7 +213,7 @@ static tb_code write_conversion(percent *p)
 
 tb_code tb_format_percent(tb_value *out, tb_render *run, tb_value format, tb_value arguments)
 {
-    percent p = {.run = run, .rest = tb_string_text(format), .markup = tb_value_is_markup(format), .given = arguments};
+    percent p = {.run = run, .rest = tb_value_text(format), .markup = tb_value_is_markup(format), .given = arguments};
     p.is_mapping = arguments.kind == TB_VALUE_DICT || arguments.kind == TB_VALUE_LIST ||
                    arguments.kind == TB_VALUE_UNDEFINED || arguments.kind == TB_VALUE_RANGE;
     size_t mark = tb_render_begin(run);
@@ -209,7 +221,7 @@ tb_code tb_format_percent(tb_value *out, tb_render *run, tb_value format, tb_val
     while (!rc && p.rest.size > 0) {
         const char *next = memchr(p.rest.data, '%', p.rest.size);
         size_t n = next ? (size_t)(next - p.rest.data) : p.rest.size;
-        rc = tb_render_write(run, (tb_text){p.rest.data, n});
+        rc = tb_render_write(run, tb_piece_cut(p.rest, 0, n));
         skip(&p, n + (next != NULL));
         if (!rc && next)
             rc = write_conversion(&p);
@@ -238,7 +250,7 @@ static tb_code bad_format(tb_render *run)
     return tb_render_fail(run, TB_EINVAL, "a format has braces that do not match or a field that is malformed");
 }
 
-static bool is_number(tb_text text)
+static bool is_number(tb_piece text)
 {
     for (size_t i = 0; i < text.size; i++)
         if (text.data[i] < '0' || text.data[i] > '9')
@@ -246,7 +258,7 @@ static bool is_number(tb_text text)
     return text.size > 0 && text.size < 10;
 }
 
-static int64_t number_of(tb_text text)
+static int64_t number_of(tb_piece text)
 {
     int64_t n = 0;
     for (size_t i = 0; i < text.size; i++)
@@ -255,7 +267,7 @@ static int64_t number_of(tb_text text)
 }
 
 // The argument that a field starts from: by number, by name, or the next one.
-static tb_code field_argument(tb_value *out, formatter *f, tb_text name)
+static tb_code field_argument(tb_value *out, formatter *f, tb_piece name)
 {
     const tb_call *call = f->call;
     if (name.size == 0 || is_number(name)) {
@@ -270,14 +282,14 @@ static tb_code field_argument(tb_value *out, formatter *f, tb_text name)
         return TB_OK;
     }
     for (size_t i = 0; i < call->keyword_count; i++)
-        if (tb_text_equal(tb_text_of(call->keywords[i].name), name)) {
+        if (tb_piece_equal(call->keywords[i].name->text, name)) {
             *out = call->keywords[i].value;
             return TB_OK;
         }
     return tb_render_fail(f->run, TB_EINVAL, "a format names '%.*s', which is not there", (int)name.size, name.data);
 }
 
-static size_t scan(tb_text text, size_t at, const char *until)
+static size_t scan(tb_piece text, size_t at, const char *until)
 {
     while (at < text.size && !(text.data[at] && strchr(until, text.data[at])))
         at++;
@@ -285,7 +297,7 @@ static size_t scan(tb_text text, size_t at, const char *until)
 }
 
 // ".name" and "[item]" behind the argument of a field.
-static tb_code follow_path(tb_value *value, formatter *f, tb_text path)
+static tb_code follow_path(tb_value *value, formatter *f, tb_piece path)
 {
     tb_code rc = TB_OK;
     for (size_t at = 0; at < path.size && !rc;) {
@@ -294,7 +306,7 @@ static tb_code follow_path(tb_value *value, formatter *f, tb_text path)
         size_t end = scan(path, at + 1, is_item ? "]" : ".[");
         if ((path.data[at] != '.' && !is_item) || end == at + 1 || (is_item && end == path.size))
             return bad_format(f->run);
-        tb_text name = {path.data + at + 1, end - at - 1};
+        tb_piece name = tb_piece_cut(path, at + 1, end - at - 1);
         rc = tb_string_borrow(&part, f->run, name);
         if (!rc && !is_item)
             rc = tb_get_attribute(value, f->run, object, part.as.string);
@@ -305,31 +317,31 @@ static tb_code follow_path(tb_value *value, formatter *f, tb_text path)
     return rc;
 }
 
-static tb_code field_value(tb_value *out, formatter *f, tb_text field)
+static tb_code field_value(tb_value *out, formatter *f, tb_piece field)
 {
     size_t end = scan(field, 0, ".[");
-    tb_code rc = field_argument(out, f, (tb_text){field.data, end});
-    return rc ? rc : follow_path(out, f, (tb_text){field.data + end, field.size - end});
+    tb_code rc = field_argument(out, f, tb_piece_cut(field, 0, end));
+    return rc ? rc : follow_path(out, f, tb_piece_cut(field, end, field.size - end));
 }
 
 // What is left of a specification.
-static char spec_peek(const tb_text *spec)
+static char spec_peek(const tb_piece *spec)
 {
     return spec->size > 0 ? *spec->data : '\0';
 }
 
 // Takes one of the characters, or gives 0.
-static char spec_take(tb_text *spec, const char *any_of)
+static char spec_take(tb_piece *spec, const char *any_of)
 {
     char c = spec_peek(spec);
     if (!c || !strchr(any_of, c))
         return '\0';
-    *spec = (tb_text){spec->data + 1, spec->size - 1};
+    *spec = tb_piece_behind(*spec, 1);
     return c;
 }
 
 // Digits, as many as there are; −1 where there is none or far too many.
-static int64_t spec_number(tb_text *spec)
+static int64_t spec_number(tb_piece *spec)
 {
     int64_t n = 0;
     size_t digits = 0;
@@ -339,27 +351,27 @@ static int64_t spec_number(tb_text *spec)
 }
 
 // [[fill]align]
-static void read_alignment(tb_format_field *field, tb_text *spec)
+static void read_alignment(tb_format_field *field, tb_piece *spec)
 {
     uint32_t c;
     size_t first = tb_utf8_decode(&c, spec->data, spec->size);
     if (first && first < spec->size && spec->data[first] && strchr("<>^=", spec->data[first])) {
-        field->fill = (tb_text){spec->data, first};
-        *spec = (tb_text){spec->data + first, spec->size - first};
+        field->fill = tb_piece_cut(*spec, 0, first);
+        *spec = tb_piece_behind(*spec, first);
     }
     field->align = spec_take(spec, "<>^=");
 }
 
 // [[fill]align][sign][#][0][width][grouping][.precision][type]; align '0' stands for that of zeros in front.
-static tb_code read_spec(tb_format_field *field, tb_render *run, tb_text spec)
+static tb_code read_spec(tb_format_field *field, tb_render *run, tb_piece spec)
 {
-    *field = plain_field;
+    *field = plain_field(spec);
     read_alignment(field, &spec);
     char sign = spec_take(&spec, "+- ");
     field->sign = sign ? sign : '-';
     field->alternate = spec_take(&spec, "#") != '\0';
     if (spec_take(&spec, "0") && !field->align) {
-        field->fill = (tb_text){"0", 1};
+        field->fill = padding(spec, "0");
         field->align = '0';
     }
     char next = spec_peek(&spec);
@@ -403,7 +415,7 @@ static tb_code write_formatted_number(tb_render *run, tb_format_field *field, tb
 }
 
 // format(value, spec)
-static tb_code write_formatted(tb_render *run, tb_value value, tb_text spec)
+static tb_code write_formatted(tb_render *run, tb_value value, tb_piece spec)
 {
     tb_format_field field;
     if (spec.size == 0)
@@ -413,6 +425,7 @@ static tb_code write_formatted(tb_render *run, tb_value value, tb_text spec)
     tb_code rc = read_spec(&field, run, spec);
     if (rc)
         return rc;
+    field.origin = (tb_origin)value.origin;
     return value.kind == TB_VALUE_STRING ? write_formatted_text(run, &field, value)
                                          : write_formatted_number(run, &field, value);
 }
@@ -430,16 +443,16 @@ static tb_code apply_conversion(tb_value *value, tb_render *run, char conversion
     return rc ? rc : tb_render_take(value, run, mark);
 }
 
-static tb_code write_format(formatter *f, tb_text format, unsigned depth);
+static tb_code write_format(formatter *f, tb_piece format, unsigned depth);
 
 // One field, without its braces: name, conversion, and a specification which may have fields itself.
-static tb_code write_field(formatter *f, tb_text field, unsigned depth)
+static tb_code write_field(formatter *f, tb_piece field, unsigned depth)
 {
     tb_value value, spec;
     size_t end = scan(field, 0, "!:[");
     while (end < field.size && field.data[end] == '[')
         end = scan(field, scan(field, end, "]"), "!:[");
-    tb_code rc = field_value(&value, f, (tb_text){field.data, end});
+    tb_code rc = field_value(&value, f, tb_piece_cut(field, 0, end));
     if (!rc && end < field.size && field.data[end] == '!') {
         rc = apply_conversion(&value, f->run, end + 1 < field.size ? field.data[end + 1] : '\0');
         end += 2;
@@ -448,13 +461,13 @@ static tb_code write_field(formatter *f, tb_text field, unsigned depth)
     }
     size_t mark = tb_render_begin(f->run);
     if (!rc && end < field.size)
-        rc = write_format(f, (tb_text){field.data + end + 1, field.size - end - 1}, depth + 1);
+        rc = write_format(f, tb_piece_cut(field, end + 1, field.size - end - 1), depth + 1);
     if (!rc)
         rc = tb_render_take(&spec, f->run, mark);
-    if (!rc && f->markup && tb_value_is_markup(value) && spec.as.string->size > 0)
+    if (!rc && f->markup && tb_value_is_markup(value) && spec.as.string->text.size > 0)
         rc = tb_render_fail(f->run, TB_EINVAL, "Markup takes no format");
     if (!rc)
-        rc = write_formatted(f->run, value, tb_string_text(spec));
+        rc = write_formatted(f->run, value, tb_value_text(spec));
     if (!rc && f->markup && depth == 0) { // escape what has just been written
         bool safe = tb_value_is_markup(value);
         rc = tb_render_take(&value, f->run, mark);
@@ -462,13 +475,13 @@ static tb_code write_field(formatter *f, tb_text field, unsigned depth)
         if (!rc)
             rc = tb_string_escape(&value, f->run, value);
         if (!rc)
-            rc = tb_render_write(f->run, tb_string_text(value));
+            rc = tb_render_write(f->run, tb_value_text(value));
     }
     return rc;
 }
 
 // Where the field that opens before `at` closes; fields inside of it are passed over.
-static size_t find_close(tb_text format, size_t at)
+static size_t find_close(tb_piece format, size_t at)
 {
     for (size_t depth = 1; at < format.size; at++) {
         depth += (format.data[at] == '{') - (format.data[at] == '}');
@@ -478,7 +491,7 @@ static size_t find_close(tb_text format, size_t at)
     return format.size;
 }
 
-static tb_code write_format(formatter *f, tb_text format, unsigned depth)
+static tb_code write_format(formatter *f, tb_piece format, unsigned depth)
 {
     tb_code rc = TB_OK;
     if (depth > 1) // a specification may have fields, their specifications may not
@@ -486,14 +499,14 @@ static tb_code write_format(formatter *f, tb_text format, unsigned depth)
     for (size_t at = 0; at < format.size && !rc;) {
         size_t brace = scan(format, at, "{}");
         bool doubled = brace + 1 < format.size && format.data[brace] == format.data[brace + 1];
-        rc = tb_render_write(f->run, (tb_text){format.data + at, brace - at + (brace < format.size && doubled)});
+        rc = tb_render_write(f->run, tb_piece_cut(format, at, brace - at + (brace < format.size && doubled)));
         at = brace + 2;
         if (brace == format.size || doubled || rc)
             continue;
         size_t end = find_close(format, brace + 1);
         if (format.data[brace] == '}' || end == format.size)
             return bad_format(f->run);
-        rc = write_field(f, (tb_text){format.data + brace + 1, end - brace - 1}, depth);
+        rc = write_field(f, tb_piece_cut(format, brace + 1, end - brace - 1), depth);
         at = end + 1;
     }
     return rc;
@@ -503,7 +516,7 @@ tb_code tb_format_braces(tb_value *out, tb_render *run, tb_value format, const t
 {
     formatter f = {.run = run, .call = call, .markup = tb_value_is_markup(format)};
     size_t mark = tb_render_begin(run);
-    tb_code rc = write_format(&f, tb_string_text(format), 0);
+    tb_code rc = write_format(&f, tb_value_text(format), 0);
     if (!rc)
         rc = tb_render_take(out, run, mark);
     out->variant = format.variant;

@@ -15,7 +15,7 @@ tb_code tb_format_braces(tb_value *out, tb_render *run, tb_value format, const t
 
 // How one value is laid out.
 typedef struct tb_format_field {
-    tb_text fill;   // one character
+    tb_piece fill;  // one character
     char align;     // < > ^, or = for padding behind the sign
     char sign;      // '-', '+' or ' ': in front of what is not negative
     bool alternate; // #
@@ -23,6 +23,7 @@ typedef struct tb_format_field {
     int64_t width;
     int64_t precision; // −1: none
     char type;         // 'd', 'f' … of Python's; 0: none
+    tb_origin origin;  // of a number's digits
 } tb_format_field;
 
 // A text, cut to the precision and padded to the width.

@@ -84,54 +84,15 @@ static tb_code make_dict(tb_value *out, tb_render *run, const tb_call *call)
     return rc;
 }
 
+// dict() and namespace(): `how` is the kind of value.
 static tb_code run_dict(tb_value *out, tb_render *run, const tb_call *call)
 {
-    return make_dict(out, run, call);
-}
-
-static tb_code run_namespace(tb_value *out, tb_render *run, const tb_call *call)
-{
     tb_code rc = make_dict(out, run, call);
-    out->kind = TB_VALUE_NAMESPACE;
+    out->kind = (uint8_t)call->how;
     return rc;
 }
 
-// ---- cycler and joiner ----
-
-static tb_code run_cycler(tb_value *out, tb_render *run, const tb_call *call)
-{
-    tb_value items;
-    if (call->count == 0 || call->keyword_count > 0)
-        return tb_render_fail(run, TB_EINVAL, "a cycler needs items and takes nothing else");
-    tb_cycler *cycler = tb_render_alloc(run, sizeof *cycler);
-    if (!cycler)
-        return run->err->code;
-    tb_code rc = tb_list_from(&items, run, TB_VALUE_TUPLE, call->values, call->count);
-    if (rc)
-        return rc;
-    cycler->items = items.as.list;
-    *out = (tb_value){.kind = TB_VALUE_CYCLER, .as.cycler = cycler};
-    return TB_OK;
-}
-
-static tb_code run_next(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    tb_cycler *cycler = call->self.as.cycler;
-    *out = cycler->items->items[cycler->at];
-    cycler->at = (cycler->at + 1) % cycler->items->count;
-    return TB_OK;
-}
-
-static tb_code run_reset(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    call->self.as.cycler->at = 0;
-    *out = tb_none();
-    return TB_OK;
-}
-
-const tb_builtin tb_cycler_methods[] = {{"next", "", run_next}, {"reset", "", run_reset}, {NULL, NULL, NULL}};
+// ---- joiner ----
 
 static tb_code run_joiner(tb_value *out, tb_render *run, const tb_call *call)
 {
@@ -140,7 +101,8 @@ static tb_code run_joiner(tb_value *out, tb_render *run, const tb_call *call)
         return run->err->code;
     *out = (tb_value){.kind = TB_VALUE_JOINER, .as.joiner = joiner};
     joiner->separator = call->args[0];
-    return call->args[0].kind == TB_VALUE_MISSING ? tb_string_new(&joiner->separator, run, (tb_text){", ", 2}) : TB_OK;
+    return call->args[0].kind == TB_VALUE_MISSING ? tb_string_new(&joiner->separator, run, tb_piece_literal(", "))
+                                                  : TB_OK;
 }
 
 // ---- loop.cycle and loop.changed ----
@@ -169,7 +131,8 @@ static tb_code run_changed(tb_value *out, tb_render *run, const tb_call *call)
     return rc;
 }
 
-const tb_builtin tb_loop_methods[] = {{"cycle", NULL, run_cycle}, {"changed", NULL, run_changed}, {NULL, NULL, NULL}};
+const tb_builtin tb_loop_methods[] = {
+    {"cycle", NULL, run_cycle, 0}, {"changed", NULL, run_changed, 0}, {NULL, NULL, NULL, 0}};
 
 // ---- what Hugging Face adds ----
 
@@ -179,11 +142,11 @@ static tb_code run_raise_exception(tb_value *out, tb_render *run, const tb_call 
     if (rc)
         return rc;
     return tb_fail(run->err, TB_EINVAL, "the template refuses at line %u: %.*s", (unsigned)run->line,
-                   (int)(out->as.string->size < 480 ? out->as.string->size : 480), out->as.string->data);
+                   (int)(out->as.string->text.size < 480 ? out->as.string->text.size : 480), out->as.string->text.data);
 }
 
 // Bytes of the directive at `format`, which starts with %: flags, a width, a modifier, the letter.
-static size_t directive_size(tb_text format)
+static size_t directive_size(tb_piece format)
 {
     size_t n = 1;
     while (n < format.size && format.data[n] && strchr("-_0^#", format.data[n]))
@@ -196,7 +159,7 @@ static size_t directive_size(tb_text format)
 }
 
 // One directive. Python's datetime has no time zone here, and the time no fractions of a second.
-static tb_code write_directive(tb_render *run, tb_text directive, const struct tm *when)
+static tb_code write_directive(tb_render *run, tb_piece directive, const struct tm *when)
 {
     char format[16], text[256];
     if (directive.size == 2 && (directive.data[1] == 'z' || directive.data[1] == 'Z'))
@@ -209,21 +172,21 @@ static tb_code write_directive(tb_render *run, tb_text directive, const struct t
     memcpy(format, directive.data, directive.size);
     format[directive.size] = '\0';
     size_t n = strftime(text, sizeof text, format, when); // 0: nothing to show, such as %p in some languages
-    return tb_render_write(run, (tb_text){text, n});
+    return tb_render_write(run, tb_piece_of((tb_text){text, n}, tb_piece_origin(directive)));
 }
 
-static tb_code write_time(tb_render *run, tb_text format, const struct tm *when)
+static tb_code write_time(tb_render *run, tb_piece format, const struct tm *when)
 {
     tb_code rc = TB_OK;
     for (size_t at = 0, n; at < format.size && !rc; at += n) {
-        tb_text rest = {format.data + at, format.size - at};
+        tb_piece rest = tb_piece_behind(format, at);
         if (*rest.data == '%') {
             n = directive_size(rest);
-            rc = write_directive(run, (tb_text){rest.data, n}, when);
+            rc = write_directive(run, tb_piece_cut(rest, 0, n), when);
         } else {
             const char *next = memchr(rest.data, '%', rest.size);
             n = next ? (size_t)(next - rest.data) : rest.size;
-            rc = tb_render_write(run, (tb_text){rest.data, n});
+            rc = tb_render_write(run, tb_piece_cut(rest, 0, n));
         }
     }
     return rc;
@@ -232,7 +195,7 @@ static tb_code write_time(tb_render *run, tb_text format, const struct tm *when)
 static tb_code run_strftime_now(tb_value *out, tb_render *run, const tb_call *call)
 {
     struct tm when;
-    tb_text format;
+    tb_piece format;
     size_t mark = tb_render_begin(run);
     tb_code rc = tb_argument_text(&format, run, "strftime_now()", call->args[0], NULL);
     if (!rc && !localtime_r(&run->now, &when))
@@ -245,21 +208,22 @@ static tb_code run_strftime_now(tb_value *out, tb_render *run, const tb_call *ca
 // ---- all ----
 
 const tb_builtin tb_globals[] = {
-    {"range", "/ start stop? step?", run_range},
-    {"dict", NULL, run_dict},
-    {"namespace", NULL, run_namespace},
-    {"cycler", NULL, run_cycler},
-    {"joiner", "sep?", run_joiner},
-    {"raise_exception", "message", run_raise_exception},
-    {"strftime_now", "format", run_strftime_now},
-    {"lipsum", NULL, NULL},
-    {NULL, NULL, NULL},
+    {"range", "/ start stop? step?", run_range, 0},
+    {"dict", NULL, run_dict, TB_VALUE_DICT},
+    {"namespace", NULL, run_dict, TB_VALUE_NAMESPACE},
+    {"cycler", NULL, NULL, 0},
+    {"joiner", "sep?", run_joiner, 0},
+    {"raise_exception", "message", run_raise_exception, 0},
+    {"strftime_now", "format", run_strftime_now, 0},
+    {"lipsum", NULL, NULL, 0},
+    {NULL, NULL, NULL, 0},
 };
 
-tb_value tb_context_get(tb_render *run, const tb_string *name)
+tb_code tb_context_get(tb_value *out, tb_render *run, const tb_string *name)
 {
-    tb_text text = tb_text_of(name);
-    tb_value value = tb_dict_get_text(run->context, text);
-    const tb_builtin *function = value.kind == TB_VALUE_MISSING ? tb_builtin_find(tb_globals, text) : NULL;
-    return function ? (tb_value){.kind = TB_VALUE_FUNCTION, .as.function = function} : value;
+    tb_code rc = tb_dict_get_text(out, run, run->context, name->text);
+    const tb_builtin *function = out->kind == TB_VALUE_MISSING ? tb_builtin_find(tb_globals, name->text) : NULL;
+    if (!rc && function)
+        *out = (tb_value){.kind = TB_VALUE_FUNCTION, .as.function = function};
+    return rc;
 }

@@ -12,10 +12,10 @@ static tb_code next_item(tb_value *out, tb_render *run, tb_iter *iter)
 static tb_code next_character(tb_value *out, tb_render *run, tb_iter *iter)
 {
     uint32_t c;
-    tb_text text = tb_string_text(iter->source);
+    tb_piece text = tb_value_text(iter->source);
     size_t n = tb_utf8_decode(&c, text.data + iter->at, text.size - iter->at);
     iter->at += n;
-    return tb_string_borrow(out, run, (tb_text){text.data + iter->at - n, n}); // plain even of Markup
+    return tb_string_borrow(out, run, tb_piece_cut(text, iter->at - n, n)); // plain even of Markup
 }
 
 static tb_code next_number(tb_value *out, tb_render *run, tb_iter *iter)
@@ -77,8 +77,7 @@ bool tb_value_is_iterable(tb_value value)
     return value.kind == TB_VALUE_ITER || value.kind == TB_VALUE_LOOP || tb_value_length(&length, value);
 }
 
-static tb_iter *new_iter(tb_render *run, tb_value source, size_t end,
-                         tb_code (*next)(tb_value *, tb_render *, tb_iter *))
+static tb_iter *new_iter(tb_render *run, tb_value source, size_t end, tb_iter_step next)
 {
     tb_iter *iter = tb_render_alloc(run, sizeof *iter);
     if (iter) {
@@ -93,7 +92,7 @@ static tb_iter *new_iter(tb_render *run, tb_value source, size_t end,
 tb_code tb_iter_new(tb_iter **out, tb_render *run, tb_value value)
 {
     size_t end = 0;
-    tb_code (*next)(tb_value *, tb_render *, tb_iter *);
+    tb_iter_step next;
     switch (value.kind) {
     case TB_VALUE_ITER:
         *out = value.as.iter;
@@ -122,7 +121,7 @@ tb_code tb_iter_new(tb_iter **out, tb_render *run, tb_value value)
     }
     tb_value_length(&end, value);
     if (value.kind == TB_VALUE_STRING) // counted in bytes
-        end = value.as.string->size;
+        end = value.as.string->text.size;
     *out = new_iter(run, value, end, next);
     return *out ? TB_OK : run->err->code;
 }
@@ -159,8 +158,7 @@ tb_code tb_iter_next(tb_value *out, tb_render *run, tb_iter *iter)
     return rc;
 }
 
-tb_code tb_iter_make(tb_value *out, tb_render *run, tb_value source,
-                     tb_code (*next)(tb_value *, tb_render *, tb_iter *), const void *how)
+tb_code tb_iter_make(tb_value *out, tb_render *run, tb_value source, tb_iter_step next, const void *how)
 {
     tb_iter *iter = new_iter(run, source, 0, next);
     if (!iter)

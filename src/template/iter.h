@@ -7,16 +7,17 @@
 #include "template/builtin.h"
 #include "template/run.h"
 
+// Stores the next value, MISSING at the end and ever after.
+typedef tb_code (*tb_iter_step)(tb_value *out, tb_render *run, tb_iter *iter);
+
 struct tb_iter {
-    // Stores the next value, MISSING at the end and ever after.
-    tb_code (*next)(tb_value *out, tb_render *run, tb_iter *iter);
+    tb_iter_step next;
     tb_value source; // what it walks; for filters: what is walked by `inner` once they have started
     tb_iter *inner;
     size_t at, end;  // position in the source
     bool bounded;    // ends where `at` reaches `end`; else `next` says when
     bool busy;       // inside of `next`
     const void *how; // what a filter does: a structure of its own
-    tb_value held;   // an item or list that a filter keeps between its steps
     tb_dict *seen;   // keys that `unique` has met
 };
 
@@ -29,8 +30,7 @@ bool tb_value_is_iterable(tb_value value);
 tb_code tb_iter_next(tb_value *out, tb_render *run, tb_iter *iter);
 
 // A value for an iterator of somebody's own making.
-tb_code tb_iter_make(tb_value *out, tb_render *run, tb_value source,
-                     tb_code (*next)(tb_value *, tb_render *, tb_iter *), const void *how);
+tb_code tb_iter_make(tb_value *out, tb_render *run, tb_value source, tb_iter_step next, const void *how);
 // For such an iterator: opens `inner` over the source when it is not open yet.
 tb_code tb_iter_start(tb_render *run, tb_iter *iter);
 

@@ -4,15 +4,15 @@
 
 #include "template/run.h"
 
-// The dict that `text`, a JSON object, describes. Its strings belong to *owner, which must live as long as
-// they do and is then freed; it is set on failure, too.
-tb_code tb_context_read(tb_value *out, void **owner, tb_render *run, tb_text text);
-void tb_context_free(void *owner);
+// Fills run->context: the model's variables, then those of the conversation, which replace them. Strings belong to
+// `owners`, zeroed before, which must live as long as they do and are then freed, after a failure, too.
+tb_code tb_context_read(void *owners[2], tb_render *run, tb_text variables, tb_text conversation);
+void tb_context_free(void *owners[2]);
 
 // json.dumps(value, ensure_ascii=…, indent=…, separators=…, sort_keys=…)
 typedef struct tb_json_style {
     bool ensure_ascii, sort_keys, has_indent;
-    tb_text indent, item_separator, key_separator;
+    tb_piece indent, item_separator, key_separator;
 } tb_json_style;
 tb_code tb_write_json(tb_render *run, const tb_json_style *how, tb_value value);
 

@@ -51,29 +51,29 @@ static tb_code peek(tb_value *out, tb_render *run, tb_loop *loop)
     return rc;
 }
 
-static tb_code get_loop_attr(tb_value *out, tb_render *run, tb_loop *loop, tb_text name)
+static tb_code get_loop_attr(tb_value *out, tb_render *run, tb_loop *loop, tb_piece name)
 {
     int64_t length = 0;
     tb_code rc = TB_OK;
-    if (tb_text_is(name, "index0") || tb_text_is(name, "index")) {
+    if (tb_piece_is(name, "index0") || tb_piece_is(name, "index")) {
         *out = tb_int(loop->index0 + (name.size == 5));
-    } else if (tb_text_is(name, "first")) {
+    } else if (tb_piece_is(name, "first")) {
         *out = tb_bool(loop->index0 == 0);
-    } else if (tb_text_is(name, "last")) {
+    } else if (tb_piece_is(name, "last")) {
         rc = peek(out, run, loop);
         *out = tb_bool(out->kind == TB_VALUE_MISSING);
-    } else if (tb_text_is(name, "length")) {
+    } else if (tb_piece_is(name, "length")) {
         rc = tb_loop_length(&length, run, loop);
         *out = tb_int(length);
-    } else if (tb_text_is(name, "revindex0") || tb_text_is(name, "revindex")) {
+    } else if (tb_piece_is(name, "revindex0") || tb_piece_is(name, "revindex")) {
         rc = tb_loop_length(&length, run, loop);
         *out = tb_int(length - loop->index0 - (name.size == 9));
-    } else if (tb_text_is(name, "previtem")) {
+    } else if (tb_piece_is(name, "previtem")) {
         *out = loop->index0 == 0 ? tb_undefined_hint("there is no previous item") : loop->before;
-    } else if (tb_text_is(name, "nextitem")) {
+    } else if (tb_piece_is(name, "nextitem")) {
         rc = peek(out, run, loop);
         *out = out->kind == TB_VALUE_MISSING ? tb_undefined_hint("there is no next item") : *out;
-    } else if (tb_text_is(name, "depth0") || tb_text_is(name, "depth")) {
+    } else if (tb_piece_is(name, "depth0") || tb_piece_is(name, "depth")) {
         *out = tb_int((int64_t)loop->depth0 + (name.size == 5));
     }
     return rc;
@@ -102,8 +102,6 @@ static const tb_builtin *methods_of(tb_value_kind kind)
         return tb_tuple_methods;
     case TB_VALUE_DICT:
         return tb_dict_methods;
-    case TB_VALUE_CYCLER:
-        return tb_cycler_methods;
     case TB_VALUE_LOOP:
         return tb_loop_methods;
     default:
@@ -111,16 +109,16 @@ static const tb_builtin *methods_of(tb_value_kind kind)
     }
 }
 
-static bool is_among(const char *const *names, tb_text name)
+static bool is_among(const char *const *names, tb_piece name)
 {
     for (; names && *names; names++)
-        if (tb_text_is(name, *names))
+        if (tb_piece_is(name, *names))
             return true;
     return false;
 }
 
 // What the sandbox does not let templates touch: methods that change lists and dicts.
-static bool is_forbidden(tb_value_kind kind, tb_text name)
+static bool is_forbidden(tb_value_kind kind, tb_piece name)
 {
     static const char *const of_lists[] = {"append", "clear",  "pop",    "reverse", "insert",
                                            "sort",   "extend", "remove", NULL};
@@ -129,30 +127,21 @@ static bool is_forbidden(tb_value_kind kind, tb_text name)
 }
 
 // Attributes that are plain values; MISSING when there is none.
-static tb_code get_data_attr(tb_value *out, tb_render *run, tb_value object, tb_text name)
+static tb_code get_data_attr(tb_value *out, tb_render *run, tb_value object, tb_piece name)
 {
     switch (object.kind) {
     case TB_VALUE_NAMESPACE:
-        *out = tb_dict_get_text(object.as.dict, name);
-        return TB_OK;
+        return tb_dict_get_text(out, run, object.as.dict, name);
     case TB_VALUE_LOOP:
         return get_loop_attr(out, run, object.as.loop, name);
-    case TB_VALUE_TUPLE:
-        if (object.variant == TB_VALUE_GROUP && (tb_text_is(name, "grouper") || tb_text_is(name, "list")))
-            *out = object.as.list->items[name.size == 4];
-        return TB_OK;
-    case TB_VALUE_CYCLER:
-        if (tb_text_is(name, "current"))
-            *out = object.as.cycler->items->items[object.as.cycler->at];
-        return TB_OK;
     case TB_VALUE_RANGE:
-        if (tb_text_is(name, "start") || tb_text_is(name, "stop") || tb_text_is(name, "step"))
-            *out = tb_int(name.size == 5             ? object.as.range->start
-                          : tb_text_is(name, "stop") ? object.as.range->stop
-                                                     : object.as.range->step);
+        if (tb_piece_is(name, "start") || tb_piece_is(name, "stop") || tb_piece_is(name, "step"))
+            *out = tb_int(name.size == 5              ? object.as.range->start
+                          : tb_piece_is(name, "stop") ? object.as.range->stop
+                                                      : object.as.range->step);
         return TB_OK;
     case TB_VALUE_MACRO:
-        if (tb_text_is(name, "name") && object.as.macro->def->name)
+        if (tb_piece_is(name, "name") && object.as.macro->def->name)
             *out = tb_string_value(object.as.macro->def->name);
         return TB_OK;
     default:
@@ -161,7 +150,7 @@ static tb_code get_data_attr(tb_value *out, tb_render *run, tb_value object, tb_
 }
 
 // Attributes that Python's objects have and templates could see, but that twobit leaves out.
-static const char *const *left_out_of(tb_value_kind kind)
+static bool is_left_out(tb_value_kind kind, tb_piece name)
 {
     static const char *const of_macros[] = {
         "arguments", "catch_kwargs", "catch_varargs", "caller", "explicit_caller", "name", NULL};
@@ -169,31 +158,16 @@ static const char *const *left_out_of(tb_value_kind kind)
         "real",       "imag",     "numerator",        "denominator", "bit_length", "bit_count",
         "conjugate",  "to_bytes", "as_integer_ratio", "from_bytes",  "hex",        "fromhex",
         "is_integer", NULL};
-    static const char *const of_cyclers[] = {"items", "pos", NULL};
     static const char *const of_joiners[] = {"sep", "used", NULL};
     static const char *const of_ranges[] = {"count", "index", NULL};
     static const char *const of_views[] = {"isdisjoint", "mapping", NULL};
     static const char *const of_generators[] = {"send", "throw", "close", NULL};
-    switch (kind) {
-    case TB_VALUE_MACRO:
-        return of_macros;
-    case TB_VALUE_BOOL:
-    case TB_VALUE_INT:
-    case TB_VALUE_FLOAT:
-        return of_numbers;
-    case TB_VALUE_CYCLER:
-        return of_cyclers;
-    case TB_VALUE_JOINER:
-        return of_joiners;
-    case TB_VALUE_RANGE:
-        return of_ranges;
-    case TB_VALUE_VIEW:
-        return of_views;
-    case TB_VALUE_ITER:
-        return of_generators;
-    default:
-        return NULL;
-    }
+    static const char *const *const tables[TB_VALUE_KINDS] = {
+        [TB_VALUE_MACRO] = of_macros,  [TB_VALUE_BOOL] = of_numbers,    [TB_VALUE_INT] = of_numbers,
+        [TB_VALUE_FLOAT] = of_numbers, [TB_VALUE_JOINER] = of_joiners,  [TB_VALUE_RANGE] = of_ranges,
+        [TB_VALUE_VIEW] = of_views,    [TB_VALUE_ITER] = of_generators,
+    };
+    return is_among(tables[kind], name);
 }
 
 tb_code tb_get_own_attribute(tb_value *out, tb_render *run, tb_value object, const tb_string *name)
@@ -201,11 +175,11 @@ tb_code tb_get_own_attribute(tb_value *out, tb_render *run, tb_value object, con
     *out = (tb_value){0};
     if (object.kind == TB_VALUE_UNDEFINED)
         return tb_render_fail_undefined(run, object);
-    tb_code rc = get_data_attr(out, run, object, tb_text_of(name));
+    tb_code rc = get_data_attr(out, run, object, name->text);
     if (rc)
         return rc;
-    bool is_private = out->kind != TB_VALUE_MISSING && name->size > 0 && name->data[0] == '_';
-    if (is_private || is_forbidden(object.kind, tb_text_of(name))) {
+    bool is_private = out->kind != TB_VALUE_MISSING && name->text.size > 0 && name->text.data[0] == '_';
+    if (is_private || is_forbidden(object.kind, name->text)) {
         *out = tb_undefined(TB_WHY_FORBIDDEN, name);
         out->owner = object.kind;
         return TB_OK;
@@ -213,12 +187,12 @@ tb_code tb_get_own_attribute(tb_value *out, tb_render *run, tb_value object, con
     if (out->kind != TB_VALUE_MISSING)
         return TB_OK;
     const tb_builtin *table = methods_of(object.kind);
-    const tb_builtin *method = table ? tb_builtin_find(table, tb_text_of(name)) : NULL;
+    const tb_builtin *method = table ? tb_builtin_find(table, name->text) : NULL;
     if (method)
         return bind_method(out, run, object, method);
-    if (is_among(left_out_of(object.kind), tb_text_of(name)))
+    if (is_left_out((tb_value_kind)object.kind, name->text))
         return tb_render_fail(run, TB_EUNSUPPORTED, "the attribute '%.*s' of a value of type '%s' is not supported",
-                              (int)name->size, name->data, tb_value_kind_name(object.kind));
+                              (int)name->text.size, name->text.data, tb_value_kind_name(object.kind));
     return TB_OK;
 }
 
@@ -235,10 +209,10 @@ tb_code tb_get_attribute(tb_value *out, tb_render *run, tb_value object, const t
     if (rc || out->kind != TB_VALUE_MISSING)
         return rc;
     if (object.kind == TB_VALUE_DICT)
-        *out = tb_dict_get_text(object.as.dict, tb_text_of(name));
-    if (out->kind == TB_VALUE_MISSING)
+        rc = tb_dict_get_text(out, run, object.as.dict, name->text);
+    if (!rc && out->kind == TB_VALUE_MISSING)
         *out = no_attribute(object, name);
-    return TB_OK;
+    return rc;
 }
 
 // ---- items ----
@@ -271,9 +245,12 @@ tb_code tb_get_item(tb_value *out, tb_render *run, tb_value object, tb_value ind
     *out = (tb_value){0};
     if (object.kind == TB_VALUE_UNDEFINED)
         return tb_render_fail_undefined(run, object);
-    if (object.kind == TB_VALUE_DICT && tb_value_is_hashable(index))
+    bool hashable = true;
+    if (object.kind == TB_VALUE_DICT)
+        rc = tb_value_is_hashable(&hashable, run, index);
+    if (!rc && object.kind == TB_VALUE_DICT && hashable)
         rc = tb_dict_get(out, run, object.as.dict, index);
-    else if (object.kind != TB_VALUE_DICT && tb_value_is_integral(index))
+    else if (!rc && object.kind != TB_VALUE_DICT && tb_value_is_integral(index))
         rc = get_indexed(out, run, object, tb_value_as_int(index));
     if (!rc && out->kind == TB_VALUE_MISSING && index.kind == TB_VALUE_STRING)
         rc = tb_get_own_attribute(out, run, object, index.as.string);
@@ -284,7 +261,7 @@ tb_code tb_get_item(tb_value *out, tb_render *run, tb_value object, tb_value ind
 
 // ---- paths ----
 
-static bool is_number(tb_text part)
+static bool is_number(tb_piece part)
 {
     for (size_t i = 0; i < part.size; i++)
         if (part.data[i] < '0' || part.data[i] > '9')
@@ -298,8 +275,8 @@ static tb_code step(tb_value *item, tb_render *run, tb_value part, tb_value fall
     bool found;
     tb_code rc = TB_OK;
     tb_value object = *item;
-    if (part.kind == TB_VALUE_STRING && is_number(tb_string_text(part))) {
-        rc = tb_parse_int(&number, &found, run, tb_string_text(part), 10);
+    if (part.kind == TB_VALUE_STRING && is_number(tb_value_text(part))) {
+        rc = tb_parse_int(&number, &found, run, tb_value_text(part), 10);
         part = tb_int(number);
     }
     if (!rc)
@@ -311,7 +288,7 @@ static tb_code step(tb_value *item, tb_render *run, tb_value part, tb_value fall
 
 tb_code tb_get_path(tb_value *out, tb_render *run, tb_value object, tb_value path, tb_value fallback)
 {
-    static const tb_text dot = {".", 1};
+    static const tb_piece dot = {.data = ".", .size = 1};
     tb_value parts;
     *out = object;
     if (!tb_argument_given(path))
@@ -392,11 +369,10 @@ static tb_code slice_list(tb_value *out, tb_render *run, tb_value list, const sl
 }
 
 // Byte offsets of all characters of a text and of its end.
-static size_t *find_characters(tb_render *run, tb_text text, size_t length)
+static size_t *find_characters(tb_render *run, tb_piece text, size_t length)
 {
     size_t *offsets = tb_render_array(run, length + 1, sizeof *offsets), n = 0;
-    for (size_t at = 0; offsets && at < text.size;
-         at += tb_unicode_offset((tb_text){text.data + at, text.size - at}, 1))
+    for (size_t at = 0; offsets && at < text.size; at += tb_unicode_offset(tb_piece_cut(text, at, text.size - at), 1))
         offsets[n++] = at;
     if (offsets)
         offsets[n] = text.size;
@@ -406,7 +382,7 @@ static size_t *find_characters(tb_render *run, tb_text text, size_t length)
 static tb_code slice_string(tb_value *out, tb_render *run, tb_value string, const slice *s)
 {
     tb_code rc = TB_OK;
-    tb_text text = tb_string_text(string);
+    tb_piece text = tb_value_text(string);
     if (s->step == 1) {
         rc = tb_string_cut(out, run, string, (size_t)s->start, (size_t)s->start + s->count);
     } else {
@@ -416,7 +392,7 @@ static tb_code slice_string(tb_value *out, tb_render *run, tb_value string, cons
             return run->err->code;
         for (size_t i = 0; i < s->count && !rc; i++) {
             size_t at = position(s, i);
-            rc = tb_render_write(run, (tb_text){text.data + offsets[at], offsets[at + 1] - offsets[at]});
+            rc = tb_render_write(run, tb_piece_cut(text, offsets[at], offsets[at + 1] - offsets[at]));
         }
         if (!rc)
             rc = tb_render_take(out, run, mark);

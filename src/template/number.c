@@ -194,7 +194,7 @@ static tb_code add_lists(tb_value *out, tb_render *run, tb_value left, tb_value 
 static tb_code repeat_string(tb_value *out, tb_render *run, tb_value string, size_t times)
 {
     size_t mark = tb_render_begin(run);
-    tb_code rc = tb_render_write_repeated(run, tb_string_text(string), times);
+    tb_code rc = tb_render_write_repeated(run, tb_value_text(string), times);
     if (!rc)
         rc = tb_render_take(out, run, mark);
     out->variant = string.variant;
@@ -235,7 +235,7 @@ static const char *operator_name(tb_operator op)
     return names[op];
 }
 
-tb_code tb_arith(tb_value *out, tb_render *run, tb_operator op, tb_value left, tb_value right)
+static tb_code apply(tb_value *out, tb_render *run, tb_operator op, tb_value left, tb_value right)
 {
     if (tb_value_is_integral(left) && tb_value_is_integral(right))
         return arith_ints(out, run, op, tb_value_as_int(left), tb_value_as_int(right));
@@ -255,18 +255,28 @@ tb_code tb_arith(tb_value *out, tb_render *run, tb_operator op, tb_value left, t
                           tb_value_kind_name(left.kind), tb_value_kind_name(right.kind));
 }
 
+tb_code tb_arith(tb_value *out, tb_render *run, tb_operator op, tb_value left, tb_value right)
+{
+    tb_code rc = apply(out, run, op, left, right);
+    if (!rc && tb_value_is_number(*out))
+        out->origin = left.origin | right.origin;
+    return rc;
+}
+
 tb_code tb_negate(tb_value *out, tb_render *run, tb_operator op, tb_value value)
 {
     if (!tb_value_is_number(value))
         return tb_render_wrong_type(run, op == TB_OPERATOR_SUB ? "'-'" : "'+'", value);
     if (value.kind == TB_VALUE_FLOAT) {
-        *out = tb_float(op == TB_OPERATOR_SUB ? -value.as.real : value.as.real);
+        *out = value;
+        out->as.real = op == TB_OPERATOR_SUB ? -value.as.real : value.as.real;
         return TB_OK;
     }
     int64_t n = tb_value_as_int(value);
     if (op == TB_OPERATOR_SUB && n == INT64_MIN)
         return too_big(run);
     *out = tb_int(op == TB_OPERATOR_SUB ? -n : n);
+    out->origin = value.origin;
     return TB_OK;
 }
 
@@ -347,7 +357,7 @@ static unsigned digit_value(char c)
     return c >= 'a' && c <= 'z' ? (unsigned)(c - 'a' + 10) : 99;
 }
 
-static tb_code check_digits_are_ascii(tb_render *run, tb_text text)
+static tb_code check_digits_are_ascii(tb_render *run, tb_piece text)
 {
     uint32_t c;
     for (size_t at = 0; at < text.size; at += tb_utf8_decode(&c, text.data + at, text.size - at))
@@ -357,16 +367,16 @@ static tb_code check_digits_are_ascii(tb_render *run, tb_text text)
     return TB_OK;
 }
 
-static bool take_sign(tb_text *text)
+static bool take_sign(tb_piece *text)
 {
     bool negative = text->size > 0 && text->data[0] == '-';
     if (negative || (text->size > 0 && text->data[0] == '+'))
-        *text = (tb_text){text->data + 1, text->size - 1};
+        *text = tb_piece_behind(*text, 1);
     return negative;
 }
 
 // "0x" and the like, where they fit the base; base 0 takes it from them.
-static bool take_prefix(tb_text *text, unsigned *base)
+static bool take_prefix(tb_piece *text, unsigned *base)
 {
     char mark = text->size > 1 && text->data[0] == '0' ? (char)(text->data[1] | 0x20) : '\0';
     unsigned said = mark == 'x' ? 16 : mark == 'o' ? 8 : mark == 'b' ? 2 : 0;
@@ -376,11 +386,11 @@ static bool take_prefix(tb_text *text, unsigned *base)
         return false;
     }
     *base = said;
-    *text = (tb_text){text->data + 2, text->size - 2};
+    *text = tb_piece_behind(*text, 2);
     return true;
 }
 
-tb_code tb_parse_int(int64_t *out, bool *found, tb_render *run, tb_text text, unsigned base)
+tb_code tb_parse_int(int64_t *out, bool *found, tb_render *run, tb_piece text, unsigned base)
 {
     *found = false;
     *out = 0;
@@ -389,7 +399,9 @@ tb_code tb_parse_int(int64_t *out, bool *found, tb_render *run, tb_text text, un
     tb_code rc = check_digits_are_ascii(run, text);
     if (rc)
         return rc;
-    text = tb_strip_text(text, NULL, true, true);
+    rc = tb_strip_text(&text, run, text, NULL, true, true);
+    if (rc)
+        return rc;
     bool negative = take_sign(&text), free_base = base == 0;
     bool prefixed = take_prefix(&text, &base), after_digit = prefixed, nonzero = false;
     for (size_t i = 0; i < text.size; i++) {
@@ -413,7 +425,7 @@ tb_code tb_parse_int(int64_t *out, bool *found, tb_render *run, tb_text text, un
     return TB_OK;
 }
 
-static bool equals_ignoring_case(tb_text text, const char *lower)
+static bool equals_ignoring_case(tb_piece text, const char *lower)
 {
     if (text.size != strlen(lower))
         return false;
@@ -424,7 +436,7 @@ static bool equals_ignoring_case(tb_text text, const char *lower)
 }
 
 // Digits with single underscores between them, copied without these; false when there are none.
-static bool copy_digits(char **out, tb_text *text)
+static bool copy_digits(char **out, tb_piece *text)
 {
     size_t i = 0;
     const char *start = *out;
@@ -435,27 +447,27 @@ static bool copy_digits(char **out, tb_text *text)
             *(*out)++ = text->data[i];
         i++;
     }
-    *text = (tb_text){text->data + i, text->size - i};
+    *text = tb_piece_behind(*text, i);
     return *out > start;
 }
 
 // Copies a decimal float in plain form; false when it is none.
-static bool copy_float(char *out, tb_text text)
+static bool copy_float(char *out, tb_piece text)
 {
     bool whole = copy_digits(&out, &text), fraction = false;
     if (text.size > 0 && text.data[0] == '.') {
         *out++ = '.';
-        text = (tb_text){text.data + 1, text.size - 1};
+        text = tb_piece_cut(text, 1, text.size - 1);
         fraction = copy_digits(&out, &text);
     }
     if (!whole && !fraction)
         return false;
     if (text.size > 0 && (text.data[0] | 0x20) == 'e') {
         *out++ = 'e';
-        text = (tb_text){text.data + 1, text.size - 1};
+        text = tb_piece_cut(text, 1, text.size - 1);
         if (text.size > 0 && (text.data[0] == '-' || text.data[0] == '+')) {
             *out++ = text.data[0];
-            text = (tb_text){text.data + 1, text.size - 1};
+            text = tb_piece_cut(text, 1, text.size - 1);
         }
         if (!copy_digits(&out, &text))
             return false;
@@ -464,13 +476,15 @@ static bool copy_float(char *out, tb_text text)
     return text.size == 0;
 }
 
-tb_code tb_parse_float(double *out, bool *found, tb_render *run, tb_text text)
+tb_code tb_parse_float(double *out, bool *found, tb_render *run, tb_piece text)
 {
     *found = false;
     tb_code rc = check_digits_are_ascii(run, text);
     if (rc)
         return rc;
-    text = tb_strip_text(text, NULL, true, true);
+    rc = tb_strip_text(&text, run, text, NULL, true, true);
+    if (rc)
+        return rc;
     bool negative = take_sign(&text);
     if (equals_ignoring_case(text, "inf") || equals_ignoring_case(text, "infinity")) {
         *out = INFINITY;
@@ -514,7 +528,7 @@ static tb_code round_int(tb_value *out, tb_render *run, int64_t value, int64_t p
         quotient++;
     if (!mul_fits(quotient, size))
         return too_big(run);
-    *out = tb_int(quotient * size);
+    out->as.integer = quotient * size;
     return TB_OK;
 }
 
@@ -525,6 +539,7 @@ tb_code tb_round_number(tb_value *out, tb_render *run, tb_value value, int64_t d
         return tb_render_fail(run, TB_EINVAL, "a value of type '%s' cannot be rounded", tb_value_kind_name(value.kind));
     if (value.kind != TB_VALUE_FLOAT) {
         *out = tb_int(tb_value_as_int(value));
+        out->origin = value.origin;
         return digits >= 0 ? TB_OK : round_int(out, run, tb_value_as_int(value), -digits);
     }
     *out = value;

@@ -122,14 +122,14 @@ tb_code tb_parser_name(tb_name **out, tb_parser *p, tb_text text)
         hash = (hash ^ (unsigned char)text.data[i]) * 16777619u;
     tb_name **bucket = &p->names[hash % TB_PARSER_BUCKETS];
     for (*out = *bucket; *out; *out = (*out)->next)
-        if (tb_text_equal(tb_text_of((*out)->text), text))
+        if (tb_piece_equal((*out)->string->text, tb_piece_of(text, TB_FROM_TEMPLATE)))
             return TB_OK;
     tb_name *name = tb_arena_alloc(p->arena, sizeof *name);
     if (!name)
         return tb_parser_no_memory(p);
     name->next = *bucket;
     *bucket = *out = name;
-    return tb_parser_text(&name->text, p, text);
+    return tb_parser_text(&name->string, p, text);
 }
 
 tb_code tb_parser_expr(tb_expr **out, tb_parser *p, tb_expr_kind kind, uint32_t line)
@@ -265,7 +265,7 @@ static tb_code check_target(tb_parser *p, const tb_expr *target)
     if (target->kind == TB_EXPR_MEMBER)
         return TB_OK;
     if (target->kind == TB_EXPR_NAME) {
-        if (p->loops && tb_text_is(tb_text_of(target->as.name.id->text), "loop"))
+        if (p->loops && tb_piece_is(target->as.name.id->string->text, "loop"))
             return tb_parser_fail(p, target->line, "the variable 'loop' cannot be set inside of a for loop");
         return TB_OK;
     }
@@ -496,7 +496,7 @@ static tb_code parse_macro(tb_body *block, tb_parser *p)
         rc = parse_single_name(&s->as.macro.target->as.name.id, p);
     if (rc)
         return rc;
-    s->as.macro.function.name = s->as.macro.target->as.name.id->text;
+    s->as.macro.function.name = s->as.macro.target->as.name.id->string;
     rc = parse_signature(&s->as.macro.function, p);
     return rc ? rc : parse_function_body(&s->as.macro.function, p, "endmacro");
 }

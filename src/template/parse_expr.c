@@ -59,7 +59,7 @@ static tb_code parse_keyword(tb_arguments *args, tb_parser *p, tb_expr *owner)
     tb_text name = p->token.text;
     tb_code rc = tb_parser_text(&keyword->name, p, name);
     for (; *end && !rc; end = &(*end)->next)
-        if (tb_text_equal(tb_text_of((*end)->name), name))
+        if (tb_piece_equal((*end)->name->text, tb_piece_of(name, TB_FROM_TEMPLATE)))
             rc = tb_parser_fail(p, p->token.line, "a keyword argument is repeated");
     if (rc)
         return rc;
@@ -416,7 +416,7 @@ tb_code tb_parse_filters(tb_expr **out, tb_parser *p, tb_expr *subject, bool inl
         e->as.call.subject = *out;
         rc = parse_dotted_name(&e->as.call.name, p);
         if (!rc)
-            e->as.call.function = tb_filter_find(tb_text_of(e->as.call.name));
+            e->as.call.function = tb_filter_find(e->as.call.name->text);
         if (!rc)
             rc = tb_parser_adopt(p, e, *out);
         if (!rc && tb_parser_at_op(p, TB_OPERATOR_LPAREN))
@@ -484,7 +484,7 @@ static tb_code parse_test(tb_expr **out, tb_parser *p, tb_expr *subject)
         rc = parse_dotted_name(&e->as.call.name, p);
     if (rc)
         return rc;
-    e->as.call.function = tb_test_find(tb_text_of(e->as.call.name));
+    e->as.call.function = tb_test_find(e->as.call.name->text);
     if (tb_parser_at_op(p, TB_OPERATOR_LPAREN))
         rc = parse_arguments(&e->as.call.args, p, e);
     else if (at_bare_argument(p))

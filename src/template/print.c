@@ -6,31 +6,30 @@
 
 // ---- strings ----
 
-static tb_code write_escaped_character(tb_render *run, uint32_t c, tb_text bytes, char quote)
+static tb_code write_escaped_character(tb_render *run, uint32_t c, tb_piece bytes, char quote)
 {
+    tb_origin origin = tb_piece_origin(bytes);
     if (c == (uint32_t)quote || c == '\\')
-        return tb_render_printf(run, "\\%c", (char)c);
+        return tb_render_printf(run, origin, "\\%c", (char)c);
     if (c == '\n' || c == '\r' || c == '\t')
-        return tb_render_write_text(run, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
+        return tb_render_printf(run, origin, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
     if (tb_unicode_is_printable(c))
         return tb_render_write(run, bytes);
-    if (c < 0x100)
-        return tb_render_printf(run, "\\x%02x", (unsigned)c);
-    return c < 0x10000 ? tb_render_printf(run, "\\u%04x", (unsigned)c) : tb_render_printf(run, "\\U%08x", (unsigned)c);
+    return tb_render_printf(run, origin, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
 }
 
-static tb_code write_quoted(tb_render *run, tb_text text)
+static tb_code write_quoted(tb_render *run, tb_piece text)
 {
     bool has_single = text.size && memchr(text.data, '\'', text.size);
     bool has_double = text.size && memchr(text.data, '"', text.size);
-    char quote = has_single && !has_double ? '"' : '\'';
-    tb_code rc = tb_render_write_char(run, (unsigned char)quote);
+    const char *quote = has_single && !has_double ? "\"" : "'";
+    tb_code rc = tb_render_write_text(run, quote);
     for (size_t at = 0, n; at < text.size && !rc; at += n) {
         uint32_t c;
         n = tb_utf8_decode(&c, text.data + at, text.size - at);
-        rc = write_escaped_character(run, c, (tb_text){text.data + at, n}, quote);
+        rc = write_escaped_character(run, c, tb_piece_cut(text, at, n), *quote);
     }
-    return rc ? rc : tb_render_write_char(run, (unsigned char)quote);
+    return rc ? rc : tb_render_write_text(run, quote);
 }
 
 static tb_code write_string_repr(tb_render *run, tb_value string)
@@ -38,7 +37,7 @@ static tb_code write_string_repr(tb_render *run, tb_value string)
     bool markup = tb_value_is_markup(string);
     tb_code rc = markup ? tb_render_write_text(run, "Markup(") : TB_OK;
     if (!rc)
-        rc = write_quoted(run, tb_string_text(string));
+        rc = write_quoted(run, tb_value_text(string));
     return rc || !markup ? rc : tb_render_write_text(run, ")");
 }
 
@@ -113,9 +112,10 @@ static tb_code write_view(tb_render *run, tb_value view)
 
 static tb_code write_range(tb_render *run, const tb_range *range)
 {
-    tb_code rc = tb_render_printf(run, "range(%lld, %lld", (long long)range->start, (long long)range->stop);
+    tb_code rc =
+        tb_render_printf(run, TB_FROM_TEMPLATE, "range(%lld, %lld", (long long)range->start, (long long)range->stop);
     if (!rc && range->step != 1)
-        rc = tb_render_printf(run, ", %lld", (long long)range->step);
+        rc = tb_render_printf(run, TB_FROM_TEMPLATE, ", %lld", (long long)range->step);
     return rc ? rc : tb_render_write_text(run, ")");
 }
 
@@ -132,7 +132,7 @@ static tb_code write_macro(tb_render *run, const tb_macro *macro)
     const tb_string *name = macro->def->name;
     tb_code rc = tb_render_write_text(run, "<Macro ");
     if (!rc)
-        rc = name ? write_quoted(run, tb_text_of(name)) : tb_render_write_text(run, "anonymous");
+        rc = name ? write_quoted(run, name->text) : tb_render_write_text(run, "anonymous");
     return rc ? rc : tb_render_write_text(run, ">");
 }
 
@@ -140,7 +140,8 @@ static tb_code write_loop(tb_render *run, tb_loop *loop)
 {
     int64_t length, index = loop->index0 + 1;
     tb_code rc = tb_loop_length(&length, run, loop);
-    return rc ? rc : tb_render_printf(run, "<LoopContext %lld/%lld>", (long long)index, (long long)length);
+    return rc ? rc
+              : tb_render_printf(run, TB_FROM_TEMPLATE, "<LoopContext %lld/%lld>", (long long)index, (long long)length);
 }
 
 // ---- all ----
@@ -172,18 +173,19 @@ static tb_code write_container(tb_render *run, tb_value value)
 tb_code tb_write_repr(tb_render *run, tb_value value)
 {
     char number[TB_FLOAT_TEXT];
+    tb_origin origin = (tb_origin)value.origin;
     switch (value.kind) {
     case TB_VALUE_UNDEFINED:
         return tb_render_write_text(run, "Undefined");
     case TB_VALUE_NONE:
-        return tb_render_write_text(run, "None");
+        return tb_render_printf(run, origin, "None");
     case TB_VALUE_BOOL:
-        return tb_render_write_text(run, value.as.boolean ? "True" : "False");
+        return tb_render_printf(run, origin, value.as.boolean ? "True" : "False");
     case TB_VALUE_INT:
-        return tb_render_printf(run, "%lld", (long long)value.as.integer);
+        return tb_render_printf(run, origin, "%lld", (long long)value.as.integer);
     case TB_VALUE_FLOAT:
         tb_float_repr(number, value.as.real);
-        return tb_render_write_text(run, number);
+        return tb_render_printf(run, origin, "%s", number);
     case TB_VALUE_STRING:
         return write_string_repr(run, value);
     default:
@@ -200,7 +202,7 @@ tb_code tb_write_repr(tb_render *run, tb_value value)
 tb_code tb_write_str(tb_render *run, tb_value value)
 {
     if (value.kind == TB_VALUE_STRING)
-        return tb_render_write(run, tb_string_text(value));
+        return tb_render_write(run, tb_value_text(value));
     return value.kind == TB_VALUE_UNDEFINED ? TB_OK : tb_write_repr(run, value);
 }
 

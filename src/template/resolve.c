@@ -211,7 +211,7 @@ static bool is_name(const tb_expr *e)
 
 static bool is_called(const tb_name *name, const char *text)
 {
-    return tb_text_is(tb_text_of(name->text), text);
+    return tb_piece_is(name->string->text, text);
 }
 
 static tb_code learn_loads(resolver *r, tb_expr *e)
@@ -244,8 +244,8 @@ static tb_code resolve_names(resolver *r, tb_expr *e)
     bool has_function = e->kind == TB_EXPR_FILTER || e->kind == TB_EXPR_TEST;
     if (has_function && !e->as.call.function && !r->soft)
         return tb_fail(r->err, TB_EFORMAT, "the template names a %s '%.*s' at line %u, which does not exist",
-                       e->kind == TB_EXPR_FILTER ? "filter" : "test", (int)e->as.call.name->size, e->as.call.name->data,
-                       (unsigned)e->line);
+                       e->kind == TB_EXPR_FILTER ? "filter" : "test", (int)e->as.call.name->text.size,
+                       e->as.call.name->text.data, (unsigned)e->line);
     return TB_OK;
 }
 

@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEPTH_LIMIT = 1500 }; // levels of evaluation, some eight for each call of a macro; Python stops earlier
+enum {
+    DEPTH_LIMIT = 1500,      // levels of evaluation, some eight for each call of a macro; Python stops earlier
+    OUTPUT_LIMIT = 16 << 20, // bytes of text; a context of a million tokens has some four million
+};
 
 // ---- failing ----
 
@@ -34,8 +37,8 @@ tb_code tb_render_wrong_type(tb_render *run, const char *operation, tb_value val
 tb_code tb_render_fail_undefined(tb_render *run, tb_value undefined)
 {
     const tb_string *s = undefined.variant == TB_WHY_HINT ? NULL : undefined.as.string;
-    int n = s ? (int)(s->size < 200 ? s->size : 200) : 0;
-    const char *text = s ? s->data : "";
+    int n = s ? (int)(s->text.size < 200 ? s->text.size : 200) : 0;
+    const char *text = s ? s->text.data : "";
     switch (undefined.variant) {
     case TB_WHY_NAME:
         return tb_render_fail(run, TB_EINVAL, "'%.*s' is undefined", n, text);
@@ -109,26 +112,32 @@ tb_frame *tb_frame_new(tb_render *run, tb_frame *outer, size_t slots)
 
 // ---- output ----
 
-tb_code tb_render_write(tb_render *run, tb_text text)
+// `origins` grows by what `out` grows by; what is there is overwritten where all bytes are of one origin.
+static tb_code append_origins(tb_render *run, tb_piece text)
 {
-    if (text.size > run->out_limit || run->out->size > run->out_limit - text.size)
+    size_t at = run->origins.size;
+    tb_code rc = tb_str_append(&run->origins, text.origins ? text.origins : text.data, text.size, run->err);
+    if (!rc && !text.origins && text.size)
+        memset(run->origins.data + at, text.origin, text.size);
+    return rc;
+}
+
+tb_code tb_render_write(tb_render *run, tb_piece text)
+{
+    if (text.size > OUTPUT_LIMIT - run->out.size)
         return tb_render_fail(run, TB_ELIMIT, "its output grows too long");
-    tb_code rc = tb_render_work(run, 1 + text.size / 64);
-    return rc ? rc : tb_str_append(run->out, text.data, text.size, run->err);
+    tb_code rc = tb_render_work(run, 1 + text.size / TB_BYTES_COPIED_PER_STEP);
+    if (!rc)
+        rc = tb_str_append(&run->out, text.data, text.size, run->err);
+    return rc ? rc : append_origins(run, text);
 }
 
 tb_code tb_render_write_text(tb_render *run, const char *text)
 {
-    return tb_render_write(run, (tb_text){text, strlen(text)});
+    return tb_render_write(run, tb_piece_literal(text));
 }
 
-tb_code tb_render_write_char(tb_render *run, uint32_t c)
-{
-    char bytes[4];
-    return tb_render_write(run, (tb_text){bytes, tb_utf8_encode(bytes, c)});
-}
-
-tb_code tb_render_write_repeated(tb_render *run, tb_text text, size_t times)
+tb_code tb_render_write_repeated(tb_render *run, tb_piece text, size_t times)
 {
     tb_code rc = TB_OK;
     for (size_t i = 0; i < times && text.size > 0 && !rc; i++)
@@ -136,7 +145,7 @@ tb_code tb_render_write_repeated(tb_render *run, tb_text text, size_t times)
     return rc;
 }
 
-tb_code tb_render_printf(tb_render *run, const char *format, ...)
+tb_code tb_render_printf(tb_render *run, tb_origin origin, const char *format, ...)
 {
     char text[512]; // of numbers: the longest has 309 digits and a short fraction
     va_list args;
@@ -145,24 +154,28 @@ tb_code tb_render_printf(tb_render *run, const char *format, ...)
     va_end(args);
     if (n < 0 || (size_t)n >= sizeof text)
         return tb_render_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
-    return tb_render_write(run, (tb_text){text, (size_t)n});
-}
-
-void tb_render_drop(tb_render *run, size_t mark)
-{
-    run->out->size = mark;
-    if (run->out->data)
-        run->out->data[mark] = '\0';
+    return tb_render_write(run, tb_piece_of((tb_text){text, (size_t)n}, origin));
 }
 
 size_t tb_render_begin(const tb_render *run)
 {
-    return run->out->size;
+    return run->out.size;
+}
+
+// What has been written since `mark`; borrowed until more is written.
+static tb_piece written_since(const tb_render *run, size_t mark)
+{
+    size_t size = run->out.size - mark;
+    if (size == 0)
+        return tb_piece_literal("");
+    const char *origins = run->origins.data + mark;
+    bool of_one = memcmp(origins, origins + 1, size - 1) == 0;
+    return (tb_piece){run->out.data + mark, size, of_one ? NULL : origins, (tb_origin)*origins};
 }
 
 tb_code tb_render_take(tb_value *out, tb_render *run, size_t mark)
 {
-    tb_code rc = tb_string_new(out, run, (tb_text){tb_str_get(run->out) + mark, run->out->size - mark});
-    tb_render_drop(run, mark);
+    tb_code rc = tb_string_new(out, run, written_since(run, mark));
+    run->out.size = run->origins.size = mark;
     return rc;
 }

@@ -18,8 +18,8 @@ struct tb_render {
     uint64_t steps_left;
     unsigned depth;         // of evaluation
     uint32_t line;          // of what is evaluated, for messages
-    tb_str *out;            // the output, with captures in progress behind it
-    size_t out_limit;       // bytes that `out` may come to hold
+    tb_str out;             // the output, with captures in progress behind it
+    tb_str origins;         // tb_origin of each byte of `out`
     tb_value content;       // what TB_EXPR_CONTENT stands for
     const tb_dict *context; // the template's variables
     time_t now;
@@ -59,6 +59,12 @@ tb_code tb_render_wrong_type(tb_render *run, const char *operation, tb_value val
 
 // ---- limits ----
 
+// What one step is: about as long as a small expression takes.
+enum {
+    TB_BYTES_COPIED_PER_STEP = 32, // by memcpy and its kin
+    TB_BYTES_READ_PER_STEP = 4,    // one character after the other
+};
+
 // Counts work that grows with its input; TB_ELIMIT when the run has done too much.
 tb_code tb_render_work(tb_render *run, uint64_t steps);
 // One level of recursion; leave with run->depth--.
@@ -73,13 +79,13 @@ tb_frame *tb_frame_new(tb_render *run, tb_frame *outer, size_t slots); // NULL: 
 // ---- output and text that is built ----
 // Text is built at the end of the output and then taken away from there as a string; such captures nest.
 
-tb_code tb_render_write(tb_render *run, tb_text text);
+tb_code tb_render_write(tb_render *run, tb_piece text);
+// Letters of the template's own, such as the brackets of a list.
 tb_code tb_render_write_text(tb_render *run, const char *text);
-tb_code tb_render_write_char(tb_render *run, uint32_t c);
-tb_code tb_render_write_repeated(tb_render *run, tb_text text, size_t times);
-tb_code tb_render_printf(tb_render *run, const char *format, ...)
+tb_code tb_render_write_repeated(tb_render *run, tb_piece text, size_t times);
+tb_code tb_render_printf(tb_render *run, tb_origin origin, const char *format, ...)
 #if defined(__GNUC__)
-    __attribute__((format(printf, 2, 3)))
+    __attribute__((format(printf, 3, 4)))
 #endif
     ;
 
@@ -112,11 +118,11 @@ typedef enum tb_flow { TB_FLOW_NEXT, TB_FLOW_BREAK, TB_FLOW_CONTINUE } tb_flow;
 tb_code tb_exec(tb_flow *flow, tb_render *run, tb_frame *frame, const tb_body *block);
 
 // Gives the variables of a block their first values, or takes all of them away.
-void tb_scope_enter(tb_render *run, tb_frame *frame, const tb_scope *scope);
+tb_code tb_scope_enter(tb_render *run, tb_frame *frame, const tb_scope *scope);
 void tb_scope_leave(tb_frame *frame, const tb_scope *scope);
 
 // The context's variable, or the global function of this name, or MISSING.
-tb_value tb_context_get(tb_render *run, const tb_string *name);
+tb_code tb_context_get(tb_value *out, tb_render *run, const tb_string *name);
 
 // Renders the body of a recursive loop over `iterable`: what loop(iterable) returns.
 tb_code tb_loop_recurse(tb_value *out, tb_render *run, const tb_loop *loop, tb_value iterable);
@@ -144,6 +150,9 @@ tb_code tb_get_path(tb_value *out, tb_render *run, tb_value object, tb_value pat
 tb_code tb_loop_length(int64_t *out, tb_render *run, tb_loop *loop);
 tb_code tb_loop_next(bool *found, tb_render *run, tb_loop *loop);
 
+// left op right for comparisons and `in` (compare.c).
+tb_code tb_value_compare(bool *out, tb_render *run, tb_operator op, tb_value left, tb_value right);
+
 // ---- arithmetic (number.c) ----
 
 // left op right for + − * / // % **; strings and lists included.
@@ -155,8 +164,8 @@ enum { TB_FLOAT_TEXT = 48 };
 void tb_float_repr(char out[TB_FLOAT_TEXT], double value);
 
 // int(text, base) and float(text): *found is false where Python raises ValueError.
-tb_code tb_parse_int(int64_t *out, bool *found, tb_render *run, tb_text text, unsigned base);
-tb_code tb_parse_float(double *out, bool *found, tb_render *run, tb_text text);
+tb_code tb_parse_int(int64_t *out, bool *found, tb_render *run, tb_piece text, unsigned base);
+tb_code tb_parse_float(double *out, bool *found, tb_render *run, tb_piece text);
 // int(value) of a finite float, rounding towards zero.
 tb_code tb_truncate_number(int64_t *out, tb_render *run, double value);
 // round(value, digits)

@@ -12,17 +12,6 @@ static tb_code next_of(tb_value *out, tb_render *run, tb_iter *iter)
     return rc ? rc : tb_iter_next(out, run, iter->inner);
 }
 
-// An iterator that keeps the call it was made by.
-static tb_code make_lazy(tb_value *out, tb_render *run, const tb_call *call,
-                         tb_code (*next)(tb_value *, tb_render *, tb_iter *))
-{
-    tb_call *copy = tb_render_alloc(run, sizeof *copy);
-    if (!copy)
-        return run->err->code;
-    *copy = *call;
-    return tb_iter_make(out, run, call->self, next, copy);
-}
-
 // ---- keys ----
 
 // What items are compared by: the value at a path, in lower case unless case matters.
@@ -33,7 +22,7 @@ static tb_code key_of(tb_value *out, tb_render *run, tb_value item, tb_value pat
     if (rc || case_sensitive || out->kind != TB_VALUE_STRING)
         return rc;
     tb_call nothing = {0};
-    return tb_builtin_call(out, run, tb_filter_find((tb_text){"lower", 5}), "filter", *out, &nothing);
+    return tb_builtin_call(out, run, tb_filter_find(tb_piece_literal("lower")), "filter", *out, &nothing);
 }
 
 static tb_code keys_of(tb_value **out, tb_render *run, tb_value list, tb_value path, tb_value fallback,
@@ -94,7 +83,7 @@ static tb_code run_reverse(tb_value *out, tb_render *run, const tb_call *call)
 // One key, or several with commas between; compared as lists are.
 static tb_code sort_keys(tb_value **out, tb_render *run, tb_value list, tb_value attribute, bool case_sensitive)
 {
-    static const tb_text comma = {",", 1};
+    static const tb_piece comma = {.data = ",", .size = 1};
     size_t n = list.as.list->count;
     tb_value paths;
     tb_value *keys = *out = tb_render_array(run, n, sizeof *keys);
@@ -126,14 +115,14 @@ static tb_code run_sort(tb_value *out, tb_render *run, const tb_call *call)
 
 static tb_code run_dictsort(tb_value *out, tb_render *run, const tb_call *call)
 {
-    tb_text by;
+    tb_piece by;
     int64_t reverse;
     tb_value list, *keys;
     if (call->self.kind != TB_VALUE_DICT)
         return tb_render_wrong_type(run, "the filter 'dictsort'", call->self);
     tb_code rc = tb_argument_text(&by, run, "the filter 'dictsort'", call->args[1], "key");
-    bool by_value = !rc && tb_text_is(by, "value");
-    if (!rc && !by_value && !tb_text_is(by, "key"))
+    bool by_value = !rc && tb_piece_is(by, "value");
+    if (!rc && !by_value && !tb_piece_is(by, "key"))
         rc = tb_render_fail(run, TB_EINVAL, "the filter 'dictsort' sorts by 'key' or by 'value'");
     tb_value items = {.kind = TB_VALUE_VIEW, .variant = TB_VIEW_ITEMS, .as.dict = call->self.as.dict};
     if (!rc)
@@ -147,7 +136,9 @@ static tb_code run_dictsort(tb_value *out, tb_render *run, const tb_call *call)
 
 // ---- one value of many ----
 
-static tb_code min_or_max(tb_value *out, tb_render *run, const tb_call *call, bool max)
+enum { MIN, MAX };
+
+static tb_code find_extreme(tb_value *out, tb_render *run, const tb_call *call)
 {
     tb_value list, *keys;
     bool better;
@@ -156,22 +147,13 @@ static tb_code min_or_max(tb_value *out, tb_render *run, const tb_call *call, bo
     if (!rc)
         rc = keys_of(&keys, run, list, call->args[1], tb_none(), tb_argument_truth(call->args[0], false));
     for (size_t i = 1; !rc && i < list.as.list->count; i++) {
-        rc = max ? tb_value_less(&better, run, keys[best], keys[i]) : tb_value_less(&better, run, keys[i], keys[best]);
+        rc = call->how == MAX ? tb_value_less(&better, run, keys[best], keys[i])
+                              : tb_value_less(&better, run, keys[i], keys[best]);
         best = !rc && better ? i : best;
     }
     if (!rc)
         *out = list.as.list->count ? list.as.list->items[best] : tb_undefined_hint("there is no item");
     return rc;
-}
-
-static tb_code run_min(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return min_or_max(out, run, call, false);
-}
-
-static tb_code run_max(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return min_or_max(out, run, call, true);
 }
 
 static tb_code run_sum(tb_value *out, tb_render *run, const tb_call *call)
@@ -198,13 +180,13 @@ static tb_code run_join(tb_value *out, tb_render *run, const tb_call *call)
     tb_value items, separator, item;
     tb_code rc = tb_value_collect(&items, run, TB_VALUE_LIST, call->self);
     if (!rc && call->args[0].kind == TB_VALUE_MISSING)
-        rc = tb_string_new(&separator, run, (tb_text){"", 0});
+        rc = tb_string_new(&separator, run, tb_piece_literal(""));
     else if (!rc)
         rc = tb_to_string(&separator, run, call->args[0], false);
     size_t mark = tb_render_begin(run);
     for (size_t i = 0; !rc && i < items.as.list->count; i++) {
         if (i > 0)
-            rc = tb_render_write(run, tb_string_text(separator));
+            rc = tb_render_write(run, tb_value_text(separator));
         if (!rc)
             rc = tb_get_path(&item, run, items.as.list->items[i], call->args[1], tb_none());
         if (!rc)
@@ -213,55 +195,7 @@ static tb_code run_join(tb_value *out, tb_render *run, const tb_call *call)
     return rc ? rc : tb_render_take(out, run, mark);
 }
 
-// ---- groups ----
-
-static tb_code add_group(tb_list_builder *groups, tb_render *run, tb_value key, const tb_value *items, size_t count)
-{
-    tb_value pair[2] = {key}, group;
-    tb_code rc = tb_list_from(&pair[1], run, TB_VALUE_LIST, items, count);
-    if (!rc)
-        rc = tb_list_from(&group, run, TB_VALUE_TUPLE, pair, 2);
-    group.variant = TB_VALUE_GROUP;
-    return rc ? rc : tb_list_builder_add(groups, run, group);
-}
-
-// Runs of equal keys among sorted items.
-static tb_code collect_groups(tb_list_builder *groups, tb_render *run, const tb_list *sorted, const tb_call *call)
-{
-    bool case_sensitive = tb_argument_truth(call->args[2], false);
-    tb_value key, next, shown;
-    tb_code rc = TB_OK;
-    for (size_t i = 0, end; i < sorted->count && !rc; i = end) {
-        bool same = true;
-        rc = key_of(&key, run, sorted->items[i], call->args[0], call->args[1], case_sensitive);
-        for (end = i + 1; end < sorted->count && !rc; end++) {
-            rc = key_of(&next, run, sorted->items[end], call->args[0], call->args[1], case_sensitive);
-            if (!rc)
-                rc = tb_value_equal(&same, run, key, next);
-            if (rc || !same)
-                break;
-        }
-        if (!rc) // the key is shown as the first item has it, not in lower case
-            rc = key_of(&shown, run, sorted->items[i], call->args[0], call->args[1], true);
-        if (!rc)
-            rc = add_group(groups, run, shown, sorted->items + i, end - i);
-    }
-    return rc;
-}
-
-static tb_code run_groupby(tb_value *out, tb_render *run, const tb_call *call)
-{
-    tb_value list, sorted, *keys;
-    tb_list_builder groups = {0};
-    tb_code rc = tb_value_collect(&list, run, TB_VALUE_LIST, call->self);
-    if (!rc)
-        rc = keys_of(&keys, run, list, call->args[0], call->args[1], tb_argument_truth(call->args[2], false));
-    if (!rc)
-        rc = tb_list_sort(&sorted, run, list, keys, false);
-    if (!rc)
-        rc = collect_groups(&groups, run, sorted.as.list, call);
-    return rc ? rc : tb_list_builder_finish(out, run, &groups, TB_VALUE_LIST);
-}
+// ---- filters that work when their result is walked ----
 
 static tb_code next_unique(tb_value *out, tb_render *run, tb_iter *iter)
 {
@@ -282,74 +216,6 @@ static tb_code next_unique(tb_value *out, tb_render *run, tb_iter *iter)
     return rc;
 }
 
-static tb_code run_unique(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return make_lazy(out, run, call, next_unique);
-}
-
-static tb_code next_batch(tb_value *out, tb_render *run, tb_iter *iter)
-{
-    const tb_call *call = iter->how;
-    tb_list_builder batch = {0};
-    tb_value item = iter->held, fill = call->args[1];
-    int64_t size;
-    tb_code rc = tb_argument_int(&size, run, "the filter 'batch'", call->args[0], 0);
-    if (!rc && item.kind != TB_VALUE_MISSING)
-        rc = tb_list_builder_add(&batch, run, item);
-    iter->held = (tb_value){0};
-    while (!rc) { // an item too many is held for the next batch
-        rc = next_of(&item, run, iter);
-        if (rc || item.kind == TB_VALUE_MISSING)
-            break;
-        if ((int64_t)batch.count == size) {
-            iter->held = item;
-            return tb_list_builder_finish(out, run, &batch, TB_VALUE_LIST);
-        }
-        rc = tb_list_builder_add(&batch, run, item);
-    }
-    while (!rc && batch.count > 0 && tb_argument_given(fill) && (int64_t)batch.count < size)
-        rc = tb_list_builder_add(&batch, run, fill);
-    if (rc || batch.count == 0) {
-        *out = (tb_value){0};
-        return rc;
-    }
-    return tb_list_builder_finish(out, run, &batch, TB_VALUE_LIST);
-}
-
-static tb_code run_batch(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return make_lazy(out, run, call, next_batch);
-}
-
-// Slice number `at` of `slices`: the first ones get one item more; those that do not are filled up.
-static tb_code next_slice(tb_value *out, tb_render *run, tb_iter *iter)
-{
-    const tb_call *call = iter->how;
-    int64_t slices;
-    tb_code rc = tb_argument_int(&slices, run, "the filter 'slice'", call->args[0], 0);
-    if (!rc && iter->held.kind == TB_VALUE_MISSING)
-        rc = tb_value_collect(&iter->held, run, TB_VALUE_LIST, call->self);
-    if (!rc && slices == 0)
-        rc = tb_render_fail(run, TB_EINVAL, "a division by zero");
-    *out = (tb_value){0};
-    if (rc || slices < 0 || iter->at >= (size_t)slices)
-        return rc;
-    const tb_list *list = iter->held.as.list;
-    size_t share = list->count / (size_t)slices, extra = list->count % (size_t)slices, i = iter->at++;
-    size_t start = i * share + (i < extra ? i : extra), count = share + (i < extra);
-    tb_list_builder part = {0};
-    for (size_t k = 0; k < count && !rc; k++)
-        rc = tb_list_builder_add(&part, run, list->items[start + k]);
-    if (!rc && tb_argument_given(call->args[1]) && i >= extra)
-        rc = tb_list_builder_add(&part, run, call->args[1]);
-    return rc ? rc : tb_list_builder_finish(out, run, &part, TB_VALUE_LIST);
-}
-
-static tb_code run_slice(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return make_lazy(out, run, call, next_slice);
-}
-
 static tb_code next_dict_item(tb_value *out, tb_render *run, tb_iter *iter)
 {
     if (!iter->inner && iter->source.kind != TB_VALUE_DICT && iter->source.kind != TB_VALUE_UNDEFINED)
@@ -360,13 +226,6 @@ static tb_code next_dict_item(tb_value *out, tb_render *run, tb_iter *iter)
     }
     return next_of(out, run, iter);
 }
-
-static tb_code run_items(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return make_lazy(out, run, call, next_dict_item);
-}
-
-// ---- map, select, reject ----
 
 // The call of a filter or test whose name is argument number `skip` of `call`; what follows are its arguments.
 static tb_code call_by_name(tb_value *out, tb_render *run, const tb_call *call, size_t skip, const char *what,
@@ -379,19 +238,19 @@ static tb_code call_by_name(tb_value *out, tb_render *run, const tb_call *call, 
                     .keyword_count = call->keyword_count,
                     .keywords = call->keywords};
     const tb_builtin *function = name.kind != TB_VALUE_STRING ? NULL
-                                 : is_filter                  ? tb_filter_find(tb_string_text(name))
-                                                              : tb_test_find(tb_string_text(name));
+                                 : is_filter                  ? tb_filter_find(tb_value_text(name))
+                                                              : tb_test_find(tb_value_text(name));
     if (!function)
         return tb_render_fail(run, TB_EINVAL, "there is no %s '%.*s'", what,
-                              name.kind == TB_VALUE_STRING ? (int)name.as.string->size : 1,
-                              name.kind == TB_VALUE_STRING ? name.as.string->data : "?");
+                              name.kind == TB_VALUE_STRING ? (int)name.as.string->text.size : 1,
+                              name.kind == TB_VALUE_STRING ? name.as.string->text.data : "?");
     return tb_builtin_call(out, run, function, what, item, &rest);
 }
 
 static tb_value keyword(const tb_call *call, const char *name, bool *found)
 {
     for (size_t i = 0; i < call->keyword_count; i++)
-        if (tb_text_is(tb_text_of(call->keywords[i].name), name)) {
+        if (tb_piece_is(call->keywords[i].name->text, name)) {
             *found = true;
             return call->keywords[i].value;
         }
@@ -429,27 +288,20 @@ static tb_code next_mapped(tb_value *out, tb_render *run, tb_iter *iter)
     return rc || item.kind == TB_VALUE_MISSING ? rc : map_item(out, run, iter->how, item);
 }
 
-static tb_code run_map(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return make_lazy(out, run, call, next_mapped);
-}
+enum { BY_ATTRIBUTE = 1, REJECTS = 2 }; // `how` of select and its kin
 
-typedef struct selection {
-    tb_call call;
-    bool by_attribute, rejects;
-} selection;
-
-static tb_code is_selected(bool *out, tb_render *run, const selection *s, tb_value item)
+static tb_code is_selected(bool *out, tb_render *run, const tb_call *call, tb_value item)
 {
     tb_value value = item;
+    bool by_attribute = call->how & BY_ATTRIBUTE, rejects = call->how & REJECTS;
     tb_code rc = TB_OK;
-    if (s->by_attribute && s->call.count == 0)
+    if (by_attribute && call->count == 0)
         return tb_render_fail(run, TB_EINVAL, "the filter needs the name of an attribute");
-    if (s->by_attribute)
-        rc = tb_get_path(&value, run, item, s->call.values[0], tb_none());
-    if (!rc && s->call.count > s->by_attribute)
-        rc = call_by_name(&value, run, &s->call, s->by_attribute, "test", value);
-    *out = !rc && tb_value_truth(value) != s->rejects;
+    if (by_attribute)
+        rc = tb_get_path(&value, run, item, call->values[0], tb_none());
+    if (!rc && call->count > by_attribute)
+        rc = call_by_name(&value, run, call, by_attribute, "test", value);
+    *out = !rc && tb_value_truth(value) != rejects;
     return rc;
 }
 
@@ -469,56 +321,57 @@ static tb_code next_selected(tb_value *out, tb_render *run, tb_iter *iter)
     return rc;
 }
 
-static tb_code make_selection(tb_value *out, tb_render *run, const tb_call *call, bool by_attribute, bool rejects)
+// An iterator that keeps the call it was made by.
+static tb_code make_lazy(tb_value *out, tb_render *run, const tb_call *call, tb_iter_step next)
 {
-    selection *s = tb_render_alloc(run, sizeof *s);
-    if (!s)
+    tb_call *copy = tb_render_alloc(run, sizeof *copy);
+    if (!copy)
         return run->err->code;
-    *s = (selection){*call, by_attribute, rejects};
-    return tb_iter_make(out, run, call->self, next_selected, s);
+    *copy = *call;
+    return tb_iter_make(out, run, call->self, next, copy);
+}
+
+static tb_code run_unique(tb_value *out, tb_render *run, const tb_call *call)
+{
+    return make_lazy(out, run, call, next_unique);
+}
+
+static tb_code run_items(tb_value *out, tb_render *run, const tb_call *call)
+{
+    return make_lazy(out, run, call, next_dict_item);
+}
+
+static tb_code run_map(tb_value *out, tb_render *run, const tb_call *call)
+{
+    return make_lazy(out, run, call, next_mapped);
 }
 
 static tb_code run_select(tb_value *out, tb_render *run, const tb_call *call)
 {
-    return make_selection(out, run, call, false, false);
-}
-
-static tb_code run_reject(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return make_selection(out, run, call, false, true);
-}
-
-static tb_code run_selectattr(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return make_selection(out, run, call, true, false);
-}
-
-static tb_code run_rejectattr(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return make_selection(out, run, call, true, true);
+    return make_lazy(out, run, call, next_selected);
 }
 
 const tb_builtin tb_sequence_filters[] = {
-    {"batch", "linecount fill_with?", run_batch},
-    {"dictsort", "case_sensitive? by? reverse?", run_dictsort},
-    {"first", "", run_first},
-    {"groupby", "attribute default? case_sensitive?", run_groupby},
-    {"items", "", run_items},
-    {"join", "d? attribute?", run_join},
-    {"last", "", run_last},
-    {"list", "", run_list},
-    {"map", NULL, run_map},
-    {"max", "case_sensitive? attribute?", run_max},
-    {"min", "case_sensitive? attribute?", run_min},
-    {"random", NULL, NULL},
-    {"reject", NULL, run_reject},
-    {"rejectattr", NULL, run_rejectattr},
-    {"reverse", "", run_reverse},
-    {"select", NULL, run_select},
-    {"selectattr", NULL, run_selectattr},
-    {"slice", "slices fill_with?", run_slice},
-    {"sort", "reverse? case_sensitive? attribute?", run_sort},
-    {"sum", "attribute? start?", run_sum},
-    {"unique", "case_sensitive? attribute?", run_unique},
-    {NULL, NULL, NULL},
+    {"batch", NULL, NULL, 0},
+    {"dictsort", "case_sensitive? by? reverse?", run_dictsort, 0},
+    {"first", "", run_first, 0},
+    {"groupby", NULL, NULL, 0},
+    {"items", "", run_items, 0},
+    {"join", "d? attribute?", run_join, 0},
+    {"last", "", run_last, 0},
+    {"list", "", run_list, 0},
+    {"map", NULL, run_map, 0},
+    {"max", "case_sensitive? attribute?", find_extreme, MAX},
+    {"min", "case_sensitive? attribute?", find_extreme, MIN},
+    {"random", NULL, NULL, 0},
+    {"reject", NULL, run_select, REJECTS},
+    {"rejectattr", NULL, run_select, BY_ATTRIBUTE | REJECTS},
+    {"reverse", "", run_reverse, 0},
+    {"select", NULL, run_select, 0},
+    {"selectattr", NULL, run_select, BY_ATTRIBUTE},
+    {"slice", NULL, NULL, 0},
+    {"sort", "reverse? case_sensitive? attribute?", run_sort, 0},
+    {"sum", "attribute? start?", run_sum, 0},
+    {"unique", "case_sensitive? attribute?", run_unique, 0},
+    {NULL, NULL, NULL, 0},
 };

@@ -7,8 +7,9 @@
 
 enum {
     CHUNK = 64 * 1024,
-    MEMORY_LIMIT = 256 << 20,    // bytes of values in one rendering
-    OUTPUT_LIMIT = 64 << 20,     // bytes of text
+    // Bytes of values in one rendering. With the output (16 MiB at most, as much for its origins, and half as much
+    // again where they grow) a rendering stays within 256 MiB.
+    MEMORY_LIMIT = 160 << 20,
     STEPS_LIMIT = 50 * 1000000u, // pieces of work: about a second; long conversations take some hundred thousand
 };
 
@@ -44,33 +45,67 @@ static tb_code run_template(tb_render *run, const tb_template *tmpl)
     tb_frame *frame = tb_frame_new(run, NULL, tmpl->slots);
     if (!frame)
         return run->err->code;
-    tb_scope_enter(run, frame, tmpl->scope);
-    return tb_exec(&flow, run, frame, &tmpl->body);
+    tb_code rc = tb_scope_enter(run, frame, tmpl->scope);
+    return rc ? rc : tb_exec(&flow, run, frame, &tmpl->body);
 }
 
-tb_code tb_template_render(tb_str *out, const tb_template *tmpl, tb_text context, time_t now, tb_error *err)
+// ---- what the template itself has written ----
+
+// Where the stretch of one origin that begins at `at` ends.
+static size_t stretch_end(const tb_str *origins, size_t at)
+{
+    size_t end = at + 1;
+    while (end < origins->size && origins->data[end] == origins->data[at])
+        end++;
+    return end;
+}
+
+static tb_code find_own(tb_prompt *out, const tb_str *origins, tb_error *err)
+{
+    size_t count = 0;
+    for (size_t at = 0; at < origins->size; at = stretch_end(origins, at))
+        count += origins->data[at] == TB_FROM_TEMPLATE;
+    out->own = tb_alloc_array(count, sizeof *out->own);
+    if (!out->own)
+        return tb_fail(err, TB_ENOMEM, "no memory for a prompt");
+    for (size_t at = 0, end; at < origins->size; at = end) {
+        end = stretch_end(origins, at);
+        if (origins->data[at] == TB_FROM_TEMPLATE)
+            out->own[out->own_count++] = (tb_stretch){at, end};
+    }
+    return TB_OK;
+}
+
+void tb_prompt_clear(tb_prompt *prompt)
+{
+    tb_str_clear(&prompt->text);
+    tb_free(prompt->own);
+    *prompt = (tb_prompt){0};
+}
+
+tb_code tb_template_render(tb_prompt *out, const tb_template *tmpl, const tb_template_input *input, tb_error *err)
 {
     tb_error ignored;
-    tb_value variables;
-    void *owner = NULL;
+    void *owners[2] = {0};
     tb_render run = {
         .memory_left = MEMORY_LIMIT,
         .steps_left = STEPS_LIMIT,
-        .out = out,
-        .out_limit = out->size + OUTPUT_LIMIT,
-        .now = now,
+        .now = input->now,
         .err = err ? err : &ignored,
     };
-    size_t mark = tb_render_begin(&run);
+    *out = (tb_prompt){0};
     tb_arena_init(&run.arena, CHUNK);
-    tb_code rc = tb_context_read(&variables, &owner, &run, context);
-    if (!rc) {
-        run.context = variables.as.dict;
+    tb_code rc = tb_context_read(owners, &run, input->variables, input->conversation);
+    if (!rc)
         rc = run_template(&run, tmpl);
-    }
-    if (rc)
-        tb_render_drop(&run, mark);
-    tb_context_free(owner);
+    if (!rc)
+        rc = find_own(out, &run.origins, run.err);
+    if (!rc)
+        out->text = run.out;
+    else
+        tb_str_clear(&run.out);
+    tb_str_clear(&run.origins);
+    tb_context_free(owners);
     tb_arena_clear(&run.arena);
     return rc;
 }

@@ -4,269 +4,149 @@
 #include "template/run.h"
 #include "template/unicode.h"
 
-static tb_code answer(tb_value *out, bool value)
+// ---- what a value is ----
+
+enum { DEFINED, TRUE, FALSE, NUMBER, SEQUENCE, ITERABLE, CALLABLE, ESCAPED };
+
+static bool holds(int what, tb_value value)
 {
-    *out = tb_bool(value);
+    size_t length;
+    switch (what) {
+    case DEFINED:
+        return value.kind != TB_VALUE_UNDEFINED;
+    case TRUE:
+    case FALSE:
+        return value.kind == TB_VALUE_BOOL && value.as.boolean == (what == TRUE);
+    case NUMBER:
+        return tb_value_is_number(value);
+    case SEQUENCE: // something with a length and items: for Python an undefined value has both
+        return tb_value_length(&length, value) && value.kind != TB_VALUE_VIEW;
+    case ITERABLE:
+        return tb_value_is_iterable(value);
+    case CALLABLE:
+        return tb_value_is_callable(value);
+    default:
+        return tb_value_is_markup(value);
+    }
+}
+
+static tb_code has_property(tb_value *out, tb_render *run, const tb_call *call)
+{
+    (void)run;
+    *out = tb_bool(holds(call->how, call->self));
     return TB_OK;
 }
 
-// ---- types ----
-
-static tb_code run_defined(tb_value *out, tb_render *run, const tb_call *call)
+static tb_code is_of_kind(tb_value *out, tb_render *run, const tb_call *call)
 {
     (void)run;
-    return answer(out, call->self.kind != TB_VALUE_UNDEFINED);
+    *out = tb_bool(call->self.kind == call->how);
+    return TB_OK;
 }
 
-static tb_code run_undefined(tb_value *out, tb_render *run, const tb_call *call)
+// ---- names and case ----
+
+enum { FILTER, TEST };
+
+static tb_code is_named(tb_value *out, tb_render *run, const tb_call *call)
 {
-    (void)run;
-    return answer(out, call->self.kind == TB_VALUE_UNDEFINED);
+    bool hashable;
+    tb_code rc = tb_value_is_hashable(&hashable, run, call->self);
+    if (rc || !hashable)
+        return rc ? rc : tb_render_wrong_type(run, "looking for a name", call->self);
+    *out = tb_bool(call->self.kind == TB_VALUE_STRING &&
+                   (call->how == FILTER ? tb_filter_find(tb_value_text(call->self))
+                                        : tb_test_find(tb_value_text(call->self))) != NULL);
+    return TB_OK;
 }
 
-static tb_code run_none(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    return answer(out, call->self.kind == TB_VALUE_NONE);
-}
-
-static tb_code run_boolean(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    return answer(out, call->self.kind == TB_VALUE_BOOL);
-}
-
-static tb_code run_true(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    return answer(out, call->self.kind == TB_VALUE_BOOL && call->self.as.boolean);
-}
-
-static tb_code run_false(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    return answer(out, call->self.kind == TB_VALUE_BOOL && !call->self.as.boolean);
-}
-
-static tb_code run_integer(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    return answer(out, call->self.kind == TB_VALUE_INT);
-}
-
-static tb_code run_float(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    return answer(out, call->self.kind == TB_VALUE_FLOAT);
-}
-
-static tb_code run_number(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    return answer(out, tb_value_is_number(call->self));
-}
-
-static tb_code run_string(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    return answer(out, call->self.kind == TB_VALUE_STRING);
-}
-
-static tb_code run_mapping(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    return answer(out, call->self.kind == TB_VALUE_DICT);
-}
-
-// Something with a length and items: for Python an undefined value has both.
-static tb_code run_sequence(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    size_t length;
-    return answer(out, tb_value_length(&length, call->self) && call->self.kind != TB_VALUE_VIEW);
-}
-
-static tb_code run_iterable(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    return answer(out, tb_value_is_iterable(call->self));
-}
-
-static tb_code run_callable(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    return answer(out, tb_value_is_callable(call->self));
-}
-
-static tb_code run_escaped(tb_value *out, tb_render *run, const tb_call *call)
-{
-    (void)run;
-    return answer(out, tb_value_is_markup(call->self));
-}
-
-// ---- names ----
-
-static tb_code is_named(tb_value *out, tb_render *run, tb_value name, const tb_builtin *(*find)(tb_text))
-{
-    if (!tb_value_is_hashable(name))
-        return tb_render_wrong_type(run, "looking for a name", name);
-    return answer(out, name.kind == TB_VALUE_STRING && find(tb_string_text(name)));
-}
-
-static tb_code run_filter(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return is_named(out, run, call->self, tb_filter_find);
-}
-
-static tb_code run_test(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return is_named(out, run, call->self, tb_test_find);
-}
-
-// ---- case ----
-
-static tb_code run_lower(tb_value *out, tb_render *run, const tb_call *call)
+static tb_code is_in_case(tb_value *out, tb_render *run, const tb_call *call)
 {
     tb_value string;
     tb_code rc = tb_to_string(&string, run, call->self, false);
-    return rc ? rc : answer(out, tb_unicode_text_is_lower(tb_string_text(string)));
-}
-
-static tb_code run_upper(tb_value *out, tb_render *run, const tb_call *call)
-{
-    tb_value string;
-    tb_code rc = tb_to_string(&string, run, call->self, false);
-    return rc ? rc : answer(out, tb_unicode_text_is_upper(tb_string_text(string)));
+    if (!rc)
+        rc = tb_render_work(run, tb_value_text(string).size / TB_BYTES_READ_PER_STEP);
+    if (!rc)
+        *out = tb_bool(tb_unicode_text_has_case(tb_value_text(string), (tb_letter_case)call->how));
+    return rc;
 }
 
 // ---- divisibility ----
 
-static tb_code remainder_is(tb_value *out, tb_render *run, const tb_call *call, tb_value divisor, int64_t wanted)
+enum { EVEN, ODD, DIVISIBLE };
+
+static tb_code is_divisible(tb_value *out, tb_render *run, const tb_call *call)
 {
-    tb_value remainder;
+    tb_value remainder, divisor = call->how == DIVISIBLE ? call->args[0] : tb_int(2);
     bool equal = false;
     tb_code rc = tb_arith(&remainder, run, TB_OPERATOR_MOD, call->self, divisor);
     if (!rc)
-        rc = tb_value_equal(&equal, run, remainder, tb_int(wanted));
-    return rc ? rc : answer(out, equal);
-}
-
-static tb_code run_odd(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return remainder_is(out, run, call, tb_int(2), 1);
-}
-
-static tb_code run_even(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return remainder_is(out, run, call, tb_int(2), 0);
-}
-
-static tb_code run_divisibleby(tb_value *out, tb_render *run, const tb_call *call)
-{
-    return remainder_is(out, run, call, call->args[0], 0);
+        rc = tb_value_equal(&equal, run, remainder, tb_int(call->how == ODD));
+    *out = tb_bool(equal);
+    return rc;
 }
 
 // ---- comparisons ----
 
-static tb_code run_eq(tb_value *out, tb_render *run, const tb_call *call)
+static tb_code compares(tb_value *out, tb_render *run, const tb_call *call)
 {
-    bool equal = false;
-    tb_code rc = tb_value_equal(&equal, run, call->self, call->args[0]);
-    return rc ? rc : answer(out, equal);
+    bool answer = false;
+    tb_code rc = tb_value_compare(&answer, run, (tb_operator)call->how, call->self, call->args[0]);
+    *out = tb_bool(answer);
+    return rc;
 }
 
-static tb_code run_ne(tb_value *out, tb_render *run, const tb_call *call)
-{
-    bool equal = false;
-    tb_code rc = tb_value_equal(&equal, run, call->self, call->args[0]);
-    return rc ? rc : answer(out, !equal);
-}
-
-static tb_code run_lt(tb_value *out, tb_render *run, const tb_call *call)
-{
-    bool less = false;
-    tb_code rc = tb_value_less(&less, run, call->self, call->args[0]);
-    return rc ? rc : answer(out, less);
-}
-
-static tb_code run_le(tb_value *out, tb_render *run, const tb_call *call)
-{
-    bool less = false;
-    tb_code rc = tb_value_less_equal(&less, run, call->self, call->args[0]);
-    return rc ? rc : answer(out, less);
-}
-
-static tb_code run_gt(tb_value *out, tb_render *run, const tb_call *call)
-{
-    bool less = false;
-    tb_code rc = tb_value_less(&less, run, call->args[0], call->self);
-    return rc ? rc : answer(out, less);
-}
-
-static tb_code run_ge(tb_value *out, tb_render *run, const tb_call *call)
-{
-    bool less = false;
-    tb_code rc = tb_value_less_equal(&less, run, call->args[0], call->self);
-    return rc ? rc : answer(out, less);
-}
-
-static tb_code run_sameas(tb_value *out, tb_render *run, const tb_call *call)
+static tb_code is_same(tb_value *out, tb_render *run, const tb_call *call)
 {
     (void)run;
-    return answer(out, tb_value_same(call->self, call->args[0]));
-}
-
-static tb_code run_in(tb_value *out, tb_render *run, const tb_call *call)
-{
-    bool found = false;
-    tb_code rc = tb_value_contains(&found, run, call->args[0], call->self);
-    return rc ? rc : answer(out, found);
+    *out = tb_bool(tb_value_same(call->self, call->args[0]));
+    return TB_OK;
 }
 
 const tb_builtin tb_tests[] = {
-    {"defined", "", run_defined},
-    {"undefined", "", run_undefined},
-    {"none", "", run_none},
-    {"boolean", "", run_boolean},
-    {"true", "", run_true},
-    {"false", "", run_false},
-    {"integer", "", run_integer},
-    {"float", "", run_float},
-    {"number", "", run_number},
-    {"string", "", run_string},
-    {"mapping", "", run_mapping},
-    {"sequence", "", run_sequence},
-    {"iterable", "", run_iterable},
-    {"callable", "/", run_callable},
-    {"escaped", "", run_escaped},
-    {"filter", "", run_filter},
-    {"test", "", run_test},
-    {"lower", "", run_lower},
-    {"upper", "", run_upper},
-    {"odd", "", run_odd},
-    {"even", "", run_even},
-    {"divisibleby", "num", run_divisibleby},
-    {"==", "/ other", run_eq},
-    {"eq", "/ other", run_eq},
-    {"equalto", "/ other", run_eq},
-    {"!=", "/ other", run_ne},
-    {"ne", "/ other", run_ne},
-    {"<", "/ other", run_lt},
-    {"lt", "/ other", run_lt},
-    {"lessthan", "/ other", run_lt},
-    {"<=", "/ other", run_le},
-    {"le", "/ other", run_le},
-    {">", "/ other", run_gt},
-    {"gt", "/ other", run_gt},
-    {"greaterthan", "/ other", run_gt},
-    {">=", "/ other", run_ge},
-    {"ge", "/ other", run_ge},
-    {"sameas", "other", run_sameas},
-    {"in", "seq", run_in},
-    {NULL, NULL, NULL},
+    {"defined", "", has_property, DEFINED},
+    {"undefined", "", is_of_kind, TB_VALUE_UNDEFINED},
+    {"none", "", is_of_kind, TB_VALUE_NONE},
+    {"boolean", "", is_of_kind, TB_VALUE_BOOL},
+    {"true", "", has_property, TRUE},
+    {"false", "", has_property, FALSE},
+    {"integer", "", is_of_kind, TB_VALUE_INT},
+    {"float", "", is_of_kind, TB_VALUE_FLOAT},
+    {"number", "", has_property, NUMBER},
+    {"string", "", is_of_kind, TB_VALUE_STRING},
+    {"mapping", "", is_of_kind, TB_VALUE_DICT},
+    {"sequence", "", has_property, SEQUENCE},
+    {"iterable", "", has_property, ITERABLE},
+    {"callable", "/", has_property, CALLABLE},
+    {"escaped", "", has_property, ESCAPED},
+    {"filter", "", is_named, FILTER},
+    {"test", "", is_named, TEST},
+    {"lower", "", is_in_case, TB_CASE_LOWER},
+    {"upper", "", is_in_case, TB_CASE_UPPER},
+    {"odd", "", is_divisible, ODD},
+    {"even", "", is_divisible, EVEN},
+    {"divisibleby", "num", is_divisible, DIVISIBLE},
+    {"==", "/ other", compares, TB_OPERATOR_EQ},
+    {"eq", "/ other", compares, TB_OPERATOR_EQ},
+    {"equalto", "/ other", compares, TB_OPERATOR_EQ},
+    {"!=", "/ other", compares, TB_OPERATOR_NE},
+    {"ne", "/ other", compares, TB_OPERATOR_NE},
+    {"<", "/ other", compares, TB_OPERATOR_LT},
+    {"lt", "/ other", compares, TB_OPERATOR_LT},
+    {"lessthan", "/ other", compares, TB_OPERATOR_LT},
+    {"<=", "/ other", compares, TB_OPERATOR_LE},
+    {"le", "/ other", compares, TB_OPERATOR_LE},
+    {">", "/ other", compares, TB_OPERATOR_GT},
+    {"gt", "/ other", compares, TB_OPERATOR_GT},
+    {"greaterthan", "/ other", compares, TB_OPERATOR_GT},
+    {">=", "/ other", compares, TB_OPERATOR_GE},
+    {"ge", "/ other", compares, TB_OPERATOR_GE},
+    {"sameas", "other", is_same, 0},
+    {"in", "seq", compares, TB_OPERATOR_IN},
+    {NULL, NULL, NULL, 0},
 };
 
-const tb_builtin *tb_test_find(tb_text name)
+const tb_builtin *tb_test_find(tb_piece name)
 {
     return tb_builtin_find(tb_tests, name);
 }

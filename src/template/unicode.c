@@ -11,8 +11,8 @@ enum { SIGMA = 0x3A3, SMALL_SIGMA = 0x3C3, FINAL_SIGMA = 0x3C2, DOTTED_I = 0x130
 static bool in_ranges(const uint32_t ranges[][2], size_t n, uint32_t c)
 {
     for (size_t i = 0; i < n; i++)
-        if (c >= ranges[i][0] && c <= ranges[i][1])
-            return true;
+        if (c <= ranges[i][1])
+            return c >= ranges[i][0];
     return false;
 }
 
@@ -61,35 +61,30 @@ bool tb_unicode_is_digit(uint32_t c)
     return tb_unicode_is_decimal(c) || in_ranges(other_digits, COUNT(other_digits), c);
 }
 
-bool tb_unicode_is_numeric(uint32_t c)
-{
-    return has_numeric_category(c) || in_ranges(other_numerics, COUNT(other_numerics), c);
-}
-
 bool tb_unicode_is_printable(uint32_t c)
 {
     utf8proc_category_t k = category(c);
     return c == ' ' || (k >= UTF8PROC_CATEGORY_LU && k < UTF8PROC_CATEGORY_ZS);
 }
 
-bool tb_unicode_is_lower(uint32_t c)
+static bool is_lower(uint32_t c)
 {
     return category(c) == UTF8PROC_CATEGORY_LL || in_ranges(other_lowercase, COUNT(other_lowercase), c);
 }
 
-bool tb_unicode_is_upper(uint32_t c)
+static bool is_upper(uint32_t c)
 {
     return category(c) == UTF8PROC_CATEGORY_LU || in_ranges(other_uppercase, COUNT(other_uppercase), c);
 }
 
-bool tb_unicode_is_title(uint32_t c)
+static bool is_title(uint32_t c)
 {
     return category(c) == UTF8PROC_CATEGORY_LT;
 }
 
 static bool is_cased(uint32_t c)
 {
-    return tb_unicode_is_lower(c) || tb_unicode_is_upper(c) || tb_unicode_is_title(c);
+    return is_lower(c) || is_upper(c) || is_title(c);
 }
 
 // Unicode's Case_Ignorable: characters that do not separate words where a final sigma is looked for.
@@ -112,48 +107,17 @@ static bool is_case_ignorable(uint32_t c)
     }
 }
 
-static tb_code append_character(tb_str *out, uint32_t c, tb_error *err)
+// What an expansion table has for `c`, or NULL.
+static const uint32_t *find_expansion(const uint32_t table[][4], size_t n, uint32_t c)
 {
-    char bytes[4];
-    return tb_str_append(out, bytes, tb_utf8_encode(bytes, c), err);
+    for (size_t i = 0; i < n && table[i][0] <= c; i++)
+        if (table[i][0] == c)
+            return table[i] + 1;
+    return NULL;
 }
 
-// Appends what an expansion table has for `c`; *found says whether it has it.
-static tb_code append_expansion(bool *found, tb_str *out, const uint32_t table[][4], size_t n, uint32_t c,
-                                tb_error *err)
-{
-    *found = false;
-    for (size_t i = 0; i < n; i++)
-        if (table[i][0] == c) {
-            *found = true;
-            tb_code rc = TB_OK;
-            for (size_t k = 1; k < 4 && table[i][k] && !rc; k++)
-                rc = append_character(out, table[i][k], err);
-            return rc;
-        }
-    return TB_OK;
-}
-
-static tb_code append_upper(tb_str *out, uint32_t c, tb_error *err)
-{
-    bool found;
-    tb_code rc = append_expansion(&found, out, upper_expansions, COUNT(upper_expansions), c, err);
-    if (rc || found)
-        return rc;
-    return append_character(out, (uint32_t)utf8proc_toupper((utf8proc_int32_t)c), err);
-}
-
-static tb_code append_title(tb_str *out, uint32_t c, tb_error *err)
-{
-    bool found;
-    tb_code rc = append_expansion(&found, out, title_expansions, COUNT(title_expansions), c, err);
-    if (rc || found)
-        return rc;
-    return append_character(out, (uint32_t)utf8proc_totitle((utf8proc_int32_t)c), err);
-}
-
-// The first cased character after byte `at`, going forward over ignorable ones.
-static bool cased_follows(tb_text text, size_t at)
+// The character that the first cased one after byte `at` is, going forward over ignorable ones, has case.
+static bool cased_follows(tb_piece text, size_t at)
 {
     uint32_t c;
     while (at < text.size) {
@@ -164,90 +128,71 @@ static bool cased_follows(tb_text text, size_t at)
     return false;
 }
 
-// A sigma that ends a word; `cased_before` tells whether the last character that is not ignorable is cased.
-static uint32_t lower_sigma(tb_text text, size_t next, bool cased_before)
+static size_t put_expansion(char *out, const uint32_t *expansion)
 {
-    return cased_before && !cased_follows(text, next) ? FINAL_SIGMA : SMALL_SIGMA;
+    size_t n = 0;
+    for (size_t i = 0; i < 3 && expansion[i]; i++)
+        n += tb_utf8_encode(out + n, expansion[i]);
+    return n;
 }
 
-static tb_code append_lower(tb_str *out, uint32_t c, tb_text text, size_t next, bool cased_before, tb_error *err)
+static size_t put_upper(char *out, uint32_t c)
 {
+    const uint32_t *expansion = find_expansion(upper_expansions, COUNT(upper_expansions), c);
+    return expansion ? put_expansion(out, expansion)
+                     : tb_utf8_encode(out, (uint32_t)utf8proc_toupper((utf8proc_int32_t)c));
+}
+
+static size_t put_title(char *out, uint32_t c)
+{
+    const uint32_t *expansion = find_expansion(title_expansions, COUNT(title_expansions), c);
+    return expansion ? put_expansion(out, expansion)
+                     : tb_utf8_encode(out, (uint32_t)utf8proc_totitle((utf8proc_int32_t)c));
+}
+
+// A sigma that ends a word has a form of its own.
+static size_t put_lower(char *out, uint32_t c, const tb_conversion *walk, tb_piece text)
+{
+    static const uint32_t small_dotted_i[] = {'i', DOT_ABOVE, 0};
     if (c == SIGMA)
-        return append_character(out, lower_sigma(text, next, cased_before), err);
-    if (c == DOTTED_I) { // the only character whose lower case has two
-        tb_code rc = append_character(out, 'i', err);
-        return rc ? rc : append_character(out, DOT_ABOVE, err);
-    }
-    return append_character(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c), err);
+        return tb_utf8_encode(out, walk->cased_before && !cased_follows(text, walk->at) ? FINAL_SIGMA : SMALL_SIGMA);
+    if (c == DOTTED_I) // the only character whose lower case has two
+        return put_expansion(out, small_dotted_i);
+    return tb_utf8_encode(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
 }
 
-tb_code tb_unicode_convert(tb_str *out, tb_text text, tb_letter_case how, tb_error *err)
+size_t tb_unicode_convert(char out[TB_CONVERTED_BYTES], tb_conversion *walk, tb_letter_case how, tb_piece text)
 {
-    bool cased_before = false; // the last character that is not ignorable, for the final sigma
-    bool after_cased = false;  // the last character, for title case
-    tb_code rc = TB_OK;
     uint32_t c;
-    for (size_t at = 0, n; at < text.size && !rc; at += n) {
-        n = tb_utf8_decode(&c, text.data + at, text.size - at);
-        bool raise = how == TB_CASE_UPPER || (how == TB_CASE_SWAP && tb_unicode_is_lower(c));
-        bool keep = how == TB_CASE_SWAP && !raise && !tb_unicode_is_upper(c);
-        bool head = (how == TB_CASE_TITLE && !after_cased) || (how == TB_CASE_CAPITALIZE && at == 0);
-        if (keep)
-            rc = append_character(out, c, err);
-        else if (raise)
-            rc = append_upper(out, c, err);
-        else if (head)
-            rc = append_title(out, c, err);
-        else
-            rc = append_lower(out, c, text, at + n, cased_before, err);
-        after_cased = is_cased(c);
-        if (!is_case_ignorable(c))
-            cased_before = after_cased;
-    }
-    return rc;
+    size_t n;
+    bool first = walk->at == 0;
+    walk->at += tb_utf8_decode(&c, text.data + walk->at, text.size - walk->at);
+    if (how == TB_CASE_UPPER)
+        n = put_upper(out, c);
+    else if ((how == TB_CASE_TITLE && !walk->after_cased) || (how == TB_CASE_CAPITALIZE && first))
+        n = put_title(out, c);
+    else
+        n = put_lower(out, c, walk, text);
+    walk->after_cased = is_cased(c);
+    if (!is_case_ignorable(c))
+        walk->cased_before = walk->after_cased;
+    return n;
 }
 
-static bool all_cased_are(tb_text text, bool (*wanted)(uint32_t))
+bool tb_unicode_text_has_case(tb_piece text, tb_letter_case which)
 {
     bool some = false;
     uint32_t c;
     for (size_t at = 0; at < text.size;) {
         at += tb_utf8_decode(&c, text.data + at, text.size - at);
-        if (!is_cased(c))
-            continue;
-        if (!wanted(c))
+        if (is_cased(c) && !(which == TB_CASE_UPPER ? is_upper(c) : is_lower(c)))
             return false;
-        some = true;
+        some |= is_cased(c);
     }
     return some;
 }
 
-bool tb_unicode_text_is_lower(tb_text text)
-{
-    return all_cased_are(text, tb_unicode_is_lower);
-}
-
-bool tb_unicode_text_is_upper(tb_text text)
-{
-    return all_cased_are(text, tb_unicode_is_upper);
-}
-
-bool tb_unicode_text_is_title(tb_text text)
-{
-    bool some = false, after_cased = false;
-    uint32_t c;
-    for (size_t at = 0; at < text.size;) {
-        at += tb_utf8_decode(&c, text.data + at, text.size - at);
-        bool head = tb_unicode_is_upper(c) || tb_unicode_is_title(c), tail = tb_unicode_is_lower(c);
-        if ((head && after_cased) || (tail && !after_cased))
-            return false;
-        after_cased = head || tail;
-        some |= after_cased;
-    }
-    return some;
-}
-
-size_t tb_unicode_count(tb_text text)
+size_t tb_unicode_count(tb_piece text)
 {
     size_t n = 0;
     for (size_t i = 0; i < text.size; i++)
@@ -255,7 +200,7 @@ size_t tb_unicode_count(tb_text text)
     return n;
 }
 
-size_t tb_unicode_offset(tb_text text, size_t index)
+size_t tb_unicode_offset(tb_piece text, size_t index)
 {
     size_t at = 0;
     while (index > 0 && at < text.size) {

@@ -1,7 +1,7 @@
 // Values of templates: Python's, as far as templates see them. Private to the template files.
 //
 // A value is 16 bytes and is passed by value; what it points to lives in an arena (that of the run, or
-// of the template for constants) and never changes once made, except namespaces, iterators, cyclers,
+// of the template for constants) and never changes once made, except namespaces, iterators,
 // joiners and loops. Lists and dicts cannot be changed by templates (Hugging Face's sandbox), so they are shared.
 #ifndef TB_TEMPLATE_VALUE_H
 #define TB_TEMPLATE_VALUE_H
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/base.h"
+#include "template/piece.h"
 
 typedef struct tb_render tb_render;
 typedef struct tb_iter tb_iter;       // iter.h
@@ -34,12 +34,12 @@ typedef enum tb_value_kind {
     TB_VALUE_VIEW,      // keys, values or items of a dict
     TB_VALUE_ITER,      // Python's generators and iterators: to be walked once
     TB_VALUE_NAMESPACE, // namespace()
-    TB_VALUE_CYCLER,
     TB_VALUE_JOINER,
     TB_VALUE_LOOP,     // the `loop` of a for
     TB_VALUE_MACRO,    // also the `caller` of a call block
     TB_VALUE_METHOD,   // a method bound to its object
     TB_VALUE_FUNCTION, // a global function
+    TB_VALUE_KINDS
 } tb_value_kind;
 
 // Why something is undefined, for the message when it is used.
@@ -57,14 +57,14 @@ typedef struct tb_string tb_string;
 typedef struct tb_list tb_list;
 typedef struct tb_dict tb_dict;
 typedef struct tb_range tb_range;
-typedef struct tb_cycler tb_cycler;
 typedef struct tb_joiner tb_joiner;
 typedef struct tb_bound_method tb_bound_method;
 
 typedef struct tb_value {
     uint8_t kind;    // tb_value_kind
-    uint8_t variant; // string: markup; tuple: made by groupby; view: tb_view_kind; undefined: tb_undefined_why
+    uint8_t variant; // string: markup; view: tb_view_kind; undefined: tb_undefined_why
     uint8_t owner;   // undefined: the tb_value_kind of the object that lacks the attribute
+    uint8_t origin;  // tb_origin of a number, truth value or none; strings know it byte by byte
     union {
         bool boolean;
         int64_t integer;
@@ -75,7 +75,6 @@ typedef struct tb_value {
         tb_dict *dict;           // also of views and namespaces
         const tb_range *range;
         tb_iter *iter;
-        tb_cycler *cycler;
         tb_joiner *joiner;
         tb_loop *loop;
         const tb_macro *macro;
@@ -84,20 +83,20 @@ typedef struct tb_value {
     } as;
 } tb_value;
 
-enum { TB_VALUE_MARKUP = 1, TB_VALUE_GROUP = 1 }; // variants of strings and tuples
+enum { TB_VALUE_MARKUP = 1 }; // variant of strings
 
 // Where a string that was made by concatenation may grow: appending to the one string that ends where
 // `used` does needs no copy, so that text gathered piece by piece costs its length, not its square.
 typedef struct tb_tail {
     size_t used, capacity;
+    char *origins; // [capacity], or NULL while all bytes are of one origin
     char data[];
 } tb_tail;
 
 struct tb_string {
-    const char *data; // valid UTF-8, no NUL behind it
-    size_t size;      // bytes
-    size_t length;    // characters
-    tb_tail *tail;    // NULL unless made by concatenation
+    tb_piece text;
+    size_t length; // characters
+    tb_tail *tail; // NULL unless made by concatenation
 };
 
 struct tb_list {
@@ -108,11 +107,6 @@ struct tb_list {
 struct tb_range {
     int64_t start, stop, step;
     size_t count;
-};
-
-struct tb_cycler {
-    const tb_list *items;
-    size_t at;
 };
 
 struct tb_joiner {
@@ -162,14 +156,9 @@ static inline tb_value tb_string_value(const tb_string *string)
     return (tb_value){.kind = TB_VALUE_STRING, .as.string = string};
 }
 
-static inline tb_text tb_text_of(const tb_string *string)
+static inline tb_piece tb_value_text(tb_value string)
 {
-    return (tb_text){string->data, string->size};
-}
-
-static inline tb_text tb_string_text(tb_value string)
-{
-    return tb_text_of(string.as.string);
+    return string.as.string->text;
 }
 
 static inline bool tb_value_is_markup(tb_value value)
@@ -177,15 +166,16 @@ static inline bool tb_value_is_markup(tb_value value)
     return value.kind == TB_VALUE_STRING && value.variant == TB_VALUE_MARKUP;
 }
 
-bool tb_text_equal(tb_text a, tb_text b);
+// Of a scalar or string: whether anything of it comes from the conversation.
+tb_origin tb_value_origin(tb_value value);
 
 // A string in an arena of its own choice, for constants of the template; NULL when memory ran out.
 const tb_string *tb_string_constant(tb_arena *arena, tb_text text);
 
 // A string whose bytes stay where they are, for as long as the run lasts.
-tb_code tb_string_borrow(tb_value *out, tb_render *run, tb_text text);
+tb_code tb_string_borrow(tb_value *out, tb_render *run, tb_piece text);
 // A string with a copy of the bytes.
-tb_code tb_string_new(tb_value *out, tb_render *run, tb_text text);
+tb_code tb_string_new(tb_value *out, tb_render *run, tb_piece text);
 // `left` and `right`, neither escaped nor marked.
 tb_code tb_string_concat(tb_value *out, tb_render *run, tb_value left, tb_value right);
 // Characters [start, end) of a string, start <= end <= length.
@@ -228,9 +218,9 @@ tb_code tb_dict_set(tb_dict *dict, tb_render *run, tb_value key, tb_value value)
 // *out is MISSING when the key is absent. TB_EINVAL for a key that has no hash.
 tb_code tb_dict_get(tb_value *out, tb_render *run, const tb_dict *dict, tb_value key);
 // Whether a value can be a key.
-bool tb_value_is_hashable(tb_value value);
-// MISSING when absent.
-tb_value tb_dict_get_text(const tb_dict *dict, tb_text key);
+tb_code tb_value_is_hashable(bool *out, tb_render *run, tb_value value);
+// The same for a key that is text.
+tb_code tb_dict_get_text(tb_value *out, tb_render *run, const tb_dict *dict, tb_piece key);
 
 // ---- what Python asks of values ----
 
@@ -243,16 +233,16 @@ bool tb_value_is_integral(tb_value value); // int or bool
 int64_t tb_value_as_int(tb_value value);   // of an int or bool
 double tb_value_as_double(tb_value value); // of a number
 
+// Order of two numbers, exact also between ints and floats.
+typedef enum tb_ordering { TB_LESS, TB_SAME, TB_GREATER, TB_UNORDERED } tb_ordering;
+tb_ordering tb_number_order(tb_value a, tb_value b);
+
 // False when the value has no length without being walked.
 bool tb_value_length(size_t *out, tb_value value);
 
 tb_code tb_value_equal(bool *out, tb_render *run, tb_value a, tb_value b);
 // a < b as Python orders them; TB_EINVAL where it does not.
 tb_code tb_value_less(bool *out, tb_render *run, tb_value a, tb_value b);
-// a <= b.
-tb_code tb_value_less_equal(bool *out, tb_render *run, tb_value a, tb_value b);
-// `item in container`.
-tb_code tb_value_contains(bool *out, tb_render *run, tb_value container, tb_value item);
 // `is`: the same object, or equal values of the types that have no identity here.
 bool tb_value_same(tb_value a, tb_value b);
 

@@ -17,6 +17,30 @@ $ twobit template tiny.gguf --messages chat.json --no-generation-prompt >b; prin
 $ make_tiny_model vocabulary.gguf --chat-template --without-weights; twobit template vocabulary.gguf --messages chat.json | cmp - a
 $ sed 's/^.*\(\[.*\]\).*$/\1/' chat.json | twobit template tiny.gguf --messages - | cmp - a
 
+# Ids: control tokens are those of the template; what a message says is text unless asked for. Id 2 is </s>.
+$ twobit template tiny.gguf --messages chat.json | twobit tokenize tiny.gguf --text - --special --no-bos >ids
+$ twobit template tiny.gguf --messages chat.json --ids | cmp - ids
+$ twobit template vocabulary.gguf --messages chat.json --ids | cmp - ids
+$ sed 's/brief/<\/s>/' chat.json >hostile.json; twobit template tiny.gguf --messages hostile.json --ids | tr ' ' '\n' | grep -cx 2
+2
+$ twobit template tiny.gguf --messages hostile.json --ids --special | tr ' ' '\n' | grep -cx 2
+3
+$ echo '{"messages": []}' | twobit template tiny.gguf --messages - --no-generation-prompt --ids --json
+{
+  "count": 1,
+  "ids": [
+    1
+  ]
+}
+$ echo '{"messages": []}' | twobit template tiny.gguf --messages - --json
+{
+  "text": "<s>assistant: "
+}
+$ twobit template x.jinja --messages chat.json --ids 2>&1 | head -n 1
+twobit: 'x.jinja' has no tokenizer: --ids needs a model
+$ twobit template tiny.gguf --messages chat.json --special 2>&1 | head -n 1
+twobit: --special says how text becomes ids: it goes with --ids
+
 # A template by itself; what else the object holds are variables, and go before our own.
 $ printf '{{ bos_token }}{{ messages | length }}{{ tools | tojson }}{{ mood }}{{ add_generation_prompt }}{{ eos_token }}' >x.jinja
 $ echo '{"messages": [], "mood": "good"}' | twobit template x.jinja --messages - --bos '<b>' --eos '<e>'

@@ -16,10 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         context = (tb_text){end + 1, size - source.size - 1};
     tb_template *tmpl;
     tb_error err;
-    tb_str out = {0};
+    tb_prompt prompt = {0};
     if (tb_template_new(&tmpl, source, &err) == TB_OK)
-        tb_template_render(&out, tmpl, context, 0, &err);
+        tb_template_render(&prompt, tmpl, &(tb_template_input){{"{}", 2}, context, 0}, &err);
     tb_template_free(tmpl);
-    tb_str_clear(&out);
+    tb_prompt_clear(&prompt);
     return 0;
 }

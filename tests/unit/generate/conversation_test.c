@@ -57,8 +57,12 @@ static tb_code render(tb_str *out, const json_t *conversation, tb_error *err)
 {
     tb_prompt_template *tmpl;
     tb_code rc = tb_prompt_template_new_bare(&tmpl, (tb_text){source, sizeof source - 1}, "<s>", "</s>", err);
+    tb_prompt prompt = {0};
     if (!rc)
-        rc = tb_prompt_template_render(out, tmpl, conversation, true, err);
+        rc = tb_prompt_template_render(&prompt, tmpl, conversation, true, err);
+    if (!rc)
+        rc = tb_str_append(out, prompt.text.data, prompt.text.size, err);
+    tb_prompt_clear(&prompt);
     tb_prompt_template_free(tmpl);
     return rc;
 }

@@ -16,18 +16,19 @@ static tb_text string_of(const json_t *object, const char *key)
 static json_t *render(const json_t *request)
 {
     tb_template *tmpl = NULL;
-    tb_str text = {0};
+    tb_prompt prompt = {0};
     tb_error err = {0};
     time_t now = (time_t)json_integer_value(json_object_get(request, "now"));
     tb_code rc = tb_template_new(&tmpl, string_of(request, "template"), &err);
     if (!rc)
-        rc = tb_template_render(&text, tmpl, string_of(request, "context"), now, &err);
+        rc = tb_template_render(&prompt, tmpl, &(tb_template_input){{"{}", 2}, string_of(request, "context"), now},
+                                &err);
     json_t *answer = json_object();
     if (rc)
         json_object_set_new(answer, "code", json_integer(rc));
     json_object_set_new(answer, rc ? "error" : "text",
-                        rc ? json_string(err.message) : json_stringn(tb_str_get(&text), text.size));
-    tb_str_clear(&text);
+                        rc ? json_string(err.message) : json_stringn(tb_str_get(&prompt.text), prompt.text.size));
+    tb_prompt_clear(&prompt);
     tb_template_free(tmpl);
     return answer;
 }
