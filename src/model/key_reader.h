@@ -20,6 +20,8 @@ const char *tb_full_key(tb_key_reader *r, const char *name);
 // NULL: absent.
 const tb_kv *tb_find_key(tb_key_reader *r, const char *name);
 
+// Numbers may also be lists with one for every layer; TB_EUNSUPPORTED where layers differ.
+
 // A number between 1 and `most`; `absent` where the key is missing (0: it is required). 1 after an error.
 size_t tb_read_size(tb_key_reader *r, const char *name, uint64_t most, uint64_t absent);
 

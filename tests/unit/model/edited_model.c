@@ -18,7 +18,7 @@ static const model_edit *find_edit(const model_edit *edits, size_t n, const char
 
 static bool sets_key(const model_edit *edit)
 {
-    return edit->kind <= SET_FLAGS;
+    return edit->kind <= SET_NUMBERS;
 }
 
 static void add_key(tb_gguf_writer *w, const model_edit *edit)
@@ -37,6 +37,11 @@ static void add_key(tb_gguf_writer *w, const model_edit *edit)
     } else if (edit->kind == SET_TEXT) {
         kv.type = TB_KV_TEXT;
         kv.value.text = (tb_text){edit->value, strlen(edit->value)};
+    } else if (edit->kind == SET_NUMBERS) {
+        kv.type = TB_KV_ARRAY;
+        kv.value.array.type = TB_KV_U32;
+        kv.value.array.count = (size_t)edit->number;
+        kv.value.array.data = edit->value;
     } else {
         const char *digits = edit->value;
         assert_true(strlen(digits) <= sizeof flags);

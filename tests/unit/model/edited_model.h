@@ -10,6 +10,7 @@ typedef enum model_edit_kind {
     SET_TEXT,
     SET_BOOL,
     SET_FLAGS,
+    SET_NUMBERS,
     DROP_KEY,
     DROP_TENSOR,
     RENAME_TENSOR,
@@ -23,8 +24,8 @@ typedef struct model_edit {
     const char *name; // of the key or tensor
     double
         number; // SET_U32, SET_F32, SET_BOOL: the value; ADD_VECTOR: its length; FILL_VECTOR: what all elements become
-    const void *value; // SET_TEXT: the text; SET_FLAGS: "0110", one a flag; RENAME_TENSOR: the name; REPLACE_MATRIX: a
-                       // tb_matrix; ADD_VECTOR: floats, NULL: all 0.5
+    const void *value; // SET_TEXT: the text; SET_FLAGS: "0110", one a flag; SET_NUMBERS: uint32_t, `number` of them;
+                       // RENAME_TENSOR: the name; REPLACE_MATRIX: a tb_matrix; ADD_VECTOR: floats, NULL: all 0.5
 } model_edit;
 
 // Copies a GGUF file with the edits applied (at most one per key or tensor; n may be 0). Fails the test when it

@@ -63,6 +63,34 @@ static void model_open__refuses_bad_sizes(void **state)
     EXPECT(list);
 }
 
+// A size may be said once for every layer; where layers differ the sentence says so.
+static void model_open__takes_sizes_per_layer(void **state)
+{
+    (void)state;
+    static const uint32_t heads[] = {4, 4}, kv_heads[] = {2, 2}, ffn[] = {56, 56}, odd_heads[] = {4, 2},
+                          none[] = {2, 0};
+    static const model_edit equal[] = {
+        {SET_NUMBERS, "llama.attention.head_count", 2, heads},
+        {SET_NUMBERS, "llama.attention.head_count_kv", 2, kv_heads},
+        {SET_NUMBERS, "llama.feed_forward_length", 2, ffn},
+    };
+    static const refusal unequal[] = {
+        {"llama.gguf", {SET_NUMBERS, "llama.attention.head_count", 2, odd_heads}, TB_EUNSUPPORTED, "layers of '"},
+        {"llama.gguf", {SET_NUMBERS, "llama.attention.head_count_kv", 2, none}, TB_EUNSUPPORTED, "is 2 in one and 0"},
+        {"llama.gguf",
+         {SET_NUMBERS, "llama.feed_forward_length", 2, odd_heads},
+         TB_EUNSUPPORTED,
+         "feed_forward_length"},
+        {"llama.gguf", {SET_NUMBERS, "llama.feed_forward_length", 0, none}, TB_EFORMAT, "feed_forward_length"},
+    };
+    write_edited(temp_path("edited.gguf"), tiny_path("llama.gguf"), equal, 3);
+    tb_model *model = open_model(temp_path("edited.gguf"), 1);
+    assert_int_equal(tb_model_config(model)->kv_heads, 2);
+    assert_int_equal(tb_model_config(model)->ffn_width, 56);
+    tb_model_close(model);
+    EXPECT(unequal);
+}
+
 static void model_open__refuses_what_it_lacks_by_name(void **state)
 {
     (void)state;
@@ -247,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(model_open__refuses_bad_sizes),
+        cmocka_unit_test(model_open__takes_sizes_per_layer),
         cmocka_unit_test(model_open__refuses_what_it_lacks_by_name),
         cmocka_unit_test(model_open__refuses_missing_and_unused_tensors),
         cmocka_unit_test(model_open__refuses_unknown_cpu_level),
