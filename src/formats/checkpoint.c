@@ -3,7 +3,10 @@
 
 #include "formats/bytes.h"
 
+#include <assert.h>
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +62,26 @@ void tb_checkpoint_close(tb_checkpoint *checkpoint)
 const char *tb_checkpoint_path(const tb_checkpoint *checkpoint)
 {
     return checkpoint->path;
+}
+
+const char *tb_checkpoint_note(const tb_checkpoint *checkpoint, size_t index)
+{
+    return checkpoint->notes[index];
+}
+
+tb_code tb_checkpoint_add_note(tb_checkpoint *checkpoint, tb_error *err, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    size_t i = 0;
+    while (checkpoint->notes[i])
+        i++;
+    assert(i < TB_CHECKPOINT_NOTES);
+    checkpoint->notes[i] = tb_arena_text(&checkpoint->arena, text, strlen(text));
+    return checkpoint->notes[i] ? TB_OK : tb_checkpoint_no_memory(checkpoint, err);
 }
 
 bool tb_checkpoint_is_gguf(const tb_checkpoint *checkpoint)

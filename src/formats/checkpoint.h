@@ -5,6 +5,8 @@
 #include "formats/formats.h"
 #include "formats/name_index.h"
 
+enum { TB_CHECKPOINT_NOTES = 4 }; // as many as there are kinds of them
+
 struct tb_checkpoint {
     tb_arena arena; // everything below that is not in a mapping
     char *path;
@@ -18,6 +20,7 @@ struct tb_checkpoint {
     tb_name_index kv_index, tensor_index;
     tb_map hf_maps[TB_HF_FILES]; // of TB_HF_TOKENIZER_CONFIG: none, but
     tb_text tokenizer_settings;
+    const char *notes[TB_CHECKPOINT_NOTES + 1]; // NULL behind the last
 };
 
 // The readers. Each fills the checkpoint, whose path is set; on failure the caller closes it.
@@ -40,6 +43,13 @@ tb_code tb_checkpoint_index_tensors(tb_checkpoint *checkpoint, tb_error *err);
 
 // Sets `bytes` from type and dims. False when a row is no whole number of blocks, or on overflow.
 bool tb_tensor_set_bytes(tb_tensor_info *tensor);
+
+// Adds a sentence for whoever opened it.
+tb_code tb_checkpoint_add_note(tb_checkpoint *checkpoint, tb_error *err, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
 
 // TB_ENOMEM for this checkpoint.
 tb_code tb_checkpoint_no_memory(const tb_checkpoint *checkpoint, tb_error *err);

@@ -1,6 +1,8 @@
 // The fingerprint of a checkpoint: SHA-256 over the files that hold its tensors and its
-// tokenizer, and over what was translated from other files: metadata, and which tensors are used.
+// tokenizer, and over what was translated from other files: metadata, RoPE factors, and which tensors are used.
 #include "formats/checkpoint.h"
+
+#include <string.h>
 
 // Every piece goes in with its size, so that bytes cannot move from one to the next unnoticed.
 static void add_bytes(tb_hash *hash, const void *bytes, size_t n)
@@ -36,10 +38,13 @@ static void add_kv(tb_hash *hash, const tb_kv *kv)
 
 static void add_tensor(tb_hash *hash, const tb_tensor_info *tensor)
 {
+    static const char factors[] = "rope_factors_"; // of a folder they lie in its config.json
     uint32_t type = (uint32_t)tensor->type;
     add_bytes(hash, tensor->name.data, tensor->name.size);
     add_bytes(hash, &type, sizeof type);
     add_bytes(hash, tensor->dims, sizeof tensor->dims);
+    if (strncmp(tensor->name.data, factors, strlen(factors)) == 0)
+        add_bytes(hash, tensor->data, tensor->bytes);
 }
 
 tb_code tb_checkpoint_fingerprint(char out[65], const tb_checkpoint *checkpoint, tb_error *err)

@@ -58,7 +58,7 @@ typedef struct tb_tensor_info {
     tb_type type; // a block type
     unsigned dim_count;
     uint64_t dims[TB_MAX_DIMS]; // unused ones are 1
-    const void *data;           // inside the mapping, tb-aligned as the file is (at least 4 for HF, 32 for GGUF)
+    const void *data;           // inside the mapping, aligned as the file has it (to 4 for HF, 8 for GGUF at least)
     size_t bytes;
 } tb_tensor_info;
 
@@ -76,6 +76,9 @@ const char *tb_checkpoint_path(const tb_checkpoint *checkpoint);
 size_t tb_checkpoint_file_bytes(const tb_checkpoint *checkpoint);
 // One GGUF file; otherwise Hugging Face files.
 bool tb_checkpoint_is_gguf(const tb_checkpoint *checkpoint);
+
+// What whoever opened it should be told, a sentence each; NULL behind the last.
+const char *tb_checkpoint_note(const tb_checkpoint *checkpoint, size_t index);
 
 // 64 hexadecimal digits and a NUL that stand for the whole content, wherever it lies: reads all of
 // it (about a second per gigabyte).

@@ -6,6 +6,7 @@
 #include "formats/gguf.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,9 @@ enum {
     LEAST_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8, // name length, name, dim count, one dim, type, offset
     LEAST_TEXT_BYTES = 8,
 };
+
+// Far above any model known; bounds the search for files.
+enum { MOST_PARTS = 1024 };
 
 typedef struct reader {
     tb_cursor in;
@@ -319,27 +323,14 @@ static tb_code read_alignment(reader *r, tb_error *err)
     if (rc)
         return rc;
     bool power = r->alignment && (r->alignment & (r->alignment - 1)) == 0;
-    if (!power || r->alignment > UINT32_MAX)
-        return tb_fail(err, TB_EFORMAT, "general.alignment of '%s' is %" PRIu64 ", not a power of two", path_of(r),
-                       r->alignment);
-    if (r->alignment < TB_GGUF_ALIGNMENT)
-        return tb_fail(err, TB_EUNSUPPORTED, "general.alignment of '%s' is %" PRIu64 "; twobit needs at least %d",
-                       path_of(r), r->alignment, TB_GGUF_ALIGNMENT);
+    if (!power || r->alignment < TB_GGUF_LEAST_ALIGNMENT || r->alignment > UINT32_MAX)
+        return tb_fail(err, TB_EFORMAT, "general.alignment of '%s' is %" PRIu64 ", not a power of two from %d on",
+                       path_of(r), r->alignment, TB_GGUF_LEAST_ALIGNMENT);
     return TB_OK;
 }
 
-static tb_code refuse_split(const reader *r, tb_error *err)
-{
-    uint64_t parts = 1;
-    tb_code rc = tb_checkpoint_get_u64(&parts, r->out, "split.count", false, err);
-    if (!rc && parts > 1)
-        rc = tb_fail(err, TB_EUNSUPPORTED,
-                     "'%s' is one of %" PRIu64 " parts of a split model; merge them with llama-gguf-split first",
-                     path_of(r), parts);
-    return rc;
-}
-
-tb_code tb_gguf_read(tb_checkpoint *checkpoint, tb_error *err)
+// A whole file, into a checkpoint of which only path and arena are set.
+static tb_code read_file(tb_checkpoint *checkpoint, tb_error *err)
 {
     checkpoint->gguf = true;
     checkpoint->maps = tb_arena_array(&checkpoint->arena, 1, sizeof checkpoint->maps[0]);
@@ -357,11 +348,131 @@ tb_code tb_gguf_read(tb_checkpoint *checkpoint, tb_error *err)
         rc = tb_checkpoint_index_kvs(checkpoint, err);
     if (!rc)
         rc = read_alignment(&r, err);
-    if (!rc)
-        rc = refuse_split(&r, err);
-    if (!rc)
-        rc = read_tensors(&r, err);
-    if (!rc)
-        rc = tb_checkpoint_index_tensors(checkpoint, err);
+    return rc ? rc : read_tensors(&r, err);
+}
+
+// ---- models in parts ----
+
+// A model may be cut into files PREFIX-00001-of-00003.gguf … . The first has the metadata; each has tensors of its own.
+typedef struct split_place {
+    size_t index, count, tensors; // of the file that was opened; tensors: of the whole model, 0: not said
+    int prefix;                   // bytes of the path before the number
+} split_place;
+
+static tb_code read_split_key(size_t *out, const tb_checkpoint *file, const char *key, tb_error *err)
+{
+    uint64_t value = *out;
+    tb_code rc = tb_checkpoint_get_u64(&value, file, key, false, err);
+    *out = value < SIZE_MAX ? (size_t)value : SIZE_MAX;
     return rc;
+}
+
+// split.count 1: not in parts.
+static tb_code read_split(split_place *out, const tb_checkpoint *file, tb_error *err)
+{
+    *out = (split_place){.count = 1};
+    tb_code rc = read_split_key(&out->count, file, "split.count", err);
+    if (!rc)
+        rc = read_split_key(&out->index, file, "split.no", err);
+    if (!rc)
+        rc = read_split_key(&out->tensors, file, "split.tensors.count", err);
+    if (!rc && out->count > MOST_PARTS)
+        rc = tb_fail(err, TB_ELIMIT, "'%s' is one of %zu parts of a model, more than %d", file->path, out->count,
+                     MOST_PARTS);
+    return rc;
+}
+
+static tb_code part_path(tb_str *out, const char *path, const split_place *split, size_t index, tb_error *err)
+{
+    return tb_str_printf(out, err, "%.*s-%05zu-of-%05zu.gguf", split->prefix, path, index + 1, split->count);
+}
+
+// Sets split->prefix from the name of the file, which must be that of its place.
+static tb_code find_prefix(split_place *split, const char *path, tb_error *err)
+{
+    tb_str ending = {0};
+    split->prefix = 0;
+    tb_code rc = part_path(&ending, "", split, split->index, err);
+    size_t n = strlen(path);
+    if (!rc && (n < ending.size || memcmp(path + n - ending.size, ending.data, ending.size) != 0))
+        rc = tb_fail(err, TB_EFORMAT,
+                     "'%s' is part %zu of %zu of a model, but its name does not end in '%s', by which the "
+                     "others are found",
+                     path, split->index + 1, split->count, ending.data);
+    if (!rc)
+        split->prefix = n - ending.size < INT_MAX ? (int)(n - ending.size) : 0;
+    tb_str_clear(&ending);
+    return rc;
+}
+
+static tb_code refuse_later_part(const tb_checkpoint *file, const split_place *split, tb_error *err)
+{
+    tb_str first = {0};
+    tb_code rc = part_path(&first, file->path, split, 0, err);
+    if (!rc)
+        rc = tb_fail(err, TB_EINVAL, "'%s' is part %zu of %zu of a model; give the first, '%s'", file->path,
+                     split->index + 1, split->count, first.data);
+    tb_str_clear(&first);
+    return rc;
+}
+
+// Reads one more part: its file and its tensors become those of the checkpoint, its metadata say only which part it is.
+static tb_code add_part(tb_checkpoint *checkpoint, const split_place *expected, size_t index, tb_error *err)
+{
+    tb_str path = {0};
+    tb_code rc = part_path(&path, checkpoint->path, expected, index, err);
+    if (rc)
+        return rc;
+    tb_checkpoint part = {.arena = checkpoint->arena, .path = path.data};
+    split_place found;
+    rc = read_file(&part, err);
+    if (!rc)
+        rc = read_split(&found, &part, err);
+    if (!rc && (found.index != index || found.count != expected->count))
+        rc = tb_fail(err, TB_EFORMAT, "'%s' says that it is part %zu of %zu", part.path, found.index + 1, found.count);
+    size_t all = checkpoint->tensor_count + part.tensor_count;
+    tb_tensor_info *tensors = rc ? NULL : tb_arena_array(&part.arena, all, sizeof *tensors);
+    if (!rc && !tensors)
+        rc = tb_checkpoint_no_memory(checkpoint, err);
+    checkpoint->arena = part.arena;
+    if (part.map_count)
+        checkpoint->maps[checkpoint->map_count++] = part.maps[0];
+    if (!rc) {
+        memcpy(tensors, checkpoint->tensors, checkpoint->tensor_count * sizeof *tensors);
+        memcpy(tensors + checkpoint->tensor_count, part.tensors, part.tensor_count * sizeof *tensors);
+        checkpoint->tensors = tensors;
+        checkpoint->tensor_count = all;
+    }
+    tb_str_clear(&path);
+    return rc;
+}
+
+static tb_code add_parts(tb_checkpoint *checkpoint, const split_place *split, tb_error *err)
+{
+    tb_map *maps = tb_arena_array(&checkpoint->arena, split->count, sizeof *maps);
+    if (!maps)
+        return tb_checkpoint_no_memory(checkpoint, err);
+    maps[0] = checkpoint->maps[0];
+    checkpoint->maps = maps;
+    tb_code rc = TB_OK;
+    for (size_t i = 1; i < split->count && !rc; i++)
+        rc = add_part(checkpoint, split, i, err);
+    if (!rc && split->tensors && split->tensors != checkpoint->tensor_count)
+        rc = tb_fail(err, TB_EFORMAT, "the parts of '%s' have %zu tensors, not the %zu that the first announces",
+                     checkpoint->path, checkpoint->tensor_count, split->tensors);
+    return rc;
+}
+
+tb_code tb_gguf_read(tb_checkpoint *checkpoint, tb_error *err)
+{
+    split_place split;
+    tb_code rc = read_file(checkpoint, err);
+    if (!rc)
+        rc = read_split(&split, checkpoint, err);
+    if (!rc && split.count > 1) {
+        rc = find_prefix(&split, checkpoint->path, err);
+        if (!rc)
+            rc = split.index ? refuse_later_part(checkpoint, &split, err) : add_parts(checkpoint, &split, err);
+    }
+    return rc ? rc : tb_checkpoint_index_tensors(checkpoint, err);
 }

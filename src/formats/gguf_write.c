@@ -158,10 +158,19 @@ static tb_code put_array(tb_str *out, const tb_kv *kv, tb_error *err)
     return rc;
 }
 
+// Keys that tell of the container that they lie in, not of the model.
+static bool tells_of_container(tb_text key)
+{
+    static const char *const keys[] = {"general.alignment", "split.no", "split.count", "split.tensors.count"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (tb_text_is(key, keys[i]))
+            return true;
+    return false;
+}
+
 tb_code tb_gguf_writer_add_kv(tb_gguf_writer *w, const tb_kv *kv, tb_error *err)
 {
-    static const char alignment[] = "general.alignment"; // describes this container, not the model
-    if (kv->key.size == strlen(alignment) && memcmp(kv->key.data, alignment, kv->key.size) == 0)
+    if (tells_of_container(kv->key))
         return TB_OK;
     tb_code rc = begin_kv(w, kv->key, kv->type, err);
     if (rc)

@@ -29,8 +29,9 @@ typedef struct tb_hf_family {
     bool partial_rope;   // "partial_rotary_factor" counts; elsewhere any but 1 is refused
     bool renames_rope;   // "su" and "yarn" are older names of longrope
     tb_hf_windows windows;
-    // Values of absent keys; 0: the key is required, or there is no such thing.
-    uint32_t vocab, heads, kv_heads, head_size, context, window;
+    // Values of absent keys, as transformers' classes have them. kv_heads 0: as many as heads; head_size 0: width /
+    // heads; window 0: none.
+    uint32_t vocab, blocks, width, ffn_width, heads, kv_heads, head_size, context, window;
     double norm_eps, rope_base, local_rope_base;
     double query_scalar; // attention scores are divided by its root; 0: by that of the head size
 } tb_hf_family;

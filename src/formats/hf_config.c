@@ -1,4 +1,4 @@
-// config.json as GGUF metadata. What the families leave unsaid stands in one table; settings
+// config.json as GGUF metadata. What the families leave unsaid stands in hf_families.c; settings
 // that change the computation and that twobit does not know are refused by name.
 #include "formats/hf_config.h"
 
@@ -10,78 +10,34 @@
 // Far above any model known; bounds the lists that have an element per block.
 #define MOST_BLOCKS 4096
 
-static const tb_hf_family families[] = {
-    {.model_type = "llama", .architecture = "llama", .activation = "silu", .rope_base = 10000},
-    {.model_type = "mistral",
-     .architecture = "llama",
-     .activation = "silu",
-     .windows = TB_HF_ALL_WINDOWS,
-     .kv_heads = 8,
-     .window = 4096,
-     .rope_base = 10000},
-    {.model_type = "qwen2",
-     .architecture = "qwen2",
-     .activation = "silu",
-     .window_switch = true,
-     .windows = TB_HF_UPPER_WINDOWS,
-     .window = 4096,
-     .rope_base = 10000},
-    {.model_type = "qwen3",
-     .architecture = "qwen3",
-     .activation = "silu",
-     .window_switch = true,
-     .windows = TB_HF_UPPER_WINDOWS,
-     .head_size = 128,
-     .window = 4096,
-     .rope_base = 10000},
-    {.model_type = "smollm3",
-     .architecture = "smollm3",
-     .activation = "silu",
-     .skips_rope = true,
-     .tied = true,
-     .window_switch = true,
-     .windows = TB_HF_NOPE_WINDOWS,
-     .kv_heads = 4,
-     .rope_base = 2000000},
-    {.model_type = "gemma3_text",
-     .architecture = "gemma3",
-     .activation = "gelu_pytorch_tanh",
-     .sandwich_norms = true,
-     .tied = true,
-     .windows = TB_HF_MOST_WINDOWS,
-     .vocab = 262208,
-     .heads = 8,
-     .kv_heads = 4,
-     .head_size = 256,
-     .context = 131072,
-     .window = 4096,
-     .norm_eps = 1e-6,
-     .rope_base = 1000000,
-     .local_rope_base = 10000,
-     .query_scalar = 256},
-};
-
 // ---- settings ----
+
+// A null says that there are as many as heads.
+static uint32_t read_kv_heads(tb_hf_config *c, uint32_t heads)
+{
+    static const char name[] = "num_key_value_heads";
+    bool is_null = json_is_null(json_object_get(c->json, name));
+    return tb_hf_read_count(c, name, is_null || !c->family->kv_heads ? heads : c->family->kv_heads);
+}
 
 static void translate_sizes(tb_hf_config *c)
 {
     const tb_hf_family *f = c->family;
-    c->blocks = tb_hf_read_count(c, "num_hidden_layers", 0);
+    c->blocks = tb_hf_read_count(c, "num_hidden_layers", f->blocks);
     if (c->blocks > MOST_BLOCKS && !c->rc)
         c->rc = tb_fail(c->err, TB_ELIMIT, "'num_hidden_layers' of '%s' is %" PRIu32 ", more than %d", c->out->path,
                         c->blocks, MOST_BLOCKS);
-    uint32_t width = tb_hf_read_count(c, "hidden_size", 0);
+    uint32_t width = tb_hf_read_count(c, "hidden_size", f->width);
     uint32_t heads = tb_hf_read_count(c, "num_attention_heads", f->heads);
     c->head_size = tb_hf_read_count(c, "head_dim", f->head_size ? f->head_size : width / heads ? width / heads : 1);
     tb_hf_put_u32(c, "block_count", c->blocks);
     c->context = tb_hf_read_count(c, "max_position_embeddings", f->context);
     tb_hf_put_u32(c, "context_length", c->context);
     tb_hf_put_u32(c, "embedding_length", width);
-    tb_hf_put_u32(c, "feed_forward_length", tb_hf_read_count(c, "intermediate_size", 0));
+    tb_hf_put_u32(c, "feed_forward_length", tb_hf_read_count(c, "intermediate_size", f->ffn_width));
     tb_hf_put_u32(c, "vocab_size", tb_hf_read_count(c, "vocab_size", f->vocab));
     tb_hf_put_u32(c, "attention.head_count", heads);
-    tb_hf_put_u32(c, "attention.head_count_kv",
-                  tb_hf_read_count(c, "num_key_value_heads", f->kv_heads ? f->kv_heads : heads));
+    tb_hf_put_u32(c, "attention.head_count_kv", read_kv_heads(c, heads));
     tb_hf_put_u32(c, "attention.key_length", c->head_size);
     tb_hf_put_u32(c, "attention.value_length", c->head_size);
     tb_hf_put_f32(c, "attention.layer_norm_rms_epsilon", tb_hf_read_positive(c, c->json, "rms_norm_eps", f->norm_eps));
@@ -201,14 +157,6 @@ static void refuse_unknown_settings(tb_hf_config *c)
     }
 }
 
-static const tb_hf_family *find_family(const char *model_type)
-{
-    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
-        if (strcmp(families[i].model_type, model_type) == 0)
-            return &families[i];
-    return NULL;
-}
-
 // Sets the family, and for models with a vision tower the part of the config that is the text model's.
 static tb_code choose_family(tb_hf_config *c)
 {
@@ -221,7 +169,7 @@ static tb_code choose_family(tb_hf_config *c)
     }
     if (!type)
         tb_hf_refuse(c, "model_type", "it is missing");
-    c->family = type ? find_family(type) : NULL;
+    c->family = type ? tb_hf_find_family(type) : NULL;
     if (!c->rc && !c->family)
         c->rc =
             tb_fail(c->err, TB_EUNSUPPORTED,

@@ -1,5 +1,5 @@
 // Inside formats: config.json under translation. hf_reader.c has the reads and writes, hf_config.c the settings,
-// hf_rope.c those of RoPE.
+// hf_rope.c those of RoPE, hf_families.c what is left unsaid.
 #ifndef TB_FORMATS_HF_CONFIG_H
 #define TB_FORMATS_HF_CONFIG_H
 
@@ -17,6 +17,9 @@ typedef struct tb_hf_config {
     tb_code rc;
     uint32_t blocks, head_size, context;
 } tb_hf_config;
+
+// NULL: not known.
+const tb_hf_family *tb_hf_find_family(const char *model_type);
 
 // A setting that makes no sense.
 void tb_hf_refuse(tb_hf_config *c, const char *name, const char *what);

@@ -267,8 +267,7 @@ static tb_code translate_tensor(reader *r, const tb_safetensor *from, tb_error *
     case TB_HF_NAME_KNOWN:
         break;
     }
-    bool unused_head = r->model.tied && strcmp(name, "output.weight") == 0;
-    return unused_head ? TB_OK : add_tensor(r, from, name, err);
+    return add_tensor(r, from, name, err);
 }
 
 // Factors that a config.json has and GGUF keeps as a tensor.
@@ -300,6 +299,52 @@ static tb_code translate_tensors(reader *r, tb_error *err)
     return rc;
 }
 
+// Whether two tensors of floats of any size hold the same values.
+static bool same_values(const tb_tensor_info *a, const tb_tensor_info *b)
+{
+    enum { PIECE = 1024 }; // values decoded at a time
+    const tb_type_traits *traits_a = tb_type_traits_get(a->type), *traits_b = tb_type_traits_get(b->type);
+    const char *data_a = a->data, *data_b = b->data;
+    size_t count = a->bytes / traits_a->block_bytes;
+    if (memcmp(a->dims, b->dims, sizeof a->dims) != 0)
+        return false;
+    for (size_t done = 0; done < count; done += PIECE) {
+        float x[PIECE], y[PIECE];
+        size_t n = count - done < PIECE ? count - done : PIECE;
+        traits_a->decode(x, data_a + done * traits_a->block_bytes, n);
+        traits_b->decode(y, data_b + done * traits_b->block_bytes, n);
+        if (memcmp(x, y, n * sizeof x[0]) != 0)
+            return false;
+    }
+    return true;
+}
+
+// Where the config ties the head to the embedding, a head that is there all the same is dropped when it is equal. One
+// that differs was trained: transformers uses it, and so do we.
+static tb_code drop_equal_head(reader *r, tb_error *err)
+{
+    tb_checkpoint *out = r->out;
+    const tb_tensor_info *embedding = NULL;
+    tb_tensor_info *head = NULL;
+    for (size_t i = 0; i < out->tensor_count; i++) {
+        if (strcmp(out->tensors[i].name.data, "token_embd.weight") == 0)
+            embedding = &out->tensors[i];
+        if (strcmp(out->tensors[i].name.data, "output.weight") == 0)
+            head = &out->tensors[i];
+    }
+    if (!r->model.tied || !head)
+        return TB_OK;
+    if (!embedding || !same_values(embedding, head))
+        return tb_checkpoint_add_note(out, err,
+                                      "config.json of '%s' ties the head to the embedding, but its 'lm_head.weight' is "
+                                      "another matrix, which is used",
+                                      out->path);
+    size_t behind = (size_t)(out->tensors + out->tensor_count - head) - 1;
+    memmove(head, head + 1, behind * sizeof *head);
+    out->tensor_count--;
+    return TB_OK;
+}
+
 // Without a head the embedding would take its place: only where the config says so.
 static tb_code check_head(const reader *r, tb_error *err)
 {
@@ -315,7 +360,9 @@ static tb_code read_weights(reader *r, const char *config_path, tb_error *err)
     tb_code rc = read_config(r, config_path, err);
     if (!rc)
         rc = open_files(r, err);
-    return rc ? rc : translate_tensors(r, err);
+    if (!rc)
+        rc = translate_tensors(r, err);
+    return rc ? rc : drop_equal_head(r, err);
 }
 
 static tb_code index_all(tb_checkpoint *checkpoint, tb_error *err)

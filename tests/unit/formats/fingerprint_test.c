@@ -45,6 +45,10 @@ static void fingerprint__follows_content_and_not_the_name(void **state)
     "{\"model_type\":\"mistral\",\"hidden_size\":64,\"intermediate_size\":128,\"num_hidden_layers\":3,"                \
     "\"num_attention_heads\":4,\"vocab_size\":2,\"max_position_embeddings\":256," settings "}"
 
+#define LONGROPE(last)                                                                                                 \
+    "\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1,1,1,1,1,1,1],\"long_factor\":[1,1,1,1,1,1,1," last  \
+    "]}"
+
 static void fingerprint__notices_every_changed_setting_of_a_folder(void **state)
 {
     (void)state;
@@ -53,9 +57,10 @@ static void fingerprint__notices_every_changed_setting_of_a_folder(void **state)
     static const char *const configs[] = {
         CONFIG("\"tie_word_embeddings\":true,\"rms_norm_eps\":1e-5"),
         CONFIG("\"tie_word_embeddings\":true,\"rms_norm_eps\":1e-6"),
-        CONFIG("\"tie_word_embeddings\":false,\"rms_norm_eps\":1e-5"), // other tensors
-        CONFIG("\"tie_word_embeddings\":true,\"rms_norm_eps\":1e-5,"   // another list
+        CONFIG("\"tie_word_embeddings\":true,\"rms_norm_eps\":1e-5," // another list
                "\"layer_types\":[\"full_attention\",\"sliding_attention\",\"sliding_attention\"]"),
+        CONFIG(LONGROPE("2")), // factors
+        CONFIG(LONGROPE("3")),
     };
     enum { CONFIGS = sizeof configs / sizeof configs[0] };
     char prints[CONFIGS][65];

@@ -269,16 +269,22 @@ static void put_alignment_48(tb_str *out)
     put_number(out, 48, 4);
 }
 
-static void put_alignment_8(tb_str *out)
+static void put_alignment_4(tb_str *out)
 {
     put_key(out, "general.alignment", TB_KV_U32);
-    put_number(out, 8, 4);
+    put_number(out, 4, 4);
 }
 
 static void put_split(tb_str *out)
 {
     put_key(out, "split.count", TB_KV_U16);
     put_number(out, 3, 2);
+}
+
+static void put_many_splits(tb_str *out)
+{
+    put_key(out, "split.count", TB_KV_U16);
+    put_number(out, 2000, 2);
 }
 
 static void gguf_open__rejects_bad_metadata(void **state)
@@ -291,8 +297,121 @@ static void gguf_open__rejects_bad_metadata(void **state)
     assert_entry_refused(put_bad_key, TB_EFORMAT, "not UTF-8");
     assert_entry_refused(put_empty_key, TB_EFORMAT, "empty");
     assert_entry_refused(put_alignment_48, TB_EFORMAT, "is 48, not a power of two");
-    assert_entry_refused(put_alignment_8, TB_EUNSUPPORTED, "is 8; twobit needs at least 32");
-    assert_entry_refused(put_split, TB_EUNSUPPORTED, "one of 3 parts");
+    assert_entry_refused(put_alignment_4, TB_EFORMAT, "is 4, not a power of two from 8 on");
+    assert_entry_refused(put_split, TB_EFORMAT, "does not end in '-00001-of-00003.gguf'");
+    assert_entry_refused(put_many_splits, TB_ELIMIT, "one of 2000 parts");
+}
+
+// Alignments smaller and larger than the usual one.
+static void gguf_open__reads_other_alignments(void **state)
+{
+    (void)state;
+    for (unsigned alignment = 8; alignment <= 64; alignment *= 2) {
+        tb_str file = {0};
+        tb_checkpoint *c;
+        tb_error err = {0};
+        put_header(&file, 3, 2, 1);
+        put_key(&file, "general.alignment", TB_KV_U32);
+        put_number(&file, alignment, 4);
+        put_tensor(&file, "a", 1, (uint64_t[]){1}, TB_TYPE_F32, 0);
+        put_tensor(&file, "b", 1, (uint64_t[]){1}, TB_TYPE_F32, alignment);
+        while (file.size % alignment)
+            put_number(&file, 0, 1);
+        put_number(&file, 0x3F800000u, 4);
+        for (size_t i = 4; i < alignment; i++)
+            put_number(&file, 0, 1);
+        put_number(&file, 0x40000000u, 4);
+        if (open_bytes(&c, file.data, file.size, &err))
+            fail_msg("%s", err.message);
+        assert_true(*(const float *)tb_checkpoint_tensor(c, "a")->data == 1);
+        assert_true(*(const float *)tb_checkpoint_tensor(c, "b")->data == 2);
+        tb_checkpoint_close(c);
+        tb_str_clear(&file);
+    }
+}
+
+// ---- models in parts ----
+
+// Part `index` of `count` under the name of part `named`: a tensor of its own, F32 {1} with the value of `index`.
+static void write_part(unsigned named, unsigned index, unsigned count, unsigned tensors)
+{
+    tb_str file = {0};
+    char text[64];
+    put_header(&file, 3, 1, index ? 2 : 4);
+    put_key(&file, "split.no", TB_KV_U16);
+    put_number(&file, index, 2);
+    put_key(&file, "split.count", TB_KV_U16);
+    put_number(&file, count, 2);
+    if (index == 0) {
+        put_key(&file, "split.tensors.count", TB_KV_I32);
+        put_number(&file, tensors, 4);
+        put_key(&file, "general.name", TB_KV_TEXT);
+        put_text(&file, "parted");
+    }
+    snprintf(text, sizeof text, "t%u", index);
+    put_tensor(&file, text, 1, (uint64_t[]){1}, TB_TYPE_F32, 0);
+    put_padding(&file);
+    float value = (float)index;
+    put_bytes(&file, &value, sizeof value);
+    snprintf(text, sizeof text, "parted-%05u-of-%05u.gguf", named + 1, count);
+    temp_write(text, file.data, file.size);
+    tb_str_clear(&file);
+}
+
+static tb_code open_part(tb_checkpoint **out, unsigned index, tb_error *err)
+{
+    char name[64];
+    snprintf(name, sizeof name, "parted-%05u-of-00003.gguf", index + 1);
+    return tb_checkpoint_open(out, temp_path(name), err);
+}
+
+static void gguf_parts__are_one_checkpoint(void **state)
+{
+    (void)state;
+    tb_checkpoint *c;
+    tb_error err = {0};
+    for (unsigned i = 0; i < 3; i++)
+        write_part(i, i, 3, 3);
+    if (open_part(&c, 0, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(tb_checkpoint_tensor_count(c), 3);
+    assert_text(tb_checkpoint_find(c, "general.name")->value.text, "parted");
+    for (unsigned i = 0; i < 3; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "t%u", i);
+        assert_true(*(const float *)tb_checkpoint_tensor(c, name)->data == (float)i);
+    }
+    size_t bytes = tb_checkpoint_file_bytes(c);
+    tb_checkpoint_close(c);
+    assert_true(bytes > 3 * 32);
+}
+
+static void expect_part_refused(unsigned opened, tb_code code, const char *part)
+{
+    tb_checkpoint *c;
+    tb_error err = {0};
+    assert_int_equal(open_part(&c, opened, &err), code);
+    if (!strstr(err.message, part))
+        fail_msg("\"%s\" lacks \"%s\"", err.message, part);
+}
+
+static void gguf_parts__must_be_those_of_the_model(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        write_part(i, i, 3, 3);
+    expect_part_refused(2, TB_EINVAL, "is part 3 of 3 of a model; give the first, '");
+    expect_part_refused(1, TB_EINVAL, "/parted-00001-of-00003.gguf'");
+    write_part(0, 0, 3, 4);
+    expect_part_refused(0, TB_EFORMAT, "have 3 tensors, not the 4");
+    write_part(0, 0, 3, 3);
+    write_part(1, 2, 3, 3);
+    expect_part_refused(0, TB_EFORMAT, "parted-00002-of-00003.gguf' says that it is part 3 of 3");
+    expect_part_refused(1, TB_EFORMAT, "its name does not end in '-00003-of-00003.gguf'");
+    temp_delete("parted-00002-of-00003.gguf");
+    expect_part_refused(0, TB_EIO, "parted-00002-of-00003.gguf");
+    temp_write("parted-00002-of-00003.gguf", "GGUF", 4);
+    expect_part_refused(0, TB_EFORMAT, "parted-00002-of-00003.gguf' ends inside its header");
 }
 
 static void gguf_open__rejects_a_key_given_twice(void **state)
@@ -465,6 +584,9 @@ int main(void)
         cmocka_unit_test(gguf_open__names_other_files_and_versions),
         cmocka_unit_test(gguf_open__rejects_counts_beyond_the_file),
         cmocka_unit_test(gguf_open__rejects_bad_metadata),
+        cmocka_unit_test(gguf_open__reads_other_alignments),
+        cmocka_unit_test(gguf_parts__are_one_checkpoint),
+        cmocka_unit_test(gguf_parts__must_be_those_of_the_model),
         cmocka_unit_test(gguf_open__rejects_a_key_given_twice),
         cmocka_unit_test(gguf_open__rejects_bad_tensors),
         cmocka_unit_test(gguf_open__rejects_tensors_that_share_name_or_bytes),

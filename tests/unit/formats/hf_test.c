@@ -188,6 +188,49 @@ static void hf_config__translates_rope_scaling(void **state)
     tb_checkpoint_close(c);
 }
 
+static void hf_config__has_the_defaults_of_the_classes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *arch;
+        double blocks, width, ffn, heads, kv_heads, head_size, context, vocab;
+    } defaults[] = {
+        {"llama", "llama", 32, 4096, 11008, 32, 32, 128, 2048, 32000},
+        {"mistral", "llama", 32, 4096, 14336, 32, 8, 128, 131072, 32000},
+        {"qwen2", "qwen2", 32, 4096, 22016, 32, 32, 128, 32768, 151936},
+        {"qwen3", "qwen3", 32, 4096, 22016, 32, 32, 128, 32768, 151936},
+        {"smollm3", "smollm3", 36, 2048, 11008, 16, 4, 128, 32768, 128256},
+        {"gemma3_text", "gemma3", 26, 2304, 9216, 8, 4, 256, 131072, 262208},
+    };
+    for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++) {
+        const struct {
+            const char *name;
+            double value;
+        } keys[] = {
+            {"block_count", defaults[i].blocks},
+            {"embedding_length", defaults[i].width},
+            {"feed_forward_length", defaults[i].ffn},
+            {"attention.head_count", defaults[i].heads},
+            {"attention.head_count_kv", defaults[i].kv_heads},
+            {"attention.key_length", defaults[i].head_size},
+            {"context_length", defaults[i].context},
+            {"vocab_size", defaults[i].vocab},
+            {"attention.layer_norm_rms_epsilon", 1e-6},
+        };
+        char text[128];
+        snprintf(text, sizeof text, "{\"model_type\":\"%s\",\"tie_word_embeddings\":true}", defaults[i].type);
+        tb_checkpoint *c = must_open_config(text);
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+            snprintf(text, sizeof text, "%s.%s", defaults[i].arch, keys[k].name);
+            assert_number(c, text, keys[k].value);
+        }
+        tb_checkpoint_close(c);
+    }
+    tb_checkpoint *c = must_open_config("{\"model_type\":\"mistral\"," SIZES(1) ",\"num_key_value_heads\":null}");
+    assert_number(c, "llama.attention.head_count_kv", 4);
+    tb_checkpoint_close(c);
+}
+
 // As in transformers: all of "rope_parameters" gives way, its base too, but in Gemma, key by key, that of full
 // attention.
 static void hf_config__prefers_rope_scaling_to_rope_parameters(void **state)
@@ -321,7 +364,6 @@ static void hf_config__refuses_by_name_what_it_does_not_know(void **state)
         {"{\"model_type\":\"llama\"", TB_EFORMAT, "not valid JSON"},
         {"{\"model_type\":\"llama\",\"model_type\":\"llama\"}", TB_EFORMAT, "duplicate"},
         {"{\"model_type\":\"gemma3\"}", TB_EFORMAT, "'text_config'"},
-        {"{\"model_type\":\"llama\",\"tie_word_embeddings\":true}", TB_EFORMAT, "'num_hidden_layers': it is missing"},
         {"{\"model_type\":\"llama\"," SIZES(0) "}", TB_EFORMAT, "'num_hidden_layers'"},
         {"{\"model_type\":\"llama\"," SIZES(-1) "}", TB_EFORMAT, "'num_hidden_layers'"},
         {"{\"model_type\":\"llama\"," SIZES(2.5) "}", TB_EFORMAT, "'num_hidden_layers'"},
@@ -512,18 +554,57 @@ static void hf_tensors__add_one_to_gemmas_norms(void **state)
     tb_str_clear(&file);
 }
 
-static void hf_tensors__drop_the_head_only_where_it_is_tied(void **state)
+// Embedding (F32) and head of `rows` rows of two ones; of the head `odd` is a two, if it has so many.
+static void write_two_matrices(bool head_is_half, size_t rows, size_t odd)
+{
+    tb_str file = {0};
+    char header[512];
+    size_t n = 2 * rows, begin = n * sizeof(float), end = begin + n * (head_is_half ? 2 : 4);
+    int size = snprintf(header, sizeof header,
+                        "{\"model.embed_tokens.weight\":{\"dtype\":\"F32\",\"shape\":[%zu,2],\"data_offsets\":[0,%zu]},"
+                        "\"lm_head.weight\":{\"dtype\":\"%s\",\"shape\":[%zu,2],\"data_offsets\":[%zu,%zu]}}",
+                        rows, begin, head_is_half ? "F16" : "F32", rows, begin, end);
+    put_number(&file, (uint64_t)size, 8);
+    put_bytes(&file, header, (size_t)size);
+    for (size_t i = 0; i < 2 * n; i++)
+        if (i < n || !head_is_half)
+            put_number(&file, i == n + odd ? 0x40000000u : 0x3F800000u, 4);
+        else
+            put_number(&file, i == n + odd ? 0x4000u : 0x3C00u, 2);
+    temp_write(FOLDER "/model.safetensors", file.data, file.size);
+    tb_str_clear(&file);
+}
+
+// Whichever value of a head differs from the embedding, the head counts, tied or not, and somebody is told.
+static void hf_tensors__keep_a_tied_head_that_differs(void **state)
+{
+    (void)state;
+    enum { ROWS = 700, VALUES = 2 * ROWS };
+    static const size_t odd[] = {0, 1, 1023, 1024, VALUES - 1, VALUES};
+    clear_folder();
+    write_text("config.json", "{\"model_type\":\"llama\"," SIZES(1) "}");
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
+        for (int half = 0; half < 2; half++) {
+            tb_checkpoint *c;
+            write_two_matrices(half, ROWS, odd[i]);
+            if (open_folder(&c))
+                fail_msg("%s", err.message);
+            bool differs = odd[i] < VALUES;
+            assert_int_equal(tb_checkpoint_tensor(c, "output.weight") != NULL, differs);
+            assert_int_equal(tb_checkpoint_note(c, 0) != NULL, differs);
+            assert_true(!differs || strstr(tb_checkpoint_note(c, 0), "lm_head.weight"));
+            tb_checkpoint_close(c);
+        }
+}
+
+static void hf_tensors__need_a_head_that_is_not_tied(void **state)
 {
     (void)state;
     static const test_tensor both[] = {{"model.embed_tokens.weight", "F32", "[1, 2]", 8, 0},
                                        {"lm_head.weight", "F32", "[1, 2]", 8, 0}};
     tb_checkpoint *c;
     clear_folder();
-    write_text("config.json", "{\"model_type\":\"llama\"," SIZES(1) "}");
     write_safetensors("model.safetensors", both, 2);
-    assert_int_equal(open_folder(&c), TB_OK);
-    assert_null(tb_checkpoint_tensor(c, "output.weight"));
-    tb_checkpoint_close(c);
 
     const char *untied = "{\"model_type\":\"llama\",\"hidden_size\":64,\"intermediate_size\":128,"
                          "\"num_hidden_layers\":1,\"num_attention_heads\":4,\"vocab_size\":2,"
@@ -893,6 +974,7 @@ int main(void)
         cmocka_unit_test(hf_config__translates_a_llama),
         cmocka_unit_test(hf_config__has_the_defaults_of_old_llamas),
         cmocka_unit_test(hf_config__translates_rope_scaling),
+        cmocka_unit_test(hf_config__has_the_defaults_of_the_classes),
         cmocka_unit_test(hf_config__prefers_rope_scaling_to_rope_parameters),
         cmocka_unit_test(hf_config__translates_the_other_families),
         cmocka_unit_test(hf_config__translates_smollm3),
@@ -902,7 +984,8 @@ int main(void)
         cmocka_unit_test(hf_names__follow_gemmas_sandwich_and_prefixes),
         cmocka_unit_test(hf_names__refuse_strangers),
         cmocka_unit_test(hf_tensors__add_one_to_gemmas_norms),
-        cmocka_unit_test(hf_tensors__drop_the_head_only_where_it_is_tied),
+        cmocka_unit_test(hf_tensors__keep_a_tied_head_that_differs),
+        cmocka_unit_test(hf_tensors__need_a_head_that_is_not_tied),
         cmocka_unit_test(hf_shards__are_one_checkpoint),
         cmocka_unit_test(hf_shards__must_be_those_of_the_index),
         cmocka_unit_test(hf_folder__says_what_is_missing),
