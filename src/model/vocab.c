@@ -127,20 +127,39 @@ static tb_code read_numbers(tb_vocab *vocab, tb_arena *arena, const tb_checkpoin
     return TB_OK;
 }
 
+// Ids that end a turn besides eos and eot: lists, or one number.
+static const char *const end_keys[] = {TB_KEY_END_IDS, "tokenizer.ggml.eos_token_ids", "tokenizer.ggml.eom_token_id"};
+
+static int32_t id_of(int64_t number)
+{
+    return number >= 0 && number <= INT32_MAX ? (int32_t)number : -1;
+}
+
 static tb_code read_ends(tb_vocab *vocab, tb_arena *arena, const tb_checkpoint *checkpoint, tb_error *err)
 {
-    const tb_kv *kv = NULL;
-    tb_code rc = find_array(&kv, checkpoint, TB_KEY_END_IDS, false, 0, err);
-    if (rc || !kv)
-        return rc;
-    size_t n = kv->value.array.count;
-    int32_t *ends = tb_arena_array(arena, n, sizeof *ends);
+    size_t most = 0;
+    for (size_t i = 0; i < COUNT(end_keys); i++) {
+        const tb_kv *kv = tb_checkpoint_find(checkpoint, end_keys[i]);
+        if (kv && kv->type == TB_KV_ARRAY && kv->value.array.type == TB_KV_TEXT)
+            return bad_key(err, checkpoint, end_keys[i], "is not a list of numbers");
+        most += kv && kv->type == TB_KV_ARRAY ? kv->value.array.count : 1;
+    }
+    int32_t *ends = tb_arena_array(arena, most, sizeof *ends);
     if (!ends)
         return tb_fail(err, TB_ENOMEM, "no memory for a vocabulary of %zu tokens", vocab->size);
-    for (size_t i = 0; i < n; i++)
-        ends[i] = (int32_t)tb_kv_array_i64(kv, i);
     vocab->ends = ends;
-    vocab->end_count = n;
+    for (size_t i = 0; i < COUNT(end_keys); i++) {
+        const tb_kv *kv = tb_checkpoint_find(checkpoint, end_keys[i]);
+        if (kv && kv->type != TB_KV_ARRAY) {
+            uint64_t id;
+            tb_code rc = tb_checkpoint_get_u64(&id, checkpoint, end_keys[i], true, err);
+            if (rc)
+                return rc;
+            ends[vocab->end_count++] = id_of(id <= INT32_MAX ? (int64_t)id : -1);
+        }
+        for (size_t k = 0; kv && kv->type == TB_KV_ARRAY && k < kv->value.array.count; k++)
+            ends[vocab->end_count++] = id_of(tb_kv_array_i64(kv, k));
+    }
     return TB_OK;
 }
 

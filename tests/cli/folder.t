@@ -97,5 +97,5 @@ $ twobit tokenize qwen3/tokenizer.json "the end"
 # A head that a config ties to the embedding and that is another matrix counts, and somebody is told.
 $ cp -r "$models/llama" tied && sed -i 's/"tie_word_embeddings": false/"tie_word_embeddings": true/' tied/config.json
 $ twobit logits tied --ids 1,2 -o tied.npy
-twobit: warning: config.json of 'tied' ties the head to the embedding, but its 'lm_head.weight' is another matrix, which is used
+! twobit: warning: config.json of 'tied' ties the head to the embedding, but its 'lm_head.weight' is another matrix, which is used
 $ twobit logits llama --ids 1,2 -o llama.npy; cmp llama.npy tied.npy

@@ -240,6 +240,30 @@ static void folder__refuses_tokens_without_a_row(void **state)
     assert_non_null(strstr(err.message, "tokens, its embedding only 96 rows"));
 }
 
+// A GGUF file may name more ends than eos and eot; a copy names them under the same keys.
+static void gguf__ends_where_any_of_its_keys_says(void **state)
+{
+    (void)state;
+    static const uint32_t list[] = {2, 40};
+    static const model_edit edits[] = {
+        {SET_U32, "tokenizer.ggml.eom_token_id", 50, NULL},
+        {SET_U32, "tokenizer.ggml.eot_token_id", 51, NULL},
+        {SET_NUMBERS, "tokenizer.ggml.eos_token_ids", 2, list},
+    };
+    const char *path = temp_path("ends.gguf");
+    write_edited(path, tiny_path("llama.gguf"), edits, 3);
+    tb_model *model = open_model(path, 1);
+    for (int32_t id = 0; id < (int32_t)tb_model_vocab_size(model); id++)
+        assert_int_equal(tb_model_is_end(model, id), id == 2 || id == 40 || id == 50 || id == 51);
+    tb_model_close(model);
+    expect_same_after_writing(path, texts, 3);
+    tb_checkpoint *copy;
+    assert_int_equal(tb_checkpoint_open(&copy, temp_path("vocabulary.gguf"), NULL), TB_OK);
+    for (size_t i = 0; i < 3; i++)
+        assert_non_null(tb_checkpoint_find(copy, edits[i].name));
+    tb_checkpoint_close(copy);
+}
+
 static void folder__ends_where_its_generation_config_says(void **state)
 {
     (void)state;
@@ -314,6 +338,7 @@ int main(void)
         cmocka_unit_test(write_tokenizer__keeps_those_of_real_files),
         cmocka_unit_test(folder__has_a_token_for_every_row),
         cmocka_unit_test(folder__refuses_tokens_without_a_row),
+        cmocka_unit_test(gguf__ends_where_any_of_its_keys_says),
         cmocka_unit_test(folder__ends_where_its_generation_config_says),
         cmocka_unit_test(special_text__comes_from_whichever_file_names_it),
         cmocka_unit_test(write_tokenizer__keeps_the_space_prefix_over_user_defined_tokens),
