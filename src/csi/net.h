@@ -37,6 +37,9 @@ struct tb_csi_net {
 tb_code tb_csi_net_make(tb_csi_net **out, const tb_csi_net_options *options, tb_precision precision, bool trained,
                         tb_error *err);
 
+// Weights in the matrices of a network with these options. TB_EINVAL: there can be none.
+tb_code tb_csi_net_count_weights(double *out, const tb_csi_net_options *options, tb_error *err);
+
 // What a subnet reads and gives for each row of its input: the paper's subnets see whole frames, the
 // hybrid's one real block of R symbols and two numbers about its surroundings.
 typedef struct tb_csi_stage_shape {

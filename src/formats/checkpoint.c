@@ -1,4 +1,4 @@
-// The open checkpoint: opening by kind of path, look-ups by name, typed metadata.
+// The open checkpoint: look-ups by name, typed metadata. Readers stand on it; checkpoint_open.c stands on them.
 #include "formats/checkpoint.h"
 
 #include "formats/bytes.h"
@@ -17,34 +17,6 @@
 tb_code tb_checkpoint_no_memory(const tb_checkpoint *checkpoint, tb_error *err)
 {
     return tb_fail(err, TB_ENOMEM, "no memory to open '%s'", checkpoint->path);
-}
-
-tb_code tb_checkpoint_open(tb_checkpoint **out, const char *path, tb_error *err)
-{
-    *out = NULL;
-    tb_checkpoint *checkpoint = tb_new(tb_checkpoint);
-    if (!checkpoint)
-        return tb_fail(err, TB_ENOMEM, "no memory to open '%s'", path);
-    tb_arena_init(&checkpoint->arena, 0);
-    checkpoint->path = tb_arena_text(&checkpoint->arena, path, strlen(path));
-    tb_code rc;
-    tb_hf_file which;
-    if (!checkpoint->path)
-        rc = tb_fail(err, TB_ENOMEM, "no memory to open '%s'", path);
-    else if (tb_path_is_folder(path))
-        rc = tb_hf_read(checkpoint, err);
-    else if (tb_hf_is_part(path))
-        rc = tb_fail(err, TB_EINVAL, "'%s' is a part of a model; give the folder that it lies in", path);
-    else if (tb_hf_is_tokenizer_file(&which, path))
-        rc = tb_hf_read_tokenizer_file(checkpoint, which, err);
-    else
-        rc = tb_gguf_read(checkpoint, err);
-    if (rc) {
-        tb_checkpoint_close(checkpoint);
-        return rc;
-    }
-    *out = checkpoint;
-    return TB_OK;
 }
 
 void tb_checkpoint_close(tb_checkpoint *checkpoint)

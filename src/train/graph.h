@@ -52,9 +52,4 @@ static inline size_t tb_node_size(const tb_node *node)
     return node->rows * node->cols;
 }
 
-static inline size_t tb_precision_bytes(tb_precision precision)
-{
-    return precision == TB_DOUBLE ? sizeof(double) : sizeof(float);
-}
-
 #endif

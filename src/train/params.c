@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/graph.h"
+#include "train/train.h"
 
 enum { MOST_PARAMS = 256 };
 

@@ -17,6 +17,11 @@
 
 typedef enum tb_precision { TB_SINGLE, TB_DOUBLE } tb_precision;
 
+static inline size_t tb_precision_bytes(tb_precision precision)
+{
+    return precision == TB_DOUBLE ? sizeof(double) : sizeof(float);
+}
+
 // ---- parameters: what is learned, shared by any number of graphs ----
 
 // A matrix by its name, row-major. The arrays are of float or double, as the set says.
