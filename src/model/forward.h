@@ -1,42 +1,47 @@
-// The forward pass: one block, the embedding before all of them, the head behind. It runs in
-// a workspace that is allocated once. Private to model.
+// One block over a batch: an attention part and a feed-forward part, and the steps that both are made of. Private to
+// model.
 #ifndef TB_MODEL_FORWARD_H
 #define TB_MODEL_FORWARD_H
 
 #include "model/attention.h"
-#include "model/rope.h"
-#include "model/weights.h"
+#include "model/runner.h"
 
-// Activations of up to `batch` tokens. Rows are padded as the kernels want it; the padding is
-// zero and stays so.
-typedef struct tb_workspace {
-    const tb_model *model;
-    const tb_probe *probe; // or NULL; borrowed
-    size_t batch, positions;
-    size_t length; // of the sequence, with what is being computed: some kinds of RoPE depend on it
-    size_t width_stride, query_stride, key_stride, ffn_stride;
-    float *normed, *delta;   // [batch][width_stride]
-    float *query, *attended; // [batch][query_stride]
-    float *key, *value;      // [batch][key_stride]
-    float *gate, *up;        // [batch][ffn_stride]
-    float *matmul_scratch, *attention_scratch;
-    tb_rope_table rope, near_rope; // angles of the rows
-    tb_arena arena;                // owns all of it
-} tb_workspace;
+// A block under way.
+typedef struct tb_pass {
+    const tb_runner *runner; // the workspace
+    const tb_batch *batch;
+    size_t block;
+    const tb_block *weights;           // the block's own
+    const tb_block_override *override; // or NULL
+    const tb_probe *probe;             // or NULL
+    float *x;                          // [rows][width_stride]: the residual stream, in place
+} tb_pass;
 
-// For sequences of up to `positions` tokens. Clear also after failure.
-tb_code tb_workspace_init(tb_workspace *w, const tb_model *model, size_t batch, size_t positions, tb_error *err);
-void tb_workspace_clear(tb_workspace *w);
+void tb_forward_block(const tb_pass *pass);
 
-// x[tokens][width_stride] ← embeddings.
-void tb_forward_embed(float *x, const tb_workspace *w, const int32_t *ids, size_t tokens);
+// x += what a part makes of it.
+void tb_forward_attention(const tb_pass *pass);
+void tb_forward_ffn(const tb_pass *pass);
 
-// One block in place over x[tokens][width_stride], tokens ≤ batch, at positions[tokens]. `kv` remembers the earlier
-// ones and takes in these. `override` may be NULL.
-void tb_forward_block(float *x, const tb_workspace *w, size_t block, const tb_block_override *override, tb_kv_block *kv,
-                      size_t tokens, const int32_t *positions);
+// ---- steps ----
 
-// logits[n][vocab] ← final norm and head of x[n] (rows of `stride`), n ≤ batch.
-void tb_forward_head(float *logits, const tb_workspace *w, const float *x, size_t stride, size_t n);
+// out = x/rms(x)·weight, all [n]; out may be x.
+void tb_rms_norm(float *out, const tb_model *model, const float *x, const float *weight, size_t n);
+
+// `fn` on all rows of the batch, divided among threads by rows; its user is the pass.
+void tb_pass_each_row(const tb_pass *pass, tb_range_fn fn);
+
+// normed = norm(x), by the norm in front of `input`, which the probe is then shown.
+void tb_pass_norm(const tb_pass *pass, tb_linear_input input);
+
+// y = matrix·x + bias, span by span: y[rows] rows of y_stride, x[rows] rows of x_stride.
+void tb_pass_multiply(float *y, size_t y_stride, const tb_pass *pass, tb_linear_kind kind, const float *x,
+                      size_t x_stride);
+
+// x += delta, normed before where `norm` [width] is not NULL.
+void tb_pass_add(const tb_pass *pass, const float *norm);
+
+// Shows the probe an input of linears, x[rows] rows of `stride` floats, `cols` used.
+void tb_pass_show(const tb_pass *pass, tb_linear_input input, const float *x, size_t stride, size_t cols);
 
 #endif

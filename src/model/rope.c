@@ -71,15 +71,16 @@ static void fill_row(const tb_rope_table *table, size_t row, int32_t position)
     }
 }
 
-void tb_rope_table_fill(const tb_rope_table *table, const int32_t *positions, size_t n, size_t length)
+void tb_rope_table_fill(const tb_rope_table *table, size_t first, const int32_t *positions, size_t n, size_t length)
 {
     size_t regime = tb_rope_regime(table->rope, length);
     tb_rope_get_frequencies(table->frequencies, table->rope, length);
-    for (size_t row = 0; row < n; row++) {
-        if (table->positions[row] == positions[row] && table->regimes[row] == regime)
+    for (size_t i = 0; i < n; i++) {
+        size_t row = first + i;
+        if (table->positions[row] == positions[i] && table->regimes[row] == regime)
             continue;
-        fill_row(table, row, positions[row]);
-        table->positions[row] = positions[row];
+        fill_row(table, row, positions[i]);
+        table->positions[row] = positions[i];
         table->regimes[row] = regime;
     }
 }

@@ -43,8 +43,9 @@ typedef struct tb_rope_table {
 // An empty table; its storage lies in `arena`. False: no memory.
 bool tb_rope_table_init(tb_rope_table *table, tb_arena *arena, const tb_rope *rope, size_t capacity);
 
-// Makes rows 0 … n − 1 those of positions[n] in a sequence of `length` tokens. Rows that are so already cost nothing.
-void tb_rope_table_fill(const tb_rope_table *table, const int32_t *positions, size_t n, size_t length);
+// Makes rows first … first + n − 1 those of positions[n] in a sequence of `length` tokens. Rows that are so already
+// cost nothing.
+void tb_rope_table_fill(const tb_rope_table *table, size_t first, const int32_t *positions, size_t n, size_t length);
 
 // Turns one head of a query or key in place by the angles of a row.
 void tb_rope_apply(float *head, const tb_rope_table *table, size_t row);

@@ -1,6 +1,6 @@
 // One timeline on a model: its tokens, the caches of all blocks, the logits after the last
 // token. Nothing is allocated after tb_seq_new.
-#include "model/forward.h"
+#include "model/runner.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -10,28 +10,28 @@ enum { DEFAULT_CONTEXT = 4096, DEFAULT_BATCH = 256 };
 struct tb_seq {
     const tb_model *model;
     size_t context, length;
+    size_t turned; // the length that RoPE turned the keys for
     bool has_logits;
     int32_t *tokens;    // [context]
     float *logits;      // [vocab]
-    float *x;           // [batch][width_stride]: the residual stream
     int32_t *positions; // [batch]
     tb_memory memory;
-    tb_workspace work;
+    const tb_probe *probe; // or NULL; borrowed
+    tb_runner runner;
 };
 
 static tb_code allocate(tb_seq *seq, size_t batch, tb_kv_cache_type type, tb_error *err)
 {
     const tb_config *config = &seq->model->settings.config;
-    tb_code rc = tb_workspace_init(&seq->work, seq->model, batch, seq->context, err);
+    tb_code rc = tb_runner_init(&seq->runner, seq->model, batch, seq->context, err);
     if (!rc)
         rc = tb_memory_init(&seq->memory, &seq->model->settings, 0, config->blocks, type, seq->context, err);
     if (rc)
         return rc;
     seq->tokens = tb_alloc_array(seq->context, sizeof *seq->tokens);
     seq->logits = tb_alloc_array(config->vocab, sizeof *seq->logits);
-    seq->x = tb_alloc_array(batch, seq->work.width_stride * sizeof *seq->x);
     seq->positions = tb_alloc_array(batch, sizeof *seq->positions);
-    if (!seq->tokens || !seq->logits || !seq->x || !seq->positions)
+    if (!seq->tokens || !seq->logits || !seq->positions)
         return tb_fail(err, TB_ENOMEM, "no memory for a sequence of %zu tokens", seq->context);
     return TB_OK;
 }
@@ -64,12 +64,11 @@ void tb_seq_free(tb_seq *seq)
 {
     if (!seq)
         return;
-    tb_workspace_clear(&seq->work);
+    tb_runner_clear(&seq->runner);
     tb_memory_clear(&seq->memory);
     tb_free(seq->positions);
     tb_free(seq->tokens);
     tb_free(seq->logits);
-    tb_free(seq->x);
     tb_free(seq);
 }
 
@@ -80,7 +79,7 @@ const tb_model *tb_seq_model(const tb_seq *seq)
 
 void tb_seq_set_probe(tb_seq *seq, const tb_probe *probe)
 {
-    seq->work.probe = probe;
+    seq->probe = probe;
 }
 
 static tb_code check_push(const tb_seq *seq, const int32_t *tokens, size_t n, tb_error *err)
@@ -95,14 +94,14 @@ static tb_code check_push(const tb_seq *seq, const int32_t *tokens, size_t n, tb
     return TB_OK;
 }
 
-// Runs one batch through all blocks; the residual stream is then in seq->x.
-static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n)
+// Computes n tokens, at most a batch, with the logits after the last `wanted` of them.
+static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n, float *logits, size_t wanted)
 {
     for (size_t i = 0; i < n; i++)
         seq->positions[i] = (int32_t)(seq->length + i);
-    tb_forward_embed(seq->x, &seq->work, tokens, n);
-    for (size_t block = 0; block < seq->model->settings.config.blocks; block++)
-        tb_forward_block(seq->x, &seq->work, block, NULL, tb_memory_get_kv(&seq->memory, block), n, seq->positions);
+    tb_span span = {&seq->memory, seq->turned, 0, n, wanted, logits};
+    tb_batch batch = {tokens, seq->positions, n, &span, 1};
+    tb_runner_run(&seq->runner, &batch, seq->probe);
     memmove(seq->tokens + seq->length, tokens, n * sizeof *tokens);
     seq->length += n;
 }
@@ -112,37 +111,35 @@ static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n)
 // back.)
 static void prepare_length(tb_seq *seq, size_t length)
 {
-    size_t done = seq->length, turned = seq->work.length;
-    seq->work.length = length;
+    size_t done = seq->length, turned = seq->turned;
+    seq->turned = length;
     if (done == 0 || !tb_rope_turns_again(&seq->model->settings.rope, turned, length))
         return;
     tb_memory_truncate(&seq->memory, 0);
     seq->length = 0;
     while (seq->length < done) {
-        size_t left = done - seq->length;
-        push_batch(seq, seq->tokens + seq->length, left < seq->work.batch ? left : seq->work.batch);
+        size_t left = done - seq->length, most = seq->runner.rows;
+        push_batch(seq, seq->tokens + seq->length, left < most ? left : most, NULL, 0);
     }
 }
 
 // `all` [n][vocab] or NULL.
 static tb_code push(tb_seq *seq, const int32_t *tokens, size_t n, float *all, tb_error *err)
 {
-    size_t vocab = seq->model->settings.config.vocab, stride = seq->work.width_stride;
+    size_t vocab = seq->model->settings.config.vocab, most = seq->runner.rows, count;
     tb_code rc = check_push(seq, tokens, n, err);
     if (rc || n == 0)
         return rc;
     prepare_length(seq, seq->length + n);
-    size_t count = 0;
     for (size_t done = 0; done < n; done += count) {
-        count = n - done < seq->work.batch ? n - done : seq->work.batch;
-        push_batch(seq, tokens + done, count);
+        count = n - done < most ? n - done : most;
         if (all)
-            tb_forward_head(all + done * vocab, &seq->work, seq->x, stride, count);
+            push_batch(seq, tokens + done, count, all + done * vocab, count);
+        else
+            push_batch(seq, tokens + done, count, seq->logits, done + count == n);
     }
     if (all)
         memcpy(seq->logits, all + (n - 1) * vocab, vocab * sizeof *all);
-    else
-        tb_forward_head(seq->logits, &seq->work, seq->x + (count - 1) * stride, stride, 1);
     seq->has_logits = true;
     return TB_OK;
 }

@@ -1,6 +1,6 @@
 // Hidden states of many windows, taken through the model block by block: what layer-wise
 // quantization and diagnostics need. Keys and values are floats and live for one window.
-#include "model/forward.h"
+#include "model/runner.h"
 
 #include <inttypes.h>
 
@@ -24,7 +24,7 @@ tb_code tb_states_init(tb_states *states, const tb_model *model, const int32_t *
     if (!x)
         return tb_fail(err, TB_ENOMEM, "no memory for %zu windows of %zu tokens", windows, length);
     *states = (tb_states){.x = x, .windows = windows, .length = length, .stride = stride};
-    tb_forward_embed(x, &(tb_workspace){.model = model, .width_stride = stride}, tokens, count);
+    tb_embed(x, model, tokens, count);
     return TB_OK;
 }
 
@@ -40,51 +40,73 @@ const char *tb_states_level(const tb_model *model, size_t length)
     return tb_compute_level(&model->compute, last ? last : BATCH);
 }
 
-static void run_window(float *x, const tb_workspace *w, size_t block, const tb_block_override *override,
-                       tb_memory *memory, const int32_t *positions)
+// A block over the windows of one length.
+typedef struct block_job {
+    tb_runner runner;
+    tb_memory memory;   // of the window under way
+    int32_t *positions; // 0 … length − 1
+    size_t length, block;
+    const tb_block_override *override;
+    const tb_probe *probe;
+} block_job;
+
+static tb_code job_init(block_job *job, const tb_model *model, tb_error *err)
 {
-    size_t length = memory->capacity;
-    tb_memory_truncate(memory, 0);
-    for (size_t done = 0; done < length; done += w->batch) {
-        size_t tokens = length - done < w->batch ? length - done : w->batch;
-        tb_forward_block(x + done * w->width_stride, w, block, override, tb_memory_get_kv(memory, block), tokens,
-                         positions + done);
+    size_t length = job->length;
+    tb_code rc = tb_runner_init(&job->runner, model, length < BATCH ? length : BATCH, length, err);
+    if (!rc)
+        rc = tb_memory_init(&job->memory, &model->settings, job->block, 1, TB_KV_CACHE_F32, length, err);
+    if (rc)
+        return rc;
+    job->positions = tb_alloc_array(length, sizeof *job->positions);
+    if (!job->positions)
+        return tb_fail(err, TB_ENOMEM, "no memory for windows of %zu tokens", length);
+    for (size_t i = 0; i < length; i++)
+        job->positions[i] = (int32_t)i;
+    return TB_OK;
+}
+
+static void job_clear(block_job *job)
+{
+    tb_free(job->positions);
+    tb_memory_clear(&job->memory);
+    tb_runner_clear(&job->runner);
+}
+
+// A window is a sequence of its own: one span, in pieces where it is long.
+static void run_window(float *x, block_job *job)
+{
+    const tb_runner *runner = &job->runner;
+    tb_memory_truncate(&job->memory, 0);
+    for (size_t done = 0; done < job->length; done += runner->rows) {
+        size_t left = job->length - done;
+        tb_span span = {
+            .memory = &job->memory, .length = job->length, .count = left < runner->rows ? left : runner->rows};
+        tb_batch batch = {.positions = job->positions + done, .rows = span.count, .spans = &span, .span_count = 1};
+        tb_runner_run_block(runner, x + done * runner->width_stride, &batch, job->block, job->override, job->probe);
     }
 }
 
 tb_code tb_states_run_block(tb_states *states, const tb_model *model, size_t block, const tb_block_override *override,
                             const tb_probe *probe, tb_error *err)
 {
-    size_t length = states->length;
-    tb_workspace w;
-    tb_memory memory = {0};
-    tb_code rc = tb_workspace_init(&w, model, length < BATCH ? length : BATCH, length, err);
-    if (!rc)
-        rc = tb_memory_init(&memory, &model->settings, block, 1, TB_KV_CACHE_F32, length, err);
-    int32_t *positions = rc ? NULL : tb_alloc_array(length, sizeof *positions);
-    if (!rc && !positions)
-        rc = tb_fail(err, TB_ENOMEM, "no memory for windows of %zu tokens", length);
-    for (size_t i = 0; i < length && !rc; i++)
-        positions[i] = (int32_t)i;
-    w.probe = probe;
-    w.length = length;
+    block_job job = {.length = states->length, .block = block, .override = override, .probe = probe};
+    tb_code rc = job_init(&job, model, err);
     for (size_t i = 0; i < states->windows && !rc; i++)
-        run_window(states->x + i * length * states->stride, &w, block, override, &memory, positions);
-    tb_free(positions);
-    tb_memory_clear(&memory);
-    tb_workspace_clear(&w);
+        run_window(states->x + i * states->length * states->stride, &job);
+    job_clear(&job);
     return rc;
 }
 
 tb_code tb_states_logits(float *logits, const tb_model *model, const float *x, size_t stride, size_t n, tb_error *err)
 {
     size_t vocab = model->settings.config.vocab;
-    tb_workspace w;
-    tb_code rc = tb_workspace_init(&w, model, n < BATCH ? n : BATCH, 1, err);
-    for (size_t done = 0; done < n && !rc; done += w.batch) {
-        size_t tokens = n - done < w.batch ? n - done : w.batch;
-        tb_forward_head(logits + done * vocab, &w, x + done * stride, stride, tokens);
+    tb_runner runner;
+    tb_code rc = tb_runner_init(&runner, model, n < BATCH ? n : BATCH, 1, err);
+    for (size_t done = 0; done < n && !rc; done += runner.rows) {
+        size_t rows = n - done < runner.rows ? n - done : runner.rows;
+        tb_runner_run_head(logits + done * vocab, &runner, x + done * stride, stride, rows);
     }
-    tb_workspace_clear(&w);
+    tb_runner_clear(&runner);
     return rc;
 }

@@ -161,9 +161,9 @@ static void rope_table__holds_any_positions(void **state)
     tb_rope_base_frequencies(frequencies, 6, 10000);
     tb_rope_table table, other;
     assert_true(tb_rope_table_init(&table, &arena, &rope, 4) && tb_rope_table_init(&other, &arena, &rope, 4));
-    tb_rope_table_fill(&table, (const int32_t[]){7, 100000, 0, 3}, 4, 4);
-    tb_rope_table_fill(&other, (const int32_t[]){1, 2, 3, 4}, 4, 4);
-    tb_rope_table_fill(&other, (const int32_t[]){7, 100000, 0, 3}, 4, 4);
+    tb_rope_table_fill(&table, 0, (const int32_t[]){7, 100000, 0, 3}, 4, 4);
+    tb_rope_table_fill(&other, 0, (const int32_t[]){1, 2, 3, 4}, 4, 4);
+    tb_rope_table_fill(&other, 0, (const int32_t[]){7, 100000, 0, 3}, 4, 4);
     assert_memory_equal(other.cos, table.cos, 4 * 6 * sizeof(float));
     assert_memory_equal(other.sin, table.sin, 4 * 6 * sizeof(float));
     for (size_t i = 0; i < 6; i++)
@@ -179,7 +179,7 @@ static void rope_apply__leaves_what_does_not_turn(void **state)
     tb_rope rope = {.pairs = 2, .halves = true, .magnitude = 2, .frequencies = frequencies};
     tb_rope_table table;
     assert_true(tb_rope_table_init(&table, &arena, &rope, 1));
-    tb_rope_table_fill(&table, (const int32_t[]){3}, 1, 4);
+    tb_rope_table_fill(&table, 0, (const int32_t[]){3}, 1, 4);
     float head[6] = {1, 0, 0, 1, 5, 6};
     tb_rope_apply(head, &table, 0);
     const float expected[6] = {

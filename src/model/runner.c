@@ -1,0 +1,122 @@
+// The workspace of a pass, and the way of a batch through it: embedding, blocks, head.
+#include "model/runner.h"
+
+#include "model/forward.h"
+
+// ---- workspace ----
+
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t most_matmul_scratch(const tb_model *model, size_t rows)
+{
+    const tb_config *config = &model->settings.config;
+    size_t most = tb_matmul_scratch(rows, config->vocab, config->width, model->compute.threads);
+    for (size_t b = 0; b < config->blocks; b++)
+        for (size_t i = 0; i < model->blocks[b].linears.count; i++) {
+            const tb_matrix *m = &model->blocks[b].linears.at[i].matrix;
+            most = max_size(most, tb_matmul_scratch(rows, m->rows, m->cols, model->compute.threads));
+        }
+    return most;
+}
+
+static float *floats(tb_runner *r, bool *ok, size_t rows, size_t cols)
+{
+    size_t n = 0;
+    float *p = tb_mul_size(&n, rows, cols) ? tb_arena_array(&r->arena, n, sizeof *p) : NULL;
+    *ok = *ok && p;
+    return p;
+}
+
+tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, size_t capacity, tb_error *err)
+{
+    const tb_settings *s = &model->settings;
+    const tb_config *c = &s->config;
+    *r = (tb_runner){0};
+    if (capacity > TB_MOST_POSITIONS)
+        return tb_fail(err, TB_ELIMIT, "a sequence of %zu tokens is longer than %zu", capacity, TB_MOST_POSITIONS);
+    *r = (tb_runner){
+        .model = model,
+        .rows = rows,
+        .capacity = capacity,
+        .width_stride = tb_padded(c->width),
+        .query_stride = tb_padded(c->heads * c->head_size),
+        .key_stride = tb_padded(c->kv_heads * c->head_size),
+        .ffn_stride = tb_padded(c->ffn_width),
+    };
+    bool ok = true;
+    r->x = floats(r, &ok, rows, r->width_stride);
+    r->normed = floats(r, &ok, rows, r->width_stride);
+    r->delta = floats(r, &ok, rows, r->width_stride);
+    r->query = floats(r, &ok, rows, r->query_stride);
+    r->attended = floats(r, &ok, rows, r->query_stride);
+    r->key = floats(r, &ok, rows, r->key_stride);
+    r->value = floats(r, &ok, rows, r->key_stride);
+    r->gate = floats(r, &ok, rows, r->ffn_stride);
+    r->up = floats(r, &ok, rows, r->ffn_stride);
+    r->matmul_scratch = floats(r, &ok, most_matmul_scratch(model, rows), 1);
+    r->attention_scratch = floats(r, &ok, tb_attention_scratch(c, capacity, model->compute.threads), 1);
+    ok = ok && tb_rope_table_init(&r->rope, &r->arena, &s->rope, rows) &&
+         tb_rope_table_init(&r->near_rope, &r->arena, &s->near_rope, rows);
+    return ok ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for a sequence of %zu tokens", capacity);
+}
+
+void tb_runner_clear(tb_runner *runner)
+{
+    tb_arena_clear(&runner->arena);
+}
+
+// ---- a batch ----
+
+void tb_embed(float *x, const tb_model *model, const int32_t *tokens, size_t n)
+{
+    size_t width = model->settings.config.width, stride = tb_padded(width);
+    float scale = (float)model->settings.embedding_scale;
+    tb_decode_rows_fn *decode = tb_kernels_decode(&model->compute.kernels, model->embedding.type);
+    for (size_t t = 0; t < n; t++) {
+        float *row = x + t * stride;
+        decode(row, stride, &model->embedding, (size_t)tokens[t], (size_t)tokens[t] + 1);
+        for (size_t i = 0; scale != 1.0f && i < width; i++)
+            row[i] *= scale;
+    }
+}
+
+void tb_runner_run_head(float *logits, const tb_runner *r, const float *x, size_t stride, size_t n)
+{
+    const tb_model *model = r->model;
+    const tb_config *config = &model->settings.config;
+    for (size_t t = 0; t < n; t++)
+        tb_rms_norm(r->normed + t * r->width_stride, model, x + t * stride, model->output_norm, config->width);
+    tb_matmul(&model->compute, logits, config->vocab, &model->head, r->normed, r->width_stride, n, r->matmul_scratch);
+}
+
+void tb_runner_run_block(const tb_runner *runner, float *x, const tb_batch *batch, size_t block,
+                         const tb_block_override *override, const tb_probe *probe)
+{
+    tb_forward_block(&(tb_pass){
+        .runner = runner,
+        .batch = batch,
+        .block = block,
+        .weights = &runner->model->blocks[block],
+        .override = override,
+        .probe = probe,
+        .x = x,
+    });
+}
+
+void tb_runner_run(const tb_runner *r, const tb_batch *batch, const tb_probe *probe)
+{
+    tb_embed(r->x, r->model, batch->tokens, batch->rows);
+    if (probe && probe->residual)
+        probe->residual(probe->user, SIZE_MAX, r->x, r->width_stride, batch->rows);
+    for (size_t block = 0; block < r->model->settings.config.blocks; block++)
+        tb_runner_run_block(r, r->x, batch, block, NULL, probe);
+    for (size_t i = 0; i < batch->span_count; i++) {
+        const tb_span *span = &batch->spans[i];
+        size_t first = span->first + span->count - span->wanted;
+        if (span->wanted)
+            tb_runner_run_head(span->logits, r, r->x + first * r->width_stride, r->width_stride, span->wanted);
+    }
+}

@@ -1,0 +1,63 @@
+// Computes batches: rows of several sequences at once. Private to model.
+//
+// A batch gives the bits that each of its sequences would get alone: every row is computed by itself, but for products
+// and attention, which go span by span, on the path that the rows of the span ask for.
+#ifndef TB_MODEL_RUNNER_H
+#define TB_MODEL_RUNNER_H
+
+#include "model/kv.h"
+#include "model/rope.h"
+#include "model/weights.h"
+
+// Rows of one sequence in a batch. No two spans of a batch share a memory.
+typedef struct tb_span {
+    tb_memory *memory;   // has room for `count` more; takes them in
+    size_t length;       // tokens that the sequence has or is about to have: some kinds of RoPE depend on it
+    size_t first, count; // rows of the batch; count > 0
+    size_t wanted;       // logits of the last so many rows; ≤ count
+    float *logits;       // [wanted][vocab]
+} tb_span;
+
+typedef struct tb_batch {
+    const int32_t *tokens;    // [rows], below the vocabulary's size
+    const int32_t *positions; // [rows]; of a span ascending, and behind all that its memory has seen
+    size_t rows;
+    const tb_span *spans; // one behind the other, they cover all rows
+    size_t span_count;
+} tb_batch;
+
+// The workspace of a pass, for batches of up to `rows` rows over memories of up to `capacity`. Rows are padded as the
+// kernels want it; the padding is zero and stays so. Serves any sequences of its model, one batch at a time.
+typedef struct tb_runner {
+    const tb_model *model;
+    size_t rows, capacity;
+    size_t width_stride, query_stride, key_stride, ffn_stride;
+    float *x;                // [rows][width_stride]: the residual stream
+    float *normed, *delta;   // [rows][width_stride]
+    float *query, *attended; // [rows][query_stride]
+    float *key, *value;      // [rows][key_stride]
+    float *gate, *up;        // [rows][ffn_stride]
+    float *matmul_scratch, *attention_scratch;
+    tb_rope_table rope, near_rope; // angles of the rows
+    tb_arena arena;                // owns all of it
+} tb_runner;
+
+// TB_ELIMIT where the capacity is beyond TB_MOST_POSITIONS. Clear also after failure. Nothing else allocates or fails.
+tb_code tb_runner_init(tb_runner *runner, const tb_model *model, size_t rows, size_t capacity, tb_error *err);
+void tb_runner_clear(tb_runner *runner);
+
+// From tokens to the logits that are wanted. `probe` may be NULL.
+void tb_runner_run(const tb_runner *runner, const tb_batch *batch, const tb_probe *probe);
+
+// One block only, in place over x[rows][width_stride]; the batch's tokens and wanted logits are not looked at. The
+// memories need to have that block only. `override` and `probe` may be NULL.
+void tb_runner_run_block(const tb_runner *runner, float *x, const tb_batch *batch, size_t block,
+                         const tb_block_override *override, const tb_probe *probe);
+
+// logits[n][vocab] ← final norm and head of x[n] (rows of `stride`), n ≤ rows.
+void tb_runner_run_head(float *logits, const tb_runner *runner, const float *x, size_t stride, size_t n);
+
+// x[n] rows of tb_padded(width) ← embeddings.
+void tb_embed(float *x, const tb_model *model, const int32_t *tokens, size_t n);
+
+#endif
