@@ -186,8 +186,8 @@ static void show_row(const tb_attention *a, size_t worker, size_t head, size_t r
             .first = v->segment->first + v->seen.begin,
         };
     }
-    a->probe->attention_row(a->probe->user, &(tb_probe_place){a->block, worker}, head, (size_t)a->positions[row],
-                            pieces, n);
+    const tb_probe_place at = {a->block, a->span, worker};
+    a->probe->attention_row(a->probe->user, &at, head, (size_t)a->positions[row], pieces, n);
 }
 
 static bool is_shown(const tb_attention *a)

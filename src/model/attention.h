@@ -18,7 +18,7 @@ typedef struct tb_attention {
     const int32_t *positions; // [rows], ascending
     float *scratch;           // tb_attention_scratch() floats, aligned to 64 bytes
     size_t scratch_capacity;  // that it was made for
-    size_t block;             // for the probe
+    size_t block, span;       // for the probe
     const tb_probe *probe;    // or NULL
 } tb_attention;
 

@@ -44,9 +44,10 @@ static void fill_angles(const tb_pass *pass)
 }
 
 // Keys and values of a span go into its memory, and its queries see them there.
-static void attend(const tb_pass *pass, const tb_span *span)
+static void attend(const tb_pass *pass, size_t index)
 {
     const tb_runner *r = pass->runner;
+    const tb_span *span = &pass->batch->spans[index];
     const tb_settings *settings = &r->model->settings;
     const int32_t *positions = pass->batch->positions + span->first;
     const float *keys = r->key + span->first * r->key_stride, *values = r->value + span->first * r->key_stride;
@@ -65,6 +66,7 @@ static void attend(const tb_pass *pass, const tb_span *span)
         .scratch = r->attention_scratch,
         .scratch_capacity = r->capacity,
         .block = pass->block,
+        .span = index,
         .probe = pass->probe,
     });
 }
@@ -80,8 +82,8 @@ void tb_forward_attention(const tb_pass *pass)
     fill_angles(pass);
     tb_pass_each_row(pass, finish_rows);
     for (size_t i = 0; i < pass->batch->span_count; i++)
-        attend(pass, &pass->batch->spans[i]);
-    tb_pass_show(pass, TB_INPUT_OUTPUT, r->attended, r->query_stride, config->heads * config->head_size);
+        attend(pass, i);
+    tb_pass_show_input(pass, TB_INPUT_OUTPUT, r->attended, r->query_stride, config->heads * config->head_size);
     tb_pass_multiply(r->delta, r->width_stride, pass, TB_LINEAR_O, r->attended, r->query_stride);
     tb_pass_add(pass, pass->weights->attention_post_norm);
 }

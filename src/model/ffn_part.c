@@ -29,7 +29,7 @@ void tb_forward_ffn(const tb_pass *pass)
     tb_pass_multiply(r->gate, r->ffn_stride, pass, TB_LINEAR_GATE, r->normed, r->width_stride);
     tb_pass_multiply(r->up, r->ffn_stride, pass, TB_LINEAR_UP, r->normed, r->width_stride);
     tb_pass_each_row(pass, activate_rows);
-    tb_pass_show(pass, TB_INPUT_DOWN, r->gate, r->ffn_stride, r->model->settings.config.ffn_width);
+    tb_pass_show_input(pass, TB_INPUT_DOWN, r->gate, r->ffn_stride, r->model->settings.config.ffn_width);
     tb_pass_multiply(r->delta, r->width_stride, pass, TB_LINEAR_DOWN, r->gate, r->ffn_stride);
     tb_pass_add(pass, pass->weights->ffn_post_norm);
 }

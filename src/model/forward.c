@@ -20,8 +20,7 @@ void tb_forward_block(const tb_pass *pass)
 {
     tb_forward_attention(pass);
     tb_forward_ffn(pass);
-    if (pass->probe && pass->probe->residual)
-        pass->probe->residual(pass->probe->user, pass->block, pass->x, pass->runner->width_stride, pass->batch->rows);
+    tb_pass_show_residual(pass);
 }
 
 // ---- row by row ----
@@ -87,7 +86,7 @@ void tb_pass_norm(const tb_pass *pass, tb_linear_input input)
     if (pass->override && pass->override->norms[input])
         loop.norm = pass->override->norms[input];
     each_row(pass, norm_rows, &loop);
-    tb_pass_show(pass, input, r->normed, r->width_stride, r->model->settings.config.width);
+    tb_pass_show_input(pass, input, r->normed, r->width_stride, r->model->settings.config.width);
 }
 
 void tb_pass_add(const tb_pass *pass, const float *norm)
@@ -117,9 +116,30 @@ void tb_pass_multiply(float *y, size_t y_stride, const tb_pass *pass, tb_linear_
         add(y + t * y_stride, bias, matrix->rows);
 }
 
-void tb_pass_show(const tb_pass *pass, tb_linear_input input, const float *x, size_t stride, size_t cols)
+// ---- probe ----
+
+// The rows of a span, of a batch's x.
+static tb_probe_rows rows_of(const tb_pass *pass, size_t span, const float *x, size_t stride, size_t cols)
+{
+    const tb_span *s = &pass->batch->spans[span];
+    return (tb_probe_rows){x + s->first * stride, stride, s->count, cols, pass->batch->positions + s->first};
+}
+
+void tb_pass_show_input(const tb_pass *pass, tb_linear_input input, const float *x, size_t stride, size_t cols)
 {
     const tb_probe *probe = pass->probe;
-    if (probe && probe->linear_input)
-        probe->linear_input(probe->user, pass->block, input, x, stride, pass->batch->rows, cols);
+    for (size_t i = 0; probe && probe->linear_input && i < pass->batch->span_count; i++) {
+        tb_probe_rows rows = rows_of(pass, i, x, stride, cols);
+        probe->linear_input(probe->user, &(tb_probe_place){.block = pass->block, .span = i}, input, &rows);
+    }
+}
+
+void tb_pass_show_residual(const tb_pass *pass)
+{
+    const tb_probe *probe = pass->probe;
+    const tb_runner *r = pass->runner;
+    for (size_t i = 0; probe && probe->residual && i < pass->batch->span_count; i++) {
+        tb_probe_rows rows = rows_of(pass, i, pass->x, r->width_stride, r->model->settings.config.width);
+        probe->residual(probe->user, &(tb_probe_place){.block = pass->block, .span = i}, &rows);
+    }
 }

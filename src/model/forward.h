@@ -41,7 +41,8 @@ void tb_pass_multiply(float *y, size_t y_stride, const tb_pass *pass, tb_linear_
 // x += delta, normed before where `norm` [width] is not NULL.
 void tb_pass_add(const tb_pass *pass, const float *norm);
 
-// Shows the probe an input of linears, x[rows] rows of `stride` floats, `cols` used.
-void tb_pass_show(const tb_pass *pass, tb_linear_input input, const float *x, size_t stride, size_t cols);
+// Shows the probe an input of linears, x[rows] rows of `stride` floats, `cols` used; or the residual stream.
+void tb_pass_show_input(const tb_pass *pass, tb_linear_input input, const float *x, size_t stride, size_t cols);
+void tb_pass_show_residual(const tb_pass *pass);
 
 #endif

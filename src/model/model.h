@@ -100,9 +100,17 @@ bool tb_is_tokenizer_key(tb_text key);
 
 // What a call of a probe belongs to.
 typedef struct tb_probe_place {
-    size_t block;
+    size_t block;  // SIZE_MAX: the embeddings, in front of all blocks
+    size_t span;   // which sequence of the batch; 0 where there is one
     size_t worker; // the thread that calls, below the model's number of threads
 } tb_probe_place;
+
+// Rows of one span, as they lie in the workspace.
+typedef struct tb_probe_rows {
+    const float *x; // [rows] rows of `stride` floats, `cols` used; padding behind them is zero
+    size_t stride, rows, cols;
+    const int32_t *positions; // [rows]
+} tb_probe_rows;
 
 // Attention weights of consecutive keys.
 typedef struct tb_attention_piece {
@@ -112,18 +120,17 @@ typedef struct tb_attention_piece {
     size_t first;
 } tb_attention_piece;
 
-// Callbacks on the forward pass; unused ones are NULL. Data is borrowed for the call.
-// Calls come in order of blocks and stages, from one thread but for attention_row.
+// Callbacks on the forward pass; unused ones are NULL. What they are shown is the pass's own memory, borrowed for the
+// call. Blocks and stages come in order, within a stage the spans.
 typedef struct tb_probe {
-    // Input of linears: x[tokens] rows of `stride` floats, `cols` used (padding behind is zero).
-    void (*linear_input)(void *user, size_t block, tb_linear_input input, const float *x, size_t stride, size_t tokens,
-                         size_t cols);
+    // An input of linears. Called by worker 0 while no loop runs: it may run its own.
+    void (*linear_input)(void *user, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows);
     // Attention weights of one head for the query at `position`, over the keys it sees, in `count` pieces. What is
     // missing of 1 went to a sink. Calls for different rows and heads come side by side, from all workers.
     void (*attention_row)(void *user, const tb_probe_place *at, size_t head, size_t position,
                           const tb_attention_piece *pieces, size_t count);
-    // Residual stream after a block (block = blocks: the input embeddings come first as block −1 = SIZE_MAX).
-    void (*residual)(void *user, size_t block, const float *x, size_t stride, size_t tokens);
+    // The residual stream, of the embeddings and behind each block. Called as linear_input is.
+    void (*residual)(void *user, const tb_probe_place *at, const tb_probe_rows *rows);
     void *user;
 } tb_probe;
 

@@ -73,8 +73,7 @@ static tb_code advance(run *r, double runs, tb_error *err)
 typedef struct inputs {
     float *x[TB_LINEAR_INPUTS]; // [kept][cols]; NULL: not wanted
     size_t cols[TB_LINEAR_INPUTS];
-    size_t seen[TB_LINEAR_INPUTS], kept[TB_LINEAR_INPUTS];
-    size_t window;
+    size_t kept[TB_LINEAR_INPUTS];
     bool keep_first;
 } inputs;
 
@@ -97,7 +96,7 @@ static void inputs_clear(inputs *in)
 static tb_code inputs_init(inputs *in, const run *r, size_t block, tb_error *err)
 {
     size_t tokens = r->windows.count * r->windows.length, n;
-    *in = (inputs){.window = r->windows.length, .keep_first = r->options->keep_first};
+    *in = (inputs){.keep_first = r->options->keep_first};
     tb_linears linears = tb_model_linears(r->model, block);
     for (size_t i = 0; i < linears.count; i++) {
         tb_linear_input input = linears.at[i].input;
@@ -113,14 +112,14 @@ static tb_code inputs_init(inputs *in, const run *r, size_t block, tb_error *err
     return TB_OK;
 }
 
-static void keep_inputs(void *user, size_t block, tb_linear_input input, const float *x, size_t stride, size_t tokens,
-                        size_t cols)
+static void keep_inputs(void *user, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows)
 {
-    (void)block;
+    (void)at;
     inputs *in = user;
-    for (size_t t = 0; t < tokens && in->x[input]; t++)
-        if (in->keep_first || in->seen[input]++ % in->window > 0)
-            memcpy(in->x[input] + in->kept[input]++ * cols, x + t * stride, cols * sizeof(float));
+    size_t cols = rows->cols;
+    for (size_t t = 0; t < rows->rows && in->x[input]; t++)
+        if (in->keep_first || rows->positions[t] > 0)
+            memcpy(in->x[input] + in->kept[input]++ * cols, rows->x + t * rows->stride, cols * sizeof(float));
 }
 
 static tb_code check_finite(const inputs *in, size_t block, tb_error *err)

@@ -147,18 +147,17 @@ static tb_code moments_init(moments *m, const tb_model *model, size_t index, boo
     return tb_fail(err, TB_ENOMEM, "no memory for the second moments of %zu inputs", most);
 }
 
-static void add_inputs(void *user, size_t block, tb_linear_input input, const float *x, size_t stride, size_t tokens,
-                       size_t cols)
+static void add_inputs(void *user, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows)
 {
-    (void)block;
+    (void)at;
     moments *m = user;
     if (!m->sums[input])
         return;
-    tb_accumulate_gram(m->compute, m->sums[input], x, stride, tokens, cols, m->scratch);
+    tb_accumulate_gram(m->compute, m->sums[input], rows->x, rows->stride, rows->rows, rows->cols, m->scratch);
     double *loudness = m->loudness[input];
-    for (size_t t = 0; t < tokens && loudness; t++)
-        for (size_t c = 0; c < cols; c++)
-            loudness[c] += fabs((double)x[t * stride + c]);
+    for (size_t t = 0; t < rows->rows && loudness; t++)
+        for (size_t c = 0; c < rows->cols; c++)
+            loudness[c] += fabs((double)rows->x[t * rows->stride + c]);
 }
 
 // Sums over all windows, run on copies.

@@ -98,30 +98,43 @@ static void finish_heads(const ref *r, rows x, size_t block, const float *weight
         }
 }
 
+// What a probe is shown of x: floats, to be freed, and positions. The pass fails when memory runs out.
+typedef struct shown_rows {
+    float *x;
+    int32_t *positions;
+    tb_probe_rows rows;
+} shown_rows;
+
+static shown_rows show_rows(ref *r, rows x)
+{
+    shown_rows s = {malloc(x.rows * x.cols * sizeof *s.x), malloc(x.rows * sizeof *s.positions), {0}};
+    r->failed = !s.x || !s.positions;
+    for (size_t i = 0; i < x.rows * x.cols && !r->failed; i++)
+        s.x[i] = (float)x.at[i];
+    for (size_t t = 0; t < x.rows && !r->failed; t++)
+        s.positions[t] = (int32_t)t;
+    s.rows = (tb_probe_rows){s.x, x.cols, x.rows, x.cols, s.positions};
+    return s;
+}
+
 static void show_input(ref *r, size_t block, tb_linear_input input, rows x)
 {
     if (r->failed || !r->probe || !r->probe->linear_input)
         return;
-    float *floats = malloc(x.rows * x.cols * sizeof *floats);
-    r->failed = !floats;
-    for (size_t i = 0; i < x.rows * x.cols && !r->failed; i++)
-        floats[i] = (float)x.at[i];
+    shown_rows s = show_rows(r, x);
     if (!r->failed)
-        r->probe->linear_input(r->probe->user, block, input, floats, x.cols, x.rows, x.cols);
-    free(floats);
+        r->probe->linear_input(r->probe->user, &(tb_probe_place){.block = block}, input, &s.rows);
+    free(s.x), free(s.positions);
 }
 
 static void show_residual(ref *r, size_t block, rows x)
 {
     if (r->failed || !r->probe || !r->probe->residual)
         return;
-    float *floats = malloc(x.rows * x.cols * sizeof *floats);
-    r->failed = !floats;
-    for (size_t i = 0; i < x.rows * x.cols && !r->failed; i++)
-        floats[i] = (float)x.at[i];
+    shown_rows s = show_rows(r, x);
     if (!r->failed)
-        r->probe->residual(r->probe->user, block, floats, x.cols, x.rows);
-    free(floats);
+        r->probe->residual(r->probe->user, &(tb_probe_place){.block = block}, &s.rows);
+    free(s.x), free(s.positions);
 }
 
 // Weights of one query over the keys 0 … position, in double and for the probe in float.

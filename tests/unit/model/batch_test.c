@@ -116,6 +116,85 @@ static void batch__gives_each_sequence_its_own_bits(void **state)
     tb_free(b);
 }
 
+// What a probe was shown of three sequences: rows of activations and of attention, by block, span and position.
+enum { SPANS = 3, COLS = 64, BLOCKS = 8, HEADS = 4 };
+typedef struct sights {
+    float inputs[BLOCKS][SPANS][TB_LINEAR_INPUTS][TOKENS][COLS];
+    float stream[BLOCKS + 1][SPANS][TOKENS][COLS];
+    float weights[BLOCKS][SPANS][HEADS][TOKENS][TOKENS];
+    size_t only; // the span that is computed alone, as span 0; SPANS: all are in one batch
+} sights;
+
+static size_t span_of(const sights *s, const tb_probe_place *at)
+{
+    return s->only < SPANS ? s->only : at->span;
+}
+
+static void see_input(void *user, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows)
+{
+    sights *s = user;
+    for (size_t i = 0; i < rows->rows; i++)
+        memcpy(s->inputs[at->block][span_of(s, at)][input][rows->positions[i]], rows->x + i * rows->stride,
+               rows->cols * sizeof(float));
+}
+
+static void see_stream(void *user, const tb_probe_place *at, const tb_probe_rows *rows)
+{
+    sights *s = user;
+    for (size_t i = 0; i < rows->rows; i++)
+        memcpy(s->stream[at->block + 1][span_of(s, at)][rows->positions[i]], rows->x + i * rows->stride,
+               rows->cols * sizeof(float));
+}
+
+static void see_weights(void *user, const tb_probe_place *at, size_t head, size_t position,
+                        const tb_attention_piece *pieces, size_t count)
+{
+    sights *s = user;
+    for (size_t i = 0; i < count; i++)
+        memcpy(s->weights[at->block][span_of(s, at)][head][position] + pieces[i].first, pieces[i].weights,
+               pieces[i].count * sizeof(float));
+}
+
+static void probe__tells_the_sequences_of_a_batch_apart(void **state)
+{
+    (void)state;
+    static const size_t counts[SPANS] = {1, 17, 3};
+    tb_error err;
+    sights *together = tb_new(sights), *alone = tb_new(sights);
+    tb_model *model = open_tiny("gemma3", 3);
+    const tb_config *config = tb_model_config(model);
+    tb_memory memories[SPANS];
+    tb_span spans[SPANS];
+    int32_t *ids = random_ids(ROWS, config->vocab, 1), positions[ROWS];
+    tb_runner runner;
+    size_t rows = 0;
+    assert_int_equal(tb_runner_init(&runner, model, ROWS, TOKENS, &err), TB_OK);
+    for (size_t i = 0; i < SPANS; rows += counts[i++]) {
+        assert_int_equal(
+            tb_memory_init(&memories[i], &model->settings, 0, config->blocks, TB_KV_CACHE_F16, TOKENS, &err), TB_OK);
+        spans[i] = (tb_span){.memory = &memories[i], .first = rows, .count = counts[i]};
+        for (size_t t = 0; t < counts[i]; t++)
+            positions[rows + t] = (int32_t)t;
+    }
+    tb_probe probe = {see_input, see_weights, see_stream, together};
+    together->only = SPANS;
+    tb_runner_run(&runner, &(tb_batch){ids, positions, rows, spans, SPANS}, &probe);
+    probe.user = alone;
+    for (size_t i = 0; i < SPANS; i++) {
+        tb_span own = {.memory = &memories[i], .count = counts[i]};
+        alone->only = i;
+        tb_memory_truncate(&memories[i], 0);
+        tb_runner_run(&runner, &(tb_batch){ids + spans[i].first, positions + spans[i].first, counts[i], &own, 1},
+                      &probe);
+        tb_memory_clear(&memories[i]);
+    }
+    alone->only = SPANS;
+    assert_memory_equal(together, alone, sizeof *alone);
+    tb_runner_clear(&runner);
+    tb_free(ids), tb_free(together), tb_free(alone);
+    tb_model_close(model);
+}
+
 // RoPE knows distances only: where a sequence begins changes angles' roundings and nothing else.
 static void batch__may_begin_at_any_position(void **state)
 {
@@ -152,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batch__gives_each_sequence_its_own_bits),
         cmocka_unit_test(batch__may_begin_at_any_position),
+        cmocka_unit_test(probe__tells_the_sequences_of_a_batch_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

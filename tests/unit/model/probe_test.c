@@ -20,7 +20,6 @@ typedef struct trace {
     float inputs[MOST_BLOCKS][TB_LINEAR_INPUTS][TOKENS][WIDEST];
     float rows[MOST_BLOCKS][MOST_HEADS][TOKENS][TOKENS];
     float residuals[MOST_BLOCKS + 1][TOKENS][WIDEST];
-    size_t done;  // tokens before those of this push
     size_t stage; // of the last call: they must not go back
     atomic_size_t calls;
     atomic_size_t workers; // bit i: worker i showed a row
@@ -35,17 +34,19 @@ static void advance(trace *t, size_t block, size_t stage)
     t->calls++;
 }
 
-static void see_input(void *user, size_t block, tb_linear_input input, const float *x, size_t stride, size_t tokens,
-                      size_t cols)
+static void see_input(void *user, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows)
 {
     static const size_t stages[TB_LINEAR_INPUTS] = {0, 2, 3, 4};
     trace *t = user;
-    advance(t, block, stages[input]);
-    assert_true(stride >= cols && cols <= WIDEST && t->done + tokens <= TOKENS);
-    for (size_t i = 0; i < tokens; i++) {
-        memcpy(t->inputs[block][input][t->done + i], x + i * stride, cols * sizeof *x);
-        for (size_t j = cols; j < stride; j++)
-            assert_true(x[i * stride + j] == 0);
+    advance(t, at->block, stages[input]);
+    assert_true(at->span == 0 && at->worker == 0);
+    assert_true(rows->stride >= rows->cols && rows->cols <= WIDEST);
+    for (size_t i = 0; i < rows->rows; i++) {
+        const float *x = rows->x + i * rows->stride;
+        assert_in_range(rows->positions[i], 0, TOKENS - 1);
+        memcpy(t->inputs[at->block][input][rows->positions[i]], x, rows->cols * sizeof *x);
+        for (size_t j = rows->cols; j < rows->stride; j++)
+            assert_true(x[j] == 0);
     }
 }
 
@@ -63,12 +64,13 @@ static void see_row(void *user, const tb_probe_place *at, size_t head, size_t po
     t->workers |= (size_t)1 << at->worker;
 }
 
-static void see_residual(void *user, size_t block, const float *x, size_t stride, size_t tokens)
+static void see_residual(void *user, const tb_probe_place *at, const tb_probe_rows *rows)
 {
     trace *t = user;
-    advance(t, block, 5);
-    for (size_t i = 0; i < tokens; i++)
-        memcpy(t->residuals[block + 1][t->done + i], x + i * stride, 48 * sizeof *x);
+    advance(t, at->block, 5);
+    assert_int_equal(rows->cols, 48);
+    for (size_t i = 0; i < rows->rows; i++)
+        memcpy(t->residuals[at->block + 1][rows->positions[i]], rows->x + i * rows->stride, 48 * sizeof(float));
 }
 
 static tb_probe probe_into(trace *t)
@@ -100,9 +102,9 @@ static void probe__sees_what_plain_loops_compute(void **state)
         memset(seen, 0, sizeof *seen);
         memset(expected, 0, sizeof *expected);
         tb_seq_set_probe(seq, &a);
-        for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; seen->done += pieces[i], i++) {
+        for (size_t i = 0, done = 0; i < sizeof pieces / sizeof pieces[0]; done += pieces[i], i++) {
             seen->stage = 0;
-            tb_free(push_all(seq, ids + seen->done, pieces[i]));
+            tb_free(push_all(seq, ids + done, pieces[i]));
         }
         assert_true(ref_forward(logits, model, ids, TOKENS, &b));
         compare(seen, expected);
