@@ -163,7 +163,8 @@ static void rope_table__holds_any_positions(void **state)
     assert_true(tb_rope_table_init(&table, &arena, &rope, 4) && tb_rope_table_init(&other, &arena, &rope, 4));
     tb_rope_table_fill(&table, 0, (const int32_t[]){7, 100000, 0, 3}, 4, 4);
     tb_rope_table_fill(&other, 0, (const int32_t[]){1, 2, 3, 4}, 4, 4);
-    tb_rope_table_fill(&other, 0, (const int32_t[]){7, 100000, 0, 3}, 4, 4);
+    tb_rope_table_fill(&other, 2, (const int32_t[]){0, 3}, 2, 4);
+    tb_rope_table_fill(&other, 0, (const int32_t[]){7, 100000}, 2, 4);
     assert_memory_equal(other.cos, table.cos, 4 * 6 * sizeof(float));
     assert_memory_equal(other.sin, table.sin, 4 * 6 * sizeof(float));
     for (size_t i = 0; i < 6; i++)
