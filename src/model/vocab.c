@@ -44,6 +44,9 @@ static const struct {
     {"twobit.tokenizer.ignore_merges", offsetof(tb_vocab, ignore_merges)},
 };
 
+// What tokenizer.json does, where the other keys do not say it (tb_vocab.steps).
+#define STEPS_KEY "twobit.tokenizer.steps"
+
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
 static int32_t *id_field(tb_vocab *vocab, size_t offset)
@@ -232,8 +235,9 @@ static tb_code read_vocab(tb_vocab *vocab, tb_arena *arena, const tb_checkpoint 
         return rc;
     vocab->pre = pre;
     tb_vocab_set_defaults(vocab);
-
-    rc = read_numbers(vocab, arena, checkpoint, err);
+    rc = tb_checkpoint_get_text(&vocab->steps, checkpoint, STEPS_KEY, false, err);
+    if (!rc)
+        rc = read_numbers(vocab, arena, checkpoint, err);
     if (!rc)
         rc = add_phi3_flags(vocab, arena, checkpoint, err);
     if (!rc)
@@ -416,6 +420,8 @@ static tb_code write_vocab(tb_gguf_writer *w, tb_vocab *v, tb_error *err)
     tb_code rc = tb_gguf_writer_add_text(w, "tokenizer.ggml.model", name, err);
     if (!rc && v->pre.size)
         rc = tb_gguf_writer_add_text(w, "tokenizer.ggml.pre", v->pre, err);
+    if (!rc && v->steps.size)
+        rc = tb_gguf_writer_add_text(w, STEPS_KEY, v->steps, err);
     if (!rc)
         rc = write_lists(w, v, err);
     for (size_t i = 0; i < COUNT(id_keys) && !rc; i++) // absent ids too, so that no reader's default stands in

@@ -36,6 +36,23 @@ size_t tb_alphabet_of_byte(char out[4], unsigned char byte)
     return tb_utf8_encode(out, stands_for_itself(byte) ? byte : 0x100 + shifted_below(byte));
 }
 
+// ---- byte tokens ----
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int tb_byte_of_token(tb_text token)
+{
+    if (token.size != 6 || memcmp(token.data, "<0x", 3) != 0 || token.data[5] != '>')
+        return -1;
+    int high = hex_digit(token.data[3]), low = hex_digit(token.data[4]);
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
 // ---- merges ----
 
 typedef struct merge_slot {
@@ -156,18 +173,27 @@ static int32_t pair_by_ids(const void *user, uint32_t *priority, const tb_symbol
     return tb_merges_find(user, priority, left->id, right->id);
 }
 
-tb_code tb_bpe_encode(tb_ids *ids, const tb_merges *merges, const int32_t byte_ids[256], tb_text piece,
-                      tb_merger *merger, tb_error *err)
+tb_code tb_bpe_encode(tb_ids *ids, const tb_merges *merges, const int32_t byte_ids[256], tb_unknown_rule unknown,
+                      tb_text piece, tb_merger *merger, tb_error *err)
 {
     tb_code rc = tb_merger_reset(merger, piece.size, err);
     if (rc)
         return rc;
+    bool in_run = false;
     for (size_t i = 0; i < piece.size; i++) {
         int32_t id = byte_ids[(unsigned char)piece.data[i]];
-        if (id >= 0)
-            tb_merger_push(merger, i, 1, id);
+        bool is_unknown = id < 0;
+        if (!is_unknown || (unknown.id >= 0 && !(in_run && unknown.fused)))
+            tb_merger_push(merger, i, 1, is_unknown ? unknown.id : id);
+        in_run = is_unknown;
     }
     rc = tb_merger_run(merger, pair_by_ids, merges, err);
+    return rc ? rc : tb_merger_append_ids(ids, merger, err);
+}
+
+tb_code tb_merger_append_ids(tb_ids *ids, const tb_merger *merger, tb_error *err)
+{
+    tb_code rc = TB_OK;
     for (size_t i = 0; i < merger->count && !rc; i++)
         if (merger->symbols[i].size > 0)
             rc = tb_ids_push(ids, merger->symbols[i].id, err);

@@ -10,6 +10,9 @@ int tb_byte_of_alphabet(uint32_t code_point);
 // The character that stands for a byte, as UTF-8; returns its bytes (1 or 2).
 size_t tb_alphabet_of_byte(char out[4], unsigned char byte);
 
+// The byte of a token "<0x41>", or −1.
+int tb_byte_of_token(tb_text token);
+
 // Pairs of tokens that merge, with their ranks.
 typedef struct tb_merges tb_merges;
 
@@ -23,10 +26,18 @@ int32_t tb_merges_find(const tb_merges *merges, uint32_t *rank, int32_t left, in
 // Splits the text of a merge; false when it is not one.
 bool tb_merge_parse(tb_text *left, tb_text *right, tb_text merge);
 
-// Appends to `ids` the tokens of one piece. byte_ids[b] is the token of byte b; bytes that
-// have none (−1) are left out before anything merges, as Hugging Face's tokenizers do.
-tb_code tb_bpe_encode(tb_ids *ids, const tb_merges *merges, const int32_t byte_ids[256], tb_text piece,
-                      tb_merger *merger, tb_error *err);
+// What becomes of characters without a token.
+typedef struct tb_unknown_rule {
+    int32_t id; // their token; −1: they are left out, before anything merges, as Hugging Face's tokenizers do
+    bool fused; // one token for a run of them
+} tb_unknown_rule;
+
+// Appends to `ids` the tokens of one piece. byte_ids[b] is the token of byte b, −1: none.
+tb_code tb_bpe_encode(tb_ids *ids, const tb_merges *merges, const int32_t byte_ids[256], tb_unknown_rule unknown,
+                      tb_text piece, tb_merger *merger, tb_error *err);
+
+// Appends the tokens of the symbols that are left of a text.
+tb_code tb_merger_append_ids(tb_ids *ids, const tb_merger *merger, tb_error *err);
 
 // Appends one id.
 tb_code tb_ids_push(tb_ids *ids, int32_t id, tb_error *err);

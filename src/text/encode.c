@@ -12,37 +12,51 @@ typedef struct encoder {
     const tb_tokenizer *tokenizer;
     tb_ids *ids;
     tb_merger merger;
-    tb_presplit *split;    // BPE
-    tb_lattice lattice;    // unigram
-    tb_text text;          // all of it
-    tb_control control;    // where it may hold control tokens …
-    tb_str normal;         // a stretch, normalised
-    tb_str part;           // a part of it that may or may not hold control tokens, normalised
-    tb_stretch *in_normal; // … and where the normalised stretch may: [control.count] at most
-    tb_str marked;         // a stretch with a space in front or, for SentencePiece, with marks for spaces
+    tb_presplit *split;       // of a pre-tokenizer
+    tb_lattice lattice;       // unigram
+    tb_text text;             // all of it
+    tb_control control;       // where it may hold control tokens …
+    tb_normalized normalized; // a stretch
+    tb_normalized part;       // a part of it that may or may not hold control tokens
+    tb_stretch *in_normal;    // … and where the normalised stretch may: [control.count] at most
+    tb_str marked;            // a stretch with a space in front or, for SentencePiece, with marks for spaces
+    const char *normal_start; // where the normalised text starts; NULL while another stretch is being encoded
 } encoder;
 
-// ---- byte-level BPE ----
+// ---- pieces of a pre-tokenizer ----
+
+static tb_code encode_characters(encoder *e, tb_text text, tb_error *err)
+{
+    return e->tokenizer->model == TB_VOCAB_SPM ? tb_spm_encode(e->ids, e->tokenizer, text, &e->merger, err)
+                                               : tb_unigram_encode(e->ids, e->tokenizer, text, &e->lattice, err);
+}
 
 static tb_code encode_piece(void *user, tb_text piece, tb_error *err)
 {
     encoder *e = user;
     const tb_tokenizer *t = e->tokenizer;
-    int32_t whole = t->ignore_merges ? tb_text_map_find(&t->by_piece, piece.data, piece.size) : -1;
+    int32_t whole = t->ignore_merges ? tb_text_map_find(&t->whole_pieces, piece.data, piece.size) : -1;
     if (whole >= 0)
         return tb_ids_push(e->ids, whole, err);
-    return tb_bpe_encode(e->ids, t->merges, t->byte_ids, piece, &e->merger, err);
+    if (t->model == TB_VOCAB_BPE)
+        return tb_bpe_encode(e->ids, t->merges, t->byte_ids, t->unknown, piece, &e->merger, err);
+    return encode_characters(e, piece, err);
+}
+
+static tb_code encode_pieces(encoder *e, tb_text text, tb_error *err)
+{
+    return tb_presplit_run(e->split, text, text.data == e->normal_start, encode_piece, e, err);
 }
 
 static tb_code encode_bpe(encoder *e, tb_text text, bool prefix, tb_error *err)
 {
     if (!prefix)
-        return tb_presplit_run(e->split, text, encode_piece, e, err);
+        return encode_pieces(e, text, err);
     tb_str_reset(&e->marked);
     tb_code rc = tb_str_append_text(&e->marked, " ", err);
     if (!rc)
         rc = tb_str_append(&e->marked, text.data, text.size, err);
-    return rc ? rc : tb_presplit_run(e->split, (tb_text){e->marked.data, e->marked.size}, encode_piece, e, err);
+    return rc ? rc : encode_pieces(e, (tb_text){e->marked.data, e->marked.size}, err);
 }
 
 // ---- SentencePiece ----
@@ -90,16 +104,15 @@ static tb_code encode_sentencepiece(encoder *e, tb_text text, bool prefix, tb_er
     tb_str_reset(&e->marked);
     tb_code rc = mark_spaces(&e->marked, text, prefix, squeeze, err);
     tb_text marked = {e->marked.data, e->marked.size};
-    if (rc)
-        return rc;
-    return e->tokenizer->model == TB_VOCAB_SPM ? tb_spm_encode(e->ids, e->tokenizer, marked, &e->merger, err)
-                                               : tb_unigram_encode(e->ids, e->tokenizer, marked, &e->lattice, err);
+    return rc ? rc : encode_characters(e, marked, err);
 }
 
 // Tokenizes a normalised stretch without added tokens; `prefix`: a space may be due in front of it.
 static tb_code encode_plain(encoder *e, tb_text text, bool prefix, tb_error *err)
 {
     const tb_tokenizer *t = e->tokenizer;
+    if (t->normalizer)
+        return encode_pieces(e, text, err);
     if (t->space_prefix_missing && text.size > 0 && text.data[0] == ' ')
         prefix = false;
     return t->model == TB_VOCAB_BPE ? encode_bpe(e, text, prefix, err) : encode_sentencepiece(e, text, prefix, err);
@@ -128,12 +141,11 @@ static tb_code encode_between(encoder *e, const tb_prefix_index *index, tb_text 
         bool only_prefix = stretch.size == 0 && prefix && is_part_of_text(t, match.id);
         if (stretch.size > 0 || only_prefix)
             rc = fn(e, stretch, prefix, err);
-        if (!rc && match.id >= 0)
+        if (!rc && match.id >= 0 && match.begin < match.end) // not one whose text an earlier one has swallowed
             rc = tb_ids_push(e->ids, match.id, err);
         prefix = t->add_space_prefix && !t->space_prefix_once && !is_part_of_text(t, match.id);
         from = match.own_end;
-        if (at < match.end)
-            at = match.end;
+        at = match.end;
     }
     return rc;
 }
@@ -152,12 +164,12 @@ static tb_code find_control(tb_control *out, encoder *e, tb_text text, tb_text n
         bool inside = next && next->begin <= control.offset + at;
         end = next ? (inside ? next->end : next->begin) - control.offset : text.size;
         end = end < text.size ? end : text.size;
-        tb_str_reset(&e->part);
-        tb_code rc = tb_tokenizer_normalize(&e->part, e->tokenizer, (tb_text){text.data + at, end - at}, err);
+        tb_text part = {text.data + at, end - at};
+        tb_code rc = tb_tokenizer_normalize(&e->part, &part, e->tokenizer, at == 0, end == text.size, err);
         if (rc)
             return rc;
-        size_t size = e->part.size, same = 0;
-        while (same < size && done + same < normal.size && e->part.data[same] == normal.data[done + same])
+        size_t size = part.size, same = 0;
+        while (same < size && done + same < normal.size && part.data[same] == normal.data[done + same])
             same++;
         if (inside && same > 0)
             e->in_normal[out->count++] = (tb_stretch){done, done + same};
@@ -171,14 +183,14 @@ static tb_code find_control(tb_control *out, encoder *e, tb_text text, tb_text n
 static tb_code encode_stretch(encoder *e, tb_text text, bool prefix, tb_error *err)
 {
     const tb_tokenizer *t = e->tokenizer;
-    if ((!t->nfc && t->charsmap.unit_count == 0) || text.size == 0)
-        return encode_plain(e, text, prefix, err);
+    bool first = text.data == e->text.data;
+    tb_text normal = text;
+    tb_code rc = tb_tokenizer_normalize(&e->normalized, &normal, t, true, true, err);
+    e->normal_start = first && e->normalized.keeps_start ? normal.data : NULL;
+    if (rc || t->added_normalized.count == 0 || text.size == 0)
+        return rc ? rc : encode_plain(e, normal, prefix, err);
     tb_control control;
-    tb_str_reset(&e->normal);
-    tb_code rc = tb_tokenizer_normalize(&e->normal, t, text, err);
-    tb_text normal = {tb_str_get(&e->normal), e->normal.size};
-    if (!rc)
-        rc = find_control(&control, e, text, normal, err);
+    rc = find_control(&control, e, text, normal, err);
     return rc ? rc : encode_between(e, &t->added_normalized, normal, &control, prefix, encode_plain, err);
 }
 
@@ -186,7 +198,7 @@ tb_code tb_encode_within(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text tex
                          size_t count, unsigned flags, tb_error *err)
 {
     encoder e = {.tokenizer = tokenizer, .ids = ids, .text = text, .control = {.stretches = stretches, .count = count}};
-    e.normal.limit = e.part.limit = e.marked.limit = SIZE_MAX / 4;
+    e.marked.limit = SIZE_MAX / 4;
     e.in_normal = tb_alloc_array(count, sizeof *e.in_normal);
     size_t before = ids->size;
     tb_code rc = e.in_normal ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory to tokenize a text");
@@ -201,8 +213,8 @@ tb_code tb_encode_within(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text tex
     tb_presplit_free(e.split);
     tb_merger_clear(&e.merger);
     tb_lattice_clear(&e.lattice);
-    tb_str_clear(&e.normal);
-    tb_str_clear(&e.part);
+    tb_normalized_clear(&e.normalized);
+    tb_normalized_clear(&e.part);
     tb_str_clear(&e.marked);
     tb_free(e.in_normal);
     return rc;

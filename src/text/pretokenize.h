@@ -1,5 +1,5 @@
-// Pre-tokenizers of byte-level BPE: patterns that cut a text into the pieces inside which
-// merges happen.
+// Pre-tokenizers: steps that cut a text into the pieces inside which the algorithm of a vocabulary
+// works. GGUF names those of byte-level BPE, tokenizer.json spells them out.
 #ifndef TB_PRETOKENIZE_H
 #define TB_PRETOKENIZE_H
 
@@ -11,13 +11,21 @@
 #define TB_PATTERN_DIGITS "\\p{N}+"
 #define TB_PATTERN_PUNCTUATION "[\\p{P}$+<=>^~|`]" // ASCII's and Unicode's
 #define TB_PATTERN_PUNCTUATIONS "[\\p{P}$+<=>^~|`]+"
+#define TB_PATTERN_SPACE "\\p{White_Space}"
 
-// Compiled patterns: immutable, shareable.
+struct json_t; // jansson's
+
+// Immutable, shareable.
 typedef struct tb_pretokenizer tb_pretokenizer;
 
 // `pre` as in tb_vocab. TB_EUNSUPPORTED names an unknown one, TB_EFORMAT a pattern that does
 // not compile.
 tb_code tb_pretokenizer_new(tb_pretokenizer **out, tb_text pre, tb_error *err);
+// From the pre_tokenizer of a tokenizer.json; none of them cuts nothing. TB_EUNSUPPORTED names a component or a
+// setting that is not known.
+tb_code tb_pretokenizer_from_json(tb_pretokenizer **out, const struct json_t *component, tb_error *err);
+// Whether pieces are bytes to it, as in byte-level BPE, not characters.
+bool tb_pretokenizer_has_bytes(const tb_pretokenizer *pretokenizer);
 void tb_pretokenizer_free(tb_pretokenizer *pretokenizer);
 
 // What a known name implies beside its patterns.
@@ -39,8 +47,8 @@ void tb_presplit_free(tb_presplit *split);
 // Called with each piece in turn.
 typedef tb_code (*tb_piece_fn)(void *user, tb_text piece, tb_error *err);
 
-// Cuts `text` (any bytes) into pieces that together are the text. Stretches that are not UTF-8
-// are pieces of their own; the patterns see what lies between them.
-tb_code tb_presplit_run(tb_presplit *split, tb_text text, tb_piece_fn fn, void *user, tb_error *err);
+// Cuts `text` (any bytes) into pieces that together are the text, unless steps drop or add some of it. Stretches that
+// are not UTF-8 are pieces of their own; the steps see what lies between them. `at_start`: nothing stands before it.
+tb_code tb_presplit_run(tb_presplit *split, tb_text text, bool at_start, tb_piece_fn fn, void *user, tb_error *err);
 
 #endif

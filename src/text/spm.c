@@ -37,8 +37,7 @@ static int32_t pair_by_text(const void *user, uint32_t *priority, const tb_symbo
 
 static int32_t pair_by_ids(const void *user, uint32_t *priority, const tb_symbol *left, const tb_symbol *right)
 {
-    const spm_text *spm = user;
-    return tb_merges_find(spm->tokenizer->merges, priority, left->id, right->id);
+    return tb_merges_find(user, priority, left->id, right->id);
 }
 
 // Appends the tokens of the symbols that are left. Those without a token that follow one
@@ -65,21 +64,71 @@ static tb_code push_symbols(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text 
     return !rc && unknown.size > 0 ? tb_unknown_push(ids, tokenizer, unknown, err) : rc;
 }
 
+// Bytes of the character at the start of `text`; a byte that is not UTF-8 is one of its own.
+static size_t character_size(tb_text text)
+{
+    uint32_t c;
+    size_t n = tb_utf8_decode(&c, text.data, text.size);
+    return n ? n : 1;
+}
+
+static tb_code merge_by_scores(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_merger *merger,
+                               tb_error *err)
+{
+    for (size_t at = 0, n; at < text.size; at += n) {
+        n = character_size((tb_text){text.data + at, text.size - at});
+        tb_merger_push(merger, at, n, find_plain(tokenizer, text.data + at, n));
+    }
+    spm_text user = {tokenizer, text.data};
+    tb_code rc = tb_merger_run(merger, pair_by_text, &user, err);
+    return rc ? rc : push_symbols(ids, tokenizer, text, merger, err);
+}
+
+// Appends the symbols of a text for merges by ids: a character without a token becomes its bytes' tokens or an unknown
+// one. As in the reference library an unknown one waits, to be fused with the next, and bytes pass it.
+static tb_code push_characters(tb_merger *merger, const tb_tokenizer *t, tb_text text, tb_error *err)
+{
+    tb_text waiting = {text.data, 0};
+    for (size_t at = 0, n; at < text.size; at += n) {
+        n = character_size((tb_text){text.data + at, text.size - at});
+        tb_text character = {text.data + at, n};
+        int32_t id = find_plain(t, character.data, n);
+        if (id < 0 && tb_unknown_has_bytes(t, character)) {
+            for (size_t i = 0; i < n; i++)
+                tb_merger_push(merger, at + i, 1, t->byte_ids[(unsigned char)character.data[i]]);
+            continue;
+        }
+        if (waiting.size > 0 && (id >= 0 || !t->unknown.fused)) {
+            tb_merger_push(merger, (size_t)(waiting.data - text.data), waiting.size, t->unknown.id);
+            waiting.size = 0;
+        }
+        if (id >= 0)
+            tb_merger_push(merger, at, n, id);
+        else if (t->unknown.id >= 0)
+            waiting = waiting.size ? (tb_text){waiting.data, waiting.size + n} : character;
+        else if (!t->normalizer)
+            return tb_unknown_fail(character, err);
+    }
+    if (waiting.size > 0)
+        tb_merger_push(merger, (size_t)(waiting.data - text.data), waiting.size, t->unknown.id);
+    return TB_OK;
+}
+
+static tb_code merge_by_ids(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_merger *merger, tb_error *err)
+{
+    tb_code rc = push_characters(merger, tokenizer, text, err);
+    if (!rc)
+        rc = tb_merger_run(merger, pair_by_ids, tokenizer->merges, err);
+    return rc ? rc : tb_merger_append_ids(ids, merger, err);
+}
+
 static tb_code encode_part(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_merger *merger, tb_error *err)
 {
     tb_code rc = tb_merger_reset(merger, text.size, err);
     if (rc)
         return rc;
-    for (size_t at = 0, n; at < text.size; at += n) {
-        uint32_t c;
-        n = tb_utf8_decode(&c, text.data + at, text.size - at);
-        if (n == 0)
-            n = 1; // a byte that is not UTF-8 is a symbol of its own
-        tb_merger_push(merger, at, n, find_plain(tokenizer, text.data + at, n));
-    }
-    spm_text user = {tokenizer, text.data};
-    rc = tb_merger_run(merger, tokenizer->merges ? pair_by_ids : pair_by_text, &user, err);
-    return rc ? rc : push_symbols(ids, tokenizer, text, merger, err);
+    return tokenizer->merges ? merge_by_ids(ids, tokenizer, text, merger, err)
+                             : merge_by_scores(ids, tokenizer, text, merger, err);
 }
 
 // Bytes up to the next mark that follows something else than a mark.

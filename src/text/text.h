@@ -25,7 +25,9 @@ typedef enum tb_token_flag {
     TB_TOKEN_LSTRIP = 1,      // swallows the white space before it
     TB_TOKEN_RSTRIP = 2,      // swallows the white space behind it
     TB_TOKEN_SINGLE_WORD = 4, // not inside a word
-    TB_TOKEN_NORMALIZED = 8,  // looked for in the normalised text (matters with `nfc` only)
+    TB_TOKEN_NORMALIZED = 8,  // looked for in the normalised text, behind all that are not
+    TB_TOKEN_OF_MODEL =
+        16, // a token of the model as well: text becomes it also where it is not looked for (tb_vocab.steps)
 } tb_token_flag;
 
 typedef enum tb_vocab_model {
@@ -49,6 +51,10 @@ typedef struct tb_vocab {
     // Name of the pre-tokenizer as GGUF says it ("smollm", "gpt-2", "llama-bpe", "qwen2" …), or
     // "regex:" and patterns, one a line, each applied to the pieces that the one before it left.
     tb_text pre;
+    // Where these settings cannot say all that a tokenizer.json does around its model: an object with "normalizer",
+    // "pre_tokenizer" and, of a BPE model, "unk_token" and "fuse_unk", as the file has them. It then decides what text
+    // becomes, and the settings are for readers that do not know it. Empty: none.
+    tb_text steps;
     tb_text charsmap;                // SentencePiece's precompiled normalisation; empty: none
     int32_t bos, eos, unk, eot, pad; // −1: none
     const int32_t *ends;             // [end_count] more ids that end a turn

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include <jansson.h>
+
 void tb_vocab_set_defaults(tb_vocab *vocab)
 {
     bool spm = vocab->model == TB_VOCAB_SPM, bpe = vocab->model == TB_VOCAB_BPE;
@@ -117,22 +119,6 @@ static bool copy_tokens(tb_tokenizer *t, const tb_vocab *vocab)
 
 // ---- what tokens print ----
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-// The byte of a token "<0x41>", or −1.
-static int byte_of_token(tb_text token)
-{
-    if (token.size != 6 || memcmp(token.data, "<0x", 3) != 0 || token.data[5] != '>')
-        return -1;
-    int high = hex_digit(token.data[3]), low = hex_digit(token.data[4]);
-    return high < 0 || low < 0 ? -1 : high << 4 | low;
-}
-
 // Resolves the byte alphabet; a character outside it stands for itself. Writes at most token.size bytes.
 static size_t resolve_alphabet(char *out, tb_text token)
 {
@@ -168,13 +154,13 @@ static size_t resolve_piece(char *out, const tb_tokenizer *t, size_t id)
 {
     tb_text token = t->tokens[id];
     uint8_t kind = t->kinds[id];
-    if (kind == TB_TOKEN_BYTE && byte_of_token(token) >= 0) {
-        *out = (char)byte_of_token(token);
+    if (kind == TB_TOKEN_BYTE && tb_byte_of_token(token) >= 0) {
+        *out = (char)tb_byte_of_token(token);
         return 1;
     }
     if (kind == TB_TOKEN_NORMAL && t->model == TB_VOCAB_BPE)
         return resolve_alphabet(out, token);
-    if (tb_token_is_plain(t, (int32_t)id) && t->model != TB_VOCAB_BPE)
+    if (tb_token_is_text(t, (int32_t)id) && t->model != TB_VOCAB_BPE)
         return resolve_marks(out, token);
     if (token.size)
         memcpy(out, token.data, token.size);
@@ -201,7 +187,7 @@ static bool make_pieces(tb_tokenizer *t)
 static int byte_of_id(const tb_tokenizer *t, size_t id)
 {
     if (t->model != TB_VOCAB_BPE)
-        return t->kinds[id] == TB_TOKEN_BYTE ? byte_of_token(t->tokens[id]) : -1;
+        return t->kinds[id] == TB_TOKEN_BYTE ? tb_byte_of_token(t->tokens[id]) : -1;
     if (t->kinds[id] != TB_TOKEN_NORMAL || t->pieces[id].size != 1 || t->tokens[id].size > 2)
         return -1;
     return (unsigned char)t->pieces[id].data[0];
@@ -227,23 +213,23 @@ static bool is_added(uint8_t kind)
     return kind == TB_TOKEN_CONTROL || kind == TB_TOKEN_UNKNOWN || kind == TB_TOKEN_USER_DEFINED;
 }
 
-static bool matched_after_normalisation(const tb_tokenizer *t, size_t id)
+static bool is_normalized(const tb_tokenizer *t, size_t id)
 {
-    return (t->nfc || t->charsmap.unit_count > 0) && (t->flags[id] & TB_TOKEN_NORMALIZED);
+    return t->flags[id] & TB_TOKEN_NORMALIZED;
 }
 
 // The text under which an added token is looked for, copied where it is a normalised one.
-static tb_code added_text(tb_text *text, tb_tokenizer *t, size_t id, tb_error *err)
+static tb_code added_text(tb_text *text, tb_tokenizer *t, size_t id, tb_normalized *normalized, tb_error *err)
 {
-    *text = t->pieces[id];
-    if (!matched_after_normalisation(t, id))
+    *text = t->normalizer ? t->tokens[id] : t->pieces[id]; // SentencePiece looks for spaces where a token has marks
+    if (!is_normalized(t, id))
         return TB_OK;
-    tb_str normal = {0};
-    tb_code rc = tb_tokenizer_normalize(&normal, t, t->pieces[id], err);
-    *text = (tb_text){rc ? NULL : tb_arena_text(&t->arena, normal.data, normal.size), normal.size};
-    if (!rc && !text->data)
-        rc = tb_fail(err, TB_ENOMEM, "no memory for added tokens");
-    tb_str_clear(&normal);
+    tb_code rc = tb_tokenizer_normalize(normalized, text, t, true, true, err);
+    if (!rc && text->data == tb_str_get(&normalized->text)) {
+        text->data = tb_arena_text(&t->arena, text->data, text->size);
+        if (!text->data)
+            rc = tb_fail(err, TB_ENOMEM, "no memory for added tokens");
+    }
     return rc;
 }
 
@@ -252,23 +238,29 @@ static tb_code index_added(tb_prefix_index *index, tb_tokenizer *t, bool after, 
 {
     size_t count = 0;
     for (size_t i = 0; i < t->size; i++)
-        count += is_added(t->kinds[i]) && matched_after_normalisation(t, i) == after;
+        count += is_added(t->kinds[i]) && is_normalized(t, i) == after;
     tb_prefix_entry *entries = tb_arena_array(&t->arena, count, sizeof *entries);
     if (!entries)
         return tb_fail(err, TB_ENOMEM, "no memory for %zu added tokens", count);
+    tb_normalized normalized = {0};
+    tb_code rc = TB_OK;
     count = 0;
-    for (size_t i = 0; i < t->size; i++) {
-        if (!is_added(t->kinds[i]) || matched_after_normalisation(t, i) != after)
+    for (size_t i = 0; i < t->size && !rc; i++) {
+        if (!is_added(t->kinds[i]) || is_normalized(t, i) != after)
             continue;
         tb_text text;
-        tb_code rc = added_text(&text, t, i, err);
-        if (rc)
-            return rc;
-        if (text.size > 0)
+        rc = added_text(&text, t, i, &normalized, err);
+        if (!rc && text.size == 0 && t->tokens[i].size > 0) // the library finds such a token everywhere
+            rc = tb_fail(err, TB_EUNSUPPORTED,
+                         "added token '%.*s', of which the normalizer leaves nothing, is not supported",
+                         (int)(t->tokens[i].size < 64 ? t->tokens[i].size : 64), t->tokens[i].data);
+        if (!rc && text.size > 0)
             entries[count++] = (tb_prefix_entry){text, (int32_t)i};
     }
-    tb_prefix_index_init(index, entries, count);
-    return TB_OK;
+    tb_normalized_clear(&normalized);
+    if (!rc)
+        tb_prefix_index_init(index, entries, count);
+    return rc;
 }
 
 // Files often name one of several ends (a base model's EOS in a chat model), so that the
@@ -323,11 +315,12 @@ static bool index_tokens(tb_tokenizer *t)
         tb_text_map_add(&t->by_token, (int32_t)i);
     if (!t->ignore_merges)
         return true;
-    if (!tb_text_map_init(&t->by_piece, t->pieces, t->size, &t->arena))
+    const tb_text *pieces = t->model == TB_VOCAB_BPE ? t->pieces : t->tokens;
+    if (!tb_text_map_init(&t->whole_pieces, pieces, t->size, &t->arena))
         return false;
     for (size_t i = 0; i < t->size; i++)
-        if (t->kinds[i] == TB_TOKEN_NORMAL)
-            tb_text_map_add(&t->by_piece, (int32_t)i);
+        if (t->kinds[i] == TB_TOKEN_NORMAL || (t->flags[i] & TB_TOKEN_OF_MODEL))
+            tb_text_map_add(&t->whole_pieces, (int32_t)i);
     return true;
 }
 
@@ -345,7 +338,7 @@ static void copy_settings(tb_tokenizer *t, const tb_vocab *vocab)
     t->space_prefix_over_user_defined = vocab->space_prefix_over_user_defined;
     t->remove_extra_whitespaces = vocab->remove_extra_whitespaces;
     t->nfc = vocab->nfc;
-    t->ignore_merges = vocab->model == TB_VOCAB_BPE && vocab->ignore_merges;
+    t->ignore_merges = vocab->ignore_merges;
 }
 
 // ---- SentencePiece ----
@@ -361,22 +354,36 @@ static bool has_inner_mark(tb_text token)
     return at < token.size;
 }
 
-static tb_code make_sentencepiece(tb_tokenizer *t, tb_error *err)
+// Words are apart where no token reaches from one into the next, the mark between them is a token, and nothing is left
+// out.
+static bool marks_part_words(const tb_tokenizer *t)
 {
-    t->marks_lead = true;
-    size_t normal = 0;
-    for (size_t i = 0; i < t->size; i++) {
-        t->marks_lead = t->marks_lead && !(tb_token_is_plain(t, (int32_t)i) && has_inner_mark(t->tokens[i]));
-        normal += t->kinds[i] == TB_TOKEN_NORMAL && t->tokens[i].size > 0;
-    }
-    if (t->model != TB_VOCAB_UNIGRAM)
-        return TB_OK;
-    tb_prefix_entry *entries = tb_arena_array(&t->arena, normal, sizeof *entries);
-    if (!entries)
-        return tb_fail(err, TB_ENOMEM, "no memory for %zu tokens", normal);
+    int32_t mark = tb_text_map_find(&t->by_token, TB_SPACE_MARK, TB_SPACE_MARK_SIZE);
+    if (mark < 0 || !tb_token_is_plain(t, mark) || (t->merges && t->unknown.id < 0))
+        return false;
+    for (size_t i = 0; i < t->size; i++)
+        if (tb_token_is_plain(t, (int32_t)i) && has_inner_mark(t->tokens[i]))
+            return false;
+    return true;
+}
+
+static bool is_in_lattice(const tb_tokenizer *t, size_t id)
+{
+    return t->tokens[id].size > 0 &&
+           (t->normalizer ? tb_token_is_plain(t, (int32_t)id) : t->kinds[id] == TB_TOKEN_NORMAL);
+}
+
+static tb_code index_lattice(tb_tokenizer *t, tb_error *err)
+{
     size_t count = 0;
     for (size_t i = 0; i < t->size; i++)
-        if (t->kinds[i] == TB_TOKEN_NORMAL && t->tokens[i].size > 0) {
+        count += is_in_lattice(t, i);
+    tb_prefix_entry *entries = tb_arena_array(&t->arena, count, sizeof *entries);
+    if (!entries)
+        return tb_fail(err, TB_ENOMEM, "no memory for %zu tokens", count);
+    count = 0;
+    for (size_t i = 0; i < t->size; i++)
+        if (is_in_lattice(t, i)) {
             entries[count++] = (tb_prefix_entry){t->tokens[i], (int32_t)i};
             t->worst_score = fmin(t->worst_score, (double)t->scores[i]);
         }
@@ -392,9 +399,65 @@ static tb_code copy_charsmap(tb_tokenizer *t, const tb_vocab *vocab, tb_error *e
                 : tb_fail(err, TB_ENOMEM, "no memory for a character map of %zu bytes", size);
 }
 
-tb_code tb_tokenizer_normalize(tb_str *out, const tb_tokenizer *tokenizer, tb_text text, tb_error *err)
+tb_code tb_tokenizer_normalize(tb_normalized *scratch, tb_text *text, const tb_tokenizer *tokenizer, bool begins,
+                               bool ends, tb_error *err)
 {
-    return tokenizer->nfc ? tb_nfc_append(out, text, err) : tb_charsmap_append(out, &tokenizer->charsmap, text, err);
+    tb_code rc = TB_OK;
+    scratch->keeps_start = true;
+    if (!tokenizer->normalizer && !tokenizer->nfc && tokenizer->charsmap.unit_count == 0)
+        return TB_OK;
+    if (tokenizer->normalizer) {
+        rc = tb_normalizer_run(scratch, tokenizer->normalizer, *text, begins, ends, err);
+    } else {
+        tb_str_reset(&scratch->text);
+        scratch->text.limit = SIZE_MAX / 4;
+        rc = tokenizer->nfc ? tb_form_append(&scratch->text, *text, TB_NFC, err)
+                            : tb_charsmap_append(&scratch->text, &tokenizer->charsmap, *text, err);
+    }
+    *text = (tb_text){tb_str_get(&scratch->text), scratch->text.size};
+    return rc;
+}
+
+// ---- a tokenizer.json's steps ----
+
+static tb_code read_steps(tb_tokenizer *t, const json_t *steps, tb_error *err)
+{
+    const json_t *unk = json_object_get(steps, "unk_token");
+    t->unknown.id =
+        json_is_string(unk) ? tb_text_map_find(&t->by_token, json_string_value(unk), json_string_length(unk)) : -1;
+    t->unknown.fused = json_is_true(json_object_get(steps, "fuse_unk"));
+    if (json_is_string(unk) && t->unknown.id < 0)
+        return tb_fail(err, TB_EFORMAT, "the unknown token '%.64s' is not in the vocabulary", json_string_value(unk));
+    tb_code rc = tb_normalizer_new(&t->normalizer, json_object_get(steps, "normalizer"), err);
+    if (!rc)
+        rc = tb_pretokenizer_from_json(&t->pretokenizer, json_object_get(steps, "pre_tokenizer"), err);
+    if (!rc && tb_pretokenizer_has_bytes(t->pretokenizer) != (t->model == TB_VOCAB_BPE))
+        rc = tb_fail(err, TB_EUNSUPPORTED, "a vocabulary %s ByteLevel among its steps is not supported",
+                     t->model == TB_VOCAB_BPE ? "of bytes without" : "of characters with");
+    return rc;
+}
+
+static tb_code parse_steps(tb_tokenizer *t, tb_text text, tb_error *err)
+{
+    json_error_t error;
+    json_t *steps = json_loadb(text.data, text.size, JSON_ALLOW_NUL, &error);
+    if (!steps && json_error_code(&error) == json_error_out_of_memory)
+        return tb_fail(err, TB_ENOMEM, "no memory for the tokenizer's steps");
+    if (!steps)
+        return tb_fail(err, TB_EFORMAT, "the tokenizer's steps are not JSON: %s", error.text);
+    tb_code rc = read_steps(t, steps, err);
+    json_decref(steps);
+    return rc;
+}
+
+static tb_code make_steps(tb_tokenizer *t, const tb_vocab *vocab, tb_error *err)
+{
+    if (vocab->steps.size)
+        return parse_steps(t, vocab->steps, err);
+    if (t->model == TB_VOCAB_BPE)
+        return tb_pretokenizer_new(&t->pretokenizer, vocab->pre, err);
+    t->unknown = (tb_unknown_rule){t->unk, true};
+    return TB_OK;
 }
 
 // ---- making ----
@@ -406,16 +469,21 @@ static tb_code make(tb_tokenizer *t, const tb_vocab *vocab, tb_error *err)
         return tb_fail(err, TB_ENOMEM, "no memory for a vocabulary of %zu tokens", vocab->size);
     find_byte_tokens(t, vocab);
     find_ends(t, vocab);
+    t->unknown.id = -1;
     tb_code rc = copy_charsmap(t, vocab, err);
+    if (!rc)
+        rc = make_steps(t, vocab, err);
     if (!rc)
         rc = index_added(&t->added, t, false, err);
     if (!rc)
         rc = index_added(&t->added_normalized, t, true, err);
-    if (!rc && (t->model == TB_VOCAB_BPE || (t->model == TB_VOCAB_SPM && vocab->merge_count > 0)))
+    bool by_scores =
+        t->model == TB_VOCAB_UNIGRAM || (t->model == TB_VOCAB_SPM && !t->normalizer && !vocab->merge_count);
+    if (!rc && !by_scores)
         rc = tb_merges_new(&t->merges, vocab->merges, vocab->merge_count, &t->by_token, err);
-    if (!rc)
-        rc = t->model == TB_VOCAB_BPE ? tb_pretokenizer_new(&t->pretokenizer, vocab->pre, err)
-                                      : make_sentencepiece(t, err);
+    if (!rc && t->model == TB_VOCAB_UNIGRAM)
+        rc = index_lattice(t, err);
+    t->marks_lead = !rc && t->model == TB_VOCAB_SPM && marks_part_words(t);
     return rc;
 }
 
@@ -441,6 +509,7 @@ void tb_tokenizer_free(tb_tokenizer *tokenizer)
     if (!tokenizer)
         return;
     tb_merges_free(tokenizer->merges);
+    tb_normalizer_free(tokenizer->normalizer);
     tb_pretokenizer_free(tokenizer->pretokenizer);
     tb_arena_clear(&tokenizer->arena);
     tb_free(tokenizer);

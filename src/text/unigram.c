@@ -4,6 +4,7 @@
 #include "text/unknown.h"
 
 #include <math.h>
+#include <string.h>
 
 // How much worse than the worst token a character without one is; SentencePiece's constant.
 static const double unknown_penalty = 10.0;
@@ -78,6 +79,19 @@ static void turn_around(node *nodes, size_t end)
     }
 }
 
+// Characters without a token that follow one another are unknown together, and so is the unknown token written out.
+static bool is_unknown(const tb_tokenizer *tokenizer, int32_t id)
+{
+    return id < 0 || id == tokenizer->unk;
+}
+
+static tb_code push_unknown(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_error *err)
+{
+    tb_text name = tb_tokenizer_token(tokenizer, tokenizer->unk);
+    bool is_name = name.size == text.size && memcmp(name.data, text.data, text.size) == 0;
+    return is_name ? tb_ids_push(ids, tokenizer->unk, err) : tb_unknown_push(ids, tokenizer, text, err);
+}
+
 tb_code tb_unigram_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_lattice *lattice, tb_error *err)
 {
     tb_code rc = reset(lattice, text.size + 1, err);
@@ -89,13 +103,12 @@ tb_code tb_unigram_encode(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text te
         if (nodes[at].score > -INFINITY)
             leave(nodes, tokenizer, text, at);
     turn_around(nodes, text.size);
-    // Characters without a token that follow one another are unknown together.
     for (size_t at = 0; at < text.size && !rc;) {
         size_t begin = at;
-        while (at < text.size && nodes[nodes[at].from].id < 0)
+        while (at < text.size && is_unknown(tokenizer, nodes[nodes[at].from].id))
             at = nodes[at].from;
         if (at > begin)
-            rc = tb_unknown_push(ids, tokenizer, (tb_text){text.data + begin, at - begin}, err);
+            rc = push_unknown(ids, tokenizer, (tb_text){text.data + begin, at - begin}, err);
         if (rc || at == text.size)
             break;
         at = nodes[at].from;

@@ -5,6 +5,7 @@
 #include "text/vocab_json.h"
 
 #include "text/bpe.h"
+#include "text/normalizer.h"
 #include "text/pretokenize.h"
 #include "text/tokenizer.h"
 #include "text/vocab_file.h"
@@ -13,7 +14,6 @@
 #include <string.h>
 
 #include <jansson.h>
-#include <nettle/base64.h>
 
 static tb_text json_text(const json_t *value)
 {
@@ -269,10 +269,6 @@ static tb_code set_pre(tb_vocab_file *file, const tb_json_steps *steps, tb_error
         file->vocab.pre = (tb_text){name, strlen(name)};
         return TB_OK;
     }
-    if (steps->needs_known_name)
-        return tb_fail(err, TB_EUNSUPPORTED,
-                       "this combination of pre_tokenizer patterns is not supported, the first is '%.*s'",
-                       steps->pattern_count ? shown(steps->patterns[0]) : 0, steps->patterns[0].data);
     tb_str text = {0};
     tb_code rc = tb_str_append_text(&text, "regex:", err);
     for (size_t i = 0; i < steps->pattern_count && !rc; i++) {
@@ -290,21 +286,6 @@ static tb_code set_pre(tb_vocab_file *file, const tb_json_steps *steps, tb_error
     return rc;
 }
 
-static tb_code set_charsmap(tb_vocab_file *file, tb_text base64, tb_error *err)
-{
-    struct base64_decode_ctx context;
-    size_t size = BASE64_DECODE_LENGTH(base64.size);
-    uint8_t *bytes = tb_arena_alloc(&file->arena, size);
-    if (!bytes)
-        return tb_fail(err, TB_ENOMEM, "no memory for a character map of %zu bytes", size);
-    base64_decode_init(&context);
-    if (base64.size > 0 &&
-        (!base64_decode_update(&context, &size, bytes, base64.size, base64.data) || !base64_decode_final(&context)))
-        return tb_fail(err, TB_EFORMAT, "precompiled_charsmap is not base64");
-    file->vocab.charsmap = (tb_text){(const char *)bytes, base64.size ? size : 0};
-    return TB_OK;
-}
-
 static bool has_inner_mark(tb_text text)
 {
     for (size_t at = 1; at < text.size; at++)
@@ -313,22 +294,129 @@ static bool has_inner_mark(tb_text text)
     return false;
 }
 
-// Where words are tokenized apart no token may span two of them.
-static tb_code check_words(const tb_vocab_file *file, tb_error *err)
+// Where words are tokenized apart no token may span two of them, and the mark between them must be one.
+static bool keeps_words_apart(const tb_vocab_file *file)
 {
-    for (size_t i = 0; i < file->vocab.size; i++) {
-        tb_text text = file->tokens[i];
-        if (file->kinds[i] == TB_TOKEN_NORMAL && has_inner_mark(text))
-            return tb_fail(err, TB_EUNSUPPORTED,
-                           "pre_tokenizer Metaspace that splits, with token '%.*s', is not supported", shown(text),
-                           text.data);
-    }
-    return TB_OK;
+    for (size_t i = 0; i < file->vocab.size; i++)
+        if (file->kinds[i] == TB_TOKEN_NORMAL && has_inner_mark(file->tokens[i]))
+            return false;
+    return tb_vocab_file_find(file, (tb_text){TB_SPACE_MARK, TB_SPACE_MARK_SIZE}) >= 0;
 }
 
-static tb_code apply_steps(tb_vocab_file *file, const tb_json_steps *steps, tb_error *err)
+static bool has_all_bytes(const tb_vocab_file *file, bool byte_level)
+{
+    bool seen[256] = {false};
+    size_t count = 0;
+    for (size_t i = 0; i < file->vocab.size; i++) {
+        tb_text token = file->tokens[i];
+        uint32_t c = 0;
+        bool letter = byte_level && token.size > 0 && tb_utf8_decode(&c, token.data, token.size) == token.size;
+        int byte = byte_level ? (letter ? tb_byte_of_alphabet(c) : -1) : tb_byte_of_token(token);
+        if (byte < 0 || seen[byte])
+            continue;
+        seen[byte] = true;
+        count++;
+    }
+    return count == 256;
+}
+
+// Whether the settings say what becomes of text without a token: in byte-level BPE it is left out, in BPE over
+// characters it becomes bytes, or one unknown token for a run.
+static bool unknown_is_plain(const tb_vocab_file *file, const json_t *model, const tb_json_steps *steps)
+{
+    bool has_unknown = json_is_string(json_object_get(model, "unk_token"));
+    if (file->vocab.model == TB_VOCAB_UNIGRAM ||
+        ((file->vocab.byte_fallback || steps->byte_level) && has_all_bytes(file, steps->byte_level)))
+        return true;
+    if (file->vocab.byte_fallback)
+        return false;
+    return steps->byte_level ? !has_unknown : has_unknown && json_is_true(json_object_get(model, "fuse_unk"));
+}
+
+// Whether added tokens are found without what tokenizer.json does to them and to text.
+static bool added_are_plain(const tb_vocab_file *file, const tb_json_steps *steps)
+{
+    for (size_t i = 0; i < file->vocab.size; i++) {
+        bool added = file->kinds[i] == TB_TOKEN_CONTROL || file->kinds[i] == TB_TOKEN_USER_DEFINED;
+        if (!added || steps->byte_level)
+            continue;
+        tb_text text = file->tokens[i];
+        if ((steps->early_marks && (file->flags[i] & TB_TOKEN_NORMALIZED)) || (file->flags[i] & TB_TOKEN_SINGLE_WORD) ||
+            tb_starts_with_mark(text) || has_inner_mark(text))
+            return false;
+    }
+    return true;
+}
+
+// Whether the settings of a tb_vocab say all that the file says of how text becomes tokens.
+static bool settings_suffice(const tb_vocab_file *file, const json_t *model, const tb_json_steps *steps)
+{
+    const tb_vocab *vocab = &file->vocab;
+    bool named = tb_pre_name_of(steps->patterns, steps->pattern_count, vocab->ignore_merges);
+    return steps->exact && (named || !steps->needs_known_name) &&
+           (!steps->splits_at_marks || keeps_words_apart(file)) &&
+           (vocab->model != TB_VOCAB_SPM || (vocab->merge_count > 0 && !vocab->ignore_merges)) &&
+           unknown_is_plain(file, model, steps) && added_are_plain(file, steps);
+}
+
+// Refuses steps that are not known, by name.
+static tb_code check_steps(const json_t *root, tb_error *err)
+{
+    tb_normalizer *normalizer;
+    tb_pretokenizer *pretokenizer;
+    tb_code rc = tb_normalizer_new(&normalizer, json_object_get(root, "normalizer"), err);
+    if (rc)
+        return rc;
+    rc = tb_pretokenizer_from_json(&pretokenizer, json_object_get(root, "pre_tokenizer"), err);
+    tb_normalizer_free(normalizer);
+    tb_pretokenizer_free(pretokenizer);
+    return rc;
+}
+
+// Appends jansson's output to a tb_str.
+static int append(const char *bytes, size_t n, void *user)
+{
+    return tb_str_append(user, bytes, n, NULL) ? -1 : 0;
+}
+
+// Marks the added tokens that the model has as well.
+static void flag_model_tokens(tb_vocab_file *file, json_t *vocab)
+{
+    const char *key;
+    json_t *id;
+    json_object_foreach(vocab, key, id)
+    {
+        file->flags[json_integer_value(id)] |= TB_TOKEN_OF_MODEL;
+    }
+    for (size_t i = 0; i < json_array_size(vocab); i++)
+        file->flags[i] |= TB_TOKEN_OF_MODEL;
+}
+
+// Keeps the steps as the file has them, for the library's way.
+static tb_code keep_steps(tb_vocab_file *file, const json_t *model, const tb_json_steps *steps, tb_error *err)
+{
+    const json_t *root = file->tokenizer;
+    if (steps->byte_level && file->vocab.byte_fallback && !has_all_bytes(file, true))
+        return tb_fail(err, TB_EUNSUPPORTED, "byte_fallback beside ByteLevel is not supported");
+    tb_code rc = check_steps(root, err);
+    if (rc)
+        return rc;
+    flag_model_tokens(file, json_object_get(model, "vocab"));
+    json_t *kept = json_pack("{s:O?, s:O?, s:O?, s:O?}", "normalizer", json_object_get(root, "normalizer"),
+                             "pre_tokenizer", json_object_get(root, "pre_tokenizer"), "unk_token",
+                             json_object_get(model, "unk_token"), "fuse_unk", json_object_get(model, "fuse_unk"));
+    tb_str text = {0};
+    if (kept && !json_dump_callback(kept, append, &text, JSON_COMPACT))
+        file->vocab.steps = (tb_text){tb_arena_text(&file->arena, tb_str_get(&text), text.size), text.size};
+    json_decref(kept);
+    tb_str_clear(&text);
+    return file->vocab.steps.data ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for the tokenizer's steps");
+}
+
+static tb_code apply_steps(tb_vocab_file *file, const json_t *model, const tb_json_steps *steps, tb_error *err)
 {
     tb_vocab *vocab = &file->vocab;
+    const int32_t unk = vocab->unk;
     vocab->nfc = steps->nfc;
     vocab->add_space_prefix = steps->prefix;
     vocab->space_prefix_once = steps->prefix_once;
@@ -341,10 +429,14 @@ static tb_code apply_steps(tb_vocab_file *file, const tb_json_steps *steps, tb_e
     tb_vocab_file_apply_config(file);
     if (steps->front >= 0) // whatever the config calls BOS, this is what is put in front
         vocab->bos = steps->front;
-    tb_code rc = steps->splits_at_marks ? check_words(file, err) : TB_OK;
-    if (!rc)
-        rc = set_charsmap(file, steps->charsmap, err);
-    return rc || vocab->model != TB_VOCAB_BPE ? rc : set_pre(file, steps, err);
+    if (unk >= 0) // whatever the config calls unknown, this is what text becomes
+        vocab->unk = unk;
+    tb_code rc = tb_charsmap_decode(&vocab->charsmap, &file->arena, steps->charsmap, err);
+    if (rc)
+        return rc;
+    if (!settings_suffice(file, model, steps))
+        return keep_steps(file, model, steps, err);
+    return vocab->model == TB_VOCAB_BPE ? set_pre(file, steps, err) : TB_OK;
 }
 
 static tb_code read_tokenizer(tb_vocab_file *file, tb_error *err)
@@ -364,13 +456,16 @@ static tb_code read_tokenizer(tb_vocab_file *file, tb_error *err)
     vocab->model = !bpe ? TB_VOCAB_UNIGRAM : steps.byte_level ? TB_VOCAB_BPE : TB_VOCAB_SPM;
     if (!bpe && steps.byte_level)
         return tb_fail(err, TB_EUNSUPPORTED, "a Unigram model over bytes is not supported");
+    if (!steps.byte_level && !steps.marks)
+        return tb_fail(err, TB_EUNSUPPORTED,
+                       "a tokenizer without ByteLevel and without '" TB_SPACE_MARK "' for spaces is not supported");
     vocab->pre = (tb_text){"default", 7};
     vocab->unk = vocab->eot = vocab->pad = -1;
     vocab->byte_fallback = json_is_true(json_object_get(model, "byte_fallback"));
     vocab->ignore_merges = json_is_true(json_object_get(model, "ignore_merges"));
     rc = bpe ? read_bpe(file, model, &steps, err) : read_unigram(file, model, err);
     if (!rc)
-        rc = apply_steps(file, &steps, err);
+        rc = apply_steps(file, model, &steps, err);
     return rc ? rc : tb_vocab_file_finish(file, err);
 }
 

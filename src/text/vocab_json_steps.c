@@ -1,8 +1,9 @@
 // The library behind tokenizer.json strings small components together; models use them in a few
-// combinations. Each component is translated into a setting of tb_json_steps or refused, so
-// that what is accepted means what it means there.
+// combinations, for which GGUF has settings. Other normalizers and pre-tokenizers are not `exact`: they run as the
+// library runs them (normalizer.h, pretokenize.h), and the settings say as much of them as they can.
 #include "text/vocab_json.h"
 
+#include "text/pattern.h"
 #include "text/pretokenize.h"
 
 #include <string.h>
@@ -14,6 +15,7 @@ typedef struct reader {
     tb_json_steps *steps;
     tb_arena *arena;
     bool after_bytes; // a ByteLevel has been read: what follows sees bytes as characters
+    bool strict;      // what is not known is refused
 } reader;
 
 typedef tb_code (*component_fn)(reader *r, const json_t *component, tb_error *err);
@@ -49,6 +51,12 @@ static tb_code unsupported(tb_error *err, const char *what, tb_text setting)
                    setting.data ? setting.data : "");
 }
 
+static tb_code inexact(reader *r)
+{
+    r->steps->exact = false;
+    return TB_OK;
+}
+
 // Reads a component by its type; null is none. `members`: the key of a Sequence's list.
 static tb_code read_component(reader *r, const json_t *component, const char *what, const char *members,
                               const component_kind *kinds, tb_error *err)
@@ -68,7 +76,7 @@ static tb_code read_component(reader *r, const json_t *component, const char *wh
     for (; kinds->type; kinds++)
         if (tb_text_is(type, kinds->type))
             return kinds->read ? kinds->read(r, component, err) : TB_OK;
-    return unsupported(err, what, type);
+    return r->strict ? unsupported(err, what, type) : inexact(r);
 }
 
 // ---- normalizer ----
@@ -82,59 +90,50 @@ static tb_code read_nfc(reader *r, const json_t *component, tb_error *err)
 
 static tb_code read_prepend(reader *r, const json_t *component, tb_error *err)
 {
-    tb_text text = text_at(component, "prepend");
-    if (!tb_text_is(text, SPACE_MARK))
-        return unsupported(err, "normalizer Prepend of", text);
-    r->steps->marks = r->steps->prefix = true;
+    (void)err;
+    if (!tb_text_is(text_at(component, "prepend"), SPACE_MARK) || r->steps->prefix)
+        return inexact(r);
+    r->steps->prefix = r->steps->early_prefix = true;
     return TB_OK;
 }
 
 static tb_code read_replace(reader *r, const json_t *component, tb_error *err)
 {
+    (void)err;
     const json_t *pattern = json_object_get(component, "pattern");
-    tb_text text = text_at(pattern, "String"), regex = text_at(pattern, "Regex"),
-            content = text_at(component, "content");
-    if (tb_text_is(text, " ") && tb_text_is(content, SPACE_MARK)) {
-        r->steps->marks = true;
+    tb_text regex = text_at(pattern, "Regex"), content = text_at(component, "content");
+    if (tb_text_is(text_at(pattern, "String"), " ") && tb_text_is(content, SPACE_MARK)) {
+        r->steps->marks = r->steps->early_marks = true;
         return TB_OK;
     }
-    if (tb_text_is(regex, " {2,}") && (tb_text_is(content, " ") || tb_text_is(content, SPACE_MARK))) {
+    if (tb_text_is(regex, " {2,}") && (tb_text_is(content, " ") || tb_text_is(content, SPACE_MARK)))
         r->steps->squeeze = true;
-        return TB_OK;
-    }
-    return unsupported(err, "normalizer Replace of", text.data ? text : regex);
+    return inexact(r);
 }
 
 static tb_code read_precompiled(reader *r, const json_t *component, tb_error *err)
 {
     (void)err;
     r->steps->charsmap = text_at(component, "precompiled_charsmap");
-    return TB_OK;
-}
-
-// Stripping the left end alone is never asked for; what the right end needs is the same.
-static tb_code read_strip(reader *r, const json_t *component, tb_error *err)
-{
-    if (!bool_at(component, "strip_right", false))
-        return unsupported(err, "normalizer", text_at(component, "type"));
-    r->steps->strip = true;
-    return TB_OK;
+    return inexact(r);
 }
 
 static const component_kind normalizers[] = {
-    {"NFC", read_nfc},         {"Prepend", read_prepend},
-    {"Replace", read_replace}, {"Precompiled", read_precompiled},
-    {"Strip", read_strip},     {NULL, NULL},
+    {"NFC", read_nfc}, {"Prepend", read_prepend}, {"Replace", read_replace}, {"Precompiled", read_precompiled},
+    {NULL, NULL},
 };
 
 // ---- pre_tokenizer ----
 
+// Patterns behind ByteLevel stand behind the empty one, as in pretokenize.c's lists.
 static tb_code add_pattern(reader *r, tb_text pattern, tb_error *err)
 {
+    (void)err;
     tb_json_steps *steps = r->steps;
-    if (steps->pattern_count == TB_JSON_MAX_PATTERNS)
-        return tb_fail(err, TB_EUNSUPPORTED, "more than %d pre_tokenizer patterns are not supported",
-                       TB_JSON_MAX_PATTERNS);
+    if (steps->pattern_count + 2 > TB_JSON_MAX_PATTERNS)
+        return inexact(r);
+    if (r->after_bytes && !steps->needs_known_name)
+        steps->patterns[steps->pattern_count++] = (tb_text){"", 0};
     steps->patterns[steps->pattern_count++] = pattern;
     steps->needs_known_name = steps->needs_known_name || r->after_bytes;
     return TB_OK;
@@ -164,11 +163,11 @@ static tb_code add_wrapped_pattern(reader *r, const char *before, tb_text patter
 
 static tb_code read_byte_level(reader *r, const json_t *component, tb_error *err)
 {
+    r->steps->exact = r->steps->exact && !r->steps->byte_level;
     r->steps->byte_level = true;
     if (bool_at(component, "add_prefix_space", true)) {
         if (r->steps->pattern_count > 0) // each piece would get a space
-            return tb_fail(err, TB_EUNSUPPORTED,
-                           "pre_tokenizer ByteLevel with add_prefix_space behind patterns is not supported");
+            r->steps->exact = false;
         r->steps->prefix = true;
     }
     tb_code rc = bool_at(component, "use_regex", true) ? add_text_pattern(r, TB_PATTERN_GPT2, err) : TB_OK;
@@ -189,54 +188,14 @@ static tb_code read_punctuation(reader *r, const json_t *component, tb_error *er
         return add_text_pattern(r, TB_PATTERN_PUNCTUATION, err);
     if (tb_text_is(behavior, "Contiguous"))
         return add_text_pattern(r, TB_PATTERN_PUNCTUATIONS, err);
-    return unsupported(err, "pre_tokenizer Punctuation with behavior", behavior);
-}
-
-static bool starts_with(tb_text text, const char *start)
-{
-    return text.size >= strlen(start) && memcmp(text.data, start, strlen(start)) == 0;
-}
-
-// Bytes of a "[:alpha:]" inside a character class, 0 where there is none.
-static size_t named_class_size(tb_text text)
-{
-    if (!starts_with(text, "[:"))
-        return 0;
-    size_t n = 2;
-    while (n < text.size && !starts_with((tb_text){text.data + n, text.size - n}, ":]"))
-        n++;
-    return n + 2;
-}
-
-// The patterns are written for Oniguruma, whose character classes nest and intersect, and in which
-// "(?m)" and a few letters mean something else. True where PCRE2 would read a pattern otherwise.
-static bool is_misread(tb_text pattern)
-{
-    static const char letters[] = {'h', 'H', 'K', 'O', 'y', 'Y'};
-    bool in_class = false;
-    for (size_t i = 0, n; i < pattern.size; i += n) {
-        tb_text rest = {pattern.data + i, pattern.size - i};
-        n = 1;
-        if (rest.data[0] == '\\') {
-            if (rest.size > 1 && memchr(letters, rest.data[1], sizeof letters))
-                return true;
-            n = 2;
-        } else if (in_class && (n = named_class_size(rest)) == 0) {
-            if (rest.data[0] == '[' || starts_with(rest, "&&"))
-                return true;
-            in_class = rest.data[0] != ']';
-            n = 1;
-        } else if (!in_class) {
-            if (starts_with(rest, "(?m"))
-                return true;
-            in_class = rest.data[0] == '[';
-        }
-    }
-    return false;
+    return inexact(r);
 }
 
 static tb_code read_split_pattern(reader *r, tb_text pattern, const json_t *component, tb_error *err)
 {
+    tb_code rc = tb_pattern_check(pattern, err);
+    if (rc)
+        return rc;
     tb_text behavior = text_at(component, "behavior");
     bool invert = bool_at(component, "invert", false);
     if (tb_text_is(behavior, "Isolated"))
@@ -247,52 +206,44 @@ static tb_code read_split_pattern(reader *r, tb_text pattern, const json_t *comp
         r->steps->needs_known_name = true;
         return add_pattern(r, pattern, err);
     }
-    return unsupported(err, "pre_tokenizer Split with behavior", behavior);
+    return inexact(r);
 }
 
 static tb_code read_split(reader *r, const json_t *component, tb_error *err)
 {
     const json_t *pattern = json_object_get(component, "pattern");
     tb_text text = text_at(pattern, "String"), regex = text_at(pattern, "Regex");
-    if (tb_text_is(text, " ") && r->steps->marks)
+    if (tb_text_is(text, " ") && r->steps->early_marks)
         return TB_OK; // there are no spaces left to split at
-    if (regex.data && is_misread(regex))
-        return unsupported(err, "pre_tokenizer pattern", regex);
     if (regex.data)
         return read_split_pattern(r, regex, component, err);
-    if (!text.data || memchr(text.data, '\\', text.size)) // a backslash could end the quotation
-        return unsupported(err, "pre_tokenizer Split at", text);
-    if (!tb_text_is(text_at(component, "behavior"), "Isolated"))
-        return unsupported(err, "pre_tokenizer Split with behavior", text_at(component, "behavior"));
+    // A backslash could end the quotation.
+    if (!text.data || memchr(text.data, '\\', text.size) || !tb_text_is(text_at(component, "behavior"), "Isolated"))
+        return inexact(r);
     return add_wrapped_pattern(r, "\\Q", text, "\\E", err);
 }
 
 static tb_code read_metaspace(reader *r, const json_t *component, tb_error *err)
 {
+    (void)err;
     tb_json_steps *steps = r->steps;
     tb_text mark = text_at(component, "replacement"), scheme = text_at(component, "prepend_scheme");
     if (mark.data && !tb_text_is(mark, SPACE_MARK))
-        return unsupported(err, "pre_tokenizer Metaspace with replacement", mark);
-    if (!scheme.data)
-        steps->prefix = bool_at(component, "add_prefix_space", true);
-    else if (tb_text_is(scheme, "always") || tb_text_is(scheme, "first"))
-        steps->prefix = true;
-    else if (!tb_text_is(scheme, "never"))
-        return unsupported(err, "pre_tokenizer Metaspace with prepend_scheme", scheme);
+        return inexact(r);
+    steps->exact = steps->exact && !steps->prefix && !steps->splits_at_marks;
+    steps->prefix = scheme.data ? !tb_text_is(scheme, "never") : bool_at(component, "add_prefix_space", true);
     steps->prefix_once = tb_text_is(scheme, "first");
     steps->prefix_missing = steps->marks = true;
     steps->splits_at_marks = bool_at(component, "split", true);
     return TB_OK;
 }
 
-// Drops all white space between words; in front of Metaspace, which marks where words begin.
-// A character map must have made spaces of all of it, else other white space would have to go too.
+// In front of Metaspace, which marks where words begin: of white space one mark stays.
 static tb_code read_whitespace_split(reader *r, const json_t *component, tb_error *err)
 {
-    if (r->steps->charsmap.size == 0)
-        return unsupported(err, "pre_tokenizer", text_at(component, "type"));
-    r->steps->squeeze = r->steps->strip = true;
-    return TB_OK;
+    (void)component, (void)err;
+    r->steps->squeeze = true;
+    return inexact(r);
 }
 
 static const component_kind pre_tokenizers[] = {
@@ -365,36 +316,26 @@ static const component_kind decoders[] = {
 
 // ---- all together ----
 
-static tb_code check_combination(const tb_json_steps *steps, tb_error *err)
+static bool is_known_combination(const tb_json_steps *steps)
 {
-    if (steps->byte_level == steps->marks)
-        return tb_fail(err, TB_EUNSUPPORTED, "%s is not supported",
-                       steps->marks ? "a pre_tokenizer with both bytes and '" SPACE_MARK "'"
-                                    : "a tokenizer without ByteLevel and without '" SPACE_MARK "' for spaces");
-    if (steps->marks && steps->pattern_count > 0)
-        return tb_fail(err, TB_EUNSUPPORTED,
-                       "pre_tokenizer pattern '%.*s' beside '" SPACE_MARK "' for spaces is not supported",
-                       shown(steps->patterns[0]), steps->patterns[0].data);
-    if (steps->nfc && steps->charsmap.size > 0)
-        return tb_fail(err, TB_EUNSUPPORTED, "normalizer 'NFC' beside 'Precompiled' is not supported");
-    if (steps->squeeze != steps->strip || (steps->squeeze && steps->byte_level))
-        return tb_fail(err, TB_EUNSUPPORTED, "a normalizer that %s is not supported",
-                       steps->squeeze ? "squeezes spaces and leaves them at the ends" : "strips the ends only");
-    return TB_OK;
+    return steps->byte_level != steps->marks && !(steps->marks && steps->pattern_count > 0) &&
+           (!steps->early_prefix || steps->early_marks);
 }
 
 tb_code tb_json_steps_read(tb_json_steps *steps, const json_t *root, tb_arena *arena, tb_error *err)
 {
-    *steps = (tb_json_steps){.front = -1, .back = -1};
+    *steps = (tb_json_steps){.exact = true, .front = -1, .back = -1};
     reader r = {.steps = steps, .arena = arena};
     tb_code rc = read_component(&r, json_object_get(root, "normalizer"), "normalizer", "normalizers", normalizers, err);
     if (!rc)
         rc = read_component(&r, json_object_get(root, "pre_tokenizer"), "pre_tokenizer", "pretokenizers",
                             pre_tokenizers, err);
+    steps->exact = steps->exact && is_known_combination(steps);
+    r.strict = true;
     if (!rc)
         rc = read_component(&r, json_object_get(root, "post_processor"), "post_processor", "processors",
                             post_processors, err);
     if (!rc)
         rc = read_component(&r, json_object_get(root, "decoder"), "decoder", "decoders", decoders, err);
-    return rc ? rc : check_combination(steps, err);
+    return rc;
 }

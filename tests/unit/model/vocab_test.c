@@ -183,6 +183,25 @@ static void write_tokenizer__keeps_those_of_real_files(void **state)
     }
 }
 
+// tokenizer.json files whose steps GGUF has no keys for: a few of the golden ones, each a line.
+static void write_tokenizer__keeps_steps(void **state)
+{
+    (void)state;
+    static const char key[] = "{\"tokenizer\":", behind[] = ",\"texts\":";
+    char *lines;
+    size_t size, count = 0;
+    assert_int_equal(tb_file_read(&lines, &size, tiny_path("../tokenizers/steps.jsonl"), 1 << 20, NULL), TB_OK);
+    for (char *at = lines, *end; (end = strchr(at, '\n')) && count < 12; at = end + 1, count++) {
+        *end = '\0';
+        assert_memory_equal(at, key, strlen(key));
+        char *json = at + strlen(key), *json_end = strstr(json, behind);
+        temp_write("steps.json", json, (size_t)(json_end - json));
+        expect_same_after_writing(temp_path("steps.json"), texts, TEXTS);
+    }
+    assert_int_equal(count, 12);
+    tb_free(lines);
+}
+
 // ---- folders as people bring them ----
 
 static void copy_file(const char *to, const char *from)
@@ -336,6 +355,7 @@ int main(void)
         cmocka_unit_test(write_tokenizer__keeps_that_of_a_gguf),
         cmocka_unit_test(write_tokenizer__keeps_that_of_a_folder),
         cmocka_unit_test(write_tokenizer__keeps_those_of_real_files),
+        cmocka_unit_test(write_tokenizer__keeps_steps),
         cmocka_unit_test(folder__has_a_token_for_every_row),
         cmocka_unit_test(folder__refuses_tokens_without_a_row),
         cmocka_unit_test(gguf__ends_where_any_of_its_keys_says),

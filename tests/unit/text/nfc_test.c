@@ -22,7 +22,7 @@ static void append(tb_str *text, uint32_t c)
 static void check_against_utf8proc(const tb_str *text)
 {
     tb_str normal = {0};
-    assert_int_equal(tb_nfc_append(&normal, (tb_text){tb_str_get(text), text->size}, NULL), TB_OK);
+    assert_int_equal(tb_form_append(&normal, (tb_text){tb_str_get(text), text->size}, TB_NFC, NULL), TB_OK);
     utf8proc_uint8_t *expected = utf8proc_NFC((const utf8proc_uint8_t *)tb_str_get(text));
     assert_non_null(expected);
     assert_string_equal(tb_str_get(&normal), (const char *)expected);
@@ -72,7 +72,7 @@ static void nfc__leaves_other_bytes_alone(void **state)
     tb_str normal = {0};
     tb_text text = slice_of("e\xCC\x81\xCC"
                             "e\xCC\x81\xFFo\x80\xCC\x81 \xE1\x84");
-    assert_int_equal(tb_nfc_append(&normal, text, NULL), TB_OK);
+    assert_int_equal(tb_form_append(&normal, text, TB_NFC, NULL), TB_OK);
     assert_string_equal(tb_str_get(&normal), "\xC3\xA9\xCC\xC3\xA9\xFFo\x80\xCC\x81 \xE1\x84");
     tb_str_clear(&normal);
 }
@@ -86,7 +86,7 @@ static void nfc__sorts_a_long_run_of_marks_quickly(void **state)
     for (size_t i = 0; i < MARKS; i++)
         append(&text, i % 2 ? 0x0316 : 0x0301); // below, above: each out of order
     double start = tb_clock_seconds();
-    assert_int_equal(tb_nfc_append(&normal, (tb_text){text.data, text.size}, NULL), TB_OK);
+    assert_int_equal(tb_form_append(&normal, (tb_text){text.data, text.size}, TB_NFC, NULL), TB_OK);
     assert_true(tb_clock_seconds() - start < 5); // quadratic: minutes
     assert_int_equal(normal.size, text.size);
     assert_memory_equal(normal.data + 1, "\xCC\x96\xCC\x96", 4);

@@ -1,8 +1,8 @@
-// NFC: decompose, sort marks, compose. utf8proc knows the characters and composes; the order of
-// marks is made here, because utf8proc sorts a run of n marks in up to n² steps.
+// Unicode's normalization forms: decompose, sort marks, compose. utf8proc knows the characters and composes; the
+// order of marks is made here, because utf8proc sorts a run of n marks in up to n² steps.
 //
-// Characters below U+0300 are in NFC already and never combine with one before them. So only
-// stretches of other characters, with the character in front of each, are worked on, and
+// Characters below some code point are in a form already and never combine with one before them. So
+// only stretches of other characters, with the character in front of each, are worked on, and
 // what lies between them is copied.
 #include "text/normalize.h"
 
@@ -11,10 +11,20 @@
 
 #include <utf8proc.h>
 
-enum {
-    FIRST_UNSETTLED = 0x300,
-    UNSETTLED_LEAD = 0xCC, // the first byte of U+0300; those of lower characters are smaller
-    MAX_DECOMPOSED = 4,    // no canonical decomposition is longer
+// U+FDFA becomes 18 characters; no decomposition is longer.
+enum { MAX_DECOMPOSED = 18 };
+
+// What the forms differ in.
+static const struct form_traits {
+    uint32_t first_unsettled; // smaller characters are in that form
+    unsigned char lead;       // its first byte; those of smaller characters are smaller
+    int options;              // of decomposition
+    bool composes;
+} forms[] = {
+    [TB_NFC] = {0x300, 0xCC, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, true},
+    [TB_NFD] = {0xC0, 0xC3, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, false},
+    [TB_NFKC] = {0xA0, 0xC2, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_STABLE, true},
+    [TB_NFKD] = {0xA0, 0xC2, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_STABLE, false},
 };
 
 // Code points of one stretch.
@@ -37,7 +47,7 @@ static tb_code points_reserve(points *p, size_t more, tb_error *err)
     return TB_OK;
 }
 
-static tb_code decompose(points *p, tb_text text, tb_error *err)
+static tb_code decompose(points *p, tb_text text, int options, tb_error *err)
 {
     p->count = 0;
     for (size_t at = 0; at < text.size;) {
@@ -47,8 +57,8 @@ static tb_code decompose(points *p, tb_text text, tb_error *err)
         uint32_t c = 0;
         at += tb_utf8_decode(&c, text.data + at, text.size - at);
         int boundary = 0;
-        utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, p->data + p->count, MAX_DECOMPOSED,
-                                                     UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &boundary);
+        utf8proc_ssize_t n =
+            utf8proc_decompose_char((utf8proc_int32_t)c, p->data + p->count, MAX_DECOMPOSED, options, &boundary);
         if (n < 0 || n > MAX_DECOMPOSED)
             return tb_fail(err, TB_EUNSUPPORTED, "U+%04X cannot be normalised: %s", (unsigned)c,
                            n < 0 ? utf8proc_errmsg(n) : "its decomposition is too long");
@@ -106,15 +116,16 @@ static tb_code order_marks(points *p, tb_error *err)
     return TB_OK;
 }
 
-static tb_code normalize_stretch(tb_str *out, points *p, tb_text text, tb_error *err)
+static tb_code normalize_stretch(tb_str *out, points *p, tb_text text, const struct form_traits *form, tb_error *err)
 {
-    tb_code rc = decompose(p, text, err);
+    tb_code rc = decompose(p, text, form->options, err);
     if (!rc)
         rc = order_marks(p, err);
     if (rc)
         return rc;
-    utf8proc_ssize_t n =
-        utf8proc_normalize_utf32(p->data, (utf8proc_ssize_t)p->count, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+    utf8proc_ssize_t n = (utf8proc_ssize_t)p->count;
+    if (form->composes)
+        n = utf8proc_normalize_utf32(p->data, n, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
     for (utf8proc_ssize_t i = 0; i < n && !rc; i++) {
         char bytes[4];
         rc = tb_str_append(out, bytes, tb_utf8_encode(bytes, (uint32_t)p->data[i]), err);
@@ -122,15 +133,14 @@ static tb_code normalize_stretch(tb_str *out, points *p, tb_text text, tb_error 
     return rc;
 }
 
-// Bytes at the start of `text` that are settled: valid characters below U+0300 and what is not
+// Bytes at the start of `text` that are settled: valid characters that are in the form and what is not
 // UTF-8, without the character to which an unsettled one behind it belongs.
-static size_t settled_prefix(tb_text text)
+static size_t settled_prefix(tb_text text, const struct form_traits *form)
 {
     size_t at = 0, last = 0; // `last`: where the character before `at` starts
     while (at < text.size) {
         uint32_t c;
-        size_t n =
-            (unsigned char)text.data[at] < UNSETTLED_LEAD ? 1 : tb_utf8_decode(&c, text.data + at, text.size - at);
+        size_t n = (unsigned char)text.data[at] < form->lead ? 1 : tb_utf8_decode(&c, text.data + at, text.size - at);
         if (n > 1)
             return at > 0 && tb_utf8_decode(&c, text.data + last, at - last) == at - last ? last : at;
         if ((text.data[at] & 0xC0) != 0x80)
@@ -141,27 +151,27 @@ static size_t settled_prefix(tb_text text)
 }
 
 // Bytes of the stretch that starts here: one character of any kind, then unsettled ones.
-static size_t stretch_size(tb_text text)
+static size_t stretch_size(tb_text text, const struct form_traits *form)
 {
     uint32_t c;
     size_t at = tb_utf8_decode(&c, text.data, text.size), n;
-    while ((n = tb_utf8_decode(&c, text.data + at, text.size - at)) && c >= FIRST_UNSETTLED)
+    while ((n = tb_utf8_decode(&c, text.data + at, text.size - at)) && c >= form->first_unsettled)
         at += n;
     return at;
 }
 
-tb_code tb_nfc_append(tb_str *out, tb_text text, tb_error *err)
+tb_code tb_form_append(tb_str *out, tb_text text, tb_form form, tb_error *err)
 {
     points p = {0};
     tb_code rc = TB_OK;
     while (text.size > 0 && !rc) {
-        size_t settled = settled_prefix(text);
+        size_t settled = settled_prefix(text, &forms[form]);
         rc = tb_str_append(out, text.data, settled, err);
         text = (tb_text){text.data + settled, text.size - settled};
         if (rc || text.size == 0)
             break;
-        size_t n = stretch_size(text);
-        rc = normalize_stretch(out, &p, (tb_text){text.data, n}, err);
+        size_t n = stretch_size(text, &forms[form]);
+        rc = normalize_stretch(out, &p, (tb_text){text.data, n}, &forms[form], err);
         text = (tb_text){text.data + n, text.size - n};
     }
     tb_free(p.data);
