@@ -42,7 +42,7 @@ static bool take_descr(tb_cursor *in, tb_npy *npy)
     npy->kind = (char)d[1];
     npy->item_size = (size_t)(d[2] - '0');
     bool order = d[0] == '<' || (d[0] == '|' && npy->item_size == 1);
-    bool kind = strchr("fiub", npy->kind) != NULL;
+    bool kind = npy->kind != '\0' && strchr("fiub", npy->kind);
     bool size = npy->item_size == 1 || npy->item_size == 2 || npy->item_size == 4 || npy->item_size == 8;
     return order && kind && size && !(npy->kind == 'f' && npy->item_size == 1) &&
            !(npy->kind == 'b' && npy->item_size != 1);
