@@ -10,6 +10,7 @@
 #include "base/half.h"
 #include "base/hash.h"
 #include "base/json_text.h"
+#include "base/lock.h"
 #include "base/mem.h"
 #include "base/option.h"
 #include "base/parallel.h"

@@ -1,11 +1,11 @@
 #include "base/partfile.h"
 
 #include "base/fail.h"
+#include "base/lock.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,9 +30,9 @@ static tb_code open_partial(tb_partfile *file, uint64_t size, tb_error *err)
 {
     const char *name = file->partial.data;
     struct stat st;
-    file->fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (file->fd < 0)
-        return tb_fail(err, TB_EIO, "cannot create '%s': %s", name, strerror(errno));
+    tb_code rc = tb_lock_open(&file->fd, name, file->path, err);
+    if (rc)
+        return rc;
     if (fstat(file->fd, &st) != 0)
         return tb_fail(err, TB_EIO, "cannot inspect '%s': %s", name, strerror(errno));
     if (st.st_size == 0 && ftruncate(file->fd, (off_t)size) != 0)

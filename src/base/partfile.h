@@ -10,8 +10,9 @@
 
 typedef struct tb_partfile tb_partfile; // one thread at a time
 
-// Takes up the unfinished file, or makes one of `size` zero bytes. TB_EINVAL when there is one of another size, TB_EIO
-// when PATH is something that a file cannot be renamed over.
+// Takes up the unfinished file, or makes one of `size` zero bytes; no other process can do so until it is closed.
+// TB_EINVAL when there is one of another size, TB_EIO when another process is writing it or PATH is something that a
+// file cannot be renamed over.
 tb_code tb_partfile_open(tb_partfile **out, const char *path, uint64_t size, tb_error *err);
 
 // The name it has while it is unfinished.

@@ -16,11 +16,14 @@ enum {
 
 #define MANIFEST "manifest.json"
 #define OUTPUT "model.gguf"
+#define LOCK "lock"
 
 struct tb_partial {
     char *target; // OUT
     char *folder; // OUT.partial
     char *output; // OUT.partial/model.gguf
+    char *lock;   // OUT.partial/lock
+    int lock_fd;  // keeps the folder to this process; -1: it is not ours
     bool has_blocks;
 };
 
@@ -135,35 +138,40 @@ static bool has_blocks(const char *folder)
     return found;
 }
 
-// Removes our files, also temporary ones of a process that died, and the folder.
-static tb_code remove_folder(const char *folder, tb_error *err)
+// Removes our files, also temporary ones of a process that died, and the folder. The lock goes last: from then on the
+// name may be another's.
+static tb_code remove_folder(const tb_partial *p, tb_error *err)
 {
-    DIR *dir = opendir(folder);
+    DIR *dir = opendir(p->folder);
     if (!dir)
-        return tb_fail(err, TB_EIO, "cannot read '%s': %s", folder, strerror(errno));
+        return tb_fail(err, TB_EIO, "cannot read '%s': %s", p->folder, strerror(errno));
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
         if (is_ours(entry->d_name))
             unlinkat(dirfd(dir), entry->d_name, 0);
     closedir(dir);
-    if (rmdir(folder) != 0)
-        return tb_fail(err, TB_EIO, "cannot remove '%s': %s", folder, strerror(errno));
+    unlink(p->lock);
+    if (rmdir(p->folder) != 0)
+        return tb_fail(err, TB_EIO, "cannot remove '%s': %s", p->folder, strerror(errno));
     return TB_OK;
+}
+
+static tb_code take_up(tb_partial *p, const char *manifest, const tb_str *identity, tb_error *err)
+{
+    p->has_blocks = has_blocks(p->folder);
+    if (p->has_blocks)
+        return check_manifest(p, manifest, identity, err);
+    return tb_file_write(manifest, identity->data, identity->size, err); // nothing to lose
 }
 
 static tb_code enter_folder(tb_partial *p, const tb_str *identity, tb_error *err)
 {
     if (mkdir(p->folder, 0777) != 0 && errno != EEXIST)
         return tb_fail(err, TB_EIO, "cannot create '%s': %s", p->folder, strerror(errno));
-    char *path = join(p->folder, "/" MANIFEST, err);
-    if (!path)
-        return TB_ENOMEM;
-    tb_code rc;
-    p->has_blocks = has_blocks(p->folder);
-    if (p->has_blocks)
-        rc = check_manifest(p, path, identity, err);
-    else // nothing to lose
-        rc = tb_file_write(path, identity->data, identity->size, err);
-    tb_free(path);
+    char *manifest = join(p->folder, "/" MANIFEST, err);
+    tb_code rc = manifest ? tb_lock_open(&p->lock_fd, p->lock, p->target, err) : TB_ENOMEM;
+    if (!rc)
+        rc = take_up(p, manifest, identity, err);
+    tb_free(manifest);
     return rc;
 }
 
@@ -174,12 +182,16 @@ tb_code tb_partial_open(tb_partial **out, const char *out_path, const tb_run_ide
         return tb_fail(err, TB_EIO, "cannot write '%s': it is a folder", out_path);
     tb_partial *p = tb_new(tb_partial);
     tb_str text = {0};
-    tb_code rc = p ? write_identity(&text, identity, err) : no_memory(out_path, err);
+    if (!p)
+        return no_memory(out_path, err);
+    p->lock_fd = -1;
+    tb_code rc = write_identity(&text, identity, err);
     if (!rc) {
         p->target = tb_dup_text(out_path, strlen(out_path));
         p->folder = join(out_path, ".partial", err);
         p->output = join(out_path, ".partial/" OUTPUT, err);
-        rc = p->target && p->folder && p->output ? enter_folder(p, &text, err) : no_memory(out_path, err);
+        p->lock = join(out_path, ".partial/" LOCK, err);
+        rc = p->target && p->folder && p->output && p->lock ? enter_folder(p, &text, err) : no_memory(out_path, err);
     }
     tb_str_clear(&text);
     if (rc)
@@ -189,12 +201,23 @@ tb_code tb_partial_open(tb_partial **out, const char *out_path, const tb_run_ide
     return rc;
 }
 
+static void unlock(tb_partial *p)
+{
+    if (p->lock_fd >= 0)
+        close(p->lock_fd);
+    p->lock_fd = -1;
+}
+
 void tb_partial_close(tb_partial *p)
 {
     if (!p)
         return;
-    if (p->folder && !p->has_blocks && tb_path_is_folder(p->folder))
-        remove_folder(p->folder, NULL);
+    if (p->lock_fd >= 0 && p->has_blocks)
+        unlink(p->lock);
+    else if (p->lock_fd >= 0)
+        remove_folder(p, NULL);
+    unlock(p);
+    tb_free(p->lock);
     tb_free(p->target);
     tb_free(p->folder);
     tb_free(p->output);
@@ -215,8 +238,9 @@ tb_code tb_partial_publish(tb_partial *p, tb_error *err)
 
 tb_code tb_partial_remove(tb_partial *p, tb_error *err)
 {
-    p->has_blocks = false;
-    return remove_folder(p->folder, err);
+    tb_code rc = remove_folder(p, err);
+    unlock(p);
+    return rc;
 }
 
 // ---- blocks ----

@@ -14,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -259,6 +261,59 @@ static void map__refuses_a_pipe(void **state)
     rmdir(folder);
 }
 
+// Takes the lock in a child, which holds it until it is killed.
+static pid_t hold_lock(const char *path)
+{
+    int told[2], fd;
+    char byte;
+    assert_int_equal(pipe(told), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        tb_code rc = tb_lock_open(&fd, path, "output", NULL);
+        if (rc == TB_OK && write(told[1], "", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_true(child > 0 && read(told[0], &byte, 1) == 1);
+    close(told[0]), close(told[1]);
+    return child;
+}
+
+static void lock__names_the_process_that_has_it(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/twobit-lock-XXXXXX", path[64], expected[96];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/lock", folder);
+    tb_error err;
+    int fd, status;
+    pid_t child = hold_lock(path);
+    assert_int_equal(tb_lock_open(&fd, path, "output", &err), TB_EIO);
+    snprintf(expected, sizeof expected, "another process (%d) is writing 'output'", (int)child);
+    assert_string_equal(err.message, expected);
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(tb_lock_open(&fd, path, "output", &err), TB_OK);
+    close(fd);
+    unlink(path), rmdir(folder);
+}
+
+static void lock__keeps_out_the_same_process_too(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/twobit-lock-XXXXXX";
+    tb_error err;
+    int fd, second;
+    close(mkstemp(path));
+    assert_int_equal(tb_lock_open(&fd, path, "output", &err), TB_OK);
+    assert_int_equal(tb_lock_open(&second, path, "output", &err), TB_EIO);
+    assert_string_equal(err.message, "'output' is being written already");
+    close(fd);
+    assert_int_equal(tb_lock_open(&second, path, "output", &err), TB_OK);
+    close(second);
+    unlink(path);
+}
+
 static void partfile__is_taken_up_again(void **state)
 {
     (void)state;
@@ -370,6 +425,8 @@ int main(void)
         cmocka_unit_test(parallel__serves_several_callers_at_once),
         cmocka_unit_test(outfile__appears_complete_or_not_at_all),
         cmocka_unit_test(map__refuses_a_pipe),
+        cmocka_unit_test(lock__names_the_process_that_has_it),
+        cmocka_unit_test(lock__keeps_out_the_same_process_too),
         cmocka_unit_test(partfile__is_taken_up_again),
         cmocka_unit_test(outfile__writes_into_pipes_and_through_links),
         cmocka_unit_test(mem__injected_failures_happen),

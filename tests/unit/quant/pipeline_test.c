@@ -441,6 +441,56 @@ static bool stop_in_time(void *user, const char *stage, double done, double tota
     return strcmp(stage, user) == 0;
 }
 
+// Tells its parent that the run is under way, and waits to be killed.
+static bool wait_inside(void *user, const char *stage, double done, double total, const char *unit)
+{
+    (void)done;
+    (void)total;
+    (void)unit;
+    if (strcmp(stage, "quantize") == 0 && write(*(int *)user, "", 1) == 1)
+        pause();
+    return false;
+}
+
+static pid_t run_and_wait(void)
+{
+    int told[2];
+    char byte;
+    assert_int_equal(pipe(told), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        tb_report report = {.progress = wait_inside, .user = &told[1]};
+        tb_pipeline_options options = quick(TB_METHOD_GPTQ);
+        tb_pipeline_result result;
+        options.report = &report;
+        tb_model *source = open_model(SOURCE, 1);
+        _exit(tb_pipeline_run(&result, OUT, source, &options, &err) != TB_OK);
+    }
+    assert_true(child > 0 && read(told[0], &byte, 1) == 1);
+    close(told[0]), close(told[1]);
+    return child;
+}
+
+static void pipeline__names_the_process_that_writes_already(void **state)
+{
+    (void)state;
+    tb_model *source = tiny(&tiny_model_default, 1);
+    tb_pipeline_options options = quick(TB_METHOD_RTN); // another recipe: what matters first is who writes
+    tb_pipeline_result result;
+    char expected[96];
+    int status;
+    pid_t child = run_and_wait();
+    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EIO);
+    snprintf(expected, sizeof expected, "another process (%d) is writing '" OUT "'", (int)child);
+    assert_string_equal(err.message, expected);
+    assert_true(tb_path_is_folder(PARTIAL));
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    assert_false(tb_path_exists(PARTIAL));
+    tb_model_close(source);
+}
+
 // Leaves a partial folder with both blocks: stopped when writing begins.
 static void stop_before_the_end(const tb_model *source, const tb_pipeline_options *base)
 {
@@ -824,7 +874,8 @@ int main(void)
         TEST(pipeline__keeps_the_head_when_told_and_halves_odd_rows),
         TEST(pipeline__stores_ends_in_the_bits_asked_for),
         TEST(pipeline__stores_an_embedding_in_bits_of_its_own),
-        TEST(pipeline__continues_after_being_killed), // before threads were started: it forks
+        TEST(pipeline__continues_after_being_killed),          // before threads were started: it forks
+        TEST(pipeline__names_the_process_that_writes_already), // as well
         TEST(pipeline__reuses_finished_blocks),
         TEST(pipeline__makes_damaged_blocks_again),
         TEST(pipeline__takes_no_block_for_another),

@@ -1,0 +1,13 @@
+// Work in progress that one process has at a time: an open file that is locked as long as it stays open. The kernel
+// gives the lock back however the process ends.
+#ifndef TB_BASE_LOCK_H
+#define TB_BASE_LOCK_H
+
+#include "base/fail.h"
+
+// Opens `path` for reading and writing, makes it when missing, and locks it. *fd keeps the lock until it is closed;
+// children that run another program do not inherit it. TB_EIO: cannot be opened, or someone has it: "another process
+// (PID) is writing 'OUTPUT'".
+tb_code tb_lock_open(int *fd, const char *path, const char *output, tb_error *err);
+
+#endif
