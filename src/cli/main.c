@@ -154,11 +154,14 @@ static tb_code run_command(tb_cli *cli, int argc, const char *const *argv, tb_er
 // `earlier` is the errno of a write that failed before, or 0.
 static int finish_stdout(int earlier)
 {
+    errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return 0;
-    int reason = earlier ? earlier : errno;
-    if (reason != EPIPE)
-        fprintf(stderr, "twobit: cannot write the output: %s\n", strerror(reason));
+    int reason = earlier ? earlier : errno; // 0: a write that failed before, and nobody kept why
+    if (reason == EBADF)
+        fprintf(stderr, "twobit: cannot write the output: standard output is closed\n");
+    else if (reason != EPIPE)
+        fprintf(stderr, "twobit: cannot write the output: %s\n", reason ? strerror(reason) : "a write failed");
     return EXIT_FAILED;
 }
 
@@ -275,12 +278,13 @@ static int dispatch(int argc, const char *const *argv)
     return start_named(argv[1], argc - 2, argv + 2);
 }
 
-// A file must not become standard output because that was closed when the program started.
+// A file must not become standard output because that was closed when the program started. What is printed there must
+// not seem to have arrived either: a folder can be written neither through its descriptor nor as /dev/stdout.
 static void open_missing_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
-            open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+            open(fd == STDOUT_FILENO ? "/" : "/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 int main(int argc, char **argv)
