@@ -71,11 +71,16 @@ const char *tb_str_get(const tb_str *str)
     return str->data ? str->data : "";
 }
 
+void tb_str_truncate(tb_str *str, size_t size)
+{
+    str->size = size;
+    if (str->data)
+        str->data[size] = '\0';
+}
+
 void tb_str_reset(tb_str *str)
 {
-    str->size = 0;
-    if (str->data)
-        str->data[0] = '\0';
+    tb_str_truncate(str, 0);
 }
 
 void tb_str_clear(tb_str *str)

@@ -44,6 +44,9 @@ tb_code tb_str_printf(tb_str *str, tb_error *err, const char *format, ...)
 // The text as a C string; "" when empty. Borrowed until the next append.
 const char *tb_str_get(const tb_str *str);
 
+// Keeps the first `size` bytes, which it must have.
+void tb_str_truncate(tb_str *str, size_t size);
+
 // Makes it empty and keeps the storage.
 void tb_str_reset(tb_str *str);
 

@@ -66,7 +66,7 @@ static tb_code fill(tb_line_end *end, tb_line_input *input, tb_error *err)
     }
 }
 
-// A last line may lack its newline.
+// A last line may lack its newline; that of Windows is CR LF.
 static tb_code read_plain(tb_line_end *end, tb_str *line, tb_line_input *input, tb_error *err)
 {
     size_t before = line->size;
@@ -86,6 +86,8 @@ static tb_code read_plain(tb_line_end *end, tb_str *line, tb_line_input *input, 
         rc = tb_str_append(line, bytes, n, err);
         input->taken += n + (newline ? 1 : 0);
     }
+    if (newline && !rc && line->size > before && line->data[line->size - 1] == '\r')
+        tb_str_truncate(line, line->size - 1);
     if (*end == TB_LINE_CLOSED && line->size > before)
         *end = TB_LINE_READ;
     return rc;

@@ -10,6 +10,14 @@ rrrr
 ! twobit: context: 25 of 256 tokens
 $ twobit chat tiny.gguf </dev/null
 
+# A line may end in CR LF, also that of a command and one that goes on; a CR inside stays.
+$ printf '/system Be brief.\nHi\\\nthe\rend\n/save a.json\n/reset\n' >lf; sed 's/$/\r/' lf >crlf
+$ twobit chat tiny.gguf -q -n 4 --temp 0 --logit-bias 268=1000 <lf; mv a.json b.json
+rrrr
+$ twobit chat tiny.gguf -q -n 4 --temp 0 --logit-bias 268=1000 <crlf; cmp a.json b.json && grep -c 'Hi.nthe.rend' a.json
+rrrr
+1
+
 # The model may end its answer, and so may a stop string.
 $ echo Hi | twobit chat tiny.gguf -q --logit-bias 2=1000 | od -An -c | tr -d ' '
 \n
