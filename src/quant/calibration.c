@@ -44,7 +44,7 @@ tb_code tb_windows_init(tb_windows *out, const tb_model *model, tb_text text, si
     if (rc)
         return rc;
     if (most_tokens < length)
-        most_tokens = length;
+        return tb_fail(err, TB_EINVAL, "%zu tokens are too few: the least is one window, %zu", most_tokens, length);
     rc = encode_head(&ids, model, text, most_tokens, err);
     size_t tokens = ids.size < most_tokens ? ids.size : most_tokens;
     if (!rc && tokens < length)

@@ -56,6 +56,12 @@ $ twobit info bad.gguf --verify
 ! twobit: matrix '*' of 'bad.gguf' does not decode to the values it was written with (glob)
 = 1
 
+# Fewer tokens than one window are no calibration; where none is needed, nobody counts.
+$ twobit quantize tiny.gguf -o few.gguf -m bpdq --calib-tokens 255
+! twobit: calibration on 'built-in text': 255 tokens are too few: the least is one window, 256
+= 1
+$ twobit quantize tiny.gguf -o few.gguf -m rtn --calib-tokens 1 --no-measure >/dev/null
+
 # Killed at any moment, the same command continues, and the file is the same to the byte.
 $ make_tiny_model deep.gguf --blocks 6
 $ twobit quantize deep.gguf -o whole.gguf -m bpdq --calib-tokens 768 2>/dev/null >&2

@@ -856,10 +856,12 @@ static void windows__are_the_first_tokens_with_bos_in_front(void **state)
     for (size_t i = 0; i < 256; i++)
         assert_int_equal(windows.ids.data[i], i % 64 == 0 ? tb_tokenizer_bos(tb_model_tokenizer(source)) : all.data[i]);
     tb_windows_clear(&windows);
-    OK(tb_windows_init(&windows, source, text, 1, 0, &err)); // at least one; as long as the context allows
+    OK(tb_windows_init(&windows, source, text, 256, 0, &err)); // as long as the context allows
     assert_int_equal(windows.count, 1);
     assert_int_equal(windows.length, 256);
     tb_windows_clear(&windows);
+    assert_int_equal(tb_windows_init(&windows, source, text, 255, 0, &err), TB_EINVAL);
+    assert_string_equal(err.message, "255 tokens are too few: the least is one window, 256");
     tb_ids_clear(&all);
     tb_model_close(source);
 }
