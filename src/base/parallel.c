@@ -18,6 +18,9 @@
 // More helpers than this are never started.
 enum { MOST_HELPERS = 255 };
 
+// Of a helper, whatever the limit is that the process was started with (ulimit -s): kernels and BLAS keep tiles there.
+#define HELPER_STACK ((size_t)1 << 20)
+
 // How long a helper looks for the next loop before it sleeps: the loops of a forward pass follow one
 // another within some 20 µs, and waking a sleeper takes about as long.
 enum { SPINS = 2000 };
@@ -109,8 +112,12 @@ static void start_helpers(size_t count)
 {
     if (count > MOST_HELPERS)
         count = MOST_HELPERS;
-    while (pool.helper_count < count && pthread_create(&pool.helpers[pool.helper_count], NULL, help, NULL) == 0)
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, HELPER_STACK);
+    while (pool.helper_count < count && pthread_create(&pool.helpers[pool.helper_count], &attributes, help, NULL) == 0)
         pool.helper_count++;
+    pthread_attr_destroy(&attributes);
 }
 
 static void open_loop(loop *l, size_t helpers)

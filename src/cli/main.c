@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/launch.h"
+#include "cli/own_stack.h"
 #include "cli/restart.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -292,5 +293,5 @@ int main(int argc, char **argv)
     tb_restart_with_blas_core(argv);
     open_missing_streams();
     tb_interrupt_init();
-    return dispatch(argc, (const char *const *)argv);
+    return tb_run_on_own_stack(dispatch, argc, (const char *const *)argv);
 }
