@@ -123,14 +123,17 @@ tb_code tb_builtin_call(tb_value *out, tb_render *run, const tb_builtin *functio
 
 const tb_string tb_caller_name = {.text = {.data = "caller", .size = 6}, .length = 6};
 
-static tb_value take_keyword(bool *taken, const tb_call *call, tb_piece name)
+// The value of a keyword argument, or MISSING.
+static tb_code take_keyword(tb_value *out, tb_render *run, bool *taken, const tb_call *call, tb_piece name)
 {
+    *out = (tb_value){0};
     for (size_t i = 0; i < call->keyword_count; i++)
         if (tb_piece_equal(call->keywords[i].name->text, name)) {
             taken[i] = true;
-            return call->keywords[i].value;
+            *out = call->keywords[i].value;
+            break;
         }
-    return (tb_value){0};
+    return tb_render_work(run, 1 + call->keyword_count);
 }
 
 // Keyword arguments that no parameter took: the macro's `kwargs`, or an error.
@@ -169,15 +172,22 @@ static tb_code bind_macro(tb_render *run, tb_frame *frame, const tb_function *de
     if (!taken)
         return run->err->code;
     size_t i = 0;
-    for (const tb_parameter *p = def->params; p; p = p->next, i++)
-        *tb_frame_slot(frame, p->ref) =
-            i < call->count ? call->values[i] : take_keyword(taken, call, p->id->string->text);
-    if (def->takes_caller) {
-        tb_value caller = take_keyword(taken, call, tb_caller_name.text);
+    tb_code rc = TB_OK;
+    for (const tb_parameter *p = def->params; p && !rc; p = p->next, i++) {
+        tb_value *slot = tb_frame_slot(frame, p->name->as.name.ref);
+        if (i < call->count)
+            *slot = call->values[i];
+        else
+            rc = take_keyword(slot, run, taken, call, p->name->as.name.id->string->text);
+    }
+    if (!rc && def->takes_caller) {
+        tb_value caller;
+        rc = take_keyword(&caller, run, taken, call, tb_caller_name.text);
         *tb_frame_slot(frame, def->caller) =
             tb_argument_given(caller) ? caller : tb_undefined_hint("no caller defined");
     }
-    tb_code rc = bind_other_keywords(run, frame, def, call, taken);
+    if (!rc)
+        rc = bind_other_keywords(run, frame, def, call, taken);
     return rc ? rc : bind_other_values(run, frame, def, call);
 }
 
@@ -186,13 +196,13 @@ static tb_code apply_defaults(tb_render *run, tb_frame *frame, const tb_function
 {
     tb_code rc = TB_OK;
     for (const tb_parameter *p = def->params; p && !rc; p = p->next) {
-        tb_value *slot = tb_frame_slot(frame, p->ref);
+        tb_value *slot = tb_frame_slot(frame, p->name->as.name.ref);
         if (slot->kind != TB_VALUE_MISSING)
             continue;
         if (p->fallback)
             rc = tb_eval(slot, run, frame, p->fallback);
         else
-            *slot = tb_undefined(TB_WHY_PARAMETER, p->id->string);
+            *slot = tb_undefined(TB_WHY_PARAMETER, p->name->as.name.id->string);
     }
     return rc;
 }

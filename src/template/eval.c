@@ -176,6 +176,9 @@ static tb_code add_rest_keywords(tb_keyword *keywords, size_t *count, tb_render 
         tb_value key = dict->entries[i].key;
         if (key.kind != TB_VALUE_STRING)
             return tb_render_fail(run, TB_EINVAL, "a keyword of type '%s'", tb_value_kind_name(key.kind));
+        tb_code rc = tb_render_work(run, 1 + *count);
+        if (rc)
+            return rc;
         for (size_t k = 0; k < *count - i; k++)
             if (tb_piece_equal(keywords[k].name->text, tb_value_text(key)))
                 return tb_render_fail(run, TB_EINVAL, "the keyword argument '%.*s' is given twice",

@@ -86,6 +86,8 @@ tb_code tb_write_int_field(tb_render *run, const tb_format_field *field, int64_t
     if (least_digits > PRECISION_LIMIT)
         return tb_render_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
     tb_code rc = check_grouping(run, field);
+    if (!rc)
+        rc = tb_render_work(run, TB_STEPS_PER_NUMBER);
     if (rc)
         return rc;
     uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
@@ -160,6 +162,8 @@ tb_code tb_write_float_field(tb_render *run, const tb_format_field *field, doubl
     if (field->precision > PRECISION_LIMIT)
         return tb_render_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
     tb_code rc = check_grouping(run, field);
+    if (!rc)
+        rc = tb_render_work(run, TB_STEPS_PER_FLOAT);
     if (rc)
         return rc;
     size_t sign = put_sign(prefix, field, signbit(value) && !isnan(value));

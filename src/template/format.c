@@ -281,12 +281,15 @@ static tb_code field_argument(tb_value *out, formatter *f, tb_piece name)
         *out = call->values[n];
         return TB_OK;
     }
-    for (size_t i = 0; i < call->keyword_count; i++)
+    tb_code rc = tb_render_work(f->run, 1 + call->keyword_count);
+    for (size_t i = 0; i < call->keyword_count && !rc; i++)
         if (tb_piece_equal(call->keywords[i].name->text, name)) {
             *out = call->keywords[i].value;
             return TB_OK;
         }
-    return tb_render_fail(f->run, TB_EINVAL, "a format names '%.*s', which is not there", (int)name.size, name.data);
+    return rc ? rc
+              : tb_render_fail(f->run, TB_EINVAL, "a format names '%.*s', which is not there", (int)name.size,
+                               name.data);
 }
 
 static size_t scan(tb_piece text, size_t at, const char *until)
@@ -516,7 +519,9 @@ tb_code tb_format_braces(tb_value *out, tb_render *run, tb_value format, const t
 {
     formatter f = {.run = run, .call = call, .markup = tb_value_is_markup(format)};
     size_t mark = tb_render_begin(run);
-    tb_code rc = write_format(&f, tb_value_text(format), 0);
+    tb_code rc = tb_render_work(run, 1 + tb_value_text(format).size / TB_BYTES_READ_PER_STEP);
+    if (!rc)
+        rc = write_format(&f, tb_value_text(format), 0);
     if (!rc)
         rc = tb_render_take(out, run, mark);
     out->variant = format.variant;

@@ -172,7 +172,8 @@ static tb_code write_directive(tb_render *run, tb_piece directive, const struct 
     memcpy(format, directive.data, directive.size);
     format[directive.size] = '\0';
     size_t n = strftime(text, sizeof text, format, when); // 0: nothing to show, such as %p in some languages
-    return tb_render_write(run, tb_piece_of((tb_text){text, n}, tb_piece_origin(directive)));
+    tb_code rc = tb_render_work(run, TB_STEPS_PER_NUMBER);
+    return rc ? rc : tb_render_write(run, tb_piece_of((tb_text){text, n}, tb_piece_origin(directive)));
 }
 
 static tb_code write_time(tb_render *run, tb_piece format, const struct tm *when)

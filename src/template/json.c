@@ -174,7 +174,8 @@ static tb_code write_json_float(tb_render *run, tb_origin origin, double value)
     if (!isfinite(value))
         return tb_render_printf(run, origin, isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
     tb_float_repr(text, value);
-    return tb_render_printf(run, origin, "%s", text);
+    tb_code rc = tb_render_work(run, TB_STEPS_PER_FLOAT);
+    return rc ? rc : tb_render_printf(run, origin, "%s", text);
 }
 
 static tb_code write_json_scalar(tb_render *run, const tb_json_style *how, tb_value value)

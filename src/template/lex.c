@@ -9,7 +9,7 @@
 
 #include "template/unicode.h"
 
-enum { SOURCE_LIMIT = 1 << 20 }; // bytes; the longest templates of real models have some 20,000
+enum { SOURCE_LIMIT = 256 << 10 }; // bytes; the longest templates of real models have some 20,000
 
 static tb_code fail(const tb_lexer *lexer, tb_code code, const char *what)
 {

@@ -186,6 +186,9 @@ tb_code tb_get_own_attribute(tb_value *out, tb_render *run, tb_value object, con
     }
     if (out->kind != TB_VALUE_MISSING)
         return TB_OK;
+    rc = tb_render_work(run, TB_STEPS_PER_LOOKUP);
+    if (rc)
+        return rc;
     const tb_builtin *table = methods_of(object.kind);
     const tb_builtin *method = table ? tb_builtin_find(table, name->text) : NULL;
     if (method)
@@ -390,6 +393,7 @@ static tb_code slice_string(tb_value *out, tb_render *run, tb_value string, cons
         size_t *offsets = find_characters(run, text, string.as.string->length);
         if (!offsets)
             return run->err->code;
+        rc = tb_render_work(run, text.size / TB_BYTES_READ_PER_STEP);
         for (size_t i = 0; i < s->count && !rc; i++) {
             size_t at = position(s, i);
             rc = tb_render_write(run, tb_piece_cut(text, offsets[at], offsets[at + 1] - offsets[at]));

@@ -360,11 +360,13 @@ static unsigned digit_value(char c)
 static tb_code check_digits_are_ascii(tb_render *run, tb_piece text)
 {
     uint32_t c;
-    for (size_t at = 0; at < text.size; at += tb_utf8_decode(&c, text.data + at, text.size - at))
-        if ((unsigned char)text.data[at] >= 0x80 && tb_utf8_decode(&c, text.data + at, text.size - at) &&
-            tb_unicode_is_decimal(c))
-            return tb_render_fail(run, TB_EUNSUPPORTED, "digits beyond ASCII are not supported in numbers");
-    return TB_OK;
+    tb_code rc = tb_render_work(run, TB_STEPS_PER_NUMBER + text.size / TB_BYTES_READ_PER_STEP);
+    for (size_t at = 0, n; at < text.size && !rc; at += n) {
+        n = tb_utf8_decode(&c, text.data + at, text.size - at);
+        if (c >= 0x80 && tb_unicode_is_decimal(c))
+            rc = tb_render_fail(run, TB_EUNSUPPORTED, "digits beyond ASCII are not supported in numbers");
+    }
+    return rc;
 }
 
 static bool take_sign(tb_piece *text)
@@ -547,6 +549,9 @@ tb_code tb_round_number(tb_value *out, tb_render *run, tb_value value, int64_t d
         return TB_OK;
     if (digits < 0)
         return tb_render_fail(run, TB_EUNSUPPORTED, "rounding a float to tens or more is not supported");
+    tb_code rc = tb_render_work(run, TB_STEPS_PER_FLOAT);
+    if (rc)
+        return rc;
     snprintf(text, sizeof text, "%.*f", (int)digits, value.as.real); // exact, halves to even
     out->as.real = strtod(text, NULL);
     return TB_OK;

@@ -99,6 +99,15 @@ tb_code tb_parser_no_memory(tb_parser *p)
     return tb_fail(p->err, TB_ENOMEM, "no memory to compile a template");
 }
 
+tb_code tb_parser_work(tb_parser *p, size_t steps)
+{
+    if (steps > p->steps_left)
+        return tb_fail(p->err, TB_ELIMIT, "the template takes too many steps to compile at line %u",
+                       (unsigned)p->token.line);
+    p->steps_left -= steps;
+    return TB_OK;
+}
+
 tb_code tb_parser_enter(tb_parser *p)
 {
     if (p->depth == NESTING_LIMIT)
@@ -121,9 +130,14 @@ tb_code tb_parser_name(tb_name **out, tb_parser *p, tb_text text)
     for (size_t i = 0; i < text.size; i++)
         hash = (hash ^ (unsigned char)text.data[i]) * 16777619u;
     tb_name **bucket = &p->names[hash % TB_PARSER_BUCKETS];
-    for (*out = *bucket; *out; *out = (*out)->next)
+    tb_code rc = TB_OK;
+    for (*out = *bucket; *out && !rc; *out = (*out)->next) {
         if (tb_piece_equal((*out)->string->text, tb_piece_of(text, TB_FROM_TEMPLATE)))
             return TB_OK;
+        rc = tb_parser_work(p, 1);
+    }
+    if (rc)
+        return rc;
     tb_name *name = tb_arena_alloc(p->arena, sizeof *name);
     if (!name)
         return tb_parser_no_memory(p);
@@ -284,14 +298,16 @@ static tb_code parse_target(tb_expr **out, tb_parser *p, unsigned flags)
 }
 
 // The one name of a parameter or macro.
-static tb_code parse_single_name(tb_name **out, tb_parser *p)
+static tb_code parse_single_name(tb_expr **out, tb_parser *p)
 {
     static const char *const reserved[] = {"true", "false", "none", "True", "False", "None", NULL};
     if (at_any_word(p, reserved))
         return tb_parser_fail(p, p->token.line, "this cannot be assigned to");
     tb_lexeme token;
     tb_code rc = tb_parser_take_name(&token, p);
-    return rc ? rc : tb_parser_name(out, p, token.text);
+    if (!rc)
+        rc = tb_parser_expr(out, p, TB_EXPR_NAME, token.line);
+    return rc ? rc : tb_parser_name(&(*out)->as.name.id, p, token.text);
 }
 
 // Names of a for target once more, for the frame of the loop's filter.
@@ -441,7 +457,7 @@ static tb_code parse_parameter(tb_function *function, tb_parser *p, tb_parameter
     tb_parameter *param = tb_arena_alloc(p->arena, sizeof *param);
     if (!param)
         return tb_parser_no_memory(p);
-    tb_code rc = parse_single_name(&param->id, p);
+    tb_code rc = parse_single_name(&param->name, p);
     bool found = false;
     if (!rc)
         rc = tb_parser_skip_op(&found, p, TB_OPERATOR_ASSIGN);
@@ -449,8 +465,10 @@ static tb_code parse_parameter(tb_function *function, tb_parser *p, tb_parameter
         rc = tb_parse_expression(&param->fallback, p);
     if (!rc && *has_fallback && !found)
         rc = tb_parser_fail(p, p->token.line, "a parameter without default follows one with a default");
+    if (!rc)
+        rc = tb_parser_work(p, function->param_count);
     for (tb_parameter *other = function->params; other && !rc; other = other->next)
-        if (other->id == param->id)
+        if (other->name->as.name.id == param->name->as.name.id)
             rc = tb_parser_fail(p, p->token.line, "a parameter is repeated");
     *has_fallback = found;
     **end = param;
@@ -491,9 +509,7 @@ static tb_code parse_macro(tb_body *block, tb_parser *p)
     if (!rc)
         rc = tb_parser_advance(p);
     if (!rc)
-        rc = tb_parser_expr(&s->as.macro.target, p, TB_EXPR_NAME, s->line);
-    if (!rc)
-        rc = parse_single_name(&s->as.macro.target->as.name.id, p);
+        rc = parse_single_name(&s->as.macro.target, p);
     if (rc)
         return rc;
     s->as.macro.function.name = s->as.macro.target->as.name.id->string;
@@ -613,6 +629,7 @@ tb_code tb_parse_template(struct tb_template *tmpl, tb_text source, tb_error *er
     if (!p)
         return tb_fail(err, TB_ENOMEM, "no memory to compile a template");
     p->arena = &tmpl->arena;
+    p->steps_left = TB_COMPILE_STEPS;
     p->err = err;
     tb_code rc = tb_lexer_init(&p->lexer, p->arena, source, err);
     if (!rc)

@@ -12,6 +12,7 @@ typedef struct tb_parser {
     tb_arena *arena;
     tb_lexeme token, ahead; // the current token and, where `has_ahead`, the next
     bool has_ahead;
+    uint64_t steps_left;
     unsigned depth;     // of recursion
     unsigned loops;     // for statements around, in any function
     unsigned breakable; // for statements around that break and continue can reach
@@ -43,6 +44,9 @@ tb_code tb_parser_take_name(tb_lexeme *out, tb_parser *p);
 tb_code tb_parser_fail(tb_parser *p, uint32_t line, const char *what);
 tb_code tb_parser_unexpected(tb_parser *p, const char *wanted);
 tb_code tb_parser_no_memory(tb_parser *p);
+
+// Counts work that grows faster than the source.
+tb_code tb_parser_work(tb_parser *p, size_t steps);
 
 // Counts one level of recursion; TB_ELIMIT when there are too many. Leave with p->depth--.
 tb_code tb_parser_enter(tb_parser *p);

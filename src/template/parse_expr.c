@@ -58,6 +58,8 @@ static tb_code parse_keyword(tb_arguments *args, tb_parser *p, tb_expr *owner)
         return tb_parser_no_memory(p);
     tb_text name = p->token.text;
     tb_code rc = tb_parser_text(&keyword->name, p, name);
+    if (!rc)
+        rc = tb_parser_work(p, args->keyword_count);
     for (; *end && !rc; end = &(*end)->next)
         if (tb_piece_equal((*end)->name->text, tb_piece_of(name, TB_FROM_TEMPLATE)))
             rc = tb_parser_fail(p, p->token.line, "a keyword argument is repeated");
@@ -153,21 +155,18 @@ static tb_code parse_name(tb_expr **out, tb_parser *p, bool with_members)
 static tb_code parse_strings(tb_expr **out, tb_parser *p)
 {
     uint32_t line = p->token.line;
-    tb_text text = p->token.text;
-    tb_code rc = tb_parser_advance(p);
-    while (!rc && tb_parser_at(p, TB_LEXEME_STRING)) {
-        tb_text more = p->token.text;
-        char *joined = tb_arena_alloc(p->arena, text.size + more.size + 1);
-        if (!joined)
-            return tb_parser_no_memory(p);
-        memcpy(joined, text.data, text.size);
-        memcpy(joined + text.size, more.data, more.size);
-        text = (tb_text){joined, text.size + more.size};
-        rc = tb_parser_advance(p);
-    }
     tb_value value = {.kind = TB_VALUE_STRING};
+    tb_str joined = {0};
+    tb_code rc = TB_OK;
+    while (!rc && tb_parser_at(p, TB_LEXEME_STRING)) {
+        rc = tb_str_append(&joined, p->token.text.data, p->token.text.size, p->err);
+        if (!rc)
+            rc = tb_parser_advance(p);
+    }
+    char *text = rc ? NULL : tb_arena_text(p->arena, tb_str_get(&joined), joined.size);
     if (!rc)
-        rc = tb_parser_text(&value.as.string, p, text);
+        rc = text ? tb_parser_text(&value.as.string, p, (tb_text){text, joined.size}) : tb_parser_no_memory(p);
+    tb_str_clear(&joined);
     return rc ? rc : new_constant(out, p, line, value);
 }
 

@@ -174,6 +174,7 @@ tb_code tb_write_repr(tb_render *run, tb_value value)
 {
     char number[TB_FLOAT_TEXT];
     tb_origin origin = (tb_origin)value.origin;
+    tb_code rc;
     switch (value.kind) {
     case TB_VALUE_UNDEFINED:
         return tb_render_write_text(run, "Undefined");
@@ -185,13 +186,14 @@ tb_code tb_write_repr(tb_render *run, tb_value value)
         return tb_render_printf(run, origin, "%lld", (long long)value.as.integer);
     case TB_VALUE_FLOAT:
         tb_float_repr(number, value.as.real);
-        return tb_render_printf(run, origin, "%s", number);
+        rc = tb_render_work(run, TB_STEPS_PER_FLOAT);
+        return rc ? rc : tb_render_printf(run, origin, "%s", number);
     case TB_VALUE_STRING:
         return write_string_repr(run, value);
     default:
         break;
     }
-    tb_code rc = tb_render_enter(run);
+    rc = tb_render_enter(run);
     if (rc)
         return rc;
     rc = write_container(run, value);

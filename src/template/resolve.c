@@ -43,6 +43,7 @@ typedef struct resolver {
     scope *scope;
     bool soft;   // inside an if: an unknown filter is an error only when it is reached
     usage usage; // of the special name that is looked for
+    uint64_t steps_left;
     tb_error *err;
 } resolver;
 
@@ -169,9 +170,20 @@ static tb_code walk_cond(resolver *r, tb_expr *e, visit_fn visit)
 }
 
 // Calls `visit` on the expression (NULL: nothing) and all below it.
+// One step of the walks through the tree, some of which pass what is deep inside once for each level around it.
+static tb_code count_step(resolver *r, uint32_t line)
+{
+    if (r->steps_left == 0)
+        return tb_fail(r->err, TB_ELIMIT, "the template takes too many steps to compile at line %u", (unsigned)line);
+    r->steps_left--;
+    return TB_OK;
+}
+
 static tb_code walk(resolver *r, tb_expr *e, visit_fn visit)
 {
-    tb_code rc = e ? visit(r, e) : TB_OK;
+    tb_code rc = e ? count_step(r, e->line) : TB_OK;
+    if (!rc && e)
+        rc = visit(r, e);
     if (!e || rc)
         return rc;
     switch (e->kind) {
@@ -249,68 +261,149 @@ static tb_code resolve_names(resolver *r, tb_expr *e)
     return TB_OK;
 }
 
-// ---- learning: what the statements of one scope load and set ----
+// ---- walking statements ----
 
-static tb_code learn_block(resolver *r, const tb_body *block);
+// What a statement does with an expression or a body, in its own scope or in the one that it opens.
+typedef enum part_kind {
+    LOADED,
+    SET,
+    DECLARED, // the name of a macro: set, but of no concern to special names
+    BRANCH,   // a body of an if, which opens no scope
+    INNER_LOADED,
+    INNER_SET,
+    INNER_BODY,
+} part_kind;
 
-static tb_code learn_if(resolver *r, tb_stmt *s)
+typedef tb_code (*part_fn)(resolver *r, part_kind kind, tb_expr *e, const tb_body *body);
+
+static tb_code visit_list(resolver *r, part_kind kind, const tb_expr_list *list, part_fn visit)
 {
     tb_code rc = TB_OK;
-    for (tb_branch *b = s->as.branch.branches; b && !rc; b = b->next) {
-        rc = walk(r, b->test, learn_loads);
-        r->scope->branches++;
-        if (!rc)
-            rc = learn_block(r, &b->body);
-        r->scope->branches--;
-    }
-    r->scope->branches++;
-    if (!rc)
-        rc = learn_block(r, &s->as.branch.otherwise);
-    r->scope->branches--;
+    for (tb_expr *e = list->first; e && !rc; e = e->next)
+        rc = visit(r, kind, e, NULL);
     return rc;
 }
 
-static tb_code learn_statement(resolver *r, tb_stmt *s)
+static tb_code visit_if(resolver *r, const tb_stmt *s, part_fn visit)
+{
+    tb_code rc = TB_OK;
+    for (tb_branch *b = s->as.branch.branches; b && !rc; b = b->next) {
+        rc = visit(r, LOADED, b->test, NULL);
+        if (!rc)
+            rc = visit(r, BRANCH, NULL, &b->body);
+    }
+    return rc ? rc : visit(r, BRANCH, NULL, &s->as.branch.otherwise);
+}
+
+static tb_code visit_for(resolver *r, const tb_for *loop, part_fn visit)
+{
+    tb_code rc = visit(r, INNER_SET, loop->target, NULL);
+    if (!rc)
+        rc = visit(r, LOADED, loop->iterable, NULL);
+    if (!rc)
+        rc = visit(r, INNER_BODY, NULL, &loop->body);
+    if (!rc)
+        rc = visit(r, INNER_BODY, NULL, &loop->otherwise);
+    return rc ? rc : visit(r, INNER_LOADED, loop->test, NULL);
+}
+
+static tb_code visit_function(resolver *r, const tb_function *f, part_fn visit)
+{
+    tb_code rc = TB_OK;
+    for (const tb_parameter *p = f->params; p && !rc; p = p->next)
+        rc = visit(r, INNER_SET, p->name, NULL);
+    for (const tb_parameter *p = f->params; p && !rc; p = p->next)
+        rc = visit(r, INNER_LOADED, p->fallback, NULL);
+    return rc ? rc : visit(r, INNER_BODY, NULL, &f->body);
+}
+
+// The parts of a statement in the order in which jinja2 walks those of its nodes; targets come before values.
+static tb_code visit_statement(resolver *r, const tb_stmt *s, part_fn visit)
 {
     tb_code rc;
     switch (s->kind) {
     case TB_STMT_PRINT:
-        return walk(r, s->as.print, learn_loads);
+        return visit(r, LOADED, s->as.print, NULL);
     case TB_STMT_IF:
-        return learn_if(r, s);
+        return visit_if(r, s, visit);
     case TB_STMT_FOR:
-        return walk(r, s->as.loop.iterable, learn_loads);
+        return visit_for(r, &s->as.loop, visit);
     case TB_STMT_SET:
-        rc = walk(r, s->as.set.value, learn_loads);
-        return rc ? rc : walk(r, s->as.set.target, learn_target);
+        rc = visit(r, SET, s->as.set.target, NULL);
+        return rc ? rc : visit(r, LOADED, s->as.set.value, NULL);
     case TB_STMT_SET_BLOCK:
-        return walk(r, s->as.set.target, learn_target);
+        rc = visit(r, SET, s->as.set.target, NULL);
+        if (!rc)
+            rc = visit(r, INNER_LOADED, s->as.set.value, NULL);
+        return rc ? rc : visit(r, INNER_BODY, NULL, &s->as.set.body);
     case TB_STMT_WITH:
-        return walk_list(r, &s->as.with.values, learn_loads);
+        rc = visit_list(r, INNER_SET, &s->as.with.targets, visit);
+        if (!rc)
+            rc = visit_list(r, LOADED, &s->as.with.values, visit);
+        return rc ? rc : visit(r, INNER_BODY, NULL, &s->as.with.body);
     case TB_STMT_MACRO:
-        return walk(r, s->as.macro.target, learn_target);
     case TB_STMT_CALL_BLOCK:
-        return walk(r, s->as.macro.call, learn_loads);
+        rc = visit(r, DECLARED, s->as.macro.target, NULL);
+        if (!rc)
+            rc = visit(r, LOADED, s->as.macro.call, NULL);
+        return rc ? rc : visit_function(r, &s->as.macro.function, visit);
     case TB_STMT_FILTER_BLOCK:
-        return walk(r, s->as.filter.filter, learn_loads);
+        rc = visit(r, INNER_BODY, NULL, &s->as.filter.body);
+        return rc ? rc : visit(r, LOADED, s->as.filter.filter, NULL);
     default:
         return TB_OK;
     }
 }
 
-static tb_code learn_block(resolver *r, const tb_body *block)
+static tb_code visit_body(resolver *r, const tb_body *body, part_fn visit)
 {
     tb_code rc = TB_OK;
-    for (tb_stmt *s = block->first; s && !rc; s = s->next)
-        rc = learn_statement(r, s);
+    for (const tb_stmt *s = body->first; s && !rc; s = s->next) {
+        rc = count_step(r, s->line);
+        if (!rc)
+            rc = visit_statement(r, s, visit);
+    }
+    return rc;
+}
+
+// ---- learning: what the statements of one scope load and set ----
+
+static tb_code learn_body(resolver *r, const tb_body *body);
+
+static tb_code learn_loaded(resolver *r, part_kind kind, tb_expr *e, const tb_body *body)
+{
+    if (kind == LOADED)
+        return walk(r, e, learn_loads);
+    if (kind != BRANCH)
+        return TB_OK;
+    r->scope->branches++;
+    tb_code rc = learn_body(r, body);
+    r->scope->branches--;
+    return rc;
+}
+
+static tb_code learn_set(resolver *r, part_kind kind, tb_expr *e, const tb_body *body)
+{
+    (void)body;
+    return kind == SET || kind == DECLARED ? walk(r, e, learn_target) : TB_OK;
+}
+
+// A value is loaded before its target is set.
+static tb_code learn_body(resolver *r, const tb_body *body)
+{
+    tb_code rc = TB_OK;
+    for (const tb_stmt *s = body->first; s && !rc; s = s->next) {
+        rc = count_step(r, s->line);
+        if (!rc)
+            rc = visit_statement(r, s, learn_loaded);
+        if (!rc && s->kind != TB_STMT_IF) // whose bodies have been learnt
+            rc = visit_statement(r, s, learn_set);
+    }
     return rc;
 }
 
 // ---- special names: whether a body uses `loop`, `caller`, `kwargs`, `varargs` that are not its own ----
-// The first thing that happens to the name decides: a load uses it, a set makes it the body's own. Fields are
-// walked in the order in which jinja2 walks those of its nodes; targets come before values.
-
-static void use_block(resolver *r, const tb_body *block);
+// The first thing that happens to the name decides: a load uses it, a set makes it the body's own.
 
 static tb_code note_usage(resolver *r, const tb_expr *e, bool is_load)
 {
@@ -331,105 +424,111 @@ static tb_code use_store(resolver *r, tb_expr *e)
     return note_usage(r, e, false);
 }
 
-static void use_function(resolver *r, const tb_function *f)
+static tb_code use_part(resolver *r, part_kind kind, tb_expr *e, const tb_body *body)
 {
-    for (const tb_parameter *p = f->params; p; p = p->next) {
-        tb_expr name = {.kind = TB_EXPR_NAME, .as.name.id = p->id};
-        use_store(r, &name);
-    }
-    for (const tb_parameter *p = f->params; p; p = p->next)
-        walk(r, p->fallback, use_load);
-    use_block(r, &f->body);
+    if (r->usage.settled || kind == DECLARED)
+        return TB_OK;
+    if (body)
+        return visit_body(r, body, use_part);
+    return walk(r, e, kind == LOADED || kind == INNER_LOADED ? use_load : use_store);
 }
 
-static void use_if(resolver *r, const tb_stmt *s)
-{
-    for (const tb_branch *b = s->as.branch.branches; b; b = b->next) {
-        walk(r, b->test, use_load);
-        use_block(r, &b->body);
-    }
-    use_block(r, &s->as.branch.otherwise);
-}
-
-static void use_for(resolver *r, const tb_for *loop)
-{
-    walk(r, loop->target, use_store);
-    walk(r, loop->iterable, use_load);
-    use_block(r, &loop->body);
-    use_block(r, &loop->otherwise);
-    walk(r, loop->test, use_load);
-}
-
-static void use_statement(resolver *r, const tb_stmt *s)
-{
-    switch (s->kind) {
-    case TB_STMT_PRINT:
-        walk(r, s->as.print, use_load);
-        break;
-    case TB_STMT_IF:
-        use_if(r, s);
-        break;
-    case TB_STMT_FOR:
-        use_for(r, &s->as.loop);
-        break;
-    case TB_STMT_SET:
-    case TB_STMT_SET_BLOCK:
-        walk(r, s->as.set.target, use_store);
-        walk(r, s->as.set.value, use_load);
-        use_block(r, &s->as.set.body);
-        break;
-    case TB_STMT_WITH:
-        walk_list(r, &s->as.with.targets, use_store);
-        walk_list(r, &s->as.with.values, use_load);
-        use_block(r, &s->as.with.body);
-        break;
-    case TB_STMT_MACRO:
-    case TB_STMT_CALL_BLOCK:
-        walk(r, s->as.macro.call, use_load);
-        use_function(r, &s->as.macro.function);
-        break;
-    case TB_STMT_FILTER_BLOCK:
-        use_block(r, &s->as.filter.body);
-        walk(r, s->as.filter.filter, use_load);
-        break;
-    default:
-        break;
-    }
-}
-
-static void use_block(resolver *r, const tb_body *block)
-{
-    for (const tb_stmt *s = block->first; s && !r->usage.settled; s = s->next)
-        use_statement(r, s);
-}
-
-// The name if the body uses it, or NULL.
-static tb_name *find_usage(resolver *r, const tb_body *body, const char *name)
+// *out is the name if the body uses it, or NULL.
+static tb_code find_usage(tb_name **out, resolver *r, const tb_body *body, const char *name)
 {
     r->usage = (usage){.name = name};
-    use_block(r, body);
-    return r->usage.id;
+    tb_code rc = visit_body(r, body, use_part);
+    *out = r->usage.id;
+    return rc;
 }
 
 // ---- resolving: scope by scope ----
 
-static tb_code resolve_block(resolver *r, const tb_body *block);
+static tb_code resolve_body(resolver *r, const tb_body *body);
 
-// Declares a special name in the scope when the body uses it; false: it does not.
+// Declares a special name in the scope when the body uses it; *used says so.
 static tb_code declare_special(bool *used, tb_slot_ref *ref, resolver *r, const tb_body *body, const char *name)
 {
-    tb_name *id = find_usage(r, body, name);
-    *used = id != NULL;
-    tb_code rc = id ? learn_parameter(r, id) : TB_OK;
-    if (id && !rc)
+    tb_name *id;
+    tb_code rc = find_usage(&id, r, body, name);
+    *used = !rc && id;
+    if (*used)
+        rc = learn_parameter(r, id);
+    if (*used && !rc)
         *ref = reference(r, id->binding);
+    return rc;
+}
+
+// A scope that a statement opens: what it sets, the body and the value in it.
+typedef struct inner_scope {
+    tb_expr *target;      // or NULL
+    tb_expr_list targets; // more of them
+    const tb_body *body;  // or NULL
+    tb_expr *value;       // or NULL
+    const char *special;  // a name that the body may use, or NULL …
+    bool *used;           // … whether it does
+    tb_slot_ref *special_ref;
+} inner_scope;
+
+static tb_code learn_inner(resolver *r, const inner_scope *inner)
+{
+    tb_code rc = TB_OK;
+    if (inner->special)
+        rc = declare_special(inner->used, inner->special_ref, r, inner->body, inner->special);
+    if (!rc)
+        rc = walk(r, inner->target, learn_parameters);
+    if (!rc)
+        rc = walk_list(r, &inner->targets, learn_parameters);
+    if (!rc && inner->body)
+        rc = learn_body(r, inner->body);
+    return rc ? rc : walk(r, inner->value, learn_loads);
+}
+
+static tb_code resolve_inner(tb_scope **out, resolver *r, unit *u, const inner_scope *inner)
+{
+    scope s, *outer;
+    tb_code rc = open_scope(&outer, r, &s, u);
+    if (!rc)
+        rc = learn_inner(r, inner);
+    if (!rc)
+        rc = walk(r, inner->target, resolve_names);
+    if (!rc)
+        rc = walk_list(r, &inner->targets, resolve_names);
+    if (!rc && inner->body)
+        rc = resolve_body(r, inner->body);
+    if (!rc)
+        rc = walk(r, inner->value, resolve_names);
+    *out = s.result;
+    close_scope(r, outer);
+    return rc;
+}
+
+// The filter of a loop is a function, and so is a recursive loop.
+static tb_code resolve_for(resolver *r, tb_for *loop)
+{
+    unit own = {.level = r->scope->unit->level + 1}, filter = own, *u = loop->recursive ? &own : r->scope->unit;
+    tb_code rc = walk(r, loop->iterable, resolve_names);
+    if (!rc && loop->test)
+        rc = resolve_inner(&loop->test_scope, r, &filter,
+                           &(inner_scope){.target = loop->test_target, .value = loop->test});
+    if (!rc)
+        rc = resolve_inner(&loop->scope, r, u,
+                           &(inner_scope){.target = loop->target,
+                                          .body = &loop->body,
+                                          .special = "loop",
+                                          .used = &loop->uses_loop,
+                                          .special_ref = &loop->loop});
+    if (!rc && loop->has_otherwise)
+        rc = resolve_inner(&loop->otherwise_scope, r, u, &(inner_scope){.body = &loop->otherwise});
+    loop->slots = own.slots;
+    loop->test_slots = filter.slots;
     return rc;
 }
 
 static const tb_parameter *find_parameter(const tb_function *f, const char *name)
 {
     const tb_parameter *p = f->params;
-    while (p && !is_called(p->id, name))
+    while (p && !is_called(p->name->as.name.id, name))
         p = p->next;
     return p;
 }
@@ -439,13 +538,16 @@ static const tb_parameter *find_parameter(const tb_function *f, const char *name
 static tb_code declare_function_specials(resolver *r, tb_function *f, uint32_t line)
 {
     const tb_parameter *caller = find_parameter(f, "caller");
+    tb_name *used = NULL;
     tb_code rc = TB_OK;
-    if (caller && !caller->fallback && find_usage(r, &f->body, "caller"))
+    if (!caller)
+        rc = declare_special(&f->takes_caller, &f->caller, r, &f->body, "caller");
+    else if (!caller->fallback)
+        rc = find_usage(&used, r, &f->body, "caller");
+    if (!rc && used)
         return tb_fail(r->err, TB_EFORMAT,
                        "the parameter 'caller' of the macro at line %u of the template needs a default",
                        (unsigned)line);
-    if (!caller)
-        rc = declare_special(&f->takes_caller, &f->caller, r, &f->body, "caller");
     if (!rc && !find_parameter(f, "kwargs"))
         rc = declare_special(&f->takes_keywords, &f->keywords, r, &f->body, "kwargs");
     if (!rc && !find_parameter(f, "varargs"))
@@ -456,13 +558,13 @@ static tb_code declare_function_specials(resolver *r, tb_function *f, uint32_t l
 static tb_code learn_function(resolver *r, tb_function *f, uint32_t line)
 {
     tb_code rc = TB_OK;
-    for (tb_parameter *p = f->params; p && !rc; p = p->next)
-        rc = learn_parameter(r, p->id);
+    for (const tb_parameter *p = f->params; p && !rc; p = p->next)
+        rc = walk(r, p->name, learn_parameters);
     if (!rc)
         rc = declare_function_specials(r, f, line);
-    for (tb_parameter *p = f->params; p && !rc; p = p->next)
+    for (const tb_parameter *p = f->params; p && !rc; p = p->next)
         rc = walk(r, p->fallback, learn_loads);
-    return rc ? rc : learn_block(r, &f->body);
+    return rc ? rc : learn_body(r, &f->body);
 }
 
 static tb_code resolve_function(resolver *r, tb_function *f, uint32_t line)
@@ -472,205 +574,80 @@ static tb_code resolve_function(resolver *r, tb_function *f, uint32_t line)
     tb_code rc = open_scope(&outer, r, &s, &u);
     if (!rc)
         rc = learn_function(r, f, line);
-    for (tb_parameter *p = f->params; p && !rc; p = p->next) {
-        p->ref = reference(r, p->id->binding);
-        rc = walk(r, p->fallback, resolve_names);
+    for (const tb_parameter *p = f->params; p && !rc; p = p->next) {
+        rc = walk(r, p->name, resolve_names);
+        if (!rc)
+            rc = walk(r, p->fallback, resolve_names);
     }
     if (!rc)
-        rc = resolve_block(r, &f->body);
+        rc = resolve_body(r, &f->body);
     f->scope = s.result;
     f->slots = u.slots;
     close_scope(r, outer);
     return rc;
 }
 
-static tb_code resolve_for_body(resolver *r, tb_for *loop, unit *u)
+// What a statement does in its own scope.
+static tb_code resolve_outer(resolver *r, part_kind kind, tb_expr *e, const tb_body *body)
 {
-    scope s, *outer;
-    tb_code rc = open_scope(&outer, r, &s, u);
-    if (!rc)
-        rc = declare_special(&loop->uses_loop, &loop->loop, r, &loop->body, "loop");
-    if (!rc)
-        rc = walk(r, loop->target, learn_parameters);
-    if (!rc)
-        rc = learn_block(r, &loop->body);
-    if (!rc)
-        rc = walk(r, loop->target, resolve_names);
-    if (!rc)
-        rc = resolve_block(r, &loop->body);
-    loop->scope = s.result;
-    close_scope(r, outer);
-    return rc;
-}
-
-static tb_code resolve_for_else(resolver *r, tb_for *loop, unit *u)
-{
-    scope s, *outer;
-    tb_code rc = open_scope(&outer, r, &s, u);
-    if (!rc)
-        rc = learn_block(r, &loop->otherwise);
-    if (!rc)
-        rc = resolve_block(r, &loop->otherwise);
-    loop->otherwise_scope = s.result;
-    close_scope(r, outer);
-    return rc;
-}
-
-static tb_code resolve_for_test(resolver *r, tb_for *loop)
-{
-    unit u = {.level = r->scope->unit->level + 1};
-    scope s, *outer;
-    tb_code rc = open_scope(&outer, r, &s, &u);
-    if (!rc)
-        rc = walk(r, loop->test_target, learn_parameters);
-    if (!rc)
-        rc = walk(r, loop->test, learn_loads);
-    if (!rc)
-        rc = walk(r, loop->test_target, resolve_names);
-    if (!rc)
-        rc = walk(r, loop->test, resolve_names);
-    loop->test_scope = s.result;
-    loop->test_slots = u.slots;
-    close_scope(r, outer);
-    return rc;
-}
-
-static tb_code resolve_for(resolver *r, tb_for *loop)
-{
-    unit own = {.level = r->scope->unit->level + 1}, *u = loop->recursive ? &own : r->scope->unit;
-    tb_code rc = walk(r, loop->iterable, resolve_names);
-    if (!rc && loop->test)
-        rc = resolve_for_test(r, loop);
-    if (!rc)
-        rc = resolve_for_body(r, loop, u);
-    if (!rc && loop->has_otherwise)
-        rc = resolve_for_else(r, loop, u);
-    loop->slots = own.slots;
-    return rc;
-}
-
-static tb_code resolve_if(resolver *r, tb_stmt *s)
-{
-    bool soft = r->soft;
-    tb_code rc = TB_OK;
-    r->soft = true;
-    for (tb_branch *b = s->as.branch.branches; b && !rc; b = b->next) {
-        rc = walk(r, b->test, resolve_names);
-        if (!rc)
-            rc = resolve_block(r, &b->body);
-    }
-    if (!rc)
-        rc = resolve_block(r, &s->as.branch.otherwise);
-    r->soft = soft;
-    return rc;
-}
-
-static tb_code resolve_set_block(resolver *r, tb_stmt *statement)
-{
-    scope s, *outer;
-    tb_code rc = walk(r, statement->as.set.target, resolve_names);
-    if (!rc)
-        rc = open_scope(&outer, r, &s, r->scope->unit);
-    if (rc)
-        return rc;
-    rc = learn_block(r, &statement->as.set.body);
-    if (!rc)
-        rc = walk(r, statement->as.set.value, learn_loads);
-    if (!rc)
-        rc = resolve_block(r, &statement->as.set.body);
-    if (!rc)
-        rc = walk(r, statement->as.set.value, resolve_names);
-    statement->as.set.scope = s.result;
-    close_scope(r, outer);
-    return rc;
-}
-
-static tb_code resolve_filter_block(resolver *r, tb_stmt *statement)
-{
-    scope s, *outer;
-    tb_code rc = open_scope(&outer, r, &s, r->scope->unit);
-    if (!rc)
-        rc = learn_block(r, &statement->as.filter.body);
-    if (!rc)
-        rc = walk(r, statement->as.filter.filter, learn_loads);
-    if (!rc)
-        rc = resolve_block(r, &statement->as.filter.body);
-    if (!rc)
-        rc = walk(r, statement->as.filter.filter, resolve_names);
-    statement->as.filter.scope = s.result;
-    close_scope(r, outer);
-    return rc;
-}
-
-// The values belong to the scope outside: they do not see each other's names.
-static tb_code resolve_with(resolver *r, tb_stmt *statement)
-{
-    scope s, *outer;
-    tb_code rc = walk_list(r, &statement->as.with.values, resolve_names);
-    if (!rc)
-        rc = open_scope(&outer, r, &s, r->scope->unit);
-    if (rc)
-        return rc;
-    rc = walk_list(r, &statement->as.with.targets, learn_parameters);
-    if (!rc)
-        rc = learn_block(r, &statement->as.with.body);
-    if (!rc)
-        rc = walk_list(r, &statement->as.with.targets, resolve_names);
-    if (!rc)
-        rc = resolve_block(r, &statement->as.with.body);
-    statement->as.with.scope = s.result;
-    close_scope(r, outer);
-    return rc;
+    if (kind == BRANCH)
+        return resolve_body(r, body);
+    return kind == LOADED || kind == SET || kind == DECLARED ? walk(r, e, resolve_names) : TB_OK;
 }
 
 static tb_code resolve_statement(resolver *r, tb_stmt *s)
 {
+    bool soft = r->soft;
+    unit *u = r->scope->unit;
     tb_code rc;
     switch (s->kind) {
-    case TB_STMT_PRINT:
-        return walk(r, s->as.print, resolve_names);
-    case TB_STMT_IF:
-        return resolve_if(r, s);
     case TB_STMT_FOR:
         return resolve_for(r, &s->as.loop);
-    case TB_STMT_SET:
-        rc = walk(r, s->as.set.value, resolve_names);
-        return rc ? rc : walk(r, s->as.set.target, resolve_names);
+    case TB_STMT_FILTER_BLOCK: // its filter belongs to the inner scope, although the outer one has learnt it
+        return resolve_inner(&s->as.filter.scope, r, u,
+                             &(inner_scope){.body = &s->as.filter.body, .value = s->as.filter.filter});
+    case TB_STMT_IF:
+        r->soft = true;
+        rc = visit_statement(r, s, resolve_outer);
+        r->soft = soft;
+        return rc;
+    default:
+        rc = visit_statement(r, s, resolve_outer);
+    }
+    if (rc)
+        return rc;
+    switch (s->kind) {
     case TB_STMT_SET_BLOCK:
-        return resolve_set_block(r, s);
-    case TB_STMT_WITH:
-        return resolve_with(r, s);
+        return resolve_inner(&s->as.set.scope, r, u, &(inner_scope){.body = &s->as.set.body, .value = s->as.set.value});
+    case TB_STMT_WITH: // the values belong to the scope outside: they do not see each other's names
+        return resolve_inner(&s->as.with.scope, r, u,
+                             &(inner_scope){.targets = s->as.with.targets, .body = &s->as.with.body});
     case TB_STMT_MACRO:
     case TB_STMT_CALL_BLOCK:
-        rc = walk(r, s->as.macro.target, resolve_names);
-        if (!rc)
-            rc = walk(r, s->as.macro.call, resolve_names);
-        return rc ? rc : resolve_function(r, &s->as.macro.function, s->line);
-    case TB_STMT_FILTER_BLOCK:
-        return resolve_filter_block(r, s);
+        return resolve_function(r, &s->as.macro.function, s->line);
     default:
         return TB_OK;
     }
 }
 
-static tb_code resolve_block(resolver *r, const tb_body *block)
+static tb_code resolve_body(resolver *r, const tb_body *body)
 {
     tb_code rc = TB_OK;
-    for (tb_stmt *s = block->first; s && !rc; s = s->next)
+    for (tb_stmt *s = body->first; s && !rc; s = s->next)
         rc = resolve_statement(r, s);
     return rc;
 }
 
 tb_code tb_resolve_names(struct tb_template *tmpl, tb_error *err)
 {
-    resolver r = {.arena = &tmpl->arena, .err = err};
+    resolver r = {.arena = &tmpl->arena, .steps_left = TB_COMPILE_STEPS, .err = err};
     unit u = {0};
     scope s, *outer;
     tb_code rc = open_scope(&outer, &r, &s, &u);
     if (!rc)
-        rc = learn_block(&r, &tmpl->body);
+        rc = learn_body(&r, &tmpl->body);
     if (!rc)
-        rc = resolve_block(&r, &tmpl->body);
+        rc = resolve_body(&r, &tmpl->body);
     tmpl->scope = s.result;
     tmpl->slots = u.slots;
     close_scope(&r, outer);

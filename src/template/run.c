@@ -5,7 +5,9 @@
 #include <string.h>
 
 enum {
+    CHUNK = 64 * 1024,       // bytes of an arena's chunks
     DEPTH_LIMIT = 1500,      // levels of evaluation, some eight for each call of a macro; Python stops earlier
+    LARGE = CHUNK / 8,       // bytes of what gets a chunk of its own: an eighth of a chunk at most stays unused
     OUTPUT_LIMIT = 16 << 20, // bytes of text; a context of a million tokens has some four million
 };
 
@@ -61,6 +63,19 @@ tb_code tb_render_fail_undefined(tb_render *run, tb_value undefined)
 
 // ---- limits ----
 
+void tb_render_init(tb_render *run, const tb_limits *limits, tb_error *err)
+{
+    *run = (tb_render){.memory_left = limits->memory, .steps_left = limits->steps, .err = err};
+    tb_arena_init(&run->arena, CHUNK);
+    tb_arena_init(&run->large, 1);
+}
+
+void tb_render_clear(tb_render *run)
+{
+    tb_arena_clear(&run->arena);
+    tb_arena_clear(&run->large);
+}
+
 tb_code tb_render_work(tb_render *run, uint64_t steps)
 {
     if (steps > run->steps_left)
@@ -84,7 +99,7 @@ void *tb_render_alloc(tb_render *run, size_t size)
         tb_render_fail(run, TB_ELIMIT, "it needs too much memory");
         return NULL;
     }
-    void *block = tb_arena_alloc(&run->arena, size);
+    void *block = tb_arena_alloc(size > LARGE ? &run->large : &run->arena, size);
     if (!block)
         tb_render_no_memory(run);
     else
@@ -154,7 +169,8 @@ tb_code tb_render_printf(tb_render *run, tb_origin origin, const char *format, .
     va_end(args);
     if (n < 0 || (size_t)n >= sizeof text)
         return tb_render_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
-    return tb_render_write(run, tb_piece_of((tb_text){text, (size_t)n}, origin));
+    tb_code rc = tb_render_work(run, TB_STEPS_PER_NUMBER / 4); // most are short
+    return rc ? rc : tb_render_write(run, tb_piece_of((tb_text){text, (size_t)n}, origin));
 }
 
 size_t tb_render_begin(const tb_render *run)

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "template/ast.h"
+#include "template/template.h"
 
 // The variables of one call of a function: the template, a macro, a recursive loop, a loop's filter.
 typedef struct tb_frame {
@@ -13,7 +14,8 @@ typedef struct tb_frame {
 } tb_frame;
 
 struct tb_render {
-    tb_arena arena; // all values; freed at the end
+    tb_arena arena; // values; freed at the end
+    tb_arena large; // … those that would leave much of a chunk unused
     size_t memory_left;
     uint64_t steps_left;
     unsigned depth;         // of evaluation
@@ -63,7 +65,23 @@ tb_code tb_render_wrong_type(tb_render *run, const char *operation, tb_value val
 enum {
     TB_BYTES_COPIED_PER_STEP = 32, // by memcpy and its kin
     TB_BYTES_READ_PER_STEP = 4,    // one character after the other
+    TB_STEPS_PER_LOOKUP = 8,       // of a builtin by its name
+    TB_STEPS_PER_NUMBER = 20,      // to format it
+    TB_STEPS_PER_FLOAT = 300,      // to find its shortest digits
 };
+
+typedef struct tb_limits {
+    size_t memory;  // bytes of values
+    uint64_t steps; // pieces of work
+} tb_limits;
+
+void tb_render_init(tb_render *run, const tb_limits *limits, tb_error *err);
+// Frees all values; the output stays.
+void tb_render_clear(tb_render *run);
+
+// tb_template_render with limits of the caller's choice.
+tb_code tb_render_template(tb_prompt *out, const tb_template *tmpl, const tb_template_input *input,
+                           const tb_limits *limits, tb_error *err);
 
 // Counts work that grows with its input; TB_ELIMIT when the run has done too much.
 tb_code tb_render_work(tb_render *run, uint64_t steps);

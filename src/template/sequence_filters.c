@@ -244,7 +244,8 @@ static tb_code call_by_name(tb_value *out, tb_render *run, const tb_call *call, 
         return tb_render_fail(run, TB_EINVAL, "there is no %s '%.*s'", what,
                               name.kind == TB_VALUE_STRING ? (int)name.as.string->text.size : 1,
                               name.kind == TB_VALUE_STRING ? name.as.string->text.data : "?");
-    return tb_builtin_call(out, run, function, what, item, &rest);
+    tb_code rc = tb_render_work(run, TB_STEPS_PER_LOOKUP);
+    return rc ? rc : tb_builtin_call(out, run, function, what, item, &rest);
 }
 
 static tb_value keyword(const tb_call *call, const char *name, bool *found)

@@ -5,13 +5,12 @@
 #include "template/json.h"
 #include "template/run.h"
 
-enum {
-    CHUNK = 64 * 1024,
-    // Bytes of values in one rendering. With the output (16 MiB at most, as much for its origins, and half as much
-    // again where they grow) a rendering stays within 256 MiB.
-    MEMORY_LIMIT = 160 << 20,
-    STEPS_LIMIT = 50 * 1000000u, // pieces of work: about a second; long conversations take some hundred thousand
-};
+enum { CHUNK = 64 * 1024 }; // bytes of the arena's chunks
+
+// A template takes at most 26 MiB once it is compiled, its output 64 MiB (16 MiB of text, as much for the origins, and
+// room to grow): with the values all of it stays within 256 MiB. Fifteen million steps are about a second; long
+// conversations take some hundred thousand.
+static const tb_limits limits_of_all = {.memory = (size_t)128 << 20, .steps = 15000000};
 
 tb_code tb_template_new(tb_template **out, tb_text source, tb_error *err)
 {
@@ -83,21 +82,20 @@ void tb_prompt_clear(tb_prompt *prompt)
     *prompt = (tb_prompt){0};
 }
 
-tb_code tb_template_render(tb_prompt *out, const tb_template *tmpl, const tb_template_input *input, tb_error *err)
+tb_code tb_render_template(tb_prompt *out, const tb_template *tmpl, const tb_template_input *input,
+                           const tb_limits *limits, tb_error *err)
 {
     tb_error ignored;
     void *owners[2] = {0};
-    tb_render run = {
-        .memory_left = MEMORY_LIMIT,
-        .steps_left = STEPS_LIMIT,
-        .now = input->now,
-        .err = err ? err : &ignored,
-    };
+    tb_render run;
     *out = (tb_prompt){0};
-    tb_arena_init(&run.arena, CHUNK);
+    tb_render_init(&run, limits, err ? err : &ignored);
+    run.now = input->now;
     tb_code rc = tb_context_read(owners, &run, input->variables, input->conversation);
     if (!rc)
         rc = run_template(&run, tmpl);
+    tb_render_clear(&run);
+    tb_context_free(owners);
     if (!rc)
         rc = find_own(out, &run.origins, run.err);
     if (!rc)
@@ -105,7 +103,10 @@ tb_code tb_template_render(tb_prompt *out, const tb_template *tmpl, const tb_tem
     else
         tb_str_clear(&run.out);
     tb_str_clear(&run.origins);
-    tb_context_free(owners);
-    tb_arena_clear(&run.arena);
     return rc;
+}
+
+tb_code tb_template_render(tb_prompt *out, const tb_template *tmpl, const tb_template_input *input, tb_error *err)
+{
+    return tb_render_template(out, tmpl, input, &limits_of_all, err);
 }

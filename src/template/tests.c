@@ -52,6 +52,8 @@ static tb_code is_named(tb_value *out, tb_render *run, const tb_call *call)
 {
     bool hashable;
     tb_code rc = tb_value_is_hashable(&hashable, run, call->self);
+    if (!rc)
+        rc = tb_render_work(run, TB_STEPS_PER_LOOKUP);
     if (rc || !hashable)
         return rc ? rc : tb_render_wrong_type(run, "looking for a name", call->self);
     *out = tb_bool(call->self.kind == TB_VALUE_STRING &&
