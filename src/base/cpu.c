@@ -1,6 +1,7 @@
 #include "base/cpu.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #if defined(__x86_64__)
@@ -29,7 +30,7 @@ static bool has_f16c(void)
 }
 #endif
 
-tb_cpu tb_cpu_detect(void)
+static tb_cpu ask_processor(void)
 {
     tb_cpu cpu = 0;
 #if defined(__x86_64__)
@@ -47,18 +48,29 @@ tb_cpu tb_cpu_detect(void)
     return cpu;
 }
 
-bool tb_cpu_parse(tb_cpu *out, const char *name)
+static bool find_level(tb_cpu *out, const char *name)
 {
-    if (strcmp(name, "native") == 0) {
-        *out = tb_cpu_detect();
-        return true;
-    }
     for (size_t i = 0; i < LEVELS; i++)
         if (strcmp(name, levels[i].name) == 0) {
             *out = levels[i].cpu;
             return true;
         }
     return false;
+}
+
+tb_cpu tb_cpu_detect(void)
+{
+    const char *most = getenv("TWOBIT_CPU");
+    tb_cpu level;
+    return most && find_level(&level, most) ? ask_processor() & level : ask_processor();
+}
+
+bool tb_cpu_parse(tb_cpu *out, const char *name)
+{
+    if (strcmp(name, "native") != 0)
+        return find_level(out, name);
+    *out = tb_cpu_detect();
+    return true;
 }
 
 const char *tb_cpu_name(tb_cpu cpu)

@@ -3,8 +3,9 @@
 $ make_tiny_model m.gguf
 $ cat >fallback <<'end'
 > #!/bin/sh
-> # usage: fallback COMMAND [arguments]; a sanitizer wants to be the first library, which it need not be here
-> exec env ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0" LD_PRELOAD="$blas_fallback" "$@"
+> # usage: [chosen=CORE] fallback COMMAND [arguments]; a sanitizer wants to be the first library, which it need not be here
+> exec env -u TWOBIT_CPU -u OPENBLAS_CORETYPE ${chosen:+OPENBLAS_CORETYPE=$chosen} \
+>     ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0" LD_PRELOAD="$blas_fallback" "$@"
 > end
 $ chmod +x fallback
 $ cat >core <<'end'
@@ -38,7 +39,7 @@ $ ./fallback twobit tokenize m.gguf --text pipe >b &
 twobit
 
 # Who sets the variable has chosen.
-$ OPENBLAS_CORETYPE=Nehalem ./core ./fallback | sed 's/ .*//'
+$ chosen=Nehalem ./core ./fallback | sed 's/ .*//'
 Nehalem
 $ cat errors
 $ OPENBLAS_CORETYPE=Prescott ./core | sed 's/ .*//'
@@ -51,3 +52,10 @@ $ loader=$(ls /lib64/ld-linux-x86-64.so.2 /lib/ld-linux-*.so.* 2>/dev/null | hea
 ! twobit: slow on this processor: OpenBLAS * with Prescott kernels; set the environment variable OPENBLAS_CORETYPE=* (glob)
 $ loader=$(ls /lib64/ld-linux-x86-64.so.2 /lib/ld-linux-*.so.* 2>/dev/null | head -n 1)
 > ./fallback "$loader" "$(command -v twobit)" tokenize m.gguf a --quiet >b
+
+# What was made with calibration depends on the kernels, and names them.
+$ for method in gptq rtn; do
+>     OPENBLAS_CORETYPE=Prescott twobit quantize m.gguf -o q.gguf --method $method --no-measure -q >out && twobit info -v q.gguf | grep -o '"blas":[^,]*'
+> done
+"blas":"OpenBLAS * with Prescott kernels" (glob)
+= 1
