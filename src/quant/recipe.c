@@ -2,6 +2,8 @@
 
 #include <jansson.h>
 
+#include "tensor/tensor.h"
+
 static int append_piece(const char *bytes, size_t n, void *text)
 {
     return tb_str_append(text, bytes, n, NULL) ? -1 : 0;
@@ -39,6 +41,14 @@ static bool set_bits(json_t *recipe, const tb_quant_options *o, const uint8_t *b
     return false;
 }
 
+// The kernels on which the states of the calibration text depend.
+static bool set_kernels(json_t *recipe, const char *cpu)
+{
+    char blas[TB_BLAS_NAME];
+    return json_object_set_new(recipe, "cpu", json_string(cpu)) == 0 &&
+           json_object_set_new(recipe, "blas", json_string(tb_blas_name(blas))) == 0;
+}
+
 // Where they are the default there is no key: files made before there was a choice have the same recipe.
 static bool set_end_bits(json_t *recipe, tb_end_bits ends)
 {
@@ -51,9 +61,11 @@ static bool set_end_bits(json_t *recipe, tb_end_bits ends)
 tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
                          const uint8_t *block_bits, size_t blocks, tb_end_bits ends, const char *cpu, tb_error *err)
 {
-    json_t *recipe = json_pack("{s:s, s:I, s:b, s:s*}", "method", tb_method_get(method)->name, "group",
-                               (json_int_t)options->group, "keep_head", ends.head == 0, "cpu", cpu);
+    json_t *recipe = json_pack("{s:s, s:I, s:b}", "method", tb_method_get(method)->name, "group",
+                               (json_int_t)options->group, "keep_head", ends.head == 0);
     bool ok = recipe && set_bits(recipe, options, block_bits, blocks) && set_end_bits(recipe, ends);
+    if (ok && cpu)
+        ok = set_kernels(recipe, cpu);
     if (ok && windows)
         ok = set_curvature(recipe, options, windows);
     if (ok && tb_method_get(method)->needs_curvature)

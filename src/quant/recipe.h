@@ -9,7 +9,8 @@
 // Appends the object on one line. `options` are resolved; `windows` is NULL without
 // calibration; `block_bits`[blocks] are the widths of the blocks, NULL when all have `options->bits`;
 // `ends` are written where they are not the default, those of the embedding where they are not the head's;
-// `cpu`: the kernel level that the calibration's states depend on; NULL without calibration.
+// `cpu`: the kernel level that the calibration's states depend on, as they do on the BLAS library, which is named with
+// it; NULL without calibration.
 tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
                          const uint8_t *block_bits, size_t blocks, tb_end_bits ends, const char *cpu, tb_error *err);
 
