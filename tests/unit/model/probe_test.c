@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "forward_ref.h"
+#include "rounding.h"
 
 enum { TOKENS = 37, WIDEST = 64, MOST_HEADS = 4, MOST_BLOCKS = 7 };
 
@@ -78,11 +79,17 @@ static tb_probe probe_into(trace *t)
     return (tb_probe){.linear_input = see_input, .attention_row = see_row, .residual = see_residual, .user = t};
 }
 
-static void compare(const trace *seen, const trace *expected)
+static void compare(const tb_model *model, const trace *seen, const trace *expected)
 {
-    assert_true(distance(&seen->inputs[0][0][0][0], &expected->inputs[0][0][0][0], sizeof seen->inputs / 4) < 1e-5);
-    assert_true(distance(&seen->rows[0][0][0][0], &expected->rows[0][0][0][0], sizeof seen->rows / 4) < 1e-5);
-    assert_true(distance(&seen->residuals[0][0][0], &expected->residuals[0][0][0], sizeof seen->residuals / 4) < 1e-5);
+    enum { INPUTS = sizeof seen->inputs / sizeof(float), ROWS = sizeof seen->rows / sizeof(float) };
+    enum { RESIDUALS = sizeof seen->residuals / sizeof(float) };
+    const tb_config *c = tb_model_config(model);
+    assert_true(distance(&seen->inputs[0][0][0][0], &expected->inputs[0][0][0][0], INPUTS) <
+                rounding_of_passes(c, TOKENS, INPUTS));
+    assert_true(distance(&seen->rows[0][0][0][0], &expected->rows[0][0][0][0], ROWS) <
+                rounding_of_passes(c, TOKENS, ROWS));
+    assert_true(distance(&seen->residuals[0][0][0], &expected->residuals[0][0][0], RESIDUALS) <
+                rounding_of_passes(c, TOKENS, RESIDUALS));
 }
 
 static void probe__sees_what_plain_loops_compute(void **state)
@@ -107,7 +114,7 @@ static void probe__sees_what_plain_loops_compute(void **state)
             tb_free(push_all(seq, ids + done, pieces[i]));
         }
         assert_true(ref_forward(logits, model, ids, TOKENS, &b));
-        compare(seen, expected);
+        compare(model, seen, expected);
         tb_free(logits), tb_free(ids);
         tb_seq_free(seq);
         tb_model_close(model);
