@@ -196,7 +196,7 @@ static tb_code add_panel(tb_str *script, const plot *p, const char *measure, con
     for (size_t k = 0; !rc && k < p->curve_count; k++) {
         if (!has_data(p, k, measure))
             continue;
-        rc = tb_str_printf(script, err, "%s$%s%zu using 1:2:3:4 with yerrorbars ls %zu ps 0 notitle, ", separator,
+        rc = tb_str_printf(script, err, "%s$%s%zu using 1:2:3:4 with yerrorbars ls %zu pt 0 notitle, ", separator,
                            measure, k, k % 8 + 1);
         if (!rc)
             rc = tb_str_printf(script, err, "$%s%zu using 1:2 with linespoints ls %zu title ", measure, k, k % 8 + 1);

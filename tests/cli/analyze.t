@@ -24,6 +24,7 @@ $ command -v gnuplot >/dev/null || exit 0
 > for end in svg png; do
 >     twobit analyze tiny.gguf --plot plot.$end >/dev/null; test -s plot.$end || echo "no plot.$end"
 > done
+> draws plot.svg
 $ program=$(command -v twobit); PATH=/nowhere "$program" analyze tiny.gguf --plot missing.svg
 ! twobit: cannot draw 'missing.svg': gnuplot is not installed (package gnuplot-nox)
 = 1

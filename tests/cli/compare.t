@@ -104,6 +104,7 @@ $ command -v gnuplot >/dev/null || exit 0
 > for end in svg png; do
 >     twobit compare --grid grid.json --work lab --plot plot.$end >/dev/null 2>&1; test -s plot.$end || echo "no plot.$end"
 > done
+> draws plot.svg
 $ twobit compare one.gguf --plot plot.gif 2>&1 | head -n 1
 twobit: 'plot.gif' is no picture twobit can draw; use a name that ends in .svg or .png
 

@@ -151,6 +151,7 @@ $ twobit csi train --rho 0.5,1.5 -o x
 $ twobit csi plot 1.json -o a.svg --title 'say "x"' && twobit csi plot 1.json -o a.png && grep -c -e 'say "x"' a.svg && head -c 4 a.png | tail -c 3
 1
 PNG
+$ draws a.svg "$docs"/*.svg
 $ twobit csi plot 1.csv -o a.svg
 ! twobit: '1.csv' holds no results of 'twobit csi evaluate --json'
 = 1
