@@ -149,10 +149,10 @@ tb_code tb_checkpoint_index_tensors(tb_checkpoint *checkpoint, tb_error *err)
 bool tb_tensor_set_bytes(tb_tensor_info *tensor)
 {
     const tb_type_traits *traits = tb_type_traits_get(tensor->type);
-    if (tensor->dims[0] % traits->block_size != 0)
+    if (tensor->dims[0] % traits->unit_size != 0)
         return false;
-    size_t bytes = traits->block_bytes;
-    bool fits = tensor->dims[0] <= SIZE_MAX && tb_mul_size(&bytes, bytes, (size_t)tensor->dims[0] / traits->block_size);
+    size_t bytes = traits->unit_bytes;
+    bool fits = tensor->dims[0] <= SIZE_MAX && tb_mul_size(&bytes, bytes, (size_t)tensor->dims[0] / traits->unit_size);
     for (unsigned i = 1; i < TB_MAX_DIMS && fits; i++)
         fits = tensor->dims[i] <= SIZE_MAX && tb_mul_size(&bytes, bytes, (size_t)tensor->dims[i]);
     tensor->bytes = bytes;

@@ -41,7 +41,7 @@ tb_code tb_hf_read_tokenizer_file(tb_checkpoint *checkpoint, tb_hf_file which, t
 tb_code tb_checkpoint_index_kvs(tb_checkpoint *checkpoint, tb_error *err);
 tb_code tb_checkpoint_index_tensors(tb_checkpoint *checkpoint, tb_error *err);
 
-// Sets `bytes` from type and dims. False when a row is no whole number of blocks, or on overflow.
+// Sets `bytes` from type and dims. False when a row is no whole number of units, or on overflow.
 bool tb_tensor_set_bytes(tb_tensor_info *tensor);
 
 // Adds a sentence for whoever opened it.

@@ -55,7 +55,7 @@ typedef struct tb_kv {
 // matrix W[rows][cols] has dims = {cols, rows}.
 typedef struct tb_tensor_info {
     tb_text name; // also NUL-terminated
-    tb_type type; // a block type
+    tb_type type; // a ggml type
     unsigned dim_count;
     uint64_t dims[TB_MAX_DIMS]; // unused ones are 1
     const void *data;           // inside the mapping, aligned as the file has it (to 4 for HF, 8 for GGUF at least)
@@ -123,7 +123,7 @@ tb_text tb_checkpoint_hf_file(const tb_checkpoint *checkpoint, tb_hf_file which)
 // ---- matrices ----
 
 // A weight matrix by its GGUF name ("blk.0.attn_q.weight"), from whichever parts hold it:
-// one block-type tensor of that name, or twobit's plane tensors
+// one ggml-type tensor of that name, or twobit's plane tensors
 //   NAME.planes  I32 {planes, words, rows}     bit-planes
 //   NAME.trits   I8  {ceil(cols/5), 2, rows}   trit-planes
 //   NAME.coefs   F16 {per group, groups, rows} coefficients (AFFINE: the scale; OFFSET: scale and offset)
@@ -168,7 +168,7 @@ tb_code tb_gguf_writer_add_f32s(tb_gguf_writer *w, const char *key, const float 
 tb_code tb_gguf_writer_add_kv(tb_gguf_writer *w, const tb_kv *kv, tb_error *err); // a copy, any type
 tb_code tb_gguf_writer_add_tensor(tb_gguf_writer *w, const char *name, tb_type type, unsigned dim_count,
                                   const uint64_t *dims, tb_error *err);
-// Declares the tensors and the metadata of a plane-type matrix (see above); a block-type
+// Declares the tensors and the metadata of a plane-type matrix (see above); a ggml-type
 // matrix becomes one tensor. tb_gguf_writer_matrix then writes them.
 tb_code tb_gguf_writer_add_matrix(tb_gguf_writer *w, const char *name, const tb_matrix *shape, tb_error *err);
 // Bytes of the whole file as declared so far.

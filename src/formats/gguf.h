@@ -11,7 +11,7 @@
 
 // Tensor offsets are multiples of it unless the key general.alignment says otherwise.
 #define TB_GGUF_ALIGNMENT 32
-#define TB_GGUF_LEAST_ALIGNMENT 8 // of the specification; enough for every block type
+#define TB_GGUF_LEAST_ALIGNMENT 8 // of the specification; enough for every ggml type
 
 #define TB_GGUF_MAX_KEY 65535 // of the specification
 #define TB_GGUF_MAX_NAME 255  // the specification says 64; longer ones exist

@@ -236,11 +236,11 @@ static tb_code set_type(const reader *r, tb_tensor_info *tensor, uint32_t number
         return tb_fail(err, TB_EUNSUPPORTED, "tensor '%s' of '%s' has the unknown type %" PRIu32, tensor->name.data,
                        path_of(r), number);
     tensor->type = traits->type;
-    if (tensor->dims[0] % traits->block_size != 0)
+    if (tensor->dims[0] % traits->unit_size != 0)
         return tb_fail(err, TB_EFORMAT,
                        "the rows of tensor '%s' of '%s' have %" PRIu64
-                       " values, not a multiple of the %zu in a block of %s",
-                       tensor->name.data, path_of(r), tensor->dims[0], traits->block_size, traits->name);
+                       " values, not a multiple of the %zu in a unit of %s",
+                       tensor->name.data, path_of(r), tensor->dims[0], traits->unit_size, traits->name);
     if (!tb_tensor_set_bytes(tensor))
         return tb_fail(err, TB_EFORMAT, "the dimensions of tensor '%s' of '%s' are too large", tensor->name.data,
                        path_of(r));

@@ -305,14 +305,14 @@ static bool same_values(const tb_tensor_info *a, const tb_tensor_info *b)
     enum { PIECE = 1024 }; // values decoded at a time
     const tb_type_traits *traits_a = tb_type_traits_get(a->type), *traits_b = tb_type_traits_get(b->type);
     const char *data_a = a->data, *data_b = b->data;
-    size_t count = a->bytes / traits_a->block_bytes;
+    size_t count = a->bytes / traits_a->unit_bytes;
     if (memcmp(a->dims, b->dims, sizeof a->dims) != 0)
         return false;
     for (size_t done = 0; done < count; done += PIECE) {
         float x[PIECE], y[PIECE];
         size_t n = count - done < PIECE ? count - done : PIECE;
-        traits_a->decode(x, data_a + done * traits_a->block_bytes, n);
-        traits_b->decode(y, data_b + done * traits_b->block_bytes, n);
+        traits_a->decode(x, data_a + done * traits_a->unit_bytes, n);
+        traits_b->decode(y, data_b + done * traits_b->unit_bytes, n);
         if (memcmp(x, y, n * sizeof x[0]) != 0)
             return false;
     }

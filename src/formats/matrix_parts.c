@@ -1,4 +1,4 @@
-// Matrices of a checkpoint: one block-type tensor, or the parts of a plane type, which are
+// Matrices of a checkpoint: one ggml-type tensor, or the parts of a plane type, which are
 // checked against the shape that the metadata states.
 #include "formats/matrix_parts.h"
 
@@ -125,8 +125,7 @@ static tb_code plane_matrix(tb_matrix *out, const tb_checkpoint *checkpoint, con
     return rc ? rc : bind_parts(out, checkpoint, name, err);
 }
 
-static tb_code block_matrix(tb_matrix *out, const tb_checkpoint *checkpoint, const tb_tensor_info *tensor,
-                            tb_error *err)
+static tb_code ggml_matrix(tb_matrix *out, const tb_checkpoint *checkpoint, const tb_tensor_info *tensor, tb_error *err)
 {
     if (tensor->dims[2] != 1 || tensor->dims[3] != 1)
         return tb_fail(err, TB_EFORMAT, "tensor '%s' of '%s' has %u dimensions, not the 2 of a matrix",
@@ -165,7 +164,7 @@ tb_code tb_checkpoint_matrix(tb_matrix *out, const tb_checkpoint *checkpoint, co
     if (key)
         rc = plane_matrix(out, checkpoint, name, key, err);
     else
-        rc = tensor ? block_matrix(out, checkpoint, tensor, err) : refuse_orphans(checkpoint, name, err);
+        rc = tensor ? ggml_matrix(out, checkpoint, tensor, err) : refuse_orphans(checkpoint, name, err);
     if (rc)
         *out = (tb_matrix){0};
     return rc;

@@ -25,11 +25,11 @@ static void set(tb_kernels *k, tb_type type, tb_gemv_fn *gemv, tb_decode_rows_fn
 static void init_avx2(tb_kernels *k)
 {
     k->cpu = k->vector_cpu = TB_CPU_AVX2;
-    for (size_t i = 0; i < TB_BLOCK_TYPES; i++)
-        set(k, (tb_type)i, tb_gemv_block_avx2, tb_decode_block_avx2);
-    set(k, TB_TYPE_F32, tb_gemv_f32_avx2, tb_decode_block_avx2);
-    set(k, TB_TYPE_F16, tb_gemv_f16_avx2, tb_decode_block_avx2);
-    set(k, TB_TYPE_Q8_0, tb_gemv_q8_0_avx2, tb_decode_block_avx2);
+    for (size_t i = 0; i < TB_GGML_TYPES; i++)
+        set(k, (tb_type)i, tb_gemv_ggml_avx2, tb_decode_ggml_avx2);
+    set(k, TB_TYPE_F32, tb_gemv_f32_avx2, tb_decode_ggml_avx2);
+    set(k, TB_TYPE_F16, tb_gemv_f16_avx2, tb_decode_ggml_avx2);
+    set(k, TB_TYPE_Q8_0, tb_gemv_q8_0_avx2, tb_decode_ggml_avx2);
     set(k, TB_TYPE_BITPLANES, tb_gemv_bitplanes_avx2, tb_decode_bitplanes_avx2);
     set(k, TB_TYPE_AFFINE, tb_gemv_affine_avx2, tb_decode_affine_avx2);
     set(k, TB_TYPE_TRITPLANES, tb_gemv_tritplanes_avx2, tb_decode_tritplanes_avx2);

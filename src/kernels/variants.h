@@ -15,9 +15,9 @@ tb_half_from_float_fn tb_half_from_float_ref;
 
 #if defined(__x86_64__)
 tb_gemv_fn tb_gemv_bitplanes_avx2, tb_gemv_affine_avx2, tb_gemv_tritplanes_avx2, tb_gemv_offset_avx2;
-tb_gemv_fn tb_gemv_f32_avx2, tb_gemv_f16_avx2, tb_gemv_q8_0_avx2, tb_gemv_block_avx2;
+tb_gemv_fn tb_gemv_f32_avx2, tb_gemv_f16_avx2, tb_gemv_q8_0_avx2, tb_gemv_ggml_avx2;
 tb_decode_rows_fn tb_decode_bitplanes_avx2, tb_decode_affine_avx2, tb_decode_tritplanes_avx2;
-tb_decode_rows_fn tb_decode_offset_avx2, tb_decode_block_avx2;
+tb_decode_rows_fn tb_decode_offset_avx2, tb_decode_ggml_avx2;
 tb_dot_f32_fn tb_dot_f32_avx2;
 tb_dot_f32_f16_fn tb_dot_f32_f16_avx2;
 tb_axpy_f32_fn tb_axpy_f32_avx2;

@@ -1,8 +1,9 @@
 // layout: how weights are stored. Names every storage type, tells its size, and packs and
 // unpacks it in plain loops. Two kinds exist:
 //
-//  - block types, as GGUF files hold them: a row is a sequence of equal blocks, each with
-//    its own scales. The numeric values of tb_type are GGUF's own.
+//  - ggml types, as GGUF files hold them: a row is a sequence of equal units, each with
+//    its own scales (ggml calls them blocks; here a block is a layer of a transformer). The
+//    numeric values of tb_type are GGUF's own.
 //  - plane types, twobit's own: a matrix is planes of bits or trits plus a table of
 //    coefficients per row and group of columns. Their values are never GGUF type numbers;
 //    in a file each part is an ordinary tensor (see formats/).
@@ -58,18 +59,18 @@ typedef enum tb_type {
     TB_TYPE_OFFSET,             // k bit-planes on a uniform grid that begins anywhere (HQQ): s·Σ_i 2^i·b_i + o
 } tb_type;
 
-// What is known of a block type.
+// What is known of a ggml type.
 typedef struct tb_type_traits {
     tb_type type;
-    const char *name;   // as llama.cpp prints it, e.g. "Q4_K"
-    size_t block_size;  // values per block
-    size_t block_bytes; // bytes per block
-    // Decodes `n` values (a multiple of block_size) from consecutive blocks. NULL for types
+    const char *name;  // as llama.cpp prints it, e.g. "Q4_K"
+    size_t unit_size;  // values per unit
+    size_t unit_bytes; // bytes per unit
+    // Decodes `n` values (a multiple of unit_size) from consecutive units. NULL for types
     // that hold no weights or that twobit does not decode.
     void (*decode)(float *dst, const void *src, size_t n);
 } tb_type_traits;
 
-// The traits of a block type, or NULL for any other number (also for plane types).
+// The traits of a ggml type, or NULL for any other number (also for plane types).
 const tb_type_traits *tb_type_traits_get(uint32_t type);
 
 // The name of any type, plane types included ("bitplanes", "affine" …); "unknown" otherwise.
@@ -85,14 +86,14 @@ bool tb_type_is_decodable(uint32_t type);
 
 // Dense numbers of the types, for tables: GGUF's own first, then the plane types.
 enum {
-    TB_BLOCK_TYPES = TB_TYPE_Q1_0 + 1,
+    TB_GGML_TYPES = TB_TYPE_Q1_0 + 1,
     TB_PLANE_TYPES = TB_TYPE_OFFSET - TB_TYPE_BITPLANES + 1,
-    TB_TYPES = TB_BLOCK_TYPES + TB_PLANE_TYPES,
+    TB_TYPES = TB_GGML_TYPES + TB_PLANE_TYPES,
 };
 
 static inline size_t tb_type_index(tb_type type)
 {
-    return tb_type_is_plane(type) ? (size_t)(TB_BLOCK_TYPES + type - TB_TYPE_BITPLANES) : (size_t)type;
+    return tb_type_is_plane(type) ? (size_t)(TB_GGML_TYPES + type - TB_TYPE_BITPLANES) : (size_t)type;
 }
 
 // Columns per 32-bit word of a bit-plane; group sizes are multiples of it.
@@ -125,7 +126,7 @@ static inline size_t tb_type_index(tb_type type)
 //           byte of a row padded with digit 1 (trit 0).
 //   coefs   half [rows][groups][2]: (α1, α2), α1 ≥ α2 ≥ 0
 //           value = t1·α1 + t2·α2, one rounding
-// block types
+// ggml types
 //   data    rows of tb_row_bytes() bytes each, consecutive.
 //
 // groups = ceil(cols/group); the last group of a row may be shorter. Words of 32 columns
@@ -165,7 +166,7 @@ const tb_plane_traits *tb_plane_traits_get(uint32_t type);
 // The plane type of that name; false where there is none.
 bool tb_plane_type_find(tb_type *out, const char *name, size_t size);
 
-// A part of a matrix as files see it: an array of a block type. A block-type matrix has one, with an empty suffix.
+// A part of a matrix as files see it: an array of a ggml type. A ggml-type matrix has one, with an empty suffix.
 typedef struct tb_matrix_part {
     const char *suffix; // behind the matrix' name
     tb_type type;
@@ -184,14 +185,14 @@ void tb_matrix_set_part(tb_matrix *m, size_t index, const void *data);
 
 // Bytes of the parts of a matrix; all are 0 for parts the type does not have. The sizes of
 // outside matrices are checked with this before they are used. False when the shape is
-// invalid (dimension 0 or above TB_MAX_DIM, cols not a multiple of the block, bad group or
+// invalid (dimension 0 or above TB_MAX_DIM, cols not a multiple of the unit, bad group or
 // planes, no such type) or overflows.
 typedef struct tb_matrix_sizes {
     size_t data, coefs, zeros;
 } tb_matrix_sizes;
 bool tb_matrix_get_sizes(tb_matrix_sizes *out, const tb_matrix *shape);
 
-// Bytes of one row of a block type; 0 for plane types or when cols is not a multiple of the block.
+// Bytes of one row of a ggml type; 0 for plane types or when cols is not a multiple of the unit.
 size_t tb_row_bytes(tb_type type, size_t cols);
 
 static inline size_t tb_matrix_words(const tb_matrix *m)
@@ -212,8 +213,8 @@ static inline size_t tb_matrix_trit_bytes(const tb_matrix *m)
 // Decodes row `row` into dst[cols], the reference for every kernel. The type must be decodable.
 void tb_matrix_decode_row(float *dst, const tb_matrix *m, size_t row);
 
-// Decodes columns first … first+n−1 of a row into dst[n], the same values. For block types
-// `first` and `n` are multiples of the block.
+// Decodes columns first … first+n−1 of a row into dst[n], the same values. For ggml types
+// `first` and `n` are multiples of the unit.
 void tb_matrix_decode_part(float *dst, const tb_matrix *m, size_t row, size_t first, size_t n);
 
 // A packed matrix that owns its storage: what a quantizer returns.
@@ -224,7 +225,7 @@ typedef struct tb_packed {
     uint8_t *zeros;
 } tb_packed;
 
-// Zeroed storage for a matrix of a plane type or of a block type. TB_EINVAL on a bad shape.
+// Zeroed storage for a matrix of a plane type or of a ggml type. TB_EINVAL on a bad shape.
 tb_code tb_packed_init(tb_packed *packed, tb_type type, size_t rows, size_t cols, unsigned planes, size_t group,
                        tb_error *err);
 void tb_packed_clear(tb_packed *packed);
@@ -246,7 +247,7 @@ unsigned tb_matrix_get_code(const tb_matrix *m, size_t row, size_t col);
 unsigned tb_matrix_get_zero(const tb_matrix *m, size_t row, size_t group);
 int tb_matrix_get_trit(const tb_matrix *m, size_t row, unsigned plane, size_t col);
 
-// Encodes `n` floats (a multiple of 32) as Q8_0 blocks: scale = max|x|/127 as half, codes
+// Encodes `n` floats (a multiple of 32) as Q8_0 units: scale = max|x|/127 as half, codes
 // x/scale rounded to nearest. For embeddings and heads. NaN counts as 0, what lies beyond the
 // largest half scale as the end of its range.
 void tb_encode_q8_0(void *dst, const float *src, size_t n);

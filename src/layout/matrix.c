@@ -12,7 +12,7 @@ size_t tb_row_bytes(tb_type type, size_t cols)
 {
     const tb_type_traits *traits = tb_type_traits_get((uint32_t)type);
     size_t bytes;
-    if (!traits || cols % traits->block_size || !tb_mul_size(&bytes, cols / traits->block_size, traits->block_bytes))
+    if (!traits || cols % traits->unit_size || !tb_mul_size(&bytes, cols / traits->unit_size, traits->unit_bytes))
         return 0;
     return bytes;
 }
@@ -27,7 +27,7 @@ static bool set_part(tb_matrix_part *out, tb_part part, const uint64_t dims[3], 
                             .type = type,
                             .dim_count = part == TB_PART_ZEROS ? 2 : 3,
                             .dims = {dims[0], dims[1], dims[2]},
-                            .bytes = tb_type_traits_get((uint32_t)type)->block_bytes,
+                            .bytes = tb_type_traits_get((uint32_t)type)->unit_bytes,
                             .data = data};
     return tb_mul_size(&out->bytes, out->bytes, (size_t)dims[0]) &&
            tb_mul_size(&out->bytes, out->bytes, (size_t)dims[1]) &&
@@ -50,7 +50,7 @@ static size_t plane_parts(tb_matrix_part parts[TB_MATRIX_PARTS], const tb_matrix
     return !fits ? 0 : traits->has_zeros ? 3 : 2;
 }
 
-static size_t block_parts(tb_matrix_part *part, const tb_matrix *m)
+static size_t ggml_parts(tb_matrix_part *part, const tb_matrix *m)
 {
     size_t row_bytes = tb_row_bytes(m->type, m->cols);
     *part = (tb_matrix_part){"", m->type, 2, {m->cols, m->rows, 1}, 0, m->data};
@@ -62,7 +62,7 @@ size_t tb_matrix_get_parts(tb_matrix_part parts[TB_MATRIX_PARTS], const tb_matri
     if (m->rows == 0 || m->cols == 0 || m->rows > TB_MAX_DIM || m->cols > TB_MAX_DIM)
         return 0;
     const tb_plane_traits *traits = tb_plane_traits_get((uint32_t)m->type);
-    return traits ? plane_parts(parts, m, traits) : block_parts(parts, m);
+    return traits ? plane_parts(parts, m, traits) : ggml_parts(parts, m);
 }
 
 void tb_matrix_set_part(tb_matrix *m, size_t index, const void *data)
@@ -94,12 +94,12 @@ double tb_matrix_bits(const tb_matrix *m)
     return 8 * bytes;
 }
 
-static void decode_blocks(float *dst, const tb_matrix *m, size_t row, size_t first, size_t n)
+static void decode_ggml(float *dst, const tb_matrix *m, size_t row, size_t first, size_t n)
 {
     const tb_type_traits *traits = tb_type_traits_get((uint32_t)m->type);
-    assert(traits && traits->decode && first % traits->block_size == 0 && n % traits->block_size == 0);
+    assert(traits && traits->decode && first % traits->unit_size == 0 && n % traits->unit_size == 0);
     const uint8_t *start = (const uint8_t *)m->data + row * tb_row_bytes(m->type, m->cols);
-    traits->decode(dst, start + first / traits->block_size * traits->block_bytes, n);
+    traits->decode(dst, start + first / traits->unit_size * traits->unit_bytes, n);
 }
 
 void tb_matrix_decode_part(float *dst, const tb_matrix *m, size_t row, size_t first, size_t n)
@@ -109,7 +109,7 @@ void tb_matrix_decode_part(float *dst, const tb_matrix *m, size_t row, size_t fi
     if (traits)
         traits->decode(dst, m, row, first, n);
     else
-        decode_blocks(dst, m, row, first, n);
+        decode_ggml(dst, m, row, first, n);
 }
 
 void tb_matrix_decode_row(float *dst, const tb_matrix *m, size_t row)

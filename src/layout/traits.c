@@ -1,11 +1,11 @@
-// The tables of types. Sizes of block types are those of GGUF; one without a decoder is known by
+// The tables of types. Sizes of ggml types are those of GGUF; one without a decoder is known by
 // name and size only. A plane type is all that its row says.
-#include "layout/block.h"
+#include "layout/ggml.h"
 #include "layout/planes.h"
 
 #include <string.h>
 
-static const tb_type_traits block_types[TB_BLOCK_TYPES] = {
+static const tb_type_traits ggml_types[TB_GGML_TYPES] = {
     [TB_TYPE_F32] = {TB_TYPE_F32, "F32", 1, 4, tb_decode_f32},
     [TB_TYPE_F16] = {TB_TYPE_F16, "F16", 1, 2, tb_decode_f16},
     [TB_TYPE_BF16] = {TB_TYPE_BF16, "BF16", 1, 2, tb_decode_bf16},
@@ -88,7 +88,7 @@ static const tb_plane_traits plane_types[TB_PLANE_TYPES] = {
 
 const tb_type_traits *tb_type_traits_get(uint32_t type)
 {
-    return type < TB_BLOCK_TYPES && block_types[type].name ? &block_types[type] : NULL;
+    return type < TB_GGML_TYPES && ggml_types[type].name ? &ggml_types[type] : NULL;
 }
 
 const tb_plane_traits *tb_plane_traits_get(uint32_t type)

@@ -76,7 +76,7 @@ static void spoil(tb_matrix_part *part, flaw_kind flaw)
         part->type = TB_TYPE_I16;
     else
         part->dims[0]++;
-    part->bytes = tb_type_traits_get((uint32_t)part->type)->block_bytes;
+    part->bytes = tb_type_traits_get((uint32_t)part->type)->unit_bytes;
     for (unsigned i = 0; i < part->dim_count; i++)
         part->bytes *= (size_t)part->dims[i];
     require(part->bytes <= sizeof zeros);

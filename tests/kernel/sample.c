@@ -1,4 +1,4 @@
-// Random bytes are valid weights nearly everywhere: only the scales of blocks and the coefficients
+// Random bytes are valid weights nearly everywhere: only the scales of units and the coefficients
 // of planes are chosen, so that all values are finite.
 #include "sample.h"
 
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Where the half-precision scales of a block lie; everything else in a block may be any byte.
+// Where the half-precision scales of a unit lie; everything else in a unit may be any byte.
 static const struct {
     tb_type type;
     unsigned count, offsets[2];
@@ -66,24 +66,24 @@ static void put_values(tb_packed *out, size_t bytes, sample_kind kind, tb_rng *r
 }
 
 // The four nibbles of IQ1_M's half lie on top of its four scale words.
-static void put_iq1_m_scale(uint8_t *block, uint16_t half)
+static void put_iq1_m_scale(uint8_t *unit, uint16_t half)
 {
     for (unsigned i = 0; i < 4; i++) {
-        uint8_t *top = block + 48 + 2 * i + 1;
+        uint8_t *top = unit + 48 + 2 * i + 1;
         *top = (uint8_t)((*top & 15u) | (half >> 4 * i & 15u) << 4);
     }
 }
 
-static void put_block_scales(uint8_t *block, tb_type type, sample_kind kind, tb_rng *rng)
+static void put_unit_scales(uint8_t *unit, tb_type type, sample_kind kind, tb_rng *rng)
 {
     for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++)
         if (scales[i].type == type)
             for (unsigned j = 0; j < scales[i].count; j++)
-                put_half(block + scales[i].offsets[j], sample_half(kind, rng));
+                put_half(unit + scales[i].offsets[j], sample_half(kind, rng));
     if (type == TB_TYPE_IQ1_M)
-        put_iq1_m_scale(block, sample_half(kind, rng));
+        put_iq1_m_scale(unit, sample_half(kind, rng));
     if (type == TB_TYPE_MXFP4) // an exponent: around 1, or towards the ends of what x can bear
-        block[0] = (uint8_t)(kind == SAMPLE_EXTREME ? tb_rng_below(rng, 150) : 126 + tb_rng_below(rng, 3));
+        unit[0] = (uint8_t)(kind == SAMPLE_EXTREME ? tb_rng_below(rng, 150) : 126 + tb_rng_below(rng, 3));
 }
 
 static void put_random_bytes(uint8_t *p, size_t n, tb_rng *rng)
@@ -92,12 +92,12 @@ static void put_random_bytes(uint8_t *p, size_t n, tb_rng *rng)
         p[i] = (uint8_t)tb_rng_u32(rng);
 }
 
-static void put_blocks(tb_packed *out, size_t bytes, sample_kind kind, tb_rng *rng)
+static void put_units(tb_packed *out, size_t bytes, sample_kind kind, tb_rng *rng)
 {
-    size_t block_bytes = tb_type_traits_get((uint32_t)out->view.type)->block_bytes;
+    size_t unit_bytes = tb_type_traits_get((uint32_t)out->view.type)->unit_bytes;
     put_random_bytes(out->data, bytes, rng);
-    for (uint8_t *p = out->data; p < (uint8_t *)out->data + bytes; p += block_bytes)
-        put_block_scales(p, out->view.type, kind, rng);
+    for (uint8_t *p = out->data; p < (uint8_t *)out->data + bytes; p += unit_bytes)
+        put_unit_scales(p, out->view.type, kind, rng);
 }
 
 static void put_planes(tb_packed *out, const tb_matrix_sizes *sizes, sample_kind kind, tb_rng *rng)
@@ -120,10 +120,10 @@ void sample_matrix(tb_packed *out, const sample_shape *shape, sample_kind kind, 
     tb_matrix_get_sizes(&sizes, &out->view);
     if (tb_type_is_plane(shape->type))
         put_planes(out, &sizes, kind, rng);
-    else if (tb_type_traits_get((uint32_t)shape->type)->block_size == 1)
+    else if (tb_type_traits_get((uint32_t)shape->type)->unit_size == 1)
         put_values(out, sizes.data, kind, rng);
     else
-        put_blocks(out, sizes.data, kind, rng);
+        put_units(out, sizes.data, kind, rng);
 }
 
 void sample_vector(float *x, size_t n, sample_kind kind, tb_rng *rng)
@@ -143,22 +143,22 @@ static void every_plane_shape(const tb_plane_traits *traits, size_t rows, void (
                 fn(user, &(sample_shape){traits->type, rows, widths[w], planes, groups[g]});
 }
 
-static void every_block_shape(const tb_type_traits *traits, size_t rows, void (*fn)(void *, const sample_shape *),
-                              void *user)
+static void every_ggml_shape(const tb_type_traits *traits, size_t rows, void (*fn)(void *, const sample_shape *),
+                             void *user)
 {
     static const size_t values[] = {1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 200, 257, 576};
-    static const size_t blocks[] = {1, 2, 3, 5, 8, 9};
-    bool plain = traits->block_size == 1;
-    size_t count = plain ? sizeof values / sizeof values[0] : sizeof blocks / sizeof blocks[0];
+    static const size_t units[] = {1, 2, 3, 5, 8, 9};
+    bool plain = traits->unit_size == 1;
+    size_t count = plain ? sizeof values / sizeof values[0] : sizeof units / sizeof units[0];
     for (size_t i = 0; i < count; i++)
-        fn(user, &(sample_shape){traits->type, rows, plain ? values[i] : blocks[i] * traits->block_size, 0, 0});
+        fn(user, &(sample_shape){traits->type, rows, plain ? values[i] : units[i] * traits->unit_size, 0, 0});
 }
 
 void sample_every_shape(size_t rows, void (*fn)(void *user, const sample_shape *shape), void *user)
 {
-    for (uint32_t type = 0; type < TB_BLOCK_TYPES; type++)
+    for (uint32_t type = 0; type < TB_GGML_TYPES; type++)
         if (tb_type_is_decodable(type))
-            every_block_shape(tb_type_traits_get(type), rows, fn, user);
+            every_ggml_shape(tb_type_traits_get(type), rows, fn, user);
     for (uint32_t i = 0; i < TB_PLANE_TYPES; i++)
         every_plane_shape(tb_plane_traits_get(TB_TYPE_BITPLANES + i), rows, fn, user);
 }

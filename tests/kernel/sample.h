@@ -25,7 +25,7 @@ void sample_matrix(tb_packed *out, const sample_shape *shape, sample_kind kind, 
 // Fills x[0 … n−1] with values that suit the kind.
 void sample_vector(float *x, size_t n, sample_kind kind, tb_rng *rng);
 
-// Calls `fn` for every decodable type with shapes around each boundary of its blocks, words and
+// Calls `fn` for every decodable type with shapes around each boundary of its units, words and
 // groups, each with `rows` rows.
 void sample_every_shape(size_t rows, void (*fn)(void *user, const sample_shape *shape), void *user);
 

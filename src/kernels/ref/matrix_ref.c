@@ -2,7 +2,7 @@
 // obvious on purpose: the other variants are checked against this one.
 #include "kernels/variants.h"
 
-// Columns decoded at a time: a multiple of every block size.
+// Columns decoded at a time: a multiple of every unit size.
 enum { PART = 256 };
 
 void tb_gemv_ref(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)

@@ -38,7 +38,7 @@ INLINE floats sum_word(const floats v[WORD])
     return _mm256_add_ps(_mm256_add_ps(v[0], v[1]), _mm256_add_ps(v[2], v[3]));
 }
 
-// One half, in every lane. Read byte by byte: halves inside blocks lie at any address.
+// One half, in every lane. Read byte by byte: halves inside units lie at any address.
 INLINE floats broadcast_half(const void *half)
 {
     uint16_t bits;

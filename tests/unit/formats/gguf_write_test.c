@@ -177,7 +177,7 @@ static void writer__keeps_every_tensor_type(void **state)
         const tb_type_traits *traits = tb_type_traits_get(type);
         if (!traits)
             continue;
-        OK(tb_gguf_writer_add_tensor(w, traits->name, traits->type, 2, (uint64_t[]){2 * traits->block_size, ROWS},
+        OK(tb_gguf_writer_add_tensor(w, traits->name, traits->type, 2, (uint64_t[]){2 * traits->unit_size, ROWS},
                                      &err));
         count++;
     }
@@ -186,7 +186,7 @@ static void writer__keeps_every_tensor_type(void **state)
     for (uint32_t type = 0; type < TYPES; type++) {
         const tb_type_traits *traits = tb_type_traits_get(type);
         if (traits)
-            OK(tb_gguf_writer_data(w, bytes + type, 2 * ROWS * traits->block_bytes, &err));
+            OK(tb_gguf_writer_data(w, bytes + type, 2 * ROWS * traits->unit_bytes, &err));
     }
     tb_checkpoint *c = commit_and_open(w);
     assert_int_equal(tb_checkpoint_tensor_count(c), count);
@@ -196,7 +196,7 @@ static void writer__keeps_every_tensor_type(void **state)
             continue;
         const tb_tensor_info *tensor = tb_checkpoint_tensor(c, traits->name);
         assert_int_equal(tensor->type, type);
-        assert_int_equal(tensor->bytes, 2 * ROWS * traits->block_bytes);
+        assert_int_equal(tensor->bytes, 2 * ROWS * traits->unit_bytes);
         assert_int_equal((uintptr_t)tensor->data % 32, 0);
         assert_memory_equal(tensor->data, bytes + type, tensor->bytes);
     }

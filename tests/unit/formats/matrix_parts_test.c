@@ -107,7 +107,7 @@ static void matrix__reads_back_what_was_written(void **state)
     }
 }
 
-static void matrix__is_a_tensor_for_block_types(void **state)
+static void matrix__is_a_tensor_for_ggml_types(void **state)
 {
     (void)state;
     tb_packed packed;
@@ -198,7 +198,7 @@ static tb_code read_parts(tb_matrix *read, const char *shape, const part *parts)
     for (size_t i = 0; i < 4 && parts[i].suffix; i++) {
         const tb_type_traits *traits = tb_type_traits_get(parts[i].type);
         const uint64_t *d = parts[i].dims;
-        OK(tb_gguf_writer_data(w, zeros, d[0] / traits->block_size * d[1] * d[2] * traits->block_bytes, &err));
+        OK(tb_gguf_writer_data(w, zeros, d[0] / traits->unit_size * d[1] * d[2] * traits->unit_bytes, &err));
     }
     OK(tb_gguf_writer_commit(w, &err));
     tb_gguf_writer_close(w);
@@ -302,7 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matrix__reads_back_what_was_written),
-        cmocka_unit_test(matrix__is_a_tensor_for_block_types),
+        cmocka_unit_test(matrix__is_a_tensor_for_ggml_types),
         cmocka_unit_test(writer_matrix__refuses_another_matrix_than_declared),
         cmocka_unit_test(matrix__rejects_parts_that_do_not_fit),
         cmocka_unit_test(matrix__rejects_shapes_that_make_no_matrix),

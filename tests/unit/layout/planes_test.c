@@ -232,9 +232,9 @@ static void decode_part__agrees_with_decode_row(void **state)
         fill_coefs(&packed, &rng);
         float row[MAX_COLS], part[MAX_COLS];
         tb_matrix_decode_row(row, &packed.view, ROWS - 1);
-        size_t block = tb_type_is_plane(types[t]) ? 1 : tb_type_traits_get((uint32_t)types[t])->block_size;
-        for (size_t first = 0; first < MAX_COLS; first += 31 * block)
-            for (size_t n = 0; first + n <= MAX_COLS; n += 47 * block) {
+        size_t unit = tb_type_is_plane(types[t]) ? 1 : tb_type_traits_get((uint32_t)types[t])->unit_size;
+        for (size_t first = 0; first < MAX_COLS; first += 31 * unit)
+            for (size_t n = 0; first + n <= MAX_COLS; n += 47 * unit) {
                 tb_matrix_decode_part(part, &packed.view, ROWS - 1, first, n);
                 assert_memory_equal(part, row + first, n * sizeof(float));
             }

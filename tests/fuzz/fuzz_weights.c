@@ -26,7 +26,7 @@ static bool fits(const tb_matrix *shape, size_t size)
 static bool find_columns(tb_matrix *shape, size_t size)
 {
     const tb_type_traits *traits = tb_type_traits_get((uint32_t)shape->type);
-    size_t step = traits ? traits->block_size : 1;
+    size_t step = traits ? traits->unit_size : 1;
     for (size_t cols = MOST_COLS / step * step; cols > 0; cols -= step) {
         shape->cols = cols;
         if (fits(shape, size))
@@ -50,13 +50,13 @@ static bool read_shape(tb_matrix *shape, const uint8_t *data, size_t size)
 }
 
 // A copy whose last byte is the last of its allocation, so that a sanitizer sees what reads further.
-static void *copy_at_end(void **block, const uint8_t *bytes, size_t n)
+static void *copy_at_end(void **copy, const uint8_t *bytes, size_t n)
 {
     size_t padded = tb_round_up(n, TB_ALIGNMENT);
-    *block = tb_alloc(padded);
-    if (!*block)
+    *copy = tb_alloc(padded);
+    if (!*copy)
         abort();
-    return memcpy((uint8_t *)*block + padded - n, bytes, n);
+    return memcpy((uint8_t *)*copy + padded - n, bytes, n);
 }
 
 static void check_kernels(const tb_matrix *m, tb_cpu cpu, const float *x, const float *expected)
@@ -91,13 +91,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tb_matrix_sizes sizes;
     if (!read_shape(&m, data, size) || !tb_matrix_get_sizes(&sizes, &m))
         return 0;
-    void *blocks[3];
+    void *copies[3];
     data += HEADER;
-    m.data = copy_at_end(&blocks[0], data, sizes.data);
-    m.coefs = copy_at_end(&blocks[1], data + sizes.data, sizes.coefs);
-    m.zeros = copy_at_end(&blocks[2], data + sizes.data + sizes.coefs, sizes.zeros);
+    m.data = copy_at_end(&copies[0], data, sizes.data);
+    m.coefs = copy_at_end(&copies[1], data + sizes.data, sizes.coefs);
+    m.zeros = copy_at_end(&copies[2], data + sizes.data + sizes.coefs, sizes.zeros);
     check_row(&m);
     for (size_t i = 0; i < 3; i++)
-        tb_free(blocks[i]);
+        tb_free(copies[i]);
     return 0;
 }

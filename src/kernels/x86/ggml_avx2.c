@@ -1,10 +1,10 @@
-// Block types with AVX2. The decoders here give the same bits as layout's: each value takes the
+// ggml types with AVX2. The decoders here give the same bits as layout's: each value takes the
 // same multiplications and additions, none of them fused. Types without one use layout's.
 #include "kernels/variants.h"
 
 #include "kernels/x86/avx2.h"
 
-// Columns decoded at a time for a product: a multiple of every block size.
+// Columns decoded at a time for a product: a multiple of every unit size.
 enum { PART = 256 };
 
 INLINE __m128i load16(const void *p)
@@ -133,7 +133,7 @@ static void decode_q8_0(float *dst, const void *src, size_t n)
     }
 }
 
-// The eight scales and eight minima of a Q4_K or Q5_K block, one per byte (layout/block_k.c
+// The eight scales and eight minima of a Q4_K or Q5_K unit, one per byte (layout/ggml_k.c
 // draws the packing).
 static void unpack_scales(uint8_t scales[8], uint8_t mins[8], const uint8_t packed[12])
 {
@@ -147,7 +147,7 @@ static void unpack_scales(uint8_t scales[8], uint8_t mins[8], const uint8_t pack
     memcpy(mins, words + 2, 8);
 }
 
-// Step and offset of the sub-blocks of a Q4_K or Q5_K block that begins at p.
+// Step and offset of the sub-units of a Q4_K or Q5_K unit that begins at p.
 typedef struct k_scales {
     float step[8], offset[8]; // value = code·step + offset
 } k_scales;
@@ -163,7 +163,7 @@ INLINE void load_k_scales(k_scales *out, const uint8_t *p)
     _mm256_storeu_ps(out->offset, _mm256_xor_ps(offset, _mm256_set1_ps(-0.0f)));
 }
 
-INLINE void store_sub_block(float *dst, __m128i first, __m128i second, const k_scales *scales, size_t sub)
+INLINE void store_sub_unit(float *dst, __m128i first, __m128i second, const k_scales *scales, size_t sub)
 {
     __m256 step = _mm256_set1_ps(scales->step[sub]), offset = _mm256_set1_ps(scales->offset[sub]);
     store_affine(dst, first, step, offset);
@@ -178,8 +178,8 @@ static void decode_q4_k(float *dst, const void *src, size_t n)
         load_k_scales(&scales, p);
         for (size_t pair = 0; pair < 4; pair++, dst += 64) {
             __m128i first = load16(p + 16 + 32 * pair), second = load16(p + 32 + 32 * pair);
-            store_sub_block(dst, low_nibbles(first), low_nibbles(second), &scales, 2 * pair);
-            store_sub_block(dst + 32, high_nibbles(first), high_nibbles(second), &scales, 2 * pair + 1);
+            store_sub_unit(dst, low_nibbles(first), low_nibbles(second), &scales, 2 * pair);
+            store_sub_unit(dst + 32, high_nibbles(first), high_nibbles(second), &scales, 2 * pair + 1);
         }
     }
 }
@@ -206,10 +206,10 @@ static void decode_q5_k(float *dst, const void *src, size_t n)
         __m128i high1 = load16(p + 16), high2 = load16(p + 32);
         for (size_t sub = 0; sub < 8; sub += 2, dst += 64) {
             __m128i first = load16(p + 48 + 16 * sub), second = load16(p + 64 + 16 * sub);
-            store_sub_block(dst, five_bits(low_nibbles(first), high1, sub), five_bits(low_nibbles(second), high2, sub),
-                            &scales, sub);
-            store_sub_block(dst + 32, five_bits(high_nibbles(first), high1, sub + 1),
-                            five_bits(high_nibbles(second), high2, sub + 1), &scales, sub + 1);
+            store_sub_unit(dst, five_bits(low_nibbles(first), high1, sub), five_bits(low_nibbles(second), high2, sub),
+                           &scales, sub);
+            store_sub_unit(dst + 32, five_bits(high_nibbles(first), high1, sub + 1),
+                           five_bits(high_nibbles(second), high2, sub + 1), &scales, sub + 1);
         }
     }
 }
@@ -221,7 +221,7 @@ INLINE __m128i top_bits(__m128i bytes, size_t run)
     return _mm_and_si128(_mm_slli_epi16(bottom, 4), _mm_set1_epi8(0x30));
 }
 
-// Half a block, 128 values in eight sub-blocks of 16; layout/block_k.c draws where they lie.
+// Half a unit, 128 values in eight sub-units of 16; layout/ggml_k.c draws where they lie.
 INLINE void decode_q6_k_half(float *dst, const uint8_t *low, const uint8_t *high, const float *steps)
 {
     const __m128i bias = _mm_set1_epi8(32);
@@ -273,7 +273,7 @@ static decode_fn *decoder_of(tb_type type)
     }
 }
 
-void tb_decode_block_avx2(float *restrict dst, size_t stride, const tb_matrix *w, size_t row0, size_t row1)
+void tb_decode_ggml_avx2(float *restrict dst, size_t stride, const tb_matrix *w, size_t row0, size_t row1)
 {
     decode_fn *decode = decoder_of(w->type);
     const size_t row_bytes = tb_row_bytes(w->type, w->cols);
@@ -289,7 +289,7 @@ static float multiply_row(const uint8_t *row, size_t cols, const tb_type_traits 
     __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t c = 0; c < cols; c += PART) {
         size_t n = cols - c < PART ? cols - c : PART, padded = tb_padded(n);
-        decode(part, row + c / traits->block_size * traits->block_bytes, n);
+        decode(part, row + c / traits->unit_size * traits->unit_bytes, n);
         memset(part + n, 0, (padded - n) * sizeof *part);
         for (size_t i = 0; i < padded; i += 32)
             for (size_t j = 0; j < 4; j++)
@@ -299,7 +299,7 @@ static float multiply_row(const uint8_t *row, size_t cols, const tb_type_traits 
     return sum_lanes(sum_word(sums));
 }
 
-void tb_gemv_block_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)
+void tb_gemv_ggml_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)
 {
     const tb_type_traits *traits = tb_type_traits_get((uint32_t)w->type);
     decode_fn *decode = decoder_of(w->type);
@@ -309,7 +309,7 @@ void tb_gemv_block_avx2(float *restrict y, const tb_matrix *w, size_t row0, size
         y[r - row0] = multiply_row(rows + r * row_bytes, w->cols, traits, decode, x);
 }
 
-// q·d is exact in float, so that scaling the sum of a block once only saves roundings.
+// q·d is exact in float, so that scaling the sum of a unit once only saves roundings.
 static float multiply_q8_0_row(const uint8_t *p, size_t cols, const float *x)
 {
     __m256 even = _mm256_setzero_ps(), odd = _mm256_setzero_ps();

@@ -1,5 +1,5 @@
-// IQ types of one, two and three bits: super-blocks of 256 values. Magnitudes are points of a
-// lattice (iq_grids.h), eight or four values at a time; signs and sub-block scales s are apart.
+// IQ types of one, two and three bits: units of 256 values. Magnitudes are points of a
+// lattice (iq_grids.h), eight or four values at a time; signs and sub-unit scales s are apart.
 //
 //   IQ1_S    d, low[32], high u16[8]                  d·(2s+1)·(step − 1 ± 1/8), s per 32
 //   IQ1_M    low[32], high[16], scales u16[4]         the same, s per 16, ± per 8, d in pieces
@@ -11,10 +11,10 @@
 //
 // `low` and `high` are the low eight and the remaining bits of point numbers; u8 scales hold two
 // nibbles. All products are exact in float, so their order does not matter.
-#include "layout/block.h"
+#include "layout/ggml.h"
 #include "layout/iq_grids.h"
 
-enum { BLOCK = 256, SUB_BLOCK = 32, SUB_BLOCKS = BLOCK / SUB_BLOCK };
+enum { UNIT = 256, SUB_UNIT = 32, SUB_UNITS = UNIT / SUB_UNIT };
 enum { IQ1_S_BYTES = 50, IQ1_M_BYTES = 56, IQ2_XXS_BYTES = 66, IQ2_XS_BYTES = 74, IQ2_S_BYTES = 82 };
 enum { IQ3_XXS_BYTES = 98, IQ3_S_BYTES = 110 };
 
@@ -64,9 +64,9 @@ static void put_shifted(float *dst, unsigned point, float shift, float scale)
 void tb_decode_iq1_s(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += IQ1_S_BYTES) {
+    for (size_t i = 0; i < n; i += UNIT, p += IQ1_S_BYTES) {
         float d = tb_load_half(p);
-        for (size_t sub = 0; sub < SUB_BLOCKS; sub++) {
+        for (size_t sub = 0; sub < SUB_UNITS; sub++) {
             const uint8_t *low = p + 2 + 4 * sub;
             unsigned high = tb_load_u16(p + 34 + 2 * sub);
             float scale = d * (float)(2 * (high >> 12 & 7u) + 1);
@@ -89,10 +89,10 @@ static float iq1_m_scale(const uint8_t *words)
 void tb_decode_iq1_m(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += IQ1_M_BYTES) {
+    for (size_t i = 0; i < n; i += UNIT, p += IQ1_M_BYTES) {
         const uint8_t *low = p, *high = p + 32, *words = p + 48;
         float d = iq1_m_scale(words);
-        for (size_t k = 0; k < BLOCK / 8; k++, dst += 8) {
+        for (size_t k = 0; k < UNIT / 8; k++, dst += 8) {
             size_t run = k / 2; // sixteen values share a scale, four scales a word
             unsigned s = tb_load_u16(words + run / 4 * 2) >> 3 * (run % 4) & 7u;
             unsigned bits = nibble(high, k);
@@ -105,9 +105,9 @@ void tb_decode_iq1_m(float *dst, const void *src, size_t n)
 void tb_decode_iq2_xxs(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += IQ2_XXS_BYTES) {
+    for (size_t i = 0; i < n; i += UNIT, p += IQ2_XXS_BYTES) {
         float d = tb_load_half(p);
-        for (size_t sub = 0; sub < SUB_BLOCKS; sub++) {
+        for (size_t sub = 0; sub < SUB_UNITS; sub++) {
             const uint8_t *points = p + 2 + 8 * sub;
             uint32_t signs = tb_load_u32(points + 4); // four times seven, the scale above
             float scale = d * (0.5f + (float)(signs >> 28)) * 0.25f;
@@ -120,9 +120,9 @@ void tb_decode_iq2_xxs(float *dst, const void *src, size_t n)
 void tb_decode_iq2_xs(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += IQ2_XS_BYTES) {
+    for (size_t i = 0; i < n; i += UNIT, p += IQ2_XS_BYTES) {
         float d = tb_load_half(p);
-        for (size_t k = 0; k < BLOCK / 8; k++, dst += 8) {
+        for (size_t k = 0; k < UNIT / 8; k++, dst += 8) {
             unsigned word = tb_load_u16(p + 2 + 2 * k);
             float scale = d * (0.5f + (float)nibble(p + 66, k / 2)) * 0.25f;
             put_eight(dst, tb_iq2_xs_grid[word & 511u], eight_signs(word >> 9), scale);
@@ -133,10 +133,10 @@ void tb_decode_iq2_xs(float *dst, const void *src, size_t n)
 void tb_decode_iq2_s(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += IQ2_S_BYTES) {
+    for (size_t i = 0; i < n; i += UNIT, p += IQ2_S_BYTES) {
         const uint8_t *low = p + 2, *signs = p + 34, *high = p + 66;
         float d = tb_load_half(p);
-        for (size_t k = 0; k < BLOCK / 8; k++, dst += 8) {
+        for (size_t k = 0; k < UNIT / 8; k++, dst += 8) {
             unsigned point = low[k] | (high[k / 4] >> k % 4 * 2 & 3u) << 8;
             float scale = d * (0.5f + (float)nibble(p + 74, k / 2)) * 0.25f;
             put_eight(dst, tb_iq2_s_grid[point], signs[k], scale);
@@ -147,9 +147,9 @@ void tb_decode_iq2_s(float *dst, const void *src, size_t n)
 void tb_decode_iq3_xxs(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += IQ3_XXS_BYTES) {
+    for (size_t i = 0; i < n; i += UNIT, p += IQ3_XXS_BYTES) {
         float d = tb_load_half(p);
-        for (size_t sub = 0; sub < SUB_BLOCKS; sub++) {
+        for (size_t sub = 0; sub < SUB_UNITS; sub++) {
             const uint8_t *points = p + 2 + 8 * sub;
             uint32_t word = tb_load_u32(p + 66 + 4 * sub);
             float scale = d * (0.5f + (float)(word >> 28)) * 0.5f;
@@ -165,10 +165,10 @@ void tb_decode_iq3_xxs(float *dst, const void *src, size_t n)
 void tb_decode_iq3_s(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += IQ3_S_BYTES) {
+    for (size_t i = 0; i < n; i += UNIT, p += IQ3_S_BYTES) {
         const uint8_t *low = p + 2, *high = p + 66, *signs = p + 74;
         float d = tb_load_half(p);
-        for (size_t k = 0; k < BLOCK / 4; k++, dst += 4) {
+        for (size_t k = 0; k < UNIT / 4; k++, dst += 4) {
             unsigned point = low[k] | (high[k / 8] >> k % 8 & 1u) << 8;
             float scale = d * (float)(2 * nibble(p + 106, k / 8) + 1);
             put_four(dst, tb_iq3_s_grid[point], iq3_s_magnitudes, nibble(signs, k), scale);

@@ -1,4 +1,4 @@
-// layout, block types: sizes against GGUF's, decoders against values from another program.
+// layout, ggml types: sizes against GGUF's, decoders against values from another program.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@ static size_t read_golden(char **data, const char *name, const char *suffix)
     char path[512];
     tb_error err;
     size_t size;
-    snprintf(path, sizeof path, TB_GOLDEN "/block_types/%s.%s", name, suffix);
+    snprintf(path, sizeof path, TB_GOLDEN "/ggml_types/%s.%s", name, suffix);
     if (tb_file_read(data, &size, path, 1 << 20, &err))
         fail_msg("%s", err.message);
     return size;
@@ -26,13 +26,13 @@ static size_t read_golden(char **data, const char *name, const char *suffix)
 
 static void check_golden(const tb_type_traits *traits)
 {
-    char *blocks, *values;
-    size_t block_bytes = read_golden(&blocks, traits->name, "bin");
+    char *units, *values;
+    size_t unit_bytes = read_golden(&units, traits->name, "bin");
     size_t value_bytes = read_golden(&values, traits->name, "f32");
     size_t n = value_bytes / sizeof(float);
-    assert_int_equal(block_bytes / traits->block_bytes * traits->block_size, n);
+    assert_int_equal(unit_bytes / traits->unit_bytes * traits->unit_size, n);
     float *decoded = tb_alloc(value_bytes);
-    traits->decode(decoded, blocks, n);
+    traits->decode(decoded, units, n);
     for (size_t i = 0; i < n; i++) {
         float expected;
         memcpy(&expected, values + i * sizeof expected, sizeof expected);
@@ -41,7 +41,7 @@ static void check_golden(const tb_type_traits *traits)
                      (double)expected);
     }
     tb_free(decoded);
-    tb_free(blocks);
+    tb_free(units);
     tb_free(values);
 }
 
@@ -84,19 +84,19 @@ static void decoders__read_unaligned_bytes(void **state)
         const tb_type_traits *traits = tb_type_traits_get(type);
         if (!traits || !traits->decode)
             continue;
-        char *blocks;
+        char *units;
         uint8_t plain[4] = {1, 2, 3, 4};
         if (has_golden((tb_type)type)) {
-            read_golden(&blocks, traits->name, "bin");
-            traits->decode(aligned_values, blocks, traits->block_size);
-            memcpy(shifted + 1, blocks, traits->block_bytes);
-            tb_free(blocks);
+            read_golden(&units, traits->name, "bin");
+            traits->decode(aligned_values, units, traits->unit_size);
+            memcpy(shifted + 1, units, traits->unit_bytes);
+            tb_free(units);
         } else {
             traits->decode(aligned_values, plain, 1);
             memcpy(shifted + 1, plain, sizeof plain);
         }
-        traits->decode(shifted_values, shifted + 1, traits->block_size);
-        assert_memory_equal(shifted_values, aligned_values, traits->block_size * sizeof(float));
+        traits->decode(shifted_values, shifted + 1, traits->unit_size);
+        assert_memory_equal(shifted_values, aligned_values, traits->unit_size * sizeof(float));
     }
 }
 
@@ -133,7 +133,7 @@ static void traits__name_every_type_and_refuse_others(void **state)
     assert_null(tb_type_traits_get(TB_TYPE_Q1_0)->decode);
 }
 
-static void row_bytes__count_whole_blocks(void **state)
+static void row_bytes__count_whole_units(void **state)
 {
     (void)state;
     assert_int_equal(tb_row_bytes(TB_TYPE_F32, 3), 12);
@@ -149,13 +149,13 @@ static void encode_q8_0__is_off_by_half_a_step_at_most(void **state)
     (void)state;
     enum { N = 32 * 64 };
     static float x[N], y[N];
-    static uint8_t blocks[N / 32 * 34];
+    static uint8_t units[N / 32 * 34];
     tb_rng rng;
     tb_rng_init(&rng, 1, 0);
     for (size_t i = 0; i < N; i++)
         x[i] = (float)(tb_rng_normal(&rng) * exp2((double)(i / 32 % 20) - 10));
-    tb_encode_q8_0(blocks, x, N);
-    tb_type_traits_get(TB_TYPE_Q8_0)->decode(y, blocks, N);
+    tb_encode_q8_0(units, x, N);
+    tb_type_traits_get(TB_TYPE_Q8_0)->decode(y, units, N);
     for (size_t b = 0; b < N / 32; b++) {
         float largest = 0;
         for (size_t i = 0; i < 32; i++)
@@ -173,24 +173,24 @@ static void encode_q8_0__keeps_what_q8_0_can_hold(void **state)
     (void)state;
     // Values q·d with a half d and the code ±127 present come back as they were.
     float x[32], y[32];
-    uint8_t block[34], again[34];
+    uint8_t unit[34], again[34];
     for (int i = 0; i < 32; i++)
         x[i] = (float)(i * 8 - 121) * 0.03125f;
     x[5] = 127 * 0.03125f;
-    tb_encode_q8_0(block, x, 32);
-    tb_type_traits_get(TB_TYPE_Q8_0)->decode(y, block, 32);
+    tb_encode_q8_0(unit, x, 32);
+    tb_type_traits_get(TB_TYPE_Q8_0)->decode(y, unit, 32);
     assert_memory_equal(x, y, sizeof x);
     tb_encode_q8_0(again, y, 32);
-    assert_memory_equal(block, again, sizeof block);
+    assert_memory_equal(unit, again, sizeof unit);
 }
 
 static void encode_q8_0__survives_strange_values(void **state)
 {
     (void)state;
     float x[64] = {[0] = NAN, [1] = INFINITY, [2] = -INFINITY, [3] = 1, [32] = 1e-30f, [33] = -1e-38f}, y[64];
-    uint8_t blocks[68];
-    tb_encode_q8_0(blocks, x, 64);
-    tb_type_traits_get(TB_TYPE_Q8_0)->decode(y, blocks, 64);
+    uint8_t units[68];
+    tb_encode_q8_0(units, x, 64);
+    tb_type_traits_get(TB_TYPE_Q8_0)->decode(y, units, 64);
     assert_true(y[0] == 0 && y[1] == 65504.0f * 127 && y[2] == -y[1] && y[3] == 0);
     for (size_t i = 32; i < 64; i++)
         assert_true(y[i] == 0);
@@ -203,7 +203,7 @@ int main(void)
         cmocka_unit_test(decode_f16__gives_every_half),
         cmocka_unit_test(decoders__read_unaligned_bytes),
         cmocka_unit_test(traits__name_every_type_and_refuse_others),
-        cmocka_unit_test(row_bytes__count_whole_blocks),
+        cmocka_unit_test(row_bytes__count_whole_units),
         cmocka_unit_test(encode_q8_0__is_off_by_half_a_step_at_most),
         cmocka_unit_test(encode_q8_0__keeps_what_q8_0_can_hold),
         cmocka_unit_test(plane_type_find__knows_plane_types_by_whole_names_only),

@@ -1,4 +1,4 @@
-// Blocks of 32 values with one scale d, types "_1" also with a minimum m:
+// Units of 32 values with one scale d, types "_1" also with a minimum m:
 //
 //   Q4_0  d, nibbles[16]              (q − 8)·d
 //   Q4_1  d, m, nibbles[16]           q·d + m
@@ -7,12 +7,12 @@
 //   Q8_0  d, int8[32]                 q·d
 //
 // Low nibbles hold values 0 … 15, high nibbles 16 … 31; bit j of `high` is bit 4 of value j.
-#include "layout/block.h"
+#include "layout/ggml.h"
 #include "layout/layout.h"
 
 #include <math.h>
 
-enum { BLOCK = 32, HALF_BLOCK = BLOCK / 2 };
+enum { UNIT = 32, HALF_UNIT = UNIT / 2 };
 enum { Q4_0_BYTES = 18, Q4_1_BYTES = 20, Q5_0_BYTES = 22, Q5_1_BYTES = 24, Q8_0_BYTES = 34 };
 
 #define MAX_HALF 65504.0f
@@ -36,11 +36,11 @@ static unsigned fifth_bit(uint32_t high, size_t j)
 void tb_decode_q4_0(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += Q4_0_BYTES, dst += BLOCK) {
+    for (size_t i = 0; i < n; i += UNIT, p += Q4_0_BYTES, dst += UNIT) {
         float d = tb_load_half(p);
-        for (size_t j = 0; j < HALF_BLOCK; j++) {
+        for (size_t j = 0; j < HALF_UNIT; j++) {
             dst[j] = (float)((int)low_nibble(p[2 + j]) - 8) * d;
-            dst[j + HALF_BLOCK] = (float)((int)high_nibble(p[2 + j]) - 8) * d;
+            dst[j + HALF_UNIT] = (float)((int)high_nibble(p[2 + j]) - 8) * d;
         }
     }
 }
@@ -48,11 +48,11 @@ void tb_decode_q4_0(float *dst, const void *src, size_t n)
 void tb_decode_q4_1(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += Q4_1_BYTES, dst += BLOCK) {
+    for (size_t i = 0; i < n; i += UNIT, p += Q4_1_BYTES, dst += UNIT) {
         float d = tb_load_half(p), m = tb_load_half(p + 2);
-        for (size_t j = 0; j < HALF_BLOCK; j++) {
+        for (size_t j = 0; j < HALF_UNIT; j++) {
             dst[j] = (float)low_nibble(p[4 + j]) * d + m;
-            dst[j + HALF_BLOCK] = (float)high_nibble(p[4 + j]) * d + m;
+            dst[j + HALF_UNIT] = (float)high_nibble(p[4 + j]) * d + m;
         }
     }
 }
@@ -60,14 +60,14 @@ void tb_decode_q4_1(float *dst, const void *src, size_t n)
 void tb_decode_q5_0(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += Q5_0_BYTES, dst += BLOCK) {
+    for (size_t i = 0; i < n; i += UNIT, p += Q5_0_BYTES, dst += UNIT) {
         float d = tb_load_half(p);
         uint32_t high = tb_load_u32(p + 2);
-        for (size_t j = 0; j < HALF_BLOCK; j++) {
+        for (size_t j = 0; j < HALF_UNIT; j++) {
             unsigned low_code = low_nibble(p[6 + j]) | fifth_bit(high, j);
-            unsigned high_code = high_nibble(p[6 + j]) | fifth_bit(high, j + HALF_BLOCK);
+            unsigned high_code = high_nibble(p[6 + j]) | fifth_bit(high, j + HALF_UNIT);
             dst[j] = (float)((int)low_code - 16) * d;
-            dst[j + HALF_BLOCK] = (float)((int)high_code - 16) * d;
+            dst[j + HALF_UNIT] = (float)((int)high_code - 16) * d;
         }
     }
 }
@@ -75,12 +75,12 @@ void tb_decode_q5_0(float *dst, const void *src, size_t n)
 void tb_decode_q5_1(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += Q5_1_BYTES, dst += BLOCK) {
+    for (size_t i = 0; i < n; i += UNIT, p += Q5_1_BYTES, dst += UNIT) {
         float d = tb_load_half(p), m = tb_load_half(p + 2);
         uint32_t high = tb_load_u32(p + 4);
-        for (size_t j = 0; j < HALF_BLOCK; j++) {
+        for (size_t j = 0; j < HALF_UNIT; j++) {
             dst[j] = (float)(low_nibble(p[8 + j]) | fifth_bit(high, j)) * d + m;
-            dst[j + HALF_BLOCK] = (float)(high_nibble(p[8 + j]) | fifth_bit(high, j + HALF_BLOCK)) * d + m;
+            dst[j + HALF_UNIT] = (float)(high_nibble(p[8 + j]) | fifth_bit(high, j + HALF_UNIT)) * d + m;
         }
     }
 }
@@ -88,9 +88,9 @@ void tb_decode_q5_1(float *dst, const void *src, size_t n)
 void tb_decode_q8_0(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += Q8_0_BYTES, dst += BLOCK) {
+    for (size_t i = 0; i < n; i += UNIT, p += Q8_0_BYTES, dst += UNIT) {
         float d = tb_load_half(p);
-        for (size_t j = 0; j < BLOCK; j++)
+        for (size_t j = 0; j < UNIT; j++)
             dst[j] = (float)(int8_t)p[2 + j] * d;
     }
 }
@@ -113,12 +113,12 @@ static int8_t nearest_code(float x, float scale)
 void tb_encode_q8_0(void *dst, const float *src, size_t n)
 {
     uint8_t *p = dst;
-    for (size_t i = 0; i < n; i += BLOCK, p += Q8_0_BYTES, src += BLOCK) {
-        uint16_t d = tb_half_from_float(fminf(largest_magnitude(src, BLOCK) / 127, MAX_HALF));
+    for (size_t i = 0; i < n; i += UNIT, p += Q8_0_BYTES, src += UNIT) {
+        uint16_t d = tb_half_from_float(fminf(largest_magnitude(src, UNIT) / 127, MAX_HALF));
         p[0] = (uint8_t)(d & 0xFF);
         p[1] = (uint8_t)(d >> 8);
         // Dividing by the scale as it was rounded gives the nearest value that can be read back.
-        for (size_t j = 0; j < BLOCK; j++)
+        for (size_t j = 0; j < UNIT; j++)
             p[2 + j] = (uint8_t)nearest_code(src[j], tb_half_to_float(d));
     }
 }

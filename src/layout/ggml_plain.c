@@ -1,5 +1,5 @@
-// Types without blocks: float, half, bfloat.
-#include "layout/block.h"
+// Types without units: float, half, bfloat.
+#include "layout/ggml.h"
 
 void tb_decode_f32(float *dst, const void *src, size_t n)
 {

@@ -1,17 +1,17 @@
-// K-quants: super-blocks of 256 values cut into sub-blocks whose scales are integers times a
+// K-quants: units of 256 values cut into sub-units whose scales are integers times a
 // common half.
 //
-//   Q2_K  scales[16], codes[64], d, dmin              16 sub-blocks of 16: (d·s)·q − dmin·m
-//   Q3_K  high[32], codes[64], scales[12], d          16 sub-blocks of 16: (d·(s − 32))·(q − 4)
-//   Q4_K  d, dmin, scales[12], nibbles[128]           8 sub-blocks of 32: (d·s)·q − dmin·m
+//   Q2_K  scales[16], codes[64], d, dmin              16 sub-units of 16: (d·s)·q − dmin·m
+//   Q3_K  high[32], codes[64], scales[12], d          16 sub-units of 16: (d·(s − 32))·(q − 4)
+//   Q4_K  d, dmin, scales[12], nibbles[128]           8 sub-units of 32: (d·s)·q − dmin·m
 //   Q5_K  d, dmin, scales[12], high[32], nibbles[128] the same with a fifth bit
-//   Q6_K  low[128], high[64], int8 scales[16], d      16 sub-blocks of 16: (d·s)·(q − 32)
-#include "layout/block.h"
+//   Q6_K  low[128], high[64], int8 scales[16], d      16 sub-units of 16: (d·s)·(q − 32)
+#include "layout/ggml.h"
 
-enum { BLOCK = 256 };
+enum { UNIT = 256 };
 enum { Q2_K_BYTES = 84, Q3_K_BYTES = 110, Q4_K_BYTES = 144, Q5_K_BYTES = 176, Q6_K_BYTES = 210 };
 
-// Two-bit codes of sub-block `sub`: half a block lies in 32 bytes, 16 of which hold sub-blocks
+// Two-bit codes of sub-unit `sub`: half a unit lies in 32 bytes, 16 of which hold sub-units
 // 0, 2, 4, 6 of the half from the lowest bits up, the others 1, 3, 5, 7.
 static const uint8_t *two_bit_codes(unsigned *shift, const uint8_t codes[64], size_t sub)
 {
@@ -22,7 +22,7 @@ static const uint8_t *two_bit_codes(unsigned *shift, const uint8_t codes[64], si
 void tb_decode_q2_k(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += Q2_K_BYTES) {
+    for (size_t i = 0; i < n; i += UNIT, p += Q2_K_BYTES) {
         float d = tb_load_half(p + 80), dmin = tb_load_half(p + 82);
         for (size_t sub = 0; sub < 16; sub++, dst += 16) {
             unsigned shift;
@@ -34,7 +34,7 @@ void tb_decode_q2_k(float *dst, const void *src, size_t n)
     }
 }
 
-// Six-bit scale of sub-block j: low nibbles in bytes 0 … 7, those of j ≥ 8 in the upper halves;
+// Six-bit scale of sub-unit j: low nibbles in bytes 0 … 7, those of j ≥ 8 in the upper halves;
 // two upper bits in bytes 8 … 11.
 static int q3_k_scale(const uint8_t scales[12], size_t j)
 {
@@ -45,7 +45,7 @@ static int q3_k_scale(const uint8_t scales[12], size_t j)
 void tb_decode_q3_k(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += Q3_K_BYTES) {
+    for (size_t i = 0; i < n; i += UNIT, p += Q3_K_BYTES) {
         float d = tb_load_half(p + 108);
         for (size_t sub = 0; sub < 16; sub++, dst += 16) {
             unsigned shift;
@@ -60,7 +60,7 @@ void tb_decode_q3_k(float *dst, const void *src, size_t n)
     }
 }
 
-// Scale and minimum of sub-block j, six bits each: the first four of both lie in the low bits
+// Scale and minimum of sub-unit j, six bits each: the first four of both lie in the low bits
 // of bytes 0 … 7; of the last four, the low nibbles are in bytes 8 … 11 (scale low, minimum
 // high) and the two upper bits on top of bytes 0 … 7.
 static void get_scale_min(unsigned *scale, unsigned *min, const uint8_t scales[12], size_t j)
@@ -77,9 +77,9 @@ static void get_scale_min(unsigned *scale, unsigned *min, const uint8_t scales[1
 void tb_decode_q4_k(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += Q4_K_BYTES) {
+    for (size_t i = 0; i < n; i += UNIT, p += Q4_K_BYTES) {
         float d = tb_load_half(p), dmin = tb_load_half(p + 2);
-        // Bytes 32k … 32k+31 hold sub-block 2k in their low and 2k+1 in their high nibbles.
+        // Bytes 32k … 32k+31 hold sub-unit 2k in their low and 2k+1 in their high nibbles.
         for (size_t sub = 0; sub < 8; sub++, dst += 32) {
             const uint8_t *q = p + 16 + sub / 2 * 32;
             unsigned scale, min, shift = sub % 2 * 4;
@@ -94,9 +94,9 @@ void tb_decode_q4_k(float *dst, const void *src, size_t n)
 void tb_decode_q5_k(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += Q5_K_BYTES) {
+    for (size_t i = 0; i < n; i += UNIT, p += Q5_K_BYTES) {
         float d = tb_load_half(p), dmin = tb_load_half(p + 2);
-        const uint8_t *high = p + 16; // bit `sub` of byte j: fifth bit of value j of the sub-block
+        const uint8_t *high = p + 16; // bit `sub` of byte j: fifth bit of value j of the sub-unit
         for (size_t sub = 0; sub < 8; sub++, dst += 32) {
             const uint8_t *q = p + 48 + sub / 2 * 32;
             unsigned scale, min, shift = sub % 2 * 4;
@@ -108,7 +108,7 @@ void tb_decode_q5_k(float *dst, const void *src, size_t n)
     }
 }
 
-// Half a Q6_K block, 128 values in four runs of 32: run r takes the low (r < 2) or high nibble
+// Half a Q6_K unit, 128 values in four runs of 32: run r takes the low (r < 2) or high nibble
 // of low[32·(r mod 2) + j] and bits 2r, 2r+1 of high[j].
 static void decode_q6_k_half(float *dst, const uint8_t *low, const uint8_t *high, const uint8_t *scales, float d)
 {
@@ -124,7 +124,7 @@ static void decode_q6_k_half(float *dst, const uint8_t *low, const uint8_t *high
 void tb_decode_q6_k(float *dst, const void *src, size_t n)
 {
     const uint8_t *p = src;
-    for (size_t i = 0; i < n; i += BLOCK, p += Q6_K_BYTES, dst += BLOCK) {
+    for (size_t i = 0; i < n; i += UNIT, p += Q6_K_BYTES, dst += UNIT) {
         const uint8_t *low = p, *high = p + 128, *scales = p + 192;
         float d = tb_load_half(p + 208);
         decode_q6_k_half(dst, low, high, scales, d);

@@ -5,7 +5,7 @@
 //   MXFP4   exponent, nibbles[16]                            32 values: 2^(exponent − 128)·level
 //
 // Low nibbles hold the first sixteen of 32 values, high nibbles the others.
-#include "layout/block.h"
+#include "layout/ggml.h"
 
 enum { IQ4_NL_BYTES = 18, IQ4_XS_BYTES = 136, MXFP4_BYTES = 17 };
 

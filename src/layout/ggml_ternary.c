@@ -1,11 +1,11 @@
-// Ternary types: super-blocks of 256 values −1, 0, 1 times one scale d.
+// Ternary types: units of 256 values −1, 0, 1 times one scale d.
 //
 //   TQ1_0  wide[32], narrow[16], last[4], d   five trits per byte, four in `last`
 //   TQ2_0  codes[64], d                       two bits per value
 //
 // A TQ1_0 byte is a fraction of 256: times 3 its integer part is a trit, what remains holds the
 // next. Trit k of all bytes of a part comes before trit k+1 of any.
-#include "layout/block.h"
+#include "layout/ggml.h"
 
 enum { TQ1_0_BYTES = 54, TQ2_0_BYTES = 66 };
 
