@@ -5,7 +5,7 @@ static void init_ref(tb_kernels *k)
 {
     k->cpu = k->vector_cpu = 0;
     for (size_t i = 0; i < TB_TYPES; i++) {
-        k->gemv[i] = tb_gemv_ref;
+        k->products[i] = (tb_product){tb_gemv_ref, &tb_floats_form, 1};
         k->decode[i] = tb_decode_rows_ref;
     }
     k->dot_f32 = tb_dot_f32_ref;
@@ -18,7 +18,7 @@ static void init_ref(tb_kernels *k)
 #if defined(__x86_64__)
 static void set(tb_kernels *k, tb_type type, tb_gemv_fn *gemv, tb_decode_rows_fn *decode)
 {
-    k->gemv[tb_type_index(type)] = gemv;
+    k->products[tb_type_index(type)] = (tb_product){gemv, &tb_floats_form, 1};
     k->decode[tb_type_index(type)] = decode;
 }
 

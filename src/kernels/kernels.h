@@ -11,9 +11,11 @@
 #include "base/base.h"
 #include "layout/layout.h"
 
-// Activations are padded: a vector for a matrix of `cols` columns is readable, and zero past
-// cols, up to a multiple of this many floats. Kernels may read the padding, so that tails
-// need no special loop; weight bits past the last column may have any value.
+// ---- forms of activations ----
+
+// Floats are padded: a vector for a matrix of `cols` columns is aligned to TB_ALIGNMENT, readable, and zero past cols,
+// up to a multiple of this many floats. Kernels may read the padding, so that tails need no special loop; weight bits
+// past the last column may have any value.
 #define TB_KERNEL_PAD 32
 
 static inline size_t tb_padded(size_t cols)
@@ -21,11 +23,36 @@ static inline size_t tb_padded(size_t cols)
     return (cols + TB_KERNEL_PAD - 1) / TB_KERNEL_PAD * TB_KERNEL_PAD;
 }
 
+// How a kernel wants its activations. A vector is brought into a form once and then serves every matrix that it is
+// multiplied with and whose kernel asks for the same form: what costs work for each vector (rounding to integers,
+// tables of partial sums) belongs here and not into the kernel.
+typedef struct tb_activation_form {
+    // Bytes of a vector of `cols` activations, a multiple of TB_ALIGNMENT.
+    size_t (*bytes)(size_t cols);
+    // x[cols] into the form; dst is aligned to TB_ALIGNMENT. The only rounding of activations happens here.
+    void (*prepare)(void *restrict dst, const float *restrict x, size_t cols);
+    // The floats that a prepared vector stands for.
+    void (*restore)(float *restrict dst, const void *restrict prepared, size_t cols);
+} tb_activation_form;
+
+// Floats, aligned and padded as above: nothing is rounded.
+extern const tb_activation_form tb_floats_form;
+
+// ---- products ----
+
 // y[r − row0] = Σ_c W[r][c]·x[c] for rows row0 ≤ r < row1; exactly row1 − row0 floats are
-// written. x is aligned to 64 bytes and padded as above; y, W and x do not overlap.
+// written. x is in the form that the kernel asks for; y, W and x do not overlap.
 // Promise: |y − exact| ≤ 2·(cols + 8)·2^-24·Σ_c |W[r][c]·x[c]| with W as tb_matrix_decode_row
-// gives it. Each row is independent of row0 and row1: any split gives the same bits.
-typedef void tb_gemv_fn(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x);
+// gives it and x as its form restores it. Each row is independent of row0 and row1: any split gives the same bits.
+typedef void tb_gemv_fn(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const void *restrict x);
+
+typedef struct tb_product {
+    tb_gemv_fn *gemv;
+    const tb_activation_form *form; // of x
+    size_t grain;                   // rows that the kernel takes together: ranges begin at multiples of it
+} tb_product;
+
+// ---- rows and vectors ----
 
 // dst[r − row0][c] = decoded W[r][c], row stride `stride` floats; the same bits as
 // tb_matrix_decode_row (but a NaN may be another NaN).
@@ -44,11 +71,11 @@ typedef void tb_half_from_float_fn(uint16_t *restrict dst, const float *restrict
 
 typedef struct tb_kernels {
     // The levels whose kernels these are, not those of the processor: tables that agree in `cpu` compute the same bits,
-    // and those that agree in `vector_cpu` do so outside gemv. Decoding gives the same bits in all.
+    // and those that agree in `vector_cpu` do so outside products. Decoding gives the same bits in all.
     tb_cpu cpu, vector_cpu;
 
-    // By tb_type_index, for every type that can be decoded.
-    tb_gemv_fn *gemv[TB_TYPES];
+    // By tb_type_index, for every type that can be decoded. F32 and F16 take floats.
+    tb_product products[TB_TYPES];
     tb_decode_rows_fn *decode[TB_TYPES];
 
     tb_dot_f32_fn *dot_f32;
@@ -61,9 +88,9 @@ typedef struct tb_kernels {
 // Fills the table with the best variants that `cpu` allows.
 void tb_kernels_init(tb_kernels *kernels, tb_cpu cpu);
 
-static inline tb_gemv_fn *tb_kernels_gemv(const tb_kernels *kernels, tb_type type)
+static inline const tb_product *tb_kernels_product(const tb_kernels *kernels, tb_type type)
 {
-    return kernels->gemv[tb_type_index(type)];
+    return &kernels->products[tb_type_index(type)];
 }
 
 static inline tb_decode_rows_fn *tb_kernels_decode(const tb_kernels *kernels, tb_type type)

@@ -222,7 +222,7 @@ static void attend_segment(view *v, const tb_attention *a, const scratch *s)
                       .rows = count,
                       .cols = n,
                       .data = row_at(segment, segment->keys, v->seen.begin, n)};
-    tb_kernels_gemv(kernels, keys.type)(v->weights, &keys, 0, count, s->queries);
+    tb_kernels_product(kernels, keys.type)->gemv(v->weights, &keys, 0, count, s->queries);
     v->part = softmax(v->weights, count);
 
     memset(s->mixed, 0, n * sizeof(float));

@@ -75,15 +75,18 @@ void tb_forward_attention(const tb_pass *pass)
 {
     const tb_runner *r = pass->runner;
     const tb_config *config = &r->model->settings.config;
+    const size_t queries = config->heads * config->head_size;
+    tb_activations normed = tb_pass_input(pass, r->normed, r->width_stride, config->width);
+    tb_activations attended = tb_pass_input(pass, r->attended, r->query_stride, queries);
     tb_pass_norm(pass, TB_INPUT_ATTENTION);
-    tb_pass_multiply(r->query, r->query_stride, pass, TB_LINEAR_Q, r->normed, r->width_stride);
-    tb_pass_multiply(r->key, r->key_stride, pass, TB_LINEAR_K, r->normed, r->width_stride);
-    tb_pass_multiply(r->value, r->key_stride, pass, TB_LINEAR_V, r->normed, r->width_stride);
+    tb_pass_multiply(r->query, r->query_stride, pass, TB_LINEAR_Q, &normed);
+    tb_pass_multiply(r->key, r->key_stride, pass, TB_LINEAR_K, &normed);
+    tb_pass_multiply(r->value, r->key_stride, pass, TB_LINEAR_V, &normed);
     fill_angles(pass);
     tb_pass_each_row(pass, finish_rows);
     for (size_t i = 0; i < pass->batch->span_count; i++)
         attend(pass, i);
-    tb_pass_show_input(pass, TB_INPUT_OUTPUT, r->attended, r->query_stride, config->heads * config->head_size);
-    tb_pass_multiply(r->delta, r->width_stride, pass, TB_LINEAR_O, r->attended, r->query_stride);
+    tb_pass_show_input(pass, TB_INPUT_OUTPUT, r->attended, r->query_stride, queries);
+    tb_pass_multiply(r->delta, r->width_stride, pass, TB_LINEAR_O, &attended);
     tb_pass_add(pass, pass->weights->attention_post_norm);
 }

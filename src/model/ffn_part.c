@@ -25,11 +25,14 @@ static void activate_rows(void *user, size_t begin, size_t end, size_t worker)
 void tb_forward_ffn(const tb_pass *pass)
 {
     const tb_runner *r = pass->runner;
+    const tb_config *config = &r->model->settings.config;
+    tb_activations normed = tb_pass_input(pass, r->normed, r->width_stride, config->width);
+    tb_activations hidden = tb_pass_input(pass, r->gate, r->ffn_stride, config->ffn_width);
     tb_pass_norm(pass, TB_INPUT_FFN);
-    tb_pass_multiply(r->gate, r->ffn_stride, pass, TB_LINEAR_GATE, r->normed, r->width_stride);
-    tb_pass_multiply(r->up, r->ffn_stride, pass, TB_LINEAR_UP, r->normed, r->width_stride);
+    tb_pass_multiply(r->gate, r->ffn_stride, pass, TB_LINEAR_GATE, &normed);
+    tb_pass_multiply(r->up, r->ffn_stride, pass, TB_LINEAR_UP, &normed);
     tb_pass_each_row(pass, activate_rows);
-    tb_pass_show_input(pass, TB_INPUT_DOWN, r->gate, r->ffn_stride, r->model->settings.config.ffn_width);
-    tb_pass_multiply(r->delta, r->width_stride, pass, TB_LINEAR_DOWN, r->gate, r->ffn_stride);
+    tb_pass_show_input(pass, TB_INPUT_DOWN, r->gate, r->ffn_stride, config->ffn_width);
+    tb_pass_multiply(r->delta, r->width_stride, pass, TB_LINEAR_DOWN, &hidden);
     tb_pass_add(pass, pass->weights->ffn_post_norm);
 }

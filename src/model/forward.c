@@ -96,8 +96,13 @@ void tb_pass_add(const tb_pass *pass, const float *norm)
 
 // ---- span by span ----
 
-void tb_pass_multiply(float *y, size_t y_stride, const tb_pass *pass, tb_linear_kind kind, const float *x,
-                      size_t x_stride)
+tb_activations tb_pass_input(const tb_pass *pass, const float *x, size_t stride, size_t cols)
+{
+    return (tb_activations){
+        .x = x, .stride = stride, .rows = pass->batch->rows, .cols = cols, .room = pass->runner->room};
+}
+
+void tb_pass_multiply(float *y, size_t y_stride, const tb_pass *pass, tb_linear_kind kind, tb_activations *x)
 {
     const tb_runner *r = pass->runner;
     size_t which = tb_linears_find(pass->weights->linears, kind, 0);
@@ -109,8 +114,8 @@ void tb_pass_multiply(float *y, size_t y_stride, const tb_pass *pass, tb_linear_
     const float *bias = used.bias ? used.bias : own->bias;
     for (size_t i = 0; i < pass->batch->span_count; i++) {
         const tb_span *span = &pass->batch->spans[i];
-        tb_matmul(&r->model->compute, y + span->first * y_stride, y_stride, matrix, x + span->first * x_stride,
-                  x_stride, span->count, r->matmul_scratch);
+        tb_matmul(&r->model->compute, y + span->first * y_stride, y_stride, matrix, x, span->first, span->count,
+                  r->matmul_scratch);
     }
     for (size_t t = 0; bias && t < pass->batch->rows; t++)
         add(y + t * y_stride, bias, matrix->rows);

@@ -34,9 +34,12 @@ void tb_pass_each_row(const tb_pass *pass, tb_range_fn fn);
 // normed = norm(x), by the norm in front of `input`, which the probe is then shown.
 void tb_pass_norm(const tb_pass *pass, tb_linear_input input);
 
-// y = matrix·x + bias, span by span: y[rows] rows of y_stride, x[rows] rows of x_stride.
-void tb_pass_multiply(float *y, size_t y_stride, const tb_pass *pass, tb_linear_kind kind, const float *x,
-                      size_t x_stride);
+// An input of linears: x[rows] rows of `stride` floats, `cols` used. One for all that read it, which then share what
+// kernels prepare; the next one takes its room.
+tb_activations tb_pass_input(const tb_pass *pass, const float *x, size_t stride, size_t cols);
+
+// y = matrix·x + bias, span by span: y[rows] rows of y_stride.
+void tb_pass_multiply(float *y, size_t y_stride, const tb_pass *pass, tb_linear_kind kind, tb_activations *x);
 
 // x += delta, normed before where `norm` [width] is not NULL.
 void tb_pass_add(const tb_pass *pass, const float *norm);

@@ -10,15 +10,13 @@ static size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static size_t most_matmul_scratch(const tb_model *model, size_t rows)
+// The most columns of any matrix.
+static size_t most_cols(const tb_model *model)
 {
-    const tb_config *config = &model->settings.config;
-    size_t most = tb_matmul_scratch(rows, config->vocab, config->width, model->compute.threads);
-    for (size_t b = 0; b < config->blocks; b++)
-        for (size_t i = 0; i < model->blocks[b].linears.count; i++) {
-            const tb_matrix *m = &model->blocks[b].linears.at[i].matrix;
-            most = max_size(most, tb_matmul_scratch(rows, m->rows, m->cols, model->compute.threads));
-        }
+    size_t most = model->settings.config.width;
+    for (size_t b = 0; b < model->settings.config.blocks; b++)
+        for (size_t i = 0; i < model->blocks[b].linears.count; i++)
+            most = max_size(most, model->blocks[b].linears.at[i].matrix.cols);
     return most;
 }
 
@@ -56,7 +54,10 @@ tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, size_t 
     r->value = floats(r, &ok, rows, r->key_stride);
     r->gate = floats(r, &ok, rows, r->ffn_stride);
     r->up = floats(r, &ok, rows, r->ffn_stride);
-    r->matmul_scratch = floats(r, &ok, most_matmul_scratch(model, rows), 1);
+    const size_t cols = most_cols(model);
+    r->room = tb_arena_alloc(&r->arena, tb_activations_room(&model->compute, rows, tb_padded(cols), cols));
+    ok = ok && r->room;
+    r->matmul_scratch = floats(r, &ok, tb_matmul_scratch(&model->compute, rows, cols), 1);
     r->attention_scratch = floats(r, &ok, tb_attention_scratch(c, capacity, model->compute.threads), 1);
     ok = ok && tb_rope_table_init(&r->rope, &r->arena, &s->rope, rows) &&
          tb_rope_table_init(&r->near_rope, &r->arena, &s->near_rope, rows);
@@ -89,7 +90,9 @@ void tb_runner_run_head(float *logits, const tb_runner *r, const float *x, size_
     const tb_config *config = &model->settings.config;
     for (size_t t = 0; t < n; t++)
         tb_rms_norm(r->normed + t * r->width_stride, model, x + t * stride, model->output_norm, config->width);
-    tb_matmul(&model->compute, logits, config->vocab, &model->head, r->normed, r->width_stride, n, r->matmul_scratch);
+    tb_activations normed = {
+        .x = r->normed, .stride = r->width_stride, .rows = n, .cols = config->width, .room = r->room};
+    tb_matmul(&model->compute, logits, config->vocab, &model->head, &normed, 0, n, r->matmul_scratch);
 }
 
 void tb_runner_run_block(const tb_runner *runner, float *x, const tb_batch *batch, size_t block,

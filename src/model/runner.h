@@ -37,6 +37,7 @@ typedef struct tb_runner {
     float *query, *attended; // [rows][query_stride]
     float *key, *value;      // [rows][key_stride]
     float *gate, *up;        // [rows][ffn_stride]
+    void *room;              // of tb_activations, for any of the inputs of linears
     float *matmul_scratch, *attention_scratch;
     tb_rope_table rope, near_rope; // angles of the rows
     tb_arena arena;                // owns all of it

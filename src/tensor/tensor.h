@@ -21,20 +21,32 @@ typedef struct tb_compute {
 // correctly on this processor (some versions do not); TB_EUNSUPPORTED with the remedy if not.
 tb_code tb_compute_init(tb_compute *compute, tb_cpu cpu, size_t threads, tb_error *err);
 
-// Floats of scratch that tb_matmul needs for up to `tokens` tokens and matrices of up to
-// `rows` × `cols`, with `threads` threads.
-size_t tb_matmul_scratch(size_t tokens, size_t rows, size_t cols, size_t threads);
+// The kernel level that the bits of passes over `count` rows at a time depend on. Products of many rows depend on
+// none: matrices decode to the same bits everywhere, and BLAS chooses for itself.
+const char *tb_compute_level(const tb_compute *compute, size_t count);
 
-// The kernel level that the bits of passes over `tokens` tokens at a time depend on. Products of many tokens depend on
-// none: rows decode to the same bits everywhere, and BLAS chooses for itself.
-const char *tb_compute_level(const tb_compute *compute, size_t tokens);
+// Rows of activations on their way into products. What form kernels want them in is prepared when a product first
+// asks for it, for all rows, and serves the products that follow: one object for all matrices that share an input.
+// Matrices whose kernels want different forms take turns in one room, so those of one form should follow each other.
+typedef struct tb_activations {
+    // [rows], `cols` of each. Where the stride is at least tb_padded(cols), rows are aligned and padded as kernels.h
+    // says, and kernels on floats read them where they are; otherwise rows may lie anyhow.
+    const float *x;
+    size_t stride, rows, cols;
+    void *room;                     // tb_activations_room bytes, aligned
+    const tb_activation_form *form; // what is in the room; NULL: nothing yet
+} tb_activations;
 
-// y[t][r] = Σ_c W[r][c]·x[t][c], y: [tokens] rows of y_stride floats, x: [tokens] rows of
-// x_stride ≥ tb_padded(cols) floats, aligned to 64 bytes and zero past cols (each row).
-// Few tokens run the gemv kernels; more decode tiles of rows and multiply with BLAS. Which of
-// the two, and the tiles, depend on the shapes only. `scratch` as tb_matmul_scratch says.
-void tb_matmul(const tb_compute *compute, float *y, size_t y_stride, const tb_matrix *w, const float *x,
-               size_t x_stride, size_t tokens, float *scratch);
+size_t tb_activations_room(const tb_compute *compute, size_t rows, size_t stride, size_t cols);
+
+// Floats of scratch that tb_matmul needs for up to `count` rows of `cols` activations.
+size_t tb_matmul_scratch(const tb_compute *compute, size_t count, size_t cols);
+
+// y[t][r] = Σ_c W[r][c]·x[first + t][c] for t < count, y: [count] rows of y_stride floats.
+// Few rows run the gemv kernels; more decode tiles of W and multiply with BLAS. Which of the two, and the tiles, depend
+// on the shapes only. `scratch` as tb_matmul_scratch says.
+void tb_matmul(const tb_compute *compute, float *y, size_t y_stride, const tb_matrix *w, tb_activations *x,
+               size_t first, size_t count, float *scratch);
 
 // ---- dense linear algebra, row-major ----
 

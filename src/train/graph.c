@@ -120,10 +120,10 @@ tb_node *tb_graph_packed(tb_graph *graph, tb_node *a, const tb_matrix *w, const 
         return NULL;
     node->matrix = w;
     node->compute = compute;
-    node->padded = tb_arena_array(&graph->arena, a->most_rows, tb_padded(w->cols) * sizeof(float));
-    node->scratch = tb_arena_array(&graph->arena, tb_matmul_scratch(a->most_rows, w->rows, w->cols, compute->threads),
-                                   sizeof(float));
-    return node->padded && node->scratch ? node : fail(graph, TB_ENOMEM, "no memory for a node of a graph");
+    node->room = tb_arena_alloc(&graph->arena, tb_activations_room(compute, a->most_rows, a->cols, a->cols));
+    node->scratch =
+        tb_arena_array(&graph->arena, tb_matmul_scratch(compute, a->most_rows, w->cols), sizeof *node->scratch);
+    return node->room && node->scratch ? node : fail(graph, TB_ENOMEM, "no memory for a node of a graph");
 }
 
 tb_node *tb_graph_add(tb_graph *graph, tb_node *a, tb_node *b)

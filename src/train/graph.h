@@ -33,7 +33,8 @@ struct tb_node {
     double saved;                 // from forward for backward: deviation, Σt²
     const tb_matrix *matrix;      // of packed
     const tb_compute *compute;    // of packed
-    float *padded, *scratch;      // of packed: the operand as tb_matmul wants it, and its room
+    void *room;                   // of packed: for the operand as kernels want it
+    float *scratch;               // of packed
     void *value, *gradient;
 };
 

@@ -8,11 +8,9 @@
 static void packed_forward(tb_node *y, size_t threads)
 {
     (void)threads; // of the products: compute's
-    size_t cols = y->a->cols, stride = tb_padded(cols);
-    const float *x = y->a->value;
-    for (size_t r = 0; r < y->rows; r++)
-        memcpy(y->padded + r * stride, x + r * cols, cols * sizeof *x); // what lies behind stays zero
-    tb_matmul(y->compute, y->value, y->cols, y->matrix, y->padded, stride, y->rows, y->scratch);
+    size_t cols = y->a->cols;
+    tb_activations x = {.x = y->a->value, .stride = cols, .rows = y->rows, .cols = cols, .room = y->room};
+    tb_matmul(y->compute, y->value, y->cols, y->matrix, &x, 0, y->rows, y->scratch);
 }
 
 #define PACKED                                                                                                         \

@@ -59,13 +59,23 @@ static void *copy_at_end(void **copy, const uint8_t *bytes, size_t n)
     return memcpy((uint8_t *)*copy + padded - n, bytes, n);
 }
 
+static void multiply(const tb_product *product, const tb_matrix *m, const float *x)
+{
+    float y;
+    void *prepared = tb_alloc(product->form->bytes(m->cols));
+    if (!prepared)
+        abort();
+    product->form->prepare(prepared, x, m->cols);
+    product->gemv(&y, m, 0, 1, prepared);
+    tb_free(prepared);
+}
+
 static void check_kernels(const tb_matrix *m, tb_cpu cpu, const float *x, const float *expected)
 {
     static float decoded[MOST_COLS];
-    float y;
     tb_kernels kernels;
     tb_kernels_init(&kernels, cpu);
-    tb_kernels_gemv(&kernels, m->type)(&y, m, 0, 1, x);
+    multiply(tb_kernels_product(&kernels, m->type), m, x);
     tb_kernels_decode(&kernels, m->type)(decoded, m->cols, m, 0, 1);
     for (size_t i = 0; i < m->cols; i++)
         if (tb_float_bits(decoded[i]) != tb_float_bits(expected[i]) && !(isnan(decoded[i]) && isnan(expected[i])))
@@ -74,9 +84,7 @@ static void check_kernels(const tb_matrix *m, tb_cpu cpu, const float *x, const 
 
 static void check_row(const tb_matrix *m)
 {
-    static _Alignas(TB_ALIGNMENT) float x[MOST_COLS];
-    static float expected[MOST_COLS], scratch[MOST_COLS];
-    memset(x, 0, sizeof x);
+    static float x[MOST_COLS], expected[MOST_COLS], scratch[MOST_COLS];
     for (size_t i = 0; i < m->cols; i++)
         x[i] = (float)(i % 7) - 3;
     tb_matrix_decode_row(expected, m, 0);

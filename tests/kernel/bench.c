@@ -21,7 +21,7 @@ typedef void bench_fn(const tb_kernels *kernels, bench_case *c);
 
 static void run_gemv(const tb_kernels *kernels, bench_case *c)
 {
-    tb_kernels_gemv(kernels, c->w.view.type)(c->y, &c->w.view, 0, ROWS, c->x);
+    tb_kernels_product(kernels, c->w.view.type)->gemv(c->y, &c->w.view, 0, ROWS, c->x);
 }
 
 static void run_decode(const tb_kernels *kernels, bench_case *c)

@@ -1,6 +1,6 @@
-// gemv of every type: against a double loop over decoded rows within the promised bound; with
-// integers bit by bit against the reference; the same bits for every split of the rows; inputs
-// and outputs that end at unmapped pages.
+// Products of every type, on activations in the form that the kernel asks for: against a double loop over decoded rows
+// and what the form restores, within the promised bound; with integers bit by bit against the reference; the same bits
+// for every split of the rows between grains; inputs and outputs that end at unmapped pages.
 #include "check.h"
 
 #include <math.h>
@@ -74,12 +74,14 @@ static void check_exact(const char *name, const tb_matrix *w, const float *x, co
     }
 }
 
-static void check_split(const char *name, tb_gemv_fn *gemv, const tb_matrix *w, const float *x, const float *whole,
-                        size_t row0, size_t row1)
+static void check_split(const char *name, const tb_product *product, const tb_matrix *w, const void *x,
+                        const float *whole, size_t row0, size_t row1)
 {
+    if (row0 % product->grain)
+        return;
     guarded y = guarded_new((row1 - row0) * sizeof(float));
     memset(y.data, 0xFF, y.size); // NaN
-    gemv(y.data, w, row0, row1, x);
+    product->gemv(y.data, w, row0, row1, x);
     if (memcmp(y.data, whole + row0, y.size))
         check_fail(name, "rows %zu … %zu alone differ from the same rows among others", row0, row1);
     if (!guarded_is_intact(&y))
@@ -96,18 +98,23 @@ static void check_matrix(const tb_kernels *kernels, const sample_shape *shape, s
     check_begin(name);
     guarded_matrix w;
     guarded_matrix_init(&w, shape, kind, rng);
-    guarded x = guarded_new(tb_padded(shape->cols) * sizeof(float));
-    memset(x.data, 0, x.size);
+    const tb_product *product = tb_kernels_product(kernels, shape->type);
+    guarded x = guarded_new(shape->cols * sizeof(float)), prepared = guarded_new(product->form->bytes(shape->cols));
     sample_vector(x.data, shape->cols, kind, rng);
+    memset(prepared.data, 0xFF, prepared.size);
+    product->form->prepare(prepared.data, x.data, shape->cols);
+    product->form->restore(x.data, prepared.data, shape->cols);
     float y[ROWS];
-    tb_gemv_fn *gemv = tb_kernels_gemv(kernels, shape->type);
-    gemv(y, &w.view, 0, ROWS, x.data);
+    product->gemv(y, &w.view, 0, ROWS, prepared.data);
     if (kind == SAMPLE_INTEGER)
         check_exact(name, &w.view, x.data, y);
     else
         check_bound(name, &w.view, x.data, y);
     for (size_t i = 0; i < sizeof splits / sizeof splits[0]; i++)
-        check_split(name, gemv, &w.view, x.data, y, splits[i].row0, splits[i].row1);
+        check_split(name, product, &w.view, prepared.data, y, splits[i].row0, splits[i].row1);
+    if (!guarded_is_intact(&prepared))
+        check_fail(name, "wrote before its prepared activations");
+    guarded_free(&prepared);
     guarded_free(&x);
     guarded_matrix_clear(&w);
 }

@@ -5,8 +5,9 @@
 // Columns decoded at a time: a multiple of every unit size.
 enum { PART = 256 };
 
-void tb_gemv_ref(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)
+void tb_gemv_ref(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const void *restrict floats)
 {
+    const float *x = floats;
     float part[PART];
     for (size_t r = row0; r < row1; r++) {
         float sum = 0;

@@ -56,14 +56,14 @@ float tb_dot_f32_f16_avx2(const float *a, const uint16_t *b, size_t n)
     return dot_f32_f16(a, b, n);
 }
 
-void tb_gemv_f32_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)
+void tb_gemv_f32_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const void *restrict x)
 {
     const float *rows = w->data;
     for (size_t r = row0; r < row1; r++)
         y[r - row0] = dot_f32(x, rows + r * w->cols, w->cols);
 }
 
-void tb_gemv_f16_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)
+void tb_gemv_f16_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const void *restrict x)
 {
     const uint16_t *rows = w->data;
     for (size_t r = row0; r < row1; r++)

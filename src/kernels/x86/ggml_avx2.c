@@ -299,7 +299,7 @@ static float multiply_row(const uint8_t *row, size_t cols, const tb_type_traits 
     return sum_lanes(sum_word(sums));
 }
 
-void tb_gemv_ggml_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)
+void tb_gemv_ggml_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const void *restrict x)
 {
     const tb_type_traits *traits = tb_type_traits_get((uint32_t)w->type);
     decode_fn *decode = decoder_of(w->type);
@@ -326,7 +326,7 @@ static float multiply_q8_0_row(const uint8_t *p, size_t cols, const float *x)
     return sum_lanes(_mm256_add_ps(even, odd));
 }
 
-void tb_gemv_q8_0_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)
+void tb_gemv_q8_0_avx2(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const void *restrict x)
 {
     const size_t row_bytes = tb_row_bytes(w->type, w->cols);
     const uint8_t *rows = w->data;

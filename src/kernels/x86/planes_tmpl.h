@@ -93,7 +93,7 @@ INLINE void OP(run)(float *out, size_t stride, const tb_matrix *w, size_t row0, 
     }
 }
 
-void OP(tb_gemv)(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)
+void OP(tb_gemv)(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const void *restrict x)
 {
     OP(run)(y, 1, w, row0, row1, x, true);
 }

@@ -36,7 +36,7 @@ INLINE float run_row(float *dst, const tb_matrix *w, size_t row, const float *x,
     return sum_lanes(sum_word(sums));
 }
 
-void OP(tb_gemv_tritplanes)(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const float *restrict x)
+void OP(tb_gemv_tritplanes)(float *restrict y, const tb_matrix *w, size_t row0, size_t row1, const void *restrict x)
 {
     for (size_t r = row0; r < row1; r++)
         y[r - row0] = run_row(NULL, w, r, x, true);
