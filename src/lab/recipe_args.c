@@ -27,6 +27,8 @@ const tb_option tb_recipe_option_table[] = {
      "added to the diagonal of the second moments, times their mean (default 0.05)"},
     {"no-shrinkage", 0, TB_OPTION_FLAG, offsetof(tb_recipe_args, no_shrinkage), NULL, 0, 0,
      "gptq, bpdq: believe every correlation in the calibration text, as published"},
+    {"published", 0, TB_OPTION_FLAG, offsetof(tb_recipe_args, published), NULL, 0, 0,
+     "gptq, bpdq and the widths of --allocate lieq exactly as their papers have them"},
     {"iterations", 0, TB_OPTION_COUNT, offsetof(tb_recipe_args, iterations), "N", 1, 1000,
      "sweeps of bpdq (default 10), most steps of hqq (20) or ptqtp (50)"},
     {"head-bits", 0, TB_OPTION_COUNT, offsetof(tb_recipe_args, head_bits), "K", 4, 8,
@@ -45,7 +47,8 @@ static tb_code resolve_method(tb_pipeline_options *options_out, const tb_recipe_
                   .group = (size_t)args->group,
                   .damping = args->damping,
                   .iterations = (unsigned)args->iterations,
-                  .no_shrinkage = args->no_shrinkage},
+                  .no_shrinkage = args->no_shrinkage,
+                  .published = args->published},
         .calibration_tokens = (size_t)args->calibration_tokens,
         .head_bits = (unsigned)args->head_bits,
         .embedding_bits = (unsigned)args->embedding_bits,
@@ -86,8 +89,11 @@ bool tb_recipe_mixes_widths(const tb_recipe_args *args)
 // What --allocate and its companions say; a rule without a budget is a mistake.
 static tb_code resolve_widths(tb_widths_options *out, const tb_recipe_args *args, uint64_t seed, tb_error *err)
 {
-    *out = (tb_widths_options){
-        .rule = DEFAULT_RULE, .average_bits = args->average_bits, .file_bytes = args->size, .seed = seed};
+    *out = (tb_widths_options){.rule = args->published ? TB_ALLOCATE_LIEQ : DEFAULT_RULE,
+                               .published = args->published,
+                               .average_bits = args->average_bits,
+                               .file_bytes = args->size,
+                               .seed = seed};
     bool average = args->average_bits > 0, size = args->size > 0;
     if (args->bits && args->block_bits)
         return tb_fail(err, TB_EINVAL, "--bits and --block-bits exclude each other");
@@ -107,7 +113,13 @@ static tb_code resolve_widths(tb_widths_options *out, const tb_recipe_args *args
         return tb_fail(err, TB_EINVAL,
                        average ? "--avg-bits and --size exclude each other"
                                : "--allocate needs either --avg-bits or --size");
-    return parse_widths(out, args->widths, err);
+    tb_code rc = parse_widths(out, args->widths, err);
+    if (rc || !args->published)
+        return rc;
+    if ((out->rule != TB_ALLOCATE_LIEQ && out->rule != TB_ALLOCATE_LIEQ_V1) || size || out->width_count != 2)
+        return tb_fail(err, TB_EINVAL,
+                       "--published allocates by lieq or lieq-v1 under --avg-bits, and --widths are then two");
+    return TB_OK;
 }
 
 tb_code tb_recipe_resolve(tb_pipeline_options *pipeline, tb_widths_options *widths, const tb_recipe_args *args,

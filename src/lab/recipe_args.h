@@ -10,7 +10,7 @@ typedef struct tb_recipe_args {
     const char *method, *allocate, *block_bits, *widths;
     uint64_t bits, group, calibration_tokens, iterations, size, head_bits, embedding_bits;
     double damping, average_bits;
-    bool no_shrinkage, keep_head;
+    bool no_shrinkage, published, keep_head;
 } tb_recipe_args;
 
 // What counts where nothing is said.

@@ -51,24 +51,9 @@ bool tb_allocation_rule_score(tb_score *out, tb_allocation_rule rule)
     return false;
 }
 
-// ---- orders ----
-
-// `order`: blocks from the best score to the worst, the first of equals first.
-static void sort_blocks(size_t *order, const double *scores, size_t blocks)
-{
-    for (size_t b = 0; b < blocks; b++) {
-        size_t at = b;
-        while (at > 0 && scores[order[at - 1]] < scores[b]) {
-            order[at] = order[at - 1];
-            at--;
-        }
-        order[at] = b;
-    }
-}
-
 void tb_reverse_scores(double *scores, size_t blocks, size_t *scratch)
 {
-    sort_blocks(scratch, scores, blocks);
+    tb_score_order(scratch, scores, blocks);
     for (size_t i = 0, j = blocks; i + 1 < j; i++) {
         j--;
         double best = scores[scratch[i]];
@@ -187,6 +172,9 @@ static uint64_t block_bytes(const tb_model *model, size_t block, tb_method metho
 
 static tb_code check_options(const tb_widths_options *o, tb_error *err)
 {
+    bool of_lieq = o->rule == TB_ALLOCATE_LIEQ || o->rule == TB_ALLOCATE_LIEQ_V1;
+    if (o->published && !(of_lieq && o->average_bits > 0 && o->width_count == 2))
+        return tb_fail(err, TB_EINVAL, "published is LieQ's rule for an average of bits and two widths");
     if ((o->average_bits > 0) == (o->file_bytes > 0))
         return tb_fail(err, TB_EINVAL, "an allocation needs either an average of bits or a size of the file");
     if (o->width_count == 0 || o->width_count > TB_MAX_WIDTHS)
@@ -291,6 +279,18 @@ static tb_code find_scores(double *scores, const tb_model *model, const tb_pipel
     return TB_OK;
 }
 
+static tb_code allocate_as_published(uint8_t *bits, const tb_allocation *a, const double *scores, double average,
+                                     tb_error *err)
+{
+    size_t *order = tb_alloc_array(a->blocks, sizeof *order);
+    if (!order)
+        return tb_fail(err, TB_ENOMEM, "no memory for the order of %zu blocks", a->blocks);
+    tb_score_order(order, scores, a->blocks);
+    tb_allocate_two(bits, order, a->blocks, average, a->widths[0], a->widths[1]);
+    tb_free(order);
+    return TB_OK;
+}
+
 static tb_code spend(uint8_t *bits, const tb_allocation *a, const tb_model *model, const tb_pipeline_options *pipeline,
                      const tb_widths_options *o, tb_error *err)
 {
@@ -301,7 +301,9 @@ static tb_code spend(uint8_t *bits, const tb_allocation *a, const tb_model *mode
         double *scores = tb_alloc_array(a->blocks, sizeof *scores);
         tb_code rc = scores ? find_scores(scores, model, pipeline, o, err)
                             : tb_fail(err, TB_ENOMEM, "no memory for %zu scores", a->blocks);
-        enough = !rc && tb_allocate_by_score(bits, a, scores);
+        if (!rc && o->published)
+            rc = allocate_as_published(bits, a, scores, o->average_bits, err);
+        enough = !rc && (o->published || tb_allocate_by_score(bits, a, scores));
         tb_free(scores);
         if (rc)
             return rc;

@@ -355,7 +355,7 @@ static tb_code fill_scores(run *r, tb_error *err)
             scores[b] = out->free_gap;
     }
     if (r->options->score == TB_SCORE_V1)
-        tb_score_composite(scores, loss, gap, gain, n, (tb_composite_weights){0});
+        tb_score_composite(scores, loss, gap, gain, n);
     for (size_t b = 0; b < n; b++)
         r->out->blocks[b].score = scores[b];
     tb_free(values);

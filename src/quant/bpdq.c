@@ -27,6 +27,10 @@ enum {
     LEVELS = 1 << TB_MAX_PLANES,
 };
 
+// The authors' α, which they add as it stands. Relative to the mean diagonal of the fit anything from 1e-10 to
+// 1e-3 gives the same errors on real layers, and layers with quiet inputs lose nothing.
+#define RIDGE 1e-4
+
 // A column whose pivot falls below this share of its diagonal is a combination of those
 // before it, and gets no coefficient.
 #define LEAST_PIVOT 1e-14
@@ -44,7 +48,7 @@ typedef struct bpdq {
     size_t rows, largest_group, iterations;
     unsigned planes;
     history history;
-    size_t *kept;        // [rows] the iterate kept
+    size_t kept;         // the iterate kept
     double *ones;        // [largest_group] o
     double *ones_before; // [largest_group] o'
     double *scratch;     // [workers][planes + 1][largest_group]: z_0 … z_{k−1} and u
@@ -160,13 +164,13 @@ static void fit_coefs(row_state *row, const tb_quant_options *options)
         row->coefs[i] = dot(regressor(row, i), row->whitened, row->size);
         trace += a[i][i];
     }
-    double ridge = options->absolute_ridge ? options->ridge : options->ridge * trace / n;
+    double ridge = options->published ? RIDGE : RIDGE * trace / n;
     for (unsigned i = 0; i < n; i++)
         a[i][i] += ridge;
     factor_normal_matrix(a, n);
     solve_normal_equations(row->coefs, a, n);
     size_t clamped = 0; // counted when packing
-    for (unsigned i = 0; i < n && !options->exact_coefs; i++)
+    for (unsigned i = 0; i < n && !options->published; i++)
         row->coefs[i] = tb_coef_round(row->coefs[i], &clamped);
 }
 
@@ -276,7 +280,7 @@ static void whiten_ones(bpdq *b)
 }
 
 // The strictly smallest sum over all rows wins, the earliest of equals (5.6).
-static void choose_for_matrix(bpdq *b)
+static void choose(bpdq *b)
 {
     double *scores = b->solution->scores + b->turn * b->iterations, least = INFINITY;
     size_t best = 0;
@@ -288,25 +292,14 @@ static void choose_for_matrix(bpdq *b)
         least = sum < least ? sum : least;
         scores[i] = least;
     }
-    for (size_t r = 0; r < b->rows; r++)
-        b->kept[r] = best;
-}
-
-static void choose_for_rows(bpdq *b)
-{
-    for (size_t r = 0; r < b->rows; r++) {
-        b->kept[r] = 0;
-        for (size_t i = 1; i < b->iterations; i++)
-            if (b->history.scores[i * b->rows + r] < b->history.scores[b->kept[r] * b->rows + r])
-                b->kept[r] = i;
-    }
+    b->kept = best;
 }
 
 static void keep_row(bpdq *b, size_t index)
 {
     const tb_group *group = b->group;
     tb_bpdq_solution *solution = b->solution;
-    size_t slot = b->kept[index] * b->rows + index, n = b->planes + 1;
+    size_t slot = b->kept * b->rows + index, n = b->planes + 1;
     const double *coefs = b->history.coefs + slot * n;
     memcpy(solution->coefs + (index * solution->groups + group->index) * n, coefs, n * sizeof *coefs);
     for (size_t t = 0; t < group->size; t++) {
@@ -324,9 +317,7 @@ static tb_code quantize_group(void *user, const tb_group *group, double *quantiz
     b->quantized = quantized;
     whiten_ones(b);
     tb_parallel(group->threads, b->rows, ROWS, iterate_rows, b);
-    choose_for_matrix(b);
-    if (b->options->choose_per_row)
-        choose_for_rows(b);
+    choose(b);
     for (size_t index = 0; index < b->rows; index++)
         keep_row(b, index);
     b->turn++;
@@ -338,7 +329,6 @@ static void bpdq_clear(bpdq *b)
     tb_free(b->scratch);
     tb_free(b->ones_before);
     tb_free(b->ones);
-    tb_free(b->kept);
     tb_free(b->history.scores);
     tb_free(b->history.coefs);
     tb_free(b->history.codes);
@@ -358,11 +348,10 @@ static tb_code bpdq_init(bpdq *b, const tb_quant_problem *problem, const tb_quan
     b->history.codes = tb_alloc_array(slots, group);
     b->history.coefs = tb_alloc_array(slots * (b->planes + 1), sizeof *b->history.coefs);
     b->history.scores = tb_alloc_array(slots, sizeof *b->history.scores);
-    b->kept = tb_alloc_array(problem->rows, sizeof *b->kept);
     b->ones = tb_alloc_array(group, sizeof *b->ones);
     b->ones_before = tb_alloc_array(group, sizeof *b->ones_before);
     b->scratch = tb_alloc_array(options->threads * (b->planes + 1) * group, sizeof *b->scratch);
-    if (b->history.codes && b->history.coefs && b->history.scores && b->kept && b->ones && b->ones_before && b->scratch)
+    if (b->history.codes && b->history.coefs && b->history.scores && b->ones && b->ones_before && b->scratch)
         return TB_OK;
     bpdq_clear(b);
     return tb_fail(err, TB_ENOMEM, "no memory to quantize a matrix of %zu x %zu", problem->rows, problem->cols);

@@ -46,15 +46,14 @@ static double diagonal(const tb_curvature *c, const double *moments, size_t colu
 }
 
 // Groups by their largest diagonal element, columns inside a group by their own.
-static void order_columns(tb_curvature *c, const double *moments, bool keep_order, ranked *groups, ranked *columns)
+static void order_columns(tb_curvature *c, const double *moments, ranked *groups, ranked *columns)
 {
     for (size_t g = 0; g < c->groups; g++) {
         groups[g] = (ranked){-INFINITY, g};
         for (size_t i = 0; i < group_size(c, g); i++)
             groups[g].key = fmax(groups[g].key, diagonal(c, moments, g * c->group + i));
     }
-    if (!keep_order)
-        rank_descending(groups, c->groups);
+    rank_descending(groups, c->groups);
     size_t position = 0;
     for (size_t turn = 0; turn < c->groups; turn++) {
         size_t g = groups[turn].index, size = group_size(c, g);
@@ -62,21 +61,20 @@ static void order_columns(tb_curvature *c, const double *moments, bool keep_orde
         c->starts[turn] = position;
         for (size_t i = 0; i < size; i++)
             columns[i] = (ranked){diagonal(c, moments, g * c->group + i), g * c->group + i};
-        if (!keep_order)
-            rank_descending(columns, size);
+        rank_descending(columns, size);
         for (size_t i = 0; i < size; i++)
             c->columns[position++] = columns[i].index;
     }
     c->starts[c->groups] = position;
 }
 
-static tb_code find_order(tb_curvature *c, const double *moments, bool keep_order, tb_error *err)
+static tb_code find_order(tb_curvature *c, const double *moments, tb_error *err)
 {
     tb_code rc = TB_OK;
     ranked *groups = tb_alloc_array(c->groups, sizeof *groups);
     ranked *columns = tb_alloc_array(c->group, sizeof *columns);
     if (groups && columns)
-        order_columns(c, moments, keep_order, groups, columns);
+        order_columns(c, moments, groups, columns);
     else
         rc = tb_fail(err, TB_ENOMEM, "no memory to order %zu columns", c->cols);
     tb_free(columns);
@@ -179,7 +177,7 @@ tb_code tb_curvature_new(tb_curvature **out, const double *moments, size_t cols,
         rc = tb_moments_check(moments, cols, err);
     if (!rc) {
         find_dead_columns(c, moments);
-        rc = find_order(c, moments, options->keep_order, err);
+        rc = find_order(c, moments, err);
     }
     if (!rc)
         rc = factor_damped(c, moments, options, err);

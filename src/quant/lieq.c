@@ -11,8 +11,6 @@
 #define ENERGY_FLOOR 1e-12
 // Standard deviation of the random counterpart; the effective rank does not depend on it.
 #define RANDOM_DEVIATION 0.02
-// Slack of the budget comparison, so that an exact fit is a fit.
-#define BUDGET_SLACK 1e-12
 
 static void copy_to_double(double *dst, const float *src, size_t n)
 {
@@ -165,8 +163,8 @@ double tb_rank_gap(double random_rank, double trained_rank)
     return (random_rank - trained_rank) / random_rank;
 }
 
-// scores += weight · (values − min)/(max − min)
-static void add_normalised(double *scores, const double *values, size_t n, double weight)
+// scores += (values − min)/(max − min)
+static void add_normalised(double *scores, const double *values, size_t n)
 {
     double least = INFINITY, most = -INFINITY;
     for (size_t i = 0; i < n; i++) {
@@ -175,26 +173,18 @@ static void add_normalised(double *scores, const double *values, size_t n, doubl
     }
     if (most > least)
         for (size_t i = 0; i < n; i++)
-            scores[i] += weight * (values[i] - least) / (most - least);
+            scores[i] += (values[i] - least) / (most - least);
 }
 
 void tb_score_composite(double *scores, const double *loss_increase, const double *rank_gap, const double *energy_gain,
-                        size_t blocks, tb_composite_weights weights)
+                        size_t blocks)
 {
-    if (weights.loss == 0 && weights.gap == 0 && weights.gain == 0)
-        weights = (tb_composite_weights){1, 1, 1};
-    const double *parts[] = {loss_increase, rank_gap, energy_gain};
-    const double share[] = {weights.loss, weights.gap, weights.gain};
-    double sum = 0;
     memset(scores, 0, blocks * sizeof *scores);
-    for (size_t i = 0; i < 3; i++)
-        if (parts[i]) {
-            add_normalised(scores, parts[i], blocks, share[i]);
-            sum += share[i];
-        }
-    if (sum > 0)
-        for (size_t i = 0; i < blocks; i++)
-            scores[i] /= sum;
+    add_normalised(scores, loss_increase, blocks);
+    add_normalised(scores, rank_gap, blocks);
+    add_normalised(scores, energy_gain, blocks);
+    for (size_t i = 0; i < blocks; i++)
+        scores[i] /= 3;
 }
 
 // Insertion sort: stable, and a model has at most a few hundred blocks.
@@ -210,39 +200,13 @@ void tb_score_order(size_t *order, const double *scores, size_t blocks)
     }
 }
 
-static double weight_of(const uint64_t *sizes, size_t block)
-{
-    return sizes ? (double)sizes[block] : 1.0;
-}
-
-// How many blocks of the order get the high width.
-static size_t prefix_length(const size_t *order, const uint64_t *sizes, size_t blocks, double share, bool above_floor,
-                            tb_budget_rule rule)
-{
-    if (rule == TB_BUDGET_COUNT) {
-        size_t n = (size_t)floor(share * (double)blocks + 0.5);
-        return n == 0 && above_floor ? 1 : n;
-    }
-    double sum = 0, held = 0;
-    for (size_t i = 0; i < blocks; i++)
-        sum += weight_of(sizes, i);
-    size_t n = 0;
-    for (; n < blocks; n++) {
-        double next = held + weight_of(sizes, order[n]);
-        if (rule == TB_BUDGET_COVER ? held >= share * sum * (1 - BUDGET_SLACK)
-                                    : next > share * sum * (1 + BUDGET_SLACK))
-            break;
-        held = next;
-    }
-    return n;
-}
-
-void tb_allocate_two(uint8_t *bits, const size_t *order, const uint64_t *sizes, size_t blocks, double average,
-                     unsigned low, unsigned high, tb_budget_rule rule)
+void tb_allocate_two(uint8_t *bits, const size_t *order, size_t blocks, double average, unsigned low, unsigned high)
 {
     double share = (average - low) / (double)(high - low);
     share = share < 0 ? 0 : share > 1 ? 1 : share;
-    size_t n = prefix_length(order, sizes, blocks, share, average > low, rule);
+    size_t n = (size_t)floor(share * (double)blocks + 0.5);
+    if (n == 0 && average > low)
+        n = 1;
     for (size_t i = 0; i < blocks; i++)
         bits[order[i]] = (uint8_t)(i < n ? high : low);
 }

@@ -47,28 +47,17 @@ void tb_random_weights(float *weights, size_t n, uint64_t seed, size_t block, si
 // Relative gap of effective ranks, (random − trained)/random; positive: training concentrated the outputs.
 double tb_rank_gap(double random_rank, double trained_rank);
 
-// v1 composite: weighted mean of the min–max normalised loss increases, rank gaps and energy gains (section 5).
-// Any of the three may be NULL; its weight then does not count.
-typedef struct tb_composite_weights {
-    double loss, gap, gain; // 0, 0, 0 means 1, 1, 1
-} tb_composite_weights;
+// v1 composite: mean of the min–max normalised loss increases, rank gaps and energy gains (section 5).
 void tb_score_composite(double *scores, const double *loss_increase, const double *rank_gap, const double *energy_gain,
-                        size_t blocks, tb_composite_weights weights);
+                        size_t blocks);
 
 // ---- allocation ----
 
 // Blocks by score, best first; equal scores keep the lower index first.
 void tb_score_order(size_t *order, const double *scores, size_t blocks);
 
-typedef enum tb_budget_rule {
-    TB_BUDGET_COUNT,  // a share of the blocks, rounded half up, at least one above the floor (LieQ's own)
-    TB_BUDGET_COVER,  // smallest prefix that holds the share of the weights; may exceed the budget by one block
-    TB_BUDGET_STRICT, // longest prefix within the budget
-} tb_budget_rule;
-
-// Two widths: the best blocks of `order` get `high` bits, the others `low`, for `average` bits per weight;
-// sizes[block] counts weights (NULL: all equal).
-void tb_allocate_two(uint8_t *bits, const size_t *order, const uint64_t *sizes, size_t blocks, double average,
-                     unsigned low, unsigned high, tb_budget_rule rule);
+// LieQ's own rule for two widths: of all blocks, the share that `average` bits per weight allow, rounded half up, gets
+// `high` bits, the best of `order` first; at least one block where `average` is above `low`. The others get `low`.
+void tb_allocate_two(uint8_t *bits, const size_t *order, size_t blocks, double average, unsigned low, unsigned high);
 
 #endif

@@ -17,10 +17,6 @@ enum {
     MAX_ITERATIONS = 1000,
 };
 
-// The authors' α, which they add as it stands. Relative to the mean diagonal of the fit anything from 1e-10 to
-// 1e-3 gives the same errors on real layers, and layers with quiet inputs lose nothing.
-#define RIDGE 1e-4
-
 typedef tb_code quantize_fn(tb_packed *out, const tb_quant_problem *problem, const tb_quant_options *options,
                             tb_quant_report *report, tb_error *err);
 
@@ -137,8 +133,6 @@ static tb_code check_options(tb_method method, const tb_quant_options *o, tb_err
                        MAX_GROUP);
     if (!(o->damping > 0 && o->damping <= 1))
         return tb_fail(err, TB_EINVAL, "damping %g is not between 0 and 1", o->damping);
-    if (!(o->ridge > 0 && isfinite(o->ridge)))
-        return tb_fail(err, TB_EINVAL, "ridge %g is not positive", o->ridge);
     if (o->iterations > MAX_ITERATIONS)
         return tb_fail(err, TB_EINVAL, "%u iterations are more than %d", o->iterations, MAX_ITERATIONS);
     if (o->threads > MAX_THREADS)
@@ -159,8 +153,8 @@ tb_code tb_quant_options_resolve(tb_quant_options *out, tb_method method, const 
         o.damping = TB_DAMPING;
     if (o.iterations == 0)
         o.iterations = methods[method].default_iterations;
-    if (o.ridge == 0)
-        o.ridge = RIDGE;
+    o.no_shrinkage |= o.published;
+    o.published &= method == TB_METHOD_BPDQ; // in the others nothing else differs
     if (o.threads == 0)
         o.threads = 1;
     *out = o;

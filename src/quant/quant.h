@@ -29,14 +29,12 @@ typedef struct tb_quant_options {
     size_t group;        // columns per group, a multiple of 32; 0: the method's default
     double damping;      // δ: H_jj += δ·mean(diag H); 0: 0.05
     unsigned iterations; // BPDQ sweeps (0: 10), most steps of HQQ (0: 20) and PTQTP (0: 50)
-    double ridge;        // BPDQ, α of the coefficient fit; 0: 1e-4
-    bool absolute_ridge; // α is added as it stands (the authors' rule), not times the mean diagonal of the fit
-    bool exact_coefs;    // BPDQ: fit and select with unrounded coefficients (the authors' rule) and round to
-                         // half only when packing. By default they are rounded before errors are propagated
-    bool choose_per_row; // BPDQ: keep the best iterate of each row, not of the whole matrix
-    bool keep_order;     // no group-aware reordering of columns
     bool no_shrinkage;   // the pipeline leaves second moments as the text gave them (see tb_moments_shrink)
-    size_t threads;      // 0: 1. Results do not depend on it
+    // As the paper has it: no shrinkage, and in BPDQ the ridge of the coefficient fit is added as it stands, not times
+    // the mean diagonal of the fit, and coefficients are rounded to half when they are packed, not before errors are
+    // propagated.
+    bool published;
+    size_t threads; // 0: 1. Results do not depend on it
 } tb_quant_options;
 
 // Shrinks H[cols][cols], gathered over N = `tokens` tokens, towards its diagonal, in place: (N·H + cols·diag H)/(N +
@@ -49,7 +47,7 @@ void tb_moments_shrink(double *moments, size_t cols, size_t tokens);
 // columns ordered, the damped matrix factored. Matrices that read the same input share one.
 typedef struct tb_curvature tb_curvature;
 
-// From H[cols][cols] = 2/N·Σ x·xᵀ (symmetric; only read). Uses group, damping, keep_order and
+// From H[cols][cols] = 2/N·Σ x·xᵀ (symmetric; only read). Uses group, damping and
 // threads of `options`, with group given. TB_EINVAL: H not finite; TB_EUNSUPPORTED: not positive
 // definite after the whole damping ladder. Free with tb_curvature_free.
 tb_code tb_curvature_new(tb_curvature **out, const double *moments, size_t cols, const tb_quant_options *options,
@@ -164,6 +162,7 @@ void tb_quant_identity_clear(tb_quant_identity *identity);
 // How the widths of blocks are chosen, and what they may cost: an average or a size, not both.
 typedef struct tb_widths_options {
     tb_allocation_rule rule;
+    bool published;      // LieQ's own count of blocks (tb_allocate_two): rule lieq or lieq-v1, average_bits, two widths
     double average_bits; // most bits per weight, nominal, over the linears of all blocks; 0: not limited
     uint64_t file_bytes; // most bytes of the whole file; 0: not limited
     unsigned widths[TB_MAX_WIDTHS];

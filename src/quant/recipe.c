@@ -14,17 +14,8 @@ static int append_piece(const char *bytes, size_t n, void *text)
 static bool set_curvature(json_t *recipe, const tb_quant_options *o, const tb_windows *w)
 {
     return json_object_set_new(recipe, "damping", json_real(o->damping)) == 0 &&
-           json_object_set_new(recipe, "keep_order", json_boolean(o->keep_order)) == 0 &&
            json_object_set_new(recipe, "windows", json_integer((json_int_t)w->count)) == 0 &&
            json_object_set_new(recipe, "window", json_integer((json_int_t)w->length)) == 0;
-}
-
-static bool set_bpdq(json_t *recipe, const tb_quant_options *o)
-{
-    return json_object_set_new(recipe, "ridge", json_real(o->ridge)) == 0 &&
-           json_object_set_new(recipe, "absolute_ridge", json_boolean(o->absolute_ridge)) == 0 &&
-           json_object_set_new(recipe, "exact_coefs", json_boolean(o->exact_coefs)) == 0 &&
-           json_object_set_new(recipe, "choose_per_row", json_boolean(o->choose_per_row)) == 0;
 }
 
 static bool set_bits(json_t *recipe, const tb_quant_options *o, const uint8_t *block_bits, size_t blocks)
@@ -70,8 +61,8 @@ tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *
         ok = set_curvature(recipe, options, windows);
     if (ok && tb_method_get(method)->needs_curvature)
         ok = json_object_set_new(recipe, "shrinkage", json_boolean(!options->no_shrinkage)) == 0;
-    if (ok && method == TB_METHOD_BPDQ)
-        ok = set_bpdq(recipe, options);
+    if (ok && options->published)
+        ok = json_object_set_new(recipe, "published", json_true()) == 0;
     if (ok && (method == TB_METHOD_HQQ || method == TB_METHOD_BPDQ || method == TB_METHOD_PTQTP))
         ok = json_object_set_new(recipe, "iterations", json_integer(options->iterations)) == 0;
     if (ok)

@@ -143,6 +143,18 @@ twobit: unknown rule 'best'; use lieq, lieq-v1, ppl, free, first, uniform, rever
 twobit: --bits and --allocate exclude each other; give --widths
 twobit: '2;4' is no list of at most 4 widths like 2,3,4
 
+# The published methods: at least one block gets the high width, and the recipe says whose rule it was.
+$ twobit quantize deep.gguf -o mixed.gguf -m bpdq -g 32 --calib-tokens 256 --published --avg-bits 2.05 2>/dev/null | grep -c '^[24] bits: block'
+2
+$ twobit info -v mixed.gguf | grep -o '"published":true.*"shrinkage":false'
+"published":true,"shrinkage":false
+$ for wrong in '--allocate ppl --avg-bits 3' '--size 220000' '--avg-bits 3 --widths 2,3,4'; do
+>     twobit quantize deep.gguf -o tight.gguf --published $wrong 2>&1 | head -n 1
+> done
+twobit: --published allocates by lieq or lieq-v1 under --avg-bits, and --widths are then two
+twobit: --published allocates by lieq or lieq-v1 under --avg-bits, and --widths are then two
+twobit: --published allocates by lieq or lieq-v1 under --avg-bits, and --widths are then two
+
 # Embedding and head in fewer bits, and the size knows it.
 $ twobit quantize tiny.gguf -o head4.gguf -m rtn --head-bits 4 --json 2>/dev/null | grep file_bytes
   "file_bytes": *, (glob)

@@ -109,8 +109,8 @@ static void allocation__ends_are_all_narrow_all_wide_and_refused(void **state)
         assert_int_equal(bits[b], 3);
 }
 
-// LieQ's own rule, where the scores may have any sign.
-static void allocation__of_two_widths_is_the_strict_prefix(void **state)
+// LieQ's order, as long as the budget lasts; the scores may have any sign.
+static void allocation__of_two_widths_is_a_prefix_of_the_order(void **state)
 {
     (void)state;
     tb_rng rng;
@@ -130,7 +130,9 @@ static void allocation__of_two_widths_is_the_strict_prefix(void **state)
         }
         e.a.budget = (uint64_t)(average * 1000 * N);
         tb_score_order(order, e.scores, N);
-        tb_allocate_two(expected, order, NULL, N, average, 2, 4, TB_BUDGET_STRICT);
+        memset(expected, 2, N);
+        for (size_t i = 0; 2000 * N + 2000 * (i + 1) <= e.a.budget; i++)
+            expected[order[i]] = 4;
         assert_true(tb_allocate_by_score(bits, &e.a, e.scores));
         assert_memory_equal(bits, expected, N);
     }
@@ -386,6 +388,32 @@ static void widths__keep_an_average_by_every_rule(void **state)
     tb_model_close(source);
 }
 
+static void widths__are_counted_as_published(void **state)
+{
+    (void)state;
+    static const struct {
+        double average;
+        uint8_t bits[BLOCKS];
+    } cases[] = {
+        {2, {2, 2, 2, 2, 2}},   {2.05, {2, 2, 4, 2, 2}}, {2.5, {2, 2, 4, 2, 2}},
+        {2.6, {2, 4, 4, 2, 2}}, {3.5, {4, 4, 4, 2, 4}},  {4, {4, 4, 4, 4, 4}},
+    };
+    const double scores[BLOCKS] = {0, 0.5, 1, -2, -1};
+    tb_model *source = tiny();
+    tb_pipeline_options options = quick(TB_METHOD_RTN);
+    tb_widths_options o = {
+        .rule = TB_ALLOCATE_LIEQ, .published = true, .widths = {2, 4}, .width_count = 2, .scores = scores};
+    uint8_t bits[BLOCKS];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        o.average_bits = cases[i].average;
+        OK(tb_choose_widths(bits, source, &options, &o, &err));
+        assert_memory_equal(bits, cases[i].bits, BLOCKS);
+    }
+    o.rule = TB_ALLOCATE_PPL;
+    assert_int_equal(tb_choose_widths(bits, source, &options, &o, &err), TB_EINVAL);
+    tb_model_close(source);
+}
+
 static void allocation__reversed_scores_rank_the_other_way(void **state)
 {
     (void)state;
@@ -533,9 +561,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocation__keeps_the_budget_and_leaves_no_step_that_fits),
         cmocka_unit_test(allocation__ends_are_all_narrow_all_wide_and_refused),
-        cmocka_unit_test(allocation__of_two_widths_is_the_strict_prefix),
+        cmocka_unit_test(allocation__of_two_widths_is_a_prefix_of_the_order),
         cmocka_unit_test(allocation__gives_better_scores_no_fewer_bits),
         cmocka_unit_test(allocation__weighs_bits_by_the_error_they_take_away),
+        cmocka_unit_test(widths__are_counted_as_published),
         cmocka_unit_test(allocation__reversed_scores_rank_the_other_way),
         cmocka_unit_test(widths__use_scores_made_before),
         cmocka_unit_test(widths__random_ones_follow_the_seed),

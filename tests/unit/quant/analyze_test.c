@@ -90,7 +90,7 @@ static void analysis__scores_are_the_diagnostics_they_name(void **state)
             assert_int_equal(a.blocks[b].weights, 2 * 64 * 64 + 2 * 32 * 64 + 3 * 64 * 96);
             assert_near(a.blocks[b].perplexity_drop, a.perplexity * (exp(loss[b]) - 1));
         }
-        tb_score_composite(composite, loss, gap, gain, BLOCKS, (tb_composite_weights){0});
+        tb_score_composite(composite, loss, gap, gain, BLOCKS);
         for (size_t b = 0; b < BLOCKS; b++) {
             const double expected[TB_SCORES] = {gap[b], composite[b], loss[b], a.blocks[b].free_gap};
             assert_near(a.blocks[b].score, expected[score]);

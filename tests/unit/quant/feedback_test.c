@@ -53,17 +53,6 @@ static void curvature__orders_groups_and_their_columns(void **state)
     layer_free(&l);
 }
 
-static void curvature__keeps_the_order_when_told(void **state)
-{
-    (void)state;
-    test_layer l = layer_new(1, 100, 2);
-    tb_curvature *c = curvature_of(l.moments, 100, (tb_quant_options){.group = 32, .keep_order = true});
-    for (size_t p = 0; p < 100; p++)
-        assert_int_equal(c->columns[p], p);
-    tb_curvature_free(c);
-    layer_free(&l);
-}
-
 static void curvature__factor_gives_back_the_damped_moments(void **state)
 {
     (void)state;
@@ -157,6 +146,18 @@ static void invert(double *inverse, const double *matrix, size_t n)
     tb_free(a);
 }
 
+// Makes inputs quieter from column to column, so that the order of the text book is that of the curvature.
+static void order_naturally(test_layer *l)
+{
+    double *scale = tb_alloc_array(l->cols, sizeof *scale);
+    for (size_t j = 0; j < l->cols; j++)
+        scale[j] = sqrt((2 - (double)j / (double)l->cols) / l->moments[j * l->cols + j]);
+    for (size_t i = 0; i < l->cols; i++)
+        for (size_t j = 0; j < l->cols; j++)
+            l->moments[i * l->cols + j] *= scale[i] * scale[j];
+    tb_free(scale);
+}
+
 // Optimal brain surgery, column by column: round column t, move all later ones by
 // −error·(H⁻¹)_tj/(H⁻¹)_tt, with H⁻¹ of the columns that are left.
 static void textbook_gptq(float *out, const test_layer *l, unsigned bits, size_t group)
@@ -236,8 +237,9 @@ static void gptq__agrees_with_the_textbook(void **state)
     for (unsigned bits = 2; bits <= 4; bits++) {
         test_layer l = layer_new(ROWS, COLS, 40 + bits);
         float expected[ROWS * COLS], row[COLS];
+        order_naturally(&l);
         textbook_gptq(expected, &l, bits, 32);
-        tb_packed packed = gptq(&l, (tb_quant_options){.bits = bits, .group = 32, .keep_order = true});
+        tb_packed packed = gptq(&l, (tb_quant_options){.bits = bits, .group = 32});
         for (size_t r = 0; r < ROWS; r++) {
             tb_matrix_decode_row(row, &packed.view, r);
             for (size_t c = 0; c < COLS; c++)
@@ -312,7 +314,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(curvature__orders_groups_and_their_columns),
-        cmocka_unit_test(curvature__keeps_the_order_when_told),
         cmocka_unit_test(curvature__factor_gives_back_the_damped_moments),
         cmocka_unit_test(curvature__climbs_the_damping_ladder),
         cmocka_unit_test(moments_shrink__counts_as_many_tokens_without_correlation),
