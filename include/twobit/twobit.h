@@ -104,6 +104,10 @@ TB_API size_t tb_seq_length(const tb_seq *seq);
 TB_API size_t tb_seq_context(const tb_seq *seq);
 TB_API const int32_t *tb_seq_tokens(const tb_seq *seq); // [length], borrowed
 
+// A second sequence that stands where `seq` does, logits included, with memory of its own: what is pushed to one is not
+// seen by the other.
+TB_API tb_code tb_seq_fork(tb_seq **out, const tb_seq *seq, tb_error *err);
+
 // Forgets all tokens from position `length` on. The logits are gone with them.
 TB_API void tb_seq_truncate(tb_seq *seq, size_t length);
 

@@ -3,6 +3,8 @@
 // part, on another kind of memory; an output gate multiplies `attended` before Wo.
 #include "model/forward.h"
 
+#include <assert.h>
+
 static const tb_rope_table *rope_of(const tb_pass *pass)
 {
     return pass->runner->model->settings.near[pass->block] ? &pass->runner->near_rope : &pass->runner->rope;
@@ -52,6 +54,7 @@ static void attend(const tb_pass *pass, size_t index)
     const int32_t *positions = pass->batch->positions + span->first;
     const float *keys = r->key + span->first * r->key_stride, *values = r->value + span->first * r->key_stride;
     tb_kv_block *kv = tb_memory_get_kv(span->memory, pass->block);
+    assert(span->memory->capacity <= r->capacity);
     tb_kv_store(kv, &r->model->compute, &(tb_kv_rows){keys, values, r->key_stride, span->count, positions});
     tb_attention_run(&(tb_attention){
         .compute = &r->model->compute,

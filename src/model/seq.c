@@ -11,6 +11,7 @@ struct tb_seq {
     const tb_model *model;
     size_t context, length;
     size_t turned; // the length that RoPE turned the keys for
+    tb_kv_cache_type kv_cache;
     bool has_logits;
     int32_t *tokens;    // [context]
     float *logits;      // [vocab]
@@ -20,12 +21,12 @@ struct tb_seq {
     tb_runner runner;
 };
 
-static tb_code allocate(tb_seq *seq, size_t batch, tb_kv_cache_type type, tb_error *err)
+static tb_code allocate(tb_seq *seq, size_t batch, tb_error *err)
 {
     const tb_config *config = &seq->model->settings.config;
     tb_code rc = tb_runner_init(&seq->runner, seq->model, batch, seq->context, err);
     if (!rc)
-        rc = tb_memory_init(&seq->memory, &seq->model->settings, 0, config->blocks, type, seq->context, err);
+        rc = tb_memory_init(&seq->memory, &seq->model->settings, 0, config->blocks, seq->kv_cache, seq->context, err);
     if (rc)
         return rc;
     seq->tokens = tb_alloc_array(seq->context, sizeof *seq->tokens);
@@ -49,14 +50,31 @@ tb_code tb_seq_new(tb_seq **out, const tb_model *model, const tb_seq_options *op
     if (!seq)
         return tb_fail(err, TB_ENOMEM, "no memory for a sequence");
     seq->model = model;
+    seq->kv_cache = options->kv_cache;
     seq->context = options->context ? options->context : trained < DEFAULT_CONTEXT ? trained : DEFAULT_CONTEXT;
     size_t batch = options->batch ? options->batch : DEFAULT_BATCH;
-    tb_code rc = allocate(seq, batch < seq->context ? batch : seq->context, options->kv_cache, err);
+    tb_code rc = allocate(seq, batch < seq->context ? batch : seq->context, err);
     if (rc) {
         tb_seq_free(seq);
         return rc;
     }
     *out = seq;
+    return TB_OK;
+}
+
+tb_code tb_seq_fork(tb_seq **out, const tb_seq *seq, tb_error *err)
+{
+    tb_seq_options options = {.context = seq->context, .batch = seq->runner.rows, .kv_cache = seq->kv_cache};
+    tb_code rc = tb_seq_new(out, seq->model, &options, err);
+    if (rc)
+        return rc;
+    tb_seq *fork = *out;
+    fork->length = seq->length;
+    fork->turned = seq->turned;
+    fork->has_logits = seq->has_logits;
+    memcpy(fork->tokens, seq->tokens, seq->length * sizeof *seq->tokens);
+    memcpy(fork->logits, seq->logits, tb_model_vocab_size(seq->model) * sizeof *seq->logits);
+    tb_memory_copy(&fork->memory, &seq->memory);
     return TB_OK;
 }
 

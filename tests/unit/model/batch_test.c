@@ -207,7 +207,7 @@ static void batch__may_begin_at_any_position(void **state)
         int32_t *ids = random_ids(COUNT, vocab, f), positions[COUNT];
         float *logits[2];
         tb_runner runner;
-        assert_int_equal(tb_runner_init(&runner, model, COUNT, COUNT, &err), TB_OK);
+        assert_int_equal(tb_runner_init(&runner, model, COUNT, TOKENS, &err), TB_OK);
         for (size_t k = 0; k < 2; k++) {
             line l;
             line_init(&l, model, 1);

@@ -27,6 +27,15 @@ static tb_code make_seq(void *user, tb_error *err)
     return rc;
 }
 
+static tb_code fork_seq(void *user, tb_error *err)
+{
+    tb_seq *fork;
+    tb_code rc = tb_seq_fork(&fork, user, err);
+    assert_true(rc == TB_OK || !fork);
+    tb_seq_free(fork);
+    return rc;
+}
+
 static tb_code make_sampler(void *user, tb_error *err)
 {
     tb_sampler *sampler;
@@ -94,6 +103,9 @@ static void objects_on_a_model__survive_lack_of_memory(void **state)
     (void)state;
     tb_model *model = open_model(tiny_path("llama.gguf"), 1);
     assert_true(fail_each_allocation(make_seq, model) > 5);
+    tb_seq *seq = new_seq(model, 8, 0, TB_KV_CACHE_F16);
+    assert_true(fail_each_allocation(fork_seq, seq) > 5);
+    tb_seq_free(seq);
     assert_true(fail_each_allocation(make_sampler, model) > 3);
     assert_true(fail_each_allocation(run_states, model) > 3);
     assert_true(fail_each_allocation(tokenize, model) > 2);

@@ -194,6 +194,33 @@ static void seq_truncate__forgets_as_if_never_pushed(void **state)
     tb_model_close(model);
 }
 
+static void seq_fork__goes_its_own_way(void **state)
+{
+    (void)state;
+    for (size_t f = 0; tiny_families[f]; f++) {
+        tb_error err;
+        tb_model *model = open_tiny(tiny_families[f], 1);
+        size_t vocab = tb_model_vocab_size(model);
+        int32_t *ids = random_ids(20, vocab, 1), *other = random_ids(20, vocab, 2);
+        tb_seq *seq = new_seq(model, 20, 0, TB_KV_CACHE_F16), *fork;
+        tb_seq *alone = new_seq(model, 20, 0, TB_KV_CACHE_F16), *alone_too = new_seq(model, 20, 0, TB_KV_CACHE_F16);
+        push(seq, ids, 12), push(alone, ids, 12), push(alone_too, ids, 12);
+        assert_int_equal(tb_seq_fork(&fork, seq, &err), TB_OK);
+        assert_memory_equal(tb_seq_logits(fork), tb_seq_logits(seq), vocab * sizeof(float));
+        assert_memory_equal(tb_seq_tokens(fork), ids, 12 * sizeof *ids);
+        push(seq, ids + 12, 8), push(alone, ids + 12, 8);
+        push(fork, other, 8), push(alone_too, other, 8);
+        assert_memory_equal(tb_seq_logits(seq), tb_seq_logits(alone), vocab * sizeof(float));
+        tb_seq_free(seq); // the fork needs nothing of it
+        tb_seq_truncate(fork, 15), tb_seq_truncate(alone_too, 15);
+        push(fork, ids, 1), push(alone_too, ids, 1);
+        assert_memory_equal(tb_seq_logits(fork), tb_seq_logits(alone_too), vocab * sizeof(float));
+        tb_free(ids), tb_free(other);
+        tb_seq_free(fork), tb_seq_free(alone), tb_seq_free(alone_too);
+        tb_model_close(model);
+    }
+}
+
 static void seq_push__gives_the_same_bits_for_any_number_of_threads(void **state)
 {
     (void)state;
@@ -365,6 +392,7 @@ int main(void)
         cmocka_unit_test(seq__does_not_see_another_sequence),
         cmocka_unit_test(seqs__run_side_by_side_on_one_model),
         cmocka_unit_test(seq_truncate__forgets_as_if_never_pushed),
+        cmocka_unit_test(seq_fork__goes_its_own_way),
         cmocka_unit_test(seq_push__gives_the_same_bits_for_any_number_of_threads),
         cmocka_unit_test(kv_cache_f16__is_close_to_f32),
         cmocka_unit_test(seq_push__refuses_and_stays_as_it_was),
