@@ -2,6 +2,9 @@
 // the same process; flock's does that. Some systems make one of the other, which does no harm.
 #include "base/lock.h"
 
+#include "base/mem.h"
+#include "base/str.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -50,4 +53,28 @@ tb_code tb_lock_open(int *fd, const char *path, const char *output, tb_error *er
         if (rc)
             return rc;
     }
+}
+
+tb_code tb_output_lock_take(tb_output_lock *l, const char *output, tb_error *err)
+{
+    tb_str path = {0};
+    *l = (tb_output_lock){0};
+    tb_code rc = tb_str_printf(&path, err, "%s.lock", output);
+    if (!rc)
+        rc = tb_lock_open(&l->fd, path.data, output, err);
+    if (rc)
+        tb_str_clear(&path);
+    else
+        l->path = path.data;
+    return rc;
+}
+
+void tb_output_lock_give(tb_output_lock *l)
+{
+    if (!l->path)
+        return;
+    unlink(l->path); // before others can have it: see is_still_there
+    close(l->fd);
+    tb_free(l->path);
+    *l = (tb_output_lock){0};
 }

@@ -10,4 +10,15 @@
 // (PID) is writing 'OUTPUT'".
 tb_code tb_lock_open(int *fd, const char *path, const char *output, tb_error *err);
 
+// The lock beside an output that is not written in place: OUTPUT.lock, which is gone when the lock is given back.
+typedef struct tb_output_lock {
+    char *path; // NULL: not taken
+    int fd;
+} tb_output_lock;
+
+// Fails as tb_lock_open does; there is nothing to give back then.
+tb_code tb_output_lock_take(tb_output_lock *lock, const char *output, tb_error *err);
+// Accepts a zeroed lock.
+void tb_output_lock_give(tb_output_lock *lock);
+
 #endif

@@ -65,6 +65,7 @@ typedef struct evaluation {
     tb_csi_link *link;
     tb_csi_tally *tallies; // [point_count][receiver_count]
     tb_str state_path;     // empty: results go to the terminal only
+    tb_output_lock lock;   // where they do not, nobody else measures for the same file
 } evaluation;
 
 // ---- what was asked for ----
@@ -111,10 +112,13 @@ static tb_code plan_points(evaluation *e, tb_error *err)
 // ---- measuring ----
 
 // A measurement whose results go to a file is kept beside it until they are there.
-static tb_code name_state(evaluation *e, tb_error *err)
+static tb_code claim_output(evaluation *e, tb_error *err)
 {
     const char *output = e->cli->operands.count ? e->cli->operands.items[0] : e->args->csv;
-    return output ? tb_str_printf(&e->state_path, err, "%s.partial", output) : TB_OK;
+    if (!output)
+        return TB_OK;
+    tb_code rc = tb_str_printf(&e->state_path, err, "%s.partial", output);
+    return rc || !tb_ranks_is_first(e->cli->ranks) ? rc : tb_output_lock_take(&e->lock, output, err);
 }
 
 static tb_code measure_on_panel(evaluation *e, tb_csi_panel *panel, tb_error *err)
@@ -315,7 +319,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     if (!rc)
         rc = tb_csi_link_from_args(&e.link, cli, &e.args->link, err);
     if (!rc)
-        rc = name_state(&e, err);
+        rc = claim_output(&e, err);
     if (!rc)
         rc = measure_points(&e, err);
     bool first = tb_ranks_is_first(cli->ranks);
@@ -323,6 +327,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         rc = show(&e, err);
     if (!rc && first && e.state_path.data)
         remove(e.state_path.data);
+    tb_output_lock_give(&e.lock);
     tb_csi_link_free(e.link);
     tb_str_clear(&e.state_path);
     tb_free(e.tallies);

@@ -55,6 +55,7 @@ typedef struct training {
     uint64_t loss_steps; // how many those are
     const char *path;    // of the finished network
     tb_str partial_path; // of the state
+    tb_output_lock lock; // nobody else trains into the same file
     tb_str description;  // all that decides the result
 } training;
 
@@ -272,6 +273,8 @@ static tb_code prepare(training *t, const tb_csi_train_options *options, tb_erro
 {
     tb_code rc = complete_options(t, options, err);
     if (!rc)
+        rc = tb_output_lock_take(&t->lock, t->path, err);
+    if (!rc)
         rc = tb_str_printf(&t->partial_path, err, "%s.partial", t->path);
     if (!rc)
         rc = tb_csi_net_make(&t->net, &t->options.net, TB_SINGLE, true, err);
@@ -345,6 +348,7 @@ tb_code tb_csi_train(const char *path, const tb_csi_link *link, const tb_csi_tra
         rc = finish(&t, err);
     tb_csi_net_free(t.net);
     tb_csi_batch_clear(&t.batch);
+    tb_output_lock_give(&t.lock);
     tb_str_clear(&t.partial_path);
     tb_str_clear(&t.description);
     return rc;

@@ -88,6 +88,17 @@ $ sh train -o killed.safetensors -q & pid=$!
 twobit: going on from 'killed.safetensors.partial': * (glob)
 ! ls: cannot access '*.partial': No such file or directory
 = 2
+
+# Two measurements for one file: the second is told who is at it, and the first loses nothing. So with training.
+$ for work in "measure both.csv" "train -o both.safetensors"; do
+>     file=${work##* }; sh $work -q >/dev/null 2>said & pid=$!
+>     while [ ! -e $file.partial ] && kill -0 $pid; do sleep 0.01; done; sh $work -q 2>&1 | sed "s/$pid/PID/"; wait $pid || cat said
+> done; cmp whole.csv both.csv; cmp net.safetensors both.safetensors; ls *.lock
+twobit: another process (PID) is writing 'both.csv'
+twobit: another process (PID) is writing 'both.safetensors'
+! ls: cannot access '*.lock': No such file or directory
+= 2
+
 $ twobit csi evaluate --n 64 --p 512 --frames 256 --snr-db 5 --receivers net.safetensors
 receiver         rho  SNR dB  frames * (glob)
 net.safetensors  0.2       5     256 * (glob)
