@@ -32,7 +32,7 @@ $ twobit analyze tiny.gguf --plot plot.gif 2>&1 | head -n 1
 twobit: 'plot.gif' is no picture twobit can draw; use a name that ends in .svg or .png
 
 $ make_tiny_model nan.gguf --nan; twobit analyze nan.gguf
-! twobit: the model is broken: * (glob)
+! twobit: the model is broken: its logits are not finite
 = 1
 $ twobit analyze tiny.gguf --score best 2>&1 | head -n 1
 twobit: unknown score 'best'; use v2, v1, ppl or free

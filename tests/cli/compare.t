@@ -27,7 +27,7 @@ $ grep -c tokens/s sped
 # Another text is measured with the same files; another model of that name is another model.
 $ head -c 4000 err table again table table table | tr -d '>=<' >text; cat table table table >>text
 $ twobit compare tiny.gguf --methods rtn:2 --calib-tokens 256 --text text 2>&1 >/dev/null
-twobit: measuring tiny on text: 2 of 2 models, * (glob)
+twobit: measuring tiny on text: 2 of 2 models, * windows of 256 tokens (glob)
 $ twobit compare tiny.gguf --methods rtn:2 --calib-tokens 256 --text a=text --text held-out --json 2>/dev/null >json
 > grep -o '"text": "[a-z-]*"' json | sort | uniq -c | tr -s ' '
  2 "text": "a"
@@ -112,7 +112,7 @@ twobit: 'plot.gif' is no picture twobit can draw; use a name that ends in .svg o
 $ twobit compare one.gguf --methods rtn:2+size=1000,rtn:3 --max-tokens 512 --work lab --markdown part.md >part 2>err; echo $?; cat err
 1
 twobit: scoring the blocks of one for rtn+size=1000
-twobit: warning: one with rtn+size=1000: 1000 bytes are too few: the smallest file has * (glob)
+twobit: warning: one with rtn+size=1000: 1000 bytes are too few: the smallest file has [0-9]* (glob)
 twobit: 1 recipe could not be made
 $ grep -e missing -e '^rtn:3' -e '^rtn+' part
 rtn+size=1000 * - * - * - (glob)
@@ -138,9 +138,9 @@ the same
 $ for wrong in 'tiny.gguf -m rtn:2,gtpq' 'tiny.gguf -m rtn:7' 'tiny.gguf -m rtn+hed=3' '' 'tiny.gguf x/tiny.gguf' 'tiny.gguf one.gguf --also small.gguf' 'tiny.gguf --text a= '; do
 >     twobit compare $wrong 2>&1 >/dev/null | head -n 1
 > done
-twobit: recipe 'gtpq': unknown method 'gtpq'; use * (glob)
+twobit: recipe 'gtpq': unknown method 'gtpq'; use rtn, clip, hqq, awq, gptq, bpdq or ptqtp
 twobit: recipe 'rtn:7': option '--bits': 7 is too large, the most is 4
-twobit: recipe 'rtn+hed=3': unknown option '--hed'* (glob)
+twobit: recipe 'rtn+hed=3': unknown option '--hed'
 twobit: the model is missing
 twobit: two models are called 'tiny'; a grid file can name them
 twobit: --also needs a single model; a grid file can say which model a file belongs to
@@ -149,14 +149,14 @@ $ twobit compare tiny.gguf -m rtn:7 2>/dev/null
 = 2
 $ echo '{"modles": []}' >bad.json; twobit compare --grid bad.json 2>&1 | head -n 1; echo '{' >bad.json; twobit compare --grid bad.json 2>&1 | head -n 1
 twobit: grid 'bad.json': it has an unknown key 'modles'; did you mean 'models'?
-twobit: grid 'bad.json': it is not JSON: * (glob)
+twobit: grid 'bad.json': it is not JSON: string or '}' expected near end of file, line 2
 $ twobit compare missing.gguf
 ! twobit: cannot open 'missing.gguf': No such file or directory
 = 1
 $ make_tiny_model nan.gguf --nan; twobit compare nan.gguf --methods rtn --max-tokens 512 2>&1 >/dev/null | tail -n 1
-twobit: measuring nan on held-out: * (glob)
+twobit: measuring nan on held-out: the reference is broken: its logits are not finite
 $ twobit compare one.gguf --work lab --also table 2>&1 | tail -n 1
-twobit: 'table' is not a GGUF file: * (glob)
+twobit: 'table' is not a GGUF file: it does not start with 'GGUF'
 $ twobit compare tiny.gguf --methods rtn --work short
 ! twobit: cannot create the folder 'short': File exists
 = 1

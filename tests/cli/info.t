@@ -43,19 +43,19 @@ $ twobit info missing.gguf
 ! twobit: cannot open 'missing.gguf': No such file or directory
 = 1
 $ head -c 1000 tiny.gguf >short.gguf; twobit info short.gguf
-! twobit: * (glob)
+! twobit: metadata key 'tokenizer.ggml.tokens' announces 289 elements, more than 'short.gguf' has room for
 = 1
 $ head -c 300000 tiny.gguf >short.gguf; twobit info short.gguf
-! twobit: * (glob)
+! twobit: tensor 'blk.1.ffn_up.weight' lies outside 'short.gguf': 24576 bytes at offset 271616 of 291648 bytes of tensors
 = 1
 $ echo "not a model" >text.gguf; twobit info text.gguf
-! twobit: * (glob)
+! twobit: 'text.gguf' is not a GGUF file: it does not start with 'GGUF'
 = 1
 $ : >empty.gguf; twobit info empty.gguf
-! twobit: * (glob)
+! twobit: 'empty.gguf' is not a model file: it has only 0 bytes
 = 1
 $ mkdir folder; twobit info folder
-! twobit: * (glob)
+! twobit: folder 'folder' is not a model: it has no config.json
 = 1
 $ twobit info /dev/null
 ! twobit: '/dev/null' is not a regular file

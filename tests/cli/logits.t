@@ -17,7 +17,7 @@ $ twobit logits tiny.gguf --ids 1 -o /dev/full
 
 # Nothing is left where nothing could be completed.
 $ twobit logits tiny.gguf --ids 1,289 -o bad.npy
-! twobit: * (glob)
+! twobit: token 289 is outside the vocabulary of 289
 = 1
 $ (ulimit -f 2; twobit logits tiny.gguf --ids 1,273,265,266 -o bad.npy)
 ! twobit: cannot write 'bad.npy': File too large

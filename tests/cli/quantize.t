@@ -6,7 +6,7 @@ $ twobit quantize tiny.gguf -o small.gguf --method bpdq --calib-tokens 512
 small.gguf: 74,* bytes, linears 2.8* bits per weight, whole file * (glob)
 quantized in *, peak memory * bytes, relative error 0.* (glob)
 perplexity on * held-out tokens: *, the original's is * (glob)
-! twobit: warning: the result is broken: * (glob)
+! twobit: warning: the result is broken: perplexity * on held-out text, the original has *; use more bits, smaller groups or method 'bpdq' (glob)
 $ twobit info small.gguf --verify | sed -n '/checksums/,/^$/p'
 checksums     all right: every matrix decodes to the values it was written with
 written by    twobit * (glob)
@@ -67,8 +67,9 @@ $ make_tiny_model deep.gguf --blocks 6
 $ twobit quantize deep.gguf -o whole.gguf -m bpdq --calib-tokens 768 2>/dev/null >&2
 $ twobit quantize deep.gguf -o parts.gguf -m bpdq --calib-tokens 768 2>/dev/null >&2 & pid=$!
 > until ls parts.gguf.partial/block-* >/dev/null 2>&1; do kill -0 $pid || break; done
-> kill -9 $pid; wait $pid 2>/dev/null
+> kill -9 $pid; wait $pid 2>/dev/null; echo $?
 > twobit quantize deep.gguf -o parts.gguf -m bpdq --calib-tokens 768 2>/dev/null >&2; cmp whole.gguf parts.gguf
+137
 
 # Ctrl-C and SIGTERM end it as shells expect, leave nothing unfinished, and it goes on from there.
 $ for signal in INT TERM; do
@@ -100,7 +101,7 @@ parts.gguf
 $ (ulimit -f 200; twobit quantize deep.gguf -o full.gguf -m bpdq --calib-tokens 768) 2>/dev/null
 = 1
 $ twobit quantize deep.gguf -o full.gguf -m bpdq --calib-tokens 512
-! twobit: * (glob)
+! twobit: the calibration text changed since 'full.gguf.partial' was begun; go on as before, or remove that folder to start afresh
 = 1
 
 # Weights that are not numbers count as 0, and that is said.
@@ -128,7 +129,7 @@ $ twobit quantize deep.gguf -o same.gguf -m rtn --block-bits 4,4,2,2,2
 ! twobit: '4,4,2,2,2' is no list of 6 widths like 4,2,2,2, one for each block
 = 1
 $ twobit quantize deep.gguf -o tight.gguf -m rtn --allocate lieq --size 1000
-! twobit: 1000 bytes are too few: the smallest file has * (glob)
+! twobit: 1000 bytes are too few: the smallest file has [0-9]* (glob)
 = 1
 $ twobit quantize deep.gguf -o tight.gguf -m ptqtp --allocate lieq --avg-bits 3
 ! twobit: method 'ptqtp' has always 2 planes, not 4
@@ -167,7 +168,7 @@ $ twobit quantize tiny.gguf -o x.gguf -m rtn --no-measure --json | grep -e perpl
   "heldout_tokens": 0,
 $ twobit run head4.gguf -p "the end" -n 3 --temp 0 >text; test -s text
 $ twobit quantize tiny.gguf -o x.gguf --head-bits 3 2>&1 | head -n 1
-twobit: * (glob)
+twobit: option '--head-bits': 3 is too small, the least is 4
 $ twobit quantize tiny.gguf -o x.gguf --head-bits 6 --keep-head 2>&1 | head -n 1
 twobit: --head-bits and --keep-head exclude each other
 $ twobit quantize tiny.gguf -o x.gguf --embedding-bits 6 --keep-head 2>&1 | head -n 1
@@ -186,9 +187,9 @@ $ twobit quantize tied.gguf -o x.gguf -m rtn --embedding-bits 2
 
 # Usage.
 $ twobit quantize tiny.gguf -o x.gguf --method nonsense 2>&1 | head -n 1
-twobit: unknown method 'nonsense'; use rtn, * (glob)
+twobit: unknown method 'nonsense'; use rtn, clip, hqq, awq, gptq, bpdq or ptqtp
 $ twobit quantize tiny.gguf -o x.gguf --group 33
-! twobit: * (glob)
+! twobit: group 33 is not a multiple of 32 up to 65536
 ! usage: twobit quantize MODEL -o FILE [--method NAME] [--bits K] [options]
 ! 'twobit help quantize' explains the options
 = 2
@@ -200,13 +201,13 @@ $ twobit quantize tiny.gguf -o ./tiny.gguf
 ! twobit: the output './tiny.gguf' is the model itself
 = 1
 $ twobit quantize tiny.gguf -o missing/x.gguf
-! twobit: * (glob)
+! twobit: cannot create 'missing/x.gguf.partial': No such file or directory
 = 1
 $ echo short >short; twobit quantize tiny.gguf -o x.gguf --calib short
-! twobit: * (glob)
+! twobit: calibration on 'short': the text has 6 tokens, fewer than one window of 256
 = 1
 $ twobit quantize tiny.gguf -o x.gguf --calib missing
-! twobit: * (glob)
+! twobit: cannot open 'missing': No such file or directory
 = 1
 $ ls | grep x.gguf
 = 1

@@ -61,7 +61,7 @@ $ twobit run small.gguf -p "the end of the end of the end of the end of the end"
 
 # A model of NaN is noticed.
 $ make_tiny_model nan.gguf --nan; twobit run nan.gguf -p "the end" >out
-! twobit: * (glob)
+! twobit: the model is broken: the logit of token 0 is nan
 = 1
 
 $ twobit run tiny.gguf

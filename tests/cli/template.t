@@ -53,7 +53,7 @@ $ echo '{"messages": [{"role": "tool", "content": "?"}]}' | twobit template tiny
 ! twobit: the template refuses at line 2: this model knows no tools
 = 1
 $ printf '{%% if x %%}' >x.jinja; twobit template x.jinja --messages chat.json
-! twobit: chat template: * (glob)
+! twobit: chat template: the template is malformed at line 1: it ends where 'endif' should follow
 = 1
 
 $ make_tiny_model plain.gguf; twobit template plain.gguf --messages chat.json
