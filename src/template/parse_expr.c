@@ -1,284 +1,211 @@
 // Expressions, from the loosest operator to the tightest:
 // inline if, or, and, not, comparisons and `in`, + −, ~, * / // %, **, unary + −, then what stands
 // behind a primary: .name [item] (call) |filter `is` test. ** groups to the left, as jinja2 has it.
+#include "template/builtin.h"
 #include "template/parse.h"
 
-#include <string.h>
+static tb_expr *parse_unary(tb_parser *p, bool with_filters);
 
-#include "template/builtin.h"
-
-static tb_code parse_condexpr(tb_expr **out, tb_parser *p);
-static tb_code parse_unary(tb_expr **out, tb_parser *p, bool with_filters);
-
-static tb_code new_binary(tb_expr **out, tb_parser *p, tb_operator op, tb_expr *left, tb_expr *right)
+static tb_expr *new_binary(tb_parser *p, tb_operator op, tb_expr *left, tb_expr *right)
 {
-    tb_expr *e;
-    tb_code rc = tb_parser_expr(&e, p, TB_EXPR_BINARY, left->line);
-    if (rc)
-        return rc;
+    tb_expr *e = tb_parser_expr(p, TB_EXPR_BINARY, left->line);
     e->op = op;
-    e->as.operands.left = left;
-    e->as.operands.right = right;
-    rc = tb_parser_adopt(p, e, left);
-    if (!rc)
-        rc = tb_parser_adopt(p, e, right);
-    *out = e;
-    return rc;
+    e->as.operands.left = tb_parser_adopt(p, e, left);
+    e->as.operands.right = tb_parser_adopt(p, e, right);
+    return e;
 }
 
-static tb_code new_unary(tb_expr **out, tb_parser *p, tb_operator op, uint32_t line, tb_expr *operand)
+static tb_expr *new_unary(tb_parser *p, tb_operator op, uint32_t line, tb_expr *operand)
 {
-    tb_expr *e;
-    tb_code rc = tb_parser_expr(&e, p, TB_EXPR_UNARY, line);
-    if (rc)
-        return rc;
+    tb_expr *e = tb_parser_expr(p, TB_EXPR_UNARY, line);
     e->op = op;
-    e->as.operands.left = operand;
-    *out = e;
-    return tb_parser_adopt(p, e, operand);
+    e->as.operands.left = tb_parser_adopt(p, e, operand);
+    return e;
 }
 
-static tb_code new_constant(tb_expr **out, tb_parser *p, uint32_t line, tb_value value)
+static tb_expr *new_constant(tb_parser *p, uint32_t line, tb_value value)
 {
-    tb_expr *e;
-    tb_code rc = tb_parser_expr(&e, p, TB_EXPR_CONSTANT, line);
-    if (rc)
-        return rc;
+    tb_expr *e = tb_parser_expr(p, TB_EXPR_CONSTANT, line);
     e->as.constant = value;
-    *out = e;
-    return TB_OK;
+    return e;
+}
+
+// Expressions with commas between them, up to the operator that closes them.
+static void parse_items(tb_parser *p, tb_expr *owner, tb_expr_list *list, tb_operator close)
+{
+    while (tb_parser_more(p, close)) {
+        tb_parser_append(p, owner, list, tb_parse_expression(p));
+        if (tb_parser_more(p, close))
+            tb_parser_expect_op(p, TB_OPERATOR_COMMA, ",");
+    }
 }
 
 // ---- arguments ----
 
-static tb_code parse_keyword(tb_arguments *args, tb_parser *p, tb_expr *owner)
+static void parse_keyword(tb_parser *p, tb_arguments *args, tb_expr *owner)
 {
-    tb_keyword_expr *keyword = tb_arena_alloc(p->arena, sizeof *keyword), **end = &args->keywords;
-    if (!keyword)
-        return tb_parser_no_memory(p);
-    tb_text name = p->token.text;
-    tb_code rc = tb_parser_text(&keyword->name, p, name);
-    if (!rc)
-        rc = tb_parser_work(p, args->keyword_count);
-    for (; *end && !rc; end = &(*end)->next)
-        if (tb_piece_equal((*end)->name->text, tb_piece_of(name, TB_FROM_TEMPLATE)))
-            rc = tb_parser_fail(p, p->token.line, "a keyword argument is repeated");
-    if (rc)
-        return rc;
+    tb_keyword_expr *keyword = tb_parser_alloc(p, sizeof *keyword), **end = &args->keywords;
+    keyword->name = tb_parser_text(p, p->token.text);
+    tb_parser_work(p, args->keyword_count);
+    for (; *end && !p->rc; end = &(*end)->next)
+        if (tb_piece_equal((*end)->name->text, keyword->name->text))
+            tb_parser_fail(p, p->token.line, "a keyword argument is repeated");
+    if (p->rc)
+        return;
     *end = keyword;
     args->keyword_count++;
-    rc = tb_parser_advance(p); // the name
-    if (!rc)
-        rc = tb_parser_advance(p); // the equals sign
-    if (!rc)
-        rc = tb_parse_expression(&keyword->value, p);
-    return rc ? rc : tb_parser_adopt(p, owner, keyword->value);
+    tb_parser_advance(p); // the name
+    tb_parser_advance(p); // the equals sign
+    keyword->value = tb_parser_adopt(p, owner, tb_parse_expression(p));
 }
 
-static tb_code parse_rest(tb_expr **slot, tb_parser *p, tb_expr *owner)
+static tb_expr *parse_rest(tb_parser *p, tb_expr *owner)
 {
-    tb_code rc = tb_parser_advance(p);
-    if (!rc)
-        rc = tb_parse_expression(slot, p);
-    return rc ? rc : tb_parser_adopt(p, owner, *slot);
+    tb_parser_advance(p);
+    return tb_parser_adopt(p, owner, tb_parse_expression(p));
 }
 
-static tb_code parse_argument(tb_arguments *args, tb_parser *p, tb_expr *owner)
+static void parse_argument(tb_parser *p, tb_arguments *args, tb_expr *owner)
 {
     bool is_rest = tb_parser_at_op(p, TB_OPERATOR_MUL), is_rest_keywords = tb_parser_at_op(p, TB_OPERATOR_POW);
     bool is_keyword = false;
     if (tb_parser_at(p, TB_LEXEME_NAME)) {
-        tb_lexeme next;
-        tb_code rc = tb_parser_peek(&next, p);
-        if (rc)
-            return rc;
+        tb_lexeme next = tb_parser_peek(p);
         is_keyword = next.kind == TB_LEXEME_OPERATOR && next.op == TB_OPERATOR_ASSIGN;
     }
     bool is_positional = !is_rest && !is_rest_keywords && !is_keyword;
     if (args->rest_keywords || (args->rest && (is_rest || is_positional)) || (args->keywords && is_positional))
-        return tb_parser_fail(p, p->token.line, "the arguments of a call are in no valid order");
-    if (is_rest)
-        return parse_rest(&args->rest, p, owner);
-    if (is_rest_keywords)
-        return parse_rest(&args->rest_keywords, p, owner);
-    if (is_keyword)
-        return parse_keyword(args, p, owner);
-    tb_expr *value;
-    tb_code rc = tb_parse_expression(&value, p);
-    return rc ? rc : tb_parser_append(p, owner, &args->positional, value);
+        tb_parser_fail(p, p->token.line, "the arguments of a call are in no valid order");
+    else if (is_rest)
+        args->rest = parse_rest(p, owner);
+    else if (is_rest_keywords)
+        args->rest_keywords = parse_rest(p, owner);
+    else if (is_keyword)
+        parse_keyword(p, args, owner);
+    else
+        tb_parser_append(p, owner, &args->positional, tb_parse_expression(p));
 }
 
 // "(" arguments ")"
-static tb_code parse_arguments(tb_arguments *args, tb_parser *p, tb_expr *owner)
+static void parse_arguments(tb_parser *p, tb_arguments *args, tb_expr *owner)
 {
-    tb_code rc = tb_parser_expect_op(p, TB_OPERATOR_LPAREN, "(");
-    while (!rc && !tb_parser_at_op(p, TB_OPERATOR_RPAREN)) {
-        rc = parse_argument(args, p, owner);
-        if (!rc && !tb_parser_at_op(p, TB_OPERATOR_RPAREN))
-            rc = tb_parser_expect_op(p, TB_OPERATOR_COMMA, ",");
+    tb_parser_expect_op(p, TB_OPERATOR_LPAREN, "(");
+    while (tb_parser_more(p, TB_OPERATOR_RPAREN)) {
+        parse_argument(p, args, owner);
+        if (tb_parser_more(p, TB_OPERATOR_RPAREN))
+            tb_parser_expect_op(p, TB_OPERATOR_COMMA, ",");
     }
-    return rc ? rc : tb_parser_expect_op(p, TB_OPERATOR_RPAREN, ")");
+    tb_parser_expect_op(p, TB_OPERATOR_RPAREN, ")");
 }
 
 // ---- primaries ----
 
-static tb_code parse_name(tb_expr **out, tb_parser *p, bool with_members)
+static tb_expr *parse_name(tb_parser *p, bool with_members)
 {
-    tb_lexeme token = p->token;
-    tb_code rc = tb_parser_advance(p);
-    if (rc)
-        return rc;
+    tb_lexeme token = tb_parser_take_name(p);
     bool is_true = tb_text_is(token.text, "true") || tb_text_is(token.text, "True");
     if (is_true || tb_text_is(token.text, "false") || tb_text_is(token.text, "False"))
-        return new_constant(out, p, token.line, tb_bool(is_true));
+        return new_constant(p, token.line, tb_bool(is_true));
     if (tb_text_is(token.text, "none") || tb_text_is(token.text, "None"))
-        return new_constant(out, p, token.line, tb_none());
-    tb_expr *e;
-    bool is_member = with_members && tb_parser_at_op(p, TB_OPERATOR_DOT);
-    rc = tb_parser_expr(&e, p, is_member ? TB_EXPR_MEMBER : TB_EXPR_NAME, token.line);
-    if (!rc)
-        rc = tb_parser_name(&e->as.name.id, p, token.text);
-    if (!rc && is_member) {
-        tb_lexeme attribute;
-        rc = tb_parser_advance(p);
-        if (!rc)
-            rc = tb_parser_take_name(&attribute, p);
-        if (!rc)
-            rc = tb_parser_text(&e->as.name.attribute, p, attribute.text);
-    }
-    if (!rc)
-        *out = e;
-    return rc;
+        return new_constant(p, token.line, tb_none());
+    bool is_member = with_members && tb_parser_skip_op(p, TB_OPERATOR_DOT);
+    tb_expr *e = tb_parser_expr(p, is_member ? TB_EXPR_MEMBER : TB_EXPR_NAME, token.line);
+    e->as.name.id = tb_parser_name(p, token.text);
+    if (is_member)
+        e->as.name.attribute = tb_parser_text(p, tb_parser_take_name(p).text);
+    return e;
 }
 
 // String literals that follow each other are one.
-static tb_code parse_strings(tb_expr **out, tb_parser *p)
+static tb_expr *parse_strings(tb_parser *p)
 {
     uint32_t line = p->token.line;
-    tb_value value = {.kind = TB_VALUE_STRING};
     tb_str joined = {0};
-    tb_code rc = TB_OK;
-    while (!rc && tb_parser_at(p, TB_LEXEME_STRING)) {
-        rc = tb_str_append(&joined, p->token.text.data, p->token.text.size, p->err);
-        if (!rc)
-            rc = tb_parser_advance(p);
-    }
-    char *text = rc ? NULL : tb_arena_text(p->arena, tb_str_get(&joined), joined.size);
-    if (!rc)
-        rc = text ? tb_parser_text(&value.as.string, p, (tb_text){text, joined.size}) : tb_parser_no_memory(p);
+    for (; tb_parser_at(p, TB_LEXEME_STRING); tb_parser_advance(p))
+        if (tb_str_append(&joined, p->token.text.data, p->token.text.size, NULL)) {
+            tb_parser_no_memory(p);
+            break;
+        }
+    const char *text = tb_arena_text(p->arena, tb_str_get(&joined), joined.size);
+    if (!text)
+        tb_parser_no_memory(p);
+    tb_text whole = {text ? text : "", text ? joined.size : 0};
     tb_str_clear(&joined);
-    return rc ? rc : new_constant(out, p, line, value);
+    return new_constant(p, line, tb_string_value(tb_parser_text(p, whole)));
 }
 
-static tb_code parse_list(tb_expr **out, tb_parser *p)
+static tb_expr *parse_list(tb_parser *p)
 {
-    tb_expr *e = NULL;
-    tb_code rc = tb_parser_expr(&e, p, TB_EXPR_LIST, p->token.line);
-    if (!rc)
-        rc = tb_parser_advance(p);
-    while (!rc && !tb_parser_at_op(p, TB_OPERATOR_RBRACKET)) {
-        tb_expr *item;
-        rc = tb_parse_expression(&item, p);
-        if (!rc)
-            rc = tb_parser_append(p, e, &e->as.items, item);
-        if (!rc && !tb_parser_at_op(p, TB_OPERATOR_RBRACKET))
-            rc = tb_parser_expect_op(p, TB_OPERATOR_COMMA, ",");
-    }
-    if (!rc)
-        rc = tb_parser_expect_op(p, TB_OPERATOR_RBRACKET, "]");
-    *out = e;
-    return rc;
+    tb_expr *e = tb_parser_expr(p, TB_EXPR_LIST, p->token.line);
+    tb_parser_advance(p);
+    parse_items(p, e, &e->as.items, TB_OPERATOR_RBRACKET);
+    tb_parser_expect_op(p, TB_OPERATOR_RBRACKET, "]");
+    return e;
 }
 
-static tb_code parse_dict(tb_expr **out, tb_parser *p)
+static tb_expr *parse_dict(tb_parser *p)
 {
-    tb_expr *e = NULL;
-    tb_code rc = tb_parser_expr(&e, p, TB_EXPR_DICT, p->token.line);
-    if (!rc)
-        rc = tb_parser_advance(p);
-    while (!rc && !tb_parser_at_op(p, TB_OPERATOR_RBRACE)) {
-        tb_expr *item;
-        rc = tb_parse_expression(&item, p);
-        if (!rc)
-            rc = tb_parser_append(p, e, &e->as.items, item);
-        if (!rc)
-            rc = tb_parser_expect_op(p, TB_OPERATOR_COLON, ":");
-        if (!rc)
-            rc = tb_parse_expression(&item, p);
-        if (!rc)
-            rc = tb_parser_append(p, e, &e->as.items, item);
-        if (!rc && !tb_parser_at_op(p, TB_OPERATOR_RBRACE))
-            rc = tb_parser_expect_op(p, TB_OPERATOR_COMMA, ",");
+    tb_expr *e = tb_parser_expr(p, TB_EXPR_DICT, p->token.line);
+    tb_parser_advance(p);
+    while (tb_parser_more(p, TB_OPERATOR_RBRACE)) {
+        tb_parser_append(p, e, &e->as.items, tb_parse_expression(p));
+        tb_parser_expect_op(p, TB_OPERATOR_COLON, ":");
+        tb_parser_append(p, e, &e->as.items, tb_parse_expression(p));
+        if (tb_parser_more(p, TB_OPERATOR_RBRACE))
+            tb_parser_expect_op(p, TB_OPERATOR_COMMA, ",");
     }
-    if (!rc)
-        rc = tb_parser_expect_op(p, TB_OPERATOR_RBRACE, "}");
-    *out = e;
-    return rc;
+    tb_parser_expect_op(p, TB_OPERATOR_RBRACE, "}");
+    return e;
 }
 
-static tb_code parse_number(tb_expr **out, tb_parser *p)
+static tb_expr *parse_number(tb_parser *p)
 {
     tb_lexeme token = p->token;
-    tb_code rc = tb_parser_advance(p);
-    if (rc)
-        return rc;
-    return new_constant(out, p, token.line,
-                        token.kind == TB_LEXEME_INTEGER ? tb_int(token.integer) : tb_float(token.real));
+    tb_parser_advance(p);
+    return new_constant(p, token.line, token.kind == TB_LEXEME_INTEGER ? tb_int(token.integer) : tb_float(token.real));
 }
 
-static tb_code parse_parentheses(tb_expr **out, tb_parser *p)
-{
-    tb_code rc = tb_parser_advance(p);
-    if (!rc)
-        rc = tb_parse_tuple(out, p, TB_PARSE_PARENS);
-    return rc ? rc : tb_parser_expect_op(p, TB_OPERATOR_RPAREN, ")");
-}
-
-static tb_code parse_primary(tb_expr **out, tb_parser *p, bool with_members)
+static tb_expr *parse_primary(tb_parser *p, bool with_members)
 {
     if (tb_parser_at(p, TB_LEXEME_NAME))
-        return parse_name(out, p, with_members);
+        return parse_name(p, with_members);
     if (tb_parser_at(p, TB_LEXEME_STRING))
-        return parse_strings(out, p);
+        return parse_strings(p);
     if (tb_parser_at(p, TB_LEXEME_INTEGER) || tb_parser_at(p, TB_LEXEME_FLOAT))
-        return parse_number(out, p);
-    if (tb_parser_at_op(p, TB_OPERATOR_LPAREN))
-        return parse_parentheses(out, p);
+        return parse_number(p);
     if (tb_parser_at_op(p, TB_OPERATOR_LBRACKET))
-        return parse_list(out, p);
+        return parse_list(p);
     if (tb_parser_at_op(p, TB_OPERATOR_LBRACE))
-        return parse_dict(out, p);
-    return tb_parser_unexpected(p, "an expression");
+        return parse_dict(p);
+    if (!tb_parser_skip_op(p, TB_OPERATOR_LPAREN)) {
+        tb_parser_unexpected(p, "an expression");
+        return new_constant(p, p->token.line, tb_none());
+    }
+    tb_expr *e = tb_parse_tuple(p, TB_PARSE_PARENS);
+    tb_parser_expect_op(p, TB_OPERATOR_RPAREN, ")");
+    return e;
 }
 
 // ---- behind a primary ----
 
-static tb_code parse_attribute(tb_expr **out, tb_parser *p, tb_expr *object)
+// ".name" or ".0"
+static tb_expr *parse_attribute(tb_parser *p, tb_expr *object)
 {
     uint32_t line = p->token.line;
-    tb_code rc = tb_parser_advance(p);
-    if (rc)
-        return rc;
-    tb_expr *e;
-    if (tb_parser_at(p, TB_LEXEME_NAME)) {
-        rc = tb_parser_expr(&e, p, TB_EXPR_ATTR, line);
-        if (rc)
-            return rc;
-        e->as.attr.object = object;
-        rc = tb_parser_text(&e->as.attr.name, p, p->token.text);
+    tb_parser_advance(p);
+    bool is_name = tb_parser_at(p, TB_LEXEME_NAME);
+    tb_expr *e = tb_parser_expr(p, is_name ? TB_EXPR_ATTR : TB_EXPR_ITEM, line);
+    if (is_name) {
+        e->as.attr.object = tb_parser_adopt(p, e, object);
+        e->as.attr.name = tb_parser_text(p, p->token.text);
     } else if (tb_parser_at(p, TB_LEXEME_INTEGER)) {
-        rc = tb_parser_expr(&e, p, TB_EXPR_ITEM, line);
-        if (rc)
-            return rc;
-        e->as.item.object = object;
-        rc = new_constant(&e->as.item.index, p, line, tb_int(p->token.integer));
+        e->as.item.object = tb_parser_adopt(p, e, object);
+        e->as.item.index = new_constant(p, line, tb_int(p->token.integer));
     } else {
-        return tb_parser_unexpected(p, "a name or number");
+        tb_parser_unexpected(p, "a name or number");
     }
-    if (!rc)
-        rc = tb_parser_adopt(p, e, object);
-    *out = e;
-    return rc ? rc : tb_parser_advance(p);
+    tb_parser_advance(p);
+    return e;
 }
 
 static bool at_slice_end(const tb_parser *p)
@@ -287,160 +214,91 @@ static bool at_slice_end(const tb_parser *p)
 }
 
 // ":" stop ":" step, each optional, behind the start.
-static tb_code parse_slice(tb_expr **out, tb_parser *p, tb_expr *object, tb_expr *start)
+static tb_expr *parse_slice(tb_parser *p, tb_expr *object, tb_expr *start)
 {
-    tb_expr *e;
-    bool found;
-    tb_code rc = tb_parser_expr(&e, p, TB_EXPR_SLICE, p->token.line);
-    if (rc)
-        return rc;
-    e->as.slice.object = object;
-    e->as.slice.start = start;
-    rc = tb_parser_advance(p);
-    if (!rc && !at_slice_end(p) && !tb_parser_at_op(p, TB_OPERATOR_COLON))
-        rc = tb_parse_expression(&e->as.slice.stop, p);
-    if (!rc)
-        rc = tb_parser_skip_op(&found, p, TB_OPERATOR_COLON);
-    if (!rc && found && !at_slice_end(p))
-        rc = tb_parse_expression(&e->as.slice.step, p);
-    const tb_expr *parts[] = {object, start, e->as.slice.stop, e->as.slice.step};
-    for (size_t i = 0; i < 4 && !rc; i++)
-        rc = tb_parser_adopt(p, e, parts[i]);
-    *out = e;
-    return rc;
-}
-
-// One subscript, which may be a slice; *out is then the whole sliced expression.
-static tb_code parse_subscript(tb_expr **out, bool *is_slice, tb_parser *p, tb_expr *object)
-{
-    tb_expr *index = NULL;
-    *is_slice = false;
-    tb_code rc = tb_parser_at_op(p, TB_OPERATOR_COLON) ? TB_OK : tb_parse_expression(&index, p);
-    if (rc)
-        return rc;
-    if (tb_parser_at_op(p, TB_OPERATOR_COLON)) {
-        *is_slice = true;
-        return parse_slice(out, p, object, index);
-    }
-    *out = index;
-    return TB_OK;
-}
-
-// ", index" … behind the first index: *index becomes a tuple of all.
-static tb_code parse_more_indices(tb_expr **index, tb_parser *p, uint32_t line)
-{
-    tb_expr *tuple;
-    tb_code rc = tb_parser_expr(&tuple, p, TB_EXPR_TUPLE, line);
-    if (!rc)
-        rc = tb_parser_append(p, tuple, &tuple->as.items, *index);
-    while (!rc && !tb_parser_at_op(p, TB_OPERATOR_RBRACKET)) {
-        rc = tb_parser_expect_op(p, TB_OPERATOR_COMMA, ",");
-        if (!rc)
-            rc = tb_parse_expression(index, p);
-        if (!rc)
-            rc = tb_parser_append(p, tuple, &tuple->as.items, *index);
-    }
-    *index = tuple;
-    return rc;
+    tb_expr *e = tb_parser_expr(p, TB_EXPR_SLICE, p->token.line);
+    e->as.slice.object = tb_parser_adopt(p, e, object);
+    e->as.slice.start = tb_parser_adopt(p, e, start);
+    tb_parser_advance(p);
+    if (!at_slice_end(p) && !tb_parser_at_op(p, TB_OPERATOR_COLON))
+        e->as.slice.stop = tb_parser_adopt(p, e, tb_parse_expression(p));
+    if (tb_parser_skip_op(p, TB_OPERATOR_COLON) && !at_slice_end(p))
+        e->as.slice.step = tb_parser_adopt(p, e, tb_parse_expression(p));
+    return e;
 }
 
 // "[" indices or a slice "]"
-static tb_code parse_item(tb_expr **out, tb_parser *p, tb_expr *object)
+static tb_expr *parse_item(tb_parser *p, tb_expr *object)
 {
     uint32_t line = p->token.line;
-    bool is_slice = false;
-    tb_expr *index, *e;
-    tb_code rc = tb_parser_advance(p);
-    if (!rc)
-        rc = parse_subscript(&index, &is_slice, p, object);
-    if (!rc && is_slice) {
-        *out = index;
-        return tb_parser_expect_op(p, TB_OPERATOR_RBRACKET, "]");
+    tb_parser_advance(p);
+    tb_expr *index = tb_parser_at_op(p, TB_OPERATOR_COLON) ? NULL : tb_parse_expression(p), *e;
+    if (tb_parser_at_op(p, TB_OPERATOR_COLON)) {
+        e = parse_slice(p, object, index);
+    } else {
+        if (tb_parser_skip_op(p, TB_OPERATOR_COMMA)) { // several indices are a tuple
+            tb_expr *tuple = tb_parser_expr(p, TB_EXPR_TUPLE, line);
+            tb_parser_append(p, tuple, &tuple->as.items, index);
+            do
+                tb_parser_append(p, tuple, &tuple->as.items, tb_parse_expression(p));
+            while (tb_parser_skip_op(p, TB_OPERATOR_COMMA));
+            index = tuple;
+        }
+        e = tb_parser_expr(p, TB_EXPR_ITEM, line);
+        e->as.item.object = tb_parser_adopt(p, e, object);
+        e->as.item.index = tb_parser_adopt(p, e, index);
     }
-    if (!rc && tb_parser_at_op(p, TB_OPERATOR_COMMA))
-        rc = parse_more_indices(&index, p, line);
-    if (!rc)
-        rc = tb_parser_expr(&e, p, TB_EXPR_ITEM, line);
-    if (rc)
-        return rc;
-    e->as.item.object = object;
-    e->as.item.index = index;
-    *out = e;
-    rc = tb_parser_adopt(p, e, object);
-    if (!rc)
-        rc = tb_parser_adopt(p, e, index);
-    return rc ? rc : tb_parser_expect_op(p, TB_OPERATOR_RBRACKET, "]");
+    tb_parser_expect_op(p, TB_OPERATOR_RBRACKET, "]");
+    return e;
 }
 
-static tb_code parse_call(tb_expr **out, tb_parser *p, tb_expr *callee)
+static tb_expr *parse_call(tb_parser *p, tb_expr *callee)
 {
-    tb_expr *e;
-    tb_code rc = tb_parser_expr(&e, p, TB_EXPR_CALL, p->token.line);
-    if (rc)
-        return rc;
-    e->as.call.subject = callee;
-    *out = e;
-    rc = tb_parser_adopt(p, e, callee);
-    return rc ? rc : parse_arguments(&e->as.call.args, p, e);
+    tb_expr *e = tb_parser_expr(p, TB_EXPR_CALL, p->token.line);
+    e->as.call.subject = tb_parser_adopt(p, e, callee);
+    parse_arguments(p, &e->as.call.args, e);
+    return e;
 }
 
 // The name of a filter or test, which may have dots.
-static tb_code parse_dotted_name(const tb_string **out, tb_parser *p)
+static const tb_string *parse_dotted_name(tb_parser *p)
 {
-    tb_lexeme token;
-    tb_code rc = tb_parser_take_name(&token, p);
-    tb_text text = token.text;
-    while (!rc && tb_parser_at_op(p, TB_OPERATOR_DOT)) {
-        rc = tb_parser_advance(p);
-        if (!rc)
-            rc = tb_parser_take_name(&token, p);
-        if (!rc) // names and dots of the source, white space between included: known to no table
-            text.size = (size_t)(token.text.data + token.text.size - text.data);
+    tb_text text = tb_parser_take_name(p).text;
+    while (tb_parser_skip_op(p, TB_OPERATOR_DOT)) {
+        tb_text part = tb_parser_take_name(p).text;
+        if (!p->rc) // names and dots of the source, white space between included: known to no table
+            text.size = (size_t)(part.data + part.size - text.data);
     }
-    return rc ? rc : tb_parser_text(out, p, text);
+    return tb_parser_text(p, p->rc ? (tb_text){"", 0} : text);
 }
 
-tb_code tb_parse_filters(tb_expr **out, tb_parser *p, tb_expr *subject, bool inline_first)
+tb_expr *tb_parse_filters(tb_parser *p, tb_expr *subject, bool inline_first)
 {
-    tb_code rc = TB_OK;
-    *out = subject;
-    while (!rc && (inline_first || tb_parser_at_op(p, TB_OPERATOR_PIPE))) {
-        tb_expr *e;
-        if (!inline_first)
-            rc = tb_parser_advance(p);
-        if (!rc)
-            rc = tb_parser_expr(&e, p, TB_EXPR_FILTER, p->token.line);
-        if (rc)
-            return rc;
-        e->as.call.subject = *out;
-        rc = parse_dotted_name(&e->as.call.name, p);
-        if (!rc)
-            e->as.call.function = tb_filter_find(e->as.call.name->text);
-        if (!rc)
-            rc = tb_parser_adopt(p, e, *out);
-        if (!rc && tb_parser_at_op(p, TB_OPERATOR_LPAREN))
-            rc = parse_arguments(&e->as.call.args, p, e);
-        *out = e;
+    while (!p->rc && (inline_first || tb_parser_skip_op(p, TB_OPERATOR_PIPE))) {
+        tb_expr *e = tb_parser_expr(p, TB_EXPR_FILTER, p->token.line);
+        e->as.call.subject = tb_parser_adopt(p, e, subject);
+        e->as.call.name = parse_dotted_name(p);
+        e->as.call.function = tb_filter_find(e->as.call.name->text);
+        if (tb_parser_at_op(p, TB_OPERATOR_LPAREN))
+            parse_arguments(p, &e->as.call.args, e);
+        subject = e;
         inline_first = false;
     }
-    return rc;
+    return subject;
 }
 
-static tb_code parse_postfix(tb_expr **out, tb_parser *p, tb_expr *e)
+static tb_expr *parse_postfix(tb_parser *p, tb_expr *e)
 {
-    tb_code rc = TB_OK;
-    while (!rc) {
+    for (;;) {
         if (tb_parser_at_op(p, TB_OPERATOR_DOT))
-            rc = parse_attribute(&e, p, e);
+            e = parse_attribute(p, e);
         else if (tb_parser_at_op(p, TB_OPERATOR_LBRACKET))
-            rc = parse_item(&e, p, e);
+            e = parse_item(p, e);
         else if (tb_parser_at_op(p, TB_OPERATOR_LPAREN))
-            rc = parse_call(&e, p, e);
+            e = parse_call(p, e);
         else
-            break;
+            return e;
     }
-    *out = e;
-    return rc;
 }
 
 // An argument of a test may stand behind it without parentheses.
@@ -453,328 +311,216 @@ static bool at_bare_argument(const tb_parser *p)
            tb_parser_at_op(p, TB_OPERATOR_LBRACE);
 }
 
-static tb_code parse_bare_argument(tb_expr *test, tb_parser *p)
-{
-    tb_expr *argument;
-    if (tb_parser_at_word(p, "is"))
-        return tb_parser_fail(p, p->token.line, "tests cannot be chained with 'is'");
-    tb_code rc = parse_primary(&argument, p, false);
-    if (!rc)
-        rc = parse_postfix(&argument, p, argument);
-    return rc ? rc : tb_parser_append(p, test, &test->as.call.args.positional, argument);
-}
-
 // "is" ["not"] name [argument]
-static tb_code parse_test(tb_expr **out, tb_parser *p, tb_expr *subject)
+static tb_expr *parse_test(tb_parser *p, tb_expr *subject)
 {
-    tb_expr *e;
-    bool negated;
     uint32_t line = p->token.line;
-    tb_code rc = tb_parser_expr(&e, p, TB_EXPR_TEST, line);
-    if (rc)
-        return rc;
-    e->as.call.subject = subject;
-    rc = tb_parser_adopt(p, e, subject);
-    if (!rc)
-        rc = tb_parser_advance(p);
-    if (!rc)
-        rc = tb_parser_skip_word(&negated, p, "not");
-    if (!rc)
-        rc = parse_dotted_name(&e->as.call.name, p);
-    if (rc)
-        return rc;
+    tb_expr *e = tb_parser_expr(p, TB_EXPR_TEST, line);
+    e->as.call.subject = tb_parser_adopt(p, e, subject);
+    tb_parser_advance(p);
+    bool negated = tb_parser_skip_word(p, "not");
+    e->as.call.name = parse_dotted_name(p);
     e->as.call.function = tb_test_find(e->as.call.name->text);
     if (tb_parser_at_op(p, TB_OPERATOR_LPAREN))
-        rc = parse_arguments(&e->as.call.args, p, e);
+        parse_arguments(p, &e->as.call.args, e);
+    else if (tb_parser_at_word(p, "is"))
+        tb_parser_fail(p, p->token.line, "tests cannot be chained with 'is'");
     else if (at_bare_argument(p))
-        rc = parse_bare_argument(e, p);
-    *out = e;
-    return !rc && negated ? new_unary(out, p, TB_OPERATOR_NOT, line, e) : rc;
+        tb_parser_append(p, e, &e->as.call.args.positional, parse_postfix(p, parse_primary(p, false)));
+    return negated ? new_unary(p, TB_OPERATOR_NOT, line, e) : e;
 }
 
-static tb_code parse_filter_expr(tb_expr **out, tb_parser *p, tb_expr *e)
+static tb_expr *parse_filter_expr(tb_parser *p, tb_expr *e)
 {
-    tb_code rc = TB_OK;
-    while (!rc) {
+    for (;;) {
         if (tb_parser_at_op(p, TB_OPERATOR_PIPE))
-            rc = tb_parse_filters(&e, p, e, false);
+            e = tb_parse_filters(p, e, false);
         else if (tb_parser_at_word(p, "is"))
-            rc = parse_test(&e, p, e);
+            e = parse_test(p, e);
         else if (tb_parser_at_op(p, TB_OPERATOR_LPAREN))
-            rc = parse_call(&e, p, e);
+            e = parse_call(p, e);
         else
-            break;
+            return e;
     }
-    *out = e;
-    return rc;
 }
 
 // ---- operators ----
 
-static tb_code parse_sign(tb_expr **out, tb_parser *p)
+static tb_expr *parse_sign(tb_parser *p)
 {
     tb_lexeme sign = p->token;
-    tb_code rc = tb_parser_enter(p);
-    if (rc)
-        return rc;
-    rc = tb_parser_advance(p);
-    if (!rc)
-        rc = parse_unary(out, p, false);
+    if (!tb_parser_enter(p))
+        return new_constant(p, sign.line, tb_none());
+    tb_parser_advance(p);
+    tb_expr *e = new_unary(p, sign.op, sign.line, parse_unary(p, false));
     p->depth--;
-    return rc ? rc : new_unary(out, p, sign.op, sign.line, *out);
+    return e;
 }
 
-static tb_code parse_unary(tb_expr **out, tb_parser *p, bool with_filters)
+static tb_expr *parse_unary(tb_parser *p, bool with_filters)
 {
     bool is_signed = tb_parser_at_op(p, TB_OPERATOR_SUB) || tb_parser_at_op(p, TB_OPERATOR_ADD);
-    tb_code rc = is_signed ? parse_sign(out, p) : parse_primary(out, p, false);
-    if (!rc)
-        rc = parse_postfix(out, p, *out);
-    return rc || !with_filters ? rc : parse_filter_expr(out, p, *out);
+    tb_expr *e = parse_postfix(p, is_signed ? parse_sign(p) : parse_primary(p, false));
+    return with_filters ? parse_filter_expr(p, e) : e;
 }
 
-static tb_code parse_power(tb_expr **out, tb_parser *p)
+static tb_expr *parse_power(tb_parser *p)
 {
-    tb_code rc = parse_unary(out, p, true);
-    while (!rc && tb_parser_at_op(p, TB_OPERATOR_POW)) {
-        tb_expr *right;
-        rc = tb_parser_advance(p);
-        if (!rc)
-            rc = parse_unary(&right, p, true);
-        if (!rc)
-            rc = new_binary(out, p, TB_OPERATOR_POW, *out, right);
-    }
-    return rc;
+    tb_expr *e = parse_unary(p, true);
+    while (tb_parser_skip_op(p, TB_OPERATOR_POW))
+        e = new_binary(p, TB_OPERATOR_POW, e, parse_unary(p, true));
+    return e;
 }
 
-static tb_code parse_product(tb_expr **out, tb_parser *p)
+static tb_expr *parse_product(tb_parser *p)
 {
-    tb_code rc = parse_power(out, p);
-    while (!rc && (tb_parser_at_op(p, TB_OPERATOR_MUL) || tb_parser_at_op(p, TB_OPERATOR_DIV) ||
-                   tb_parser_at_op(p, TB_OPERATOR_FLOORDIV) || tb_parser_at_op(p, TB_OPERATOR_MOD))) {
+    tb_expr *e = parse_power(p);
+    while (tb_parser_at_op(p, TB_OPERATOR_MUL) || tb_parser_at_op(p, TB_OPERATOR_DIV) ||
+           tb_parser_at_op(p, TB_OPERATOR_FLOORDIV) || tb_parser_at_op(p, TB_OPERATOR_MOD)) {
         tb_operator op = p->token.op;
-        tb_expr *right;
-        rc = tb_parser_advance(p);
-        if (!rc)
-            rc = parse_power(&right, p);
-        if (!rc)
-            rc = new_binary(out, p, op, *out, right);
+        tb_parser_advance(p);
+        e = new_binary(p, op, e, parse_power(p));
     }
-    return rc;
+    return e;
 }
 
-static tb_code parse_concat(tb_expr **out, tb_parser *p)
+static tb_expr *parse_concat(tb_parser *p)
 {
-    tb_expr *e = NULL;
-    tb_code rc = parse_product(out, p);
-    if (rc || !tb_parser_at_op(p, TB_OPERATOR_TILDE))
-        return rc;
-    rc = tb_parser_expr(&e, p, TB_EXPR_CONCAT, (*out)->line);
-    if (!rc)
-        rc = tb_parser_append(p, e, &e->as.items, *out);
-    while (!rc && tb_parser_at_op(p, TB_OPERATOR_TILDE)) {
-        tb_expr *item;
-        rc = tb_parser_advance(p);
-        if (!rc)
-            rc = parse_product(&item, p);
-        if (!rc)
-            rc = tb_parser_append(p, e, &e->as.items, item);
-    }
-    *out = e;
-    return rc;
+    tb_expr *first = parse_product(p);
+    if (!tb_parser_at_op(p, TB_OPERATOR_TILDE))
+        return first;
+    tb_expr *e = tb_parser_expr(p, TB_EXPR_CONCAT, first->line);
+    tb_parser_append(p, e, &e->as.items, first);
+    while (tb_parser_skip_op(p, TB_OPERATOR_TILDE))
+        tb_parser_append(p, e, &e->as.items, parse_product(p));
+    return e;
 }
 
-static tb_code parse_sum(tb_expr **out, tb_parser *p)
+static tb_expr *parse_sum(tb_parser *p)
 {
-    tb_code rc = parse_concat(out, p);
-    while (!rc && (tb_parser_at_op(p, TB_OPERATOR_ADD) || tb_parser_at_op(p, TB_OPERATOR_SUB))) {
+    tb_expr *e = parse_concat(p);
+    while (tb_parser_at_op(p, TB_OPERATOR_ADD) || tb_parser_at_op(p, TB_OPERATOR_SUB)) {
         tb_operator op = p->token.op;
-        tb_expr *right;
-        rc = tb_parser_advance(p);
-        if (!rc)
-            rc = parse_concat(&right, p);
-        if (!rc)
-            rc = new_binary(out, p, op, *out, right);
+        tb_parser_advance(p);
+        e = new_binary(p, op, e, parse_concat(p));
     }
-    return rc;
+    return e;
 }
 
 // The comparison operator here, which is taken; TB_OPERATOR_NONE when there is none.
-static tb_code take_comparison(tb_operator *op, tb_parser *p)
+static tb_operator take_comparison(tb_parser *p)
 {
-    *op = TB_OPERATOR_NONE;
+    tb_operator op = TB_OPERATOR_NONE;
     if (tb_parser_at(p, TB_LEXEME_OPERATOR) && p->token.op >= TB_OPERATOR_EQ && p->token.op <= TB_OPERATOR_GE) {
-        *op = p->token.op;
+        op = p->token.op;
     } else if (tb_parser_at_word(p, "in")) {
-        *op = TB_OPERATOR_IN;
+        op = TB_OPERATOR_IN;
     } else if (tb_parser_at_word(p, "not")) {
-        tb_lexeme next;
-        tb_code rc = tb_parser_peek(&next, p);
-        if (rc)
-            return rc;
+        tb_lexeme next = tb_parser_peek(p);
         if (next.kind == TB_LEXEME_NAME && tb_text_is(next.text, "in")) {
-            *op = TB_OPERATOR_NOT_IN;
-            rc = tb_parser_advance(p);
-            if (rc)
-                return rc;
+            op = TB_OPERATOR_NOT_IN;
+            tb_parser_advance(p);
         }
     }
-    return *op == TB_OPERATOR_NONE ? TB_OK : tb_parser_advance(p);
+    if (op != TB_OPERATOR_NONE)
+        tb_parser_advance(p);
+    return op;
 }
 
 // a < b <= c … compares neighbours, as in Python.
-static tb_code parse_compare(tb_expr **out, tb_parser *p)
+static tb_expr *parse_compare(tb_parser *p)
 {
-    tb_expr *e = NULL;
-    tb_operator op;
-    tb_code rc = parse_sum(out, p);
-    if (!rc)
-        rc = take_comparison(&op, p);
-    if (rc || op == TB_OPERATOR_NONE)
-        return rc;
-    rc = tb_parser_expr(&e, p, TB_EXPR_COMPARE, (*out)->line);
-    if (!rc)
-        rc = tb_parser_append(p, e, &e->as.items, *out);
-    while (!rc && op != TB_OPERATOR_NONE) {
-        tb_expr *operand;
-        rc = parse_sum(&operand, p);
-        if (rc)
-            return rc;
+    tb_expr *first = parse_sum(p);
+    tb_operator op = take_comparison(p);
+    if (op == TB_OPERATOR_NONE)
+        return first;
+    tb_expr *e = tb_parser_expr(p, TB_EXPR_COMPARE, first->line);
+    tb_parser_append(p, e, &e->as.items, first);
+    for (; op != TB_OPERATOR_NONE; op = take_comparison(p)) {
+        tb_expr *operand = parse_sum(p);
         operand->compare = op;
-        rc = tb_parser_append(p, e, &e->as.items, operand);
-        if (!rc)
-            rc = take_comparison(&op, p);
+        tb_parser_append(p, e, &e->as.items, operand);
     }
-    *out = e;
-    return rc;
+    return e;
 }
 
-static tb_code parse_not(tb_expr **out, tb_parser *p)
+static tb_expr *parse_not(tb_parser *p)
 {
-    if (!tb_parser_at_word(p, "not"))
-        return parse_compare(out, p);
     uint32_t line = p->token.line;
-    tb_code rc = tb_parser_enter(p);
-    if (rc)
-        return rc;
-    rc = tb_parser_advance(p);
-    if (!rc)
-        rc = parse_not(out, p);
+    if (!tb_parser_at_word(p, "not") || !tb_parser_enter(p))
+        return parse_compare(p);
+    tb_parser_advance(p);
+    tb_expr *e = new_unary(p, TB_OPERATOR_NOT, line, parse_not(p));
     p->depth--;
-    return rc ? rc : new_unary(out, p, TB_OPERATOR_NOT, line, *out);
+    return e;
 }
 
-static tb_code parse_and(tb_expr **out, tb_parser *p)
+static tb_expr *parse_and(tb_parser *p)
 {
-    tb_code rc = parse_not(out, p);
-    bool found = true;
-    while (!rc && found) {
-        tb_expr *right;
-        rc = tb_parser_skip_word(&found, p, "and");
-        if (!rc && found)
-            rc = parse_not(&right, p);
-        if (!rc && found)
-            rc = new_binary(out, p, TB_OPERATOR_AND, *out, right);
+    tb_expr *e = parse_not(p);
+    while (tb_parser_skip_word(p, "and"))
+        e = new_binary(p, TB_OPERATOR_AND, e, parse_not(p));
+    return e;
+}
+
+static tb_expr *parse_or(tb_parser *p)
+{
+    tb_expr *e = parse_and(p);
+    while (tb_parser_skip_word(p, "or"))
+        e = new_binary(p, TB_OPERATOR_OR, e, parse_and(p));
+    return e;
+}
+
+static tb_expr *parse_condexpr(tb_parser *p)
+{
+    tb_expr *then = parse_or(p);
+    while (tb_parser_skip_word(p, "if")) {
+        tb_expr *e = tb_parser_expr(p, TB_EXPR_COND, then->line);
+        e->as.cond.then = tb_parser_adopt(p, e, then);
+        e->as.cond.test = tb_parser_adopt(p, e, parse_or(p));
+        if (tb_parser_skip_word(p, "else"))
+            e->as.cond.otherwise = tb_parser_adopt(p, e, tb_parse_expression(p));
+        then = e;
     }
-    return rc;
-}
-
-static tb_code parse_or(tb_expr **out, tb_parser *p)
-{
-    tb_code rc = parse_and(out, p);
-    bool found = true;
-    while (!rc && found) {
-        tb_expr *right;
-        rc = tb_parser_skip_word(&found, p, "or");
-        if (!rc && found)
-            rc = parse_and(&right, p);
-        if (!rc && found)
-            rc = new_binary(out, p, TB_OPERATOR_OR, *out, right);
-    }
-    return rc;
-}
-
-// The condition and alternative of an inline if whose word has been taken.
-static tb_code parse_condition(tb_expr **out, tb_parser *p, tb_expr *then)
-{
-    tb_expr *e;
-    bool found;
-    tb_code rc = tb_parser_expr(&e, p, TB_EXPR_COND, then->line);
-    if (rc)
-        return rc;
-    e->as.cond.then = then;
-    rc = parse_or(&e->as.cond.test, p);
-    if (!rc)
-        rc = tb_parser_skip_word(&found, p, "else");
-    if (!rc && found)
-        rc = tb_parse_expression(&e->as.cond.otherwise, p);
-    const tb_expr *parts[] = {then, e->as.cond.test, e->as.cond.otherwise};
-    for (size_t i = 0; i < 3 && !rc; i++)
-        rc = tb_parser_adopt(p, e, parts[i]);
-    *out = e;
-    return rc;
-}
-
-static tb_code parse_condexpr(tb_expr **out, tb_parser *p)
-{
-    tb_code rc = parse_or(out, p);
-    bool found = true;
-    while (!rc && found) {
-        rc = tb_parser_skip_word(&found, p, "if");
-        if (!rc && found)
-            rc = parse_condition(out, p, *out);
-    }
-    return rc;
+    return then;
 }
 
 // ---- whole expressions ----
 
-static tb_code parse_bounded(tb_expr **out, tb_parser *p, unsigned flags)
+static tb_expr *parse_bounded(tb_parser *p, unsigned flags)
 {
-    tb_code rc = tb_parser_enter(p);
-    if (rc)
-        return rc;
-    if (flags & TB_PARSE_SIMPLE)
-        rc = parse_primary(out, p, flags & TB_PARSE_MEMBERS);
-    else
-        rc = flags & TB_PARSE_NO_COND ? parse_or(out, p) : parse_condexpr(out, p);
+    if (!tb_parser_enter(p))
+        return new_constant(p, p->token.line, tb_none());
+    tb_expr *e = flags & TB_PARSE_SIMPLE    ? parse_primary(p, flags & TB_PARSE_MEMBERS)
+                 : flags & TB_PARSE_NO_COND ? parse_or(p)
+                                            : parse_condexpr(p);
     p->depth--;
-    return rc;
+    return e;
 }
 
-tb_code tb_parse_expression(tb_expr **out, tb_parser *p)
+tb_expr *tb_parse_expression(tb_parser *p)
 {
-    return parse_bounded(out, p, 0);
+    return parse_bounded(p, 0);
 }
 
 static bool at_tuple_end(const tb_parser *p)
 {
-    return tb_parser_at(p, TB_LEXEME_PRINT_END) || tb_parser_at(p, TB_LEXEME_BLOCK_END) ||
+    return p->rc || tb_parser_at(p, TB_LEXEME_PRINT_END) || tb_parser_at(p, TB_LEXEME_BLOCK_END) ||
            tb_parser_at_op(p, TB_OPERATOR_RPAREN);
 }
 
-tb_code tb_parse_tuple(tb_expr **out, tb_parser *p, unsigned flags)
+tb_expr *tb_parse_tuple(tb_parser *p, unsigned flags)
 {
-    tb_expr *tuple, *item;
+    tb_expr *tuple = tb_parser_expr(p, TB_EXPR_TUPLE, p->token.line), *item = NULL;
     bool comma = false;
-    tb_code rc = tb_parser_expr(&tuple, p, TB_EXPR_TUPLE, p->token.line);
-    if (rc)
-        return rc;
     while (!at_tuple_end(p)) {
-        rc = parse_bounded(&item, p, flags);
-        if (!rc)
-            rc = tb_parser_append(p, tuple, &tuple->as.items, item);
-        bool found = false;
-        if (!rc)
-            rc = tb_parser_skip_op(&found, p, TB_OPERATOR_COMMA);
-        if (rc)
-            return rc;
-        if (!found)
+        item = parse_bounded(p, flags);
+        tb_parser_append(p, tuple, &tuple->as.items, item);
+        if (!tb_parser_skip_op(p, TB_OPERATOR_COMMA))
             break;
         comma = true;
     }
-    if (!comma && tuple->as.items.count == 0 && !(flags & TB_PARSE_PARENS))
-        return tb_parser_unexpected(p, "an expression");
-    *out = !comma && tuple->as.items.count == 1 ? tuple->as.items.first : tuple;
-    return TB_OK;
+    if (!item && !(flags & TB_PARSE_PARENS))
+        tb_parser_unexpected(p, "an expression");
+    return item && !comma ? item : tuple;
 }

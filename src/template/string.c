@@ -9,12 +9,9 @@ static tb_string make_string(tb_piece text)
     return (tb_string){text, tb_unicode_count(text), NULL};
 }
 
-const tb_string *tb_string_constant(tb_arena *arena, tb_text text)
+tb_string tb_string_constant(tb_text text)
 {
-    tb_string *s = tb_arena_alloc(arena, sizeof *s);
-    if (s)
-        *s = make_string(tb_piece_of(text, TB_FROM_TEMPLATE));
-    return s;
+    return make_string(tb_piece_of(text, TB_FROM_TEMPLATE));
 }
 
 tb_code tb_string_borrow(tb_value *out, tb_render *run, tb_piece text)

@@ -169,8 +169,8 @@ static inline bool tb_value_is_markup(tb_value value)
 // Of a scalar or string: whether anything of it comes from the conversation.
 tb_origin tb_value_origin(tb_value value);
 
-// A string in an arena of its own choice, for constants of the template; NULL when memory ran out.
-const tb_string *tb_string_constant(tb_arena *arena, tb_text text);
+// A string of the template's text, which must stay where it is.
+tb_string tb_string_constant(tb_text text);
 
 // A string whose bytes stay where they are, for as long as the run lasts.
 tb_code tb_string_borrow(tb_value *out, tb_render *run, tb_piece text);
