@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "base/hash.h"
+#include "base/json_read.h"
 #include "base/json_text.h"
 #include "base/lock.h"
 #include "base/mem.h"

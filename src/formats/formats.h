@@ -112,7 +112,7 @@ int64_t tb_kv_array_i64(const tb_kv *kv, size_t index);
 typedef enum tb_hf_file {
     TB_HF_TOKENIZER_JSON,
     TB_HF_TOKENIZER_MODEL,
-    TB_HF_TOKENIZER_CONFIG, // with what only special_tokens_map.json and added_tokens.json say; all numbers floating
+    TB_HF_TOKENIZER_CONFIG, // with what only special_tokens_map.json and added_tokens.json say
     TB_HF_FILES
 } tb_hf_file;
 

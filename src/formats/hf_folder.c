@@ -39,7 +39,7 @@ static const char *join_path(tb_checkpoint *checkpoint, const char *name)
 static tb_code read_config(reader *r, const char *path, tb_error *err)
 {
     json_t *config;
-    tb_code rc = tb_json_file_parse(&config, path, err);
+    tb_code rc = tb_json_file_read(&config, path, err);
     if (rc)
         return rc;
     rc = tb_hf_config_read(&r->model, r->out, config, err);
@@ -134,7 +134,7 @@ static tb_code compare_with_index(const reader *r, const json_t *weight_map, tb_
 static tb_code open_indexed(reader *r, const char *index_path, tb_error *err)
 {
     json_t *index;
-    tb_code rc = tb_json_file_parse(&index, index_path, err);
+    tb_code rc = tb_json_file_read(&index, index_path, err);
     if (rc)
         return rc;
     json_t *weight_map = json_object_get(index, "weight_map");

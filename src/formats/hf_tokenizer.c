@@ -19,7 +19,7 @@ static tb_code read_file(json_t **out, const tb_checkpoint *checkpoint, const ch
     tb_code rc = tb_str_printf(&path, err, "%s/%s", checkpoint->path, name);
     *out = NULL;
     if (!rc && tb_path_exists(path.data))
-        rc = tb_json_file_parse_loosely(out, path.data, err);
+        rc = tb_json_file_read(out, path.data, err);
     tb_str_clear(&path);
     return rc;
 }

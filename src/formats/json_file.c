@@ -2,13 +2,21 @@
 
 #include <jansson.h>
 
-static tb_code parse(struct json_t **out, tb_text text, size_t flags, const char *what, tb_error *err)
+static tb_code check_size(tb_text text, const char *what, tb_error *err)
 {
-    *out = NULL;
     if (text.size > TB_JSON_LIMIT)
         return tb_fail(err, TB_ELIMIT, "%s has %zu bytes of JSON, more than %zu", what, text.size, TB_JSON_LIMIT);
+    return TB_OK;
+}
+
+tb_code tb_json_parse(struct json_t **out, tb_text text, const char *what, tb_error *err)
+{
+    *out = NULL;
+    tb_code rc = check_size(text, what, err);
+    if (rc)
+        return rc;
     json_error_t error = {0};
-    json_t *value = json_loadb(text.data ? text.data : "", text.size, flags, &error);
+    json_t *value = json_loadb(text.data ? text.data : "", text.size, JSON_REJECT_DUPLICATES, &error);
     if (!value && json_error_code(&error) == json_error_out_of_memory)
         return tb_fail(err, TB_ENOMEM, "no memory to read %s", what);
     if (!value)
@@ -21,12 +29,7 @@ static tb_code parse(struct json_t **out, tb_text text, size_t flags, const char
     return TB_OK;
 }
 
-tb_code tb_json_parse(struct json_t **out, tb_text text, const char *what, tb_error *err)
-{
-    return parse(out, text, JSON_REJECT_DUPLICATES, what, err);
-}
-
-static tb_code parse_file(struct json_t **out, const char *path, size_t flags, tb_error *err)
+tb_code tb_json_file_read(struct json_t **out, const char *path, tb_error *err)
 {
     *out = NULL;
     tb_map map;
@@ -35,19 +38,12 @@ static tb_code parse_file(struct json_t **out, const char *path, size_t flags, t
     if (!rc)
         rc = tb_map_open(&map, path, err);
     if (!rc) {
-        rc = parse(out, (tb_text){(const char *)map.data, map.size}, flags, what.data, err);
+        tb_text text = {(const char *)map.data, map.size};
+        rc = check_size(text, what.data, err);
+        if (!rc)
+            rc = tb_json_read(out, text, what.data, err);
         tb_map_close(&map);
     }
     tb_str_clear(&what);
     return rc;
-}
-
-tb_code tb_json_file_parse(struct json_t **out, const char *path, tb_error *err)
-{
-    return parse_file(out, path, JSON_REJECT_DUPLICATES, err);
-}
-
-tb_code tb_json_file_parse_loosely(struct json_t **out, const char *path, tb_error *err)
-{
-    return parse_file(out, path, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, err);
 }

@@ -33,26 +33,9 @@ void tb_vocab_file_free(tb_vocab_file *file)
     tb_free(file);
 }
 
-// Parses a file whose root is an object; `name` is for errors.
-static tb_code parse(json_t **out, tb_text text, size_t flags, const char *name, tb_error *err)
-{
-    json_error_t error;
-    *out = json_loadb(text.data, text.size, flags, &error);
-    if (!*out && json_error_code(&error) == json_error_out_of_memory)
-        return tb_fail(err, TB_ENOMEM, "no memory to read %s", name);
-    if (!*out)
-        return tb_fail(err, TB_EFORMAT, "%s is not JSON, line %d: %s", name, error.line, error.text);
-    if (!json_is_object(*out)) {
-        json_decref(*out);
-        *out = NULL;
-        return tb_fail(err, TB_EFORMAT, "%s does not hold an object", name);
-    }
-    return TB_OK;
-}
-
 tb_code tb_vocab_file_read_tokenizer(tb_vocab_file *file, tb_text text, tb_error *err)
 {
-    return parse(&file->tokenizer, text, JSON_ALLOW_NUL, "tokenizer.json", err);
+    return tb_json_read(&file->tokenizer, text, "tokenizer.json", err);
 }
 
 static tb_code reserve(tb_vocab_file *file, size_t size, tb_error *err)
@@ -179,9 +162,7 @@ tb_code tb_vocab_file_pad(tb_vocab_file *file, size_t size, tb_error *err)
 
 tb_code tb_vocab_file_read_config(tb_vocab_file *file, tb_text text, tb_error *err)
 {
-    // model_max_length is often 10³⁰: numbers of any size, none of which is used
-    const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
-    return text.size ? parse(&file->config, text, flags, "tokenizer_config.json", err) : TB_OK;
+    return text.size ? tb_json_read(&file->config, text, "tokenizer_config.json", err) : TB_OK;
 }
 
 // The id of a special token that the config names, as a text or as an added token's object.

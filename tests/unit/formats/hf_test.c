@@ -362,7 +362,6 @@ static void hf_config__refuses_by_name_what_it_does_not_know(void **state)
         {"{}", TB_EFORMAT, "'model_type'"},
         {"[]", TB_EFORMAT, "config.json' is not a JSON object"},
         {"{\"model_type\":\"llama\"", TB_EFORMAT, "not valid JSON"},
-        {"{\"model_type\":\"llama\",\"model_type\":\"llama\"}", TB_EFORMAT, "duplicate"},
         {"{\"model_type\":\"gemma3\"}", TB_EFORMAT, "'text_config'"},
         {"{\"model_type\":\"llama\"," SIZES(0) "}", TB_EFORMAT, "'num_hidden_layers'"},
         {"{\"model_type\":\"llama\"," SIZES(-1) "}", TB_EFORMAT, "'num_hidden_layers'"},
@@ -404,7 +403,8 @@ static void hf_config__refuses_by_name_what_it_does_not_know(void **state)
         {"{\"model_type\":\"gemma3_text\"," SIZES(1) ",\"layer_types\":[\"chunked_attention\"]}", TB_EUNSUPPORTED,
          "chunked_attention"},
         {"{\"model_type\":\"smollm3\"," SIZES(2) ",\"no_rope_layers\":[1]}", TB_EFORMAT, "'no_rope_layers'"},
-        {"{\"model_type\":\"llama\"," SIZES(1) ",\"tie_word_embeddings\":1}", TB_EFORMAT, "duplicate"},
+        {"{\"model_type\":\"llama\"," SIZES(1) ",\"rope_theta\":Infinity}", TB_EFORMAT, "'rope_theta'"},
+        {"{\"model_type\":\"llama\"," SIZES(NaN) "}", TB_EFORMAT, "'num_hidden_layers'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         tb_checkpoint *c;
@@ -738,6 +738,31 @@ static void hf_folder__lends_tokenizer_files(void **state)
     tb_checkpoint_close(c);
 }
 
+// NaN, Infinity, keys twice, integers of any size: in every file of settings.
+static void hf_folder__is_read_as_python_reads_it(void **state)
+{
+    (void)state;
+    tb_checkpoint *c;
+    write_text("config.json", "{\"model_type\":\"falcon\"," SIZES(
+                                  1) ",\"a\":NaN,\"b\":[-Infinity,1e999],\"model_type\":\"llama\",\"eos_token_id\":7}");
+    write_text("generation_config.json", "{\"temperature\":Infinity,\"eos_token_id\":1,\"eos_token_id\":9}");
+    write_text("tokenizer_config.json", "{\"model_max_length\":Infinity,\"a\":NaN,\"chat_template\":\"x\","
+                                        "\"chat_template\":\"y\",\"n\":1000000000000000019884624838656}");
+    write_text("special_tokens_map.json", "{\"a\":NaN,\"bos_token\":\"<s>\",\"bos_token\":\"<b>\"}");
+    write_text("added_tokens.json", "{\"<b>\":5,\"<b>\":4}");
+    if (open_folder(&c))
+        fail_msg("%s", err.message);
+    assert_text_value(c, "general.architecture", "llama");
+    assert_text_value(c, "tokenizer.chat_template", "y");
+    const tb_kv *ends = tb_checkpoint_find(c, TB_KEY_END_IDS);
+    assert_int_equal(ends->value.array.count, 2);
+    assert_int_equal(tb_kv_array_i64(ends, 1), 9);
+    tb_text settings = tb_checkpoint_hf_file(c, TB_HF_TOKENIZER_CONFIG);
+    assert_non_null(strstr(settings.data, "\"bos_token\":\"<b>\""));
+    assert_non_null(strstr(settings.data, "\"4\":{\"content\":\"<b>\""));
+    tb_checkpoint_close(c);
+}
+
 // Opens the folder as it is, with settings that go into tokenizer_config.json.
 static tb_checkpoint *open_with_settings(const char *settings)
 {
@@ -991,6 +1016,7 @@ int main(void)
         cmocka_unit_test(hf_folder__says_what_is_missing),
         cmocka_unit_test(hf_folder__works_through_links),
         cmocka_unit_test(hf_folder__lends_tokenizer_files),
+        cmocka_unit_test(hf_folder__is_read_as_python_reads_it),
         cmocka_unit_test(hf_folder__completes_the_settings_of_the_tokenizer),
         cmocka_unit_test(hf_folder__names_the_tokenizer_file_that_is_damaged),
         cmocka_unit_test(hf_folder__chooses_the_chat_template),
