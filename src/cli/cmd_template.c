@@ -61,7 +61,7 @@ typedef struct prompt_source {
 static tb_code open_model(prompt_source *out, const char *path, const template_args *args, tb_error *err)
 {
     tb_checkpoint *checkpoint;
-    tb_code rc = tb_checkpoint_open(&checkpoint, path, err);
+    tb_code rc = tb_checkpoint_open_texts(&checkpoint, path, err);
     if (!rc)
         rc = tb_prompt_template_new(&out->tmpl, checkpoint, NULL, err);
     if (!rc && args->ids)

@@ -48,7 +48,7 @@ static tb_code open_tokenizer(tb_tokenizer **out, const char *path, tb_error *er
 {
     *out = NULL;
     tb_checkpoint *checkpoint;
-    tb_code rc = tb_checkpoint_open(&checkpoint, path, err);
+    tb_code rc = tb_checkpoint_open_texts(&checkpoint, path, err);
     if (rc)
         return rc;
     rc = tb_cli_load_tokenizer(out, checkpoint, err);

@@ -26,6 +26,7 @@ struct tb_checkpoint {
 // The readers. Each fills the checkpoint, whose path is set; on failure the caller closes it.
 tb_code tb_gguf_read(tb_checkpoint *checkpoint, tb_error *err);
 tb_code tb_hf_read(tb_checkpoint *checkpoint, tb_error *err);
+tb_code tb_hf_read_texts(tb_checkpoint *checkpoint, tb_error *err);
 
 // Whether a file is a part of a folder that says nothing without the others, by the end of its name.
 bool tb_hf_is_part(const char *path);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-tb_code tb_checkpoint_open(tb_checkpoint **out, const char *path, tb_error *err)
+static tb_code open_path(tb_checkpoint **out, const char *path, bool texts_only, tb_error *err)
 {
     *out = NULL;
     tb_checkpoint *checkpoint = tb_new(tb_checkpoint);
@@ -16,7 +16,7 @@ tb_code tb_checkpoint_open(tb_checkpoint **out, const char *path, tb_error *err)
     if (!checkpoint->path)
         rc = tb_fail(err, TB_ENOMEM, "no memory to open '%s'", path);
     else if (tb_path_is_folder(path))
-        rc = tb_hf_read(checkpoint, err);
+        rc = texts_only ? tb_hf_read_texts(checkpoint, err) : tb_hf_read(checkpoint, err);
     else if (tb_hf_is_part(path))
         rc = tb_fail(err, TB_EINVAL, "'%s' is a part of a model; give the folder that it lies in", path);
     else if (tb_hf_is_tokenizer_file(&which, path))
@@ -29,4 +29,14 @@ tb_code tb_checkpoint_open(tb_checkpoint **out, const char *path, tb_error *err)
     }
     *out = checkpoint;
     return TB_OK;
+}
+
+tb_code tb_checkpoint_open(tb_checkpoint **out, const char *path, tb_error *err)
+{
+    return open_path(out, path, false, err);
+}
+
+tb_code tb_checkpoint_open_texts(tb_checkpoint **out, const char *path, tb_error *err)
+{
+    return open_path(out, path, true, err);
 }

@@ -69,6 +69,9 @@ typedef struct tb_checkpoint tb_checkpoint;
 // tensors: a vocabulary-only GGUF file, a folder with a tokenizer but no config.json, or a
 // tokenizer.json or tokenizer.model alone (by the end of its name).
 tb_code tb_checkpoint_open(tb_checkpoint **out, const char *path, tb_error *err);
+// The same for those who need the tokenizer and the chat templates alone: of a folder the weights are left out, and it
+// may be one of any model, or have no config.json, or nothing but a template.
+tb_code tb_checkpoint_open_texts(tb_checkpoint **out, const char *path, tb_error *err);
 void tb_checkpoint_close(tb_checkpoint *checkpoint);
 
 const char *tb_checkpoint_path(const tb_checkpoint *checkpoint);
@@ -113,6 +116,8 @@ typedef enum tb_hf_file {
     TB_HF_TOKENIZER_JSON,
     TB_HF_TOKENIZER_MODEL,
     TB_HF_TOKENIZER_CONFIG, // with what only special_tokens_map.json and added_tokens.json say
+    TB_HF_VOCAB_JSON,       // this and the next only where there is neither tokenizer.json nor tokenizer.model
+    TB_HF_MERGES,           // merges.txt
     TB_HF_FILES
 } tb_hf_file;
 

@@ -373,8 +373,11 @@ static tb_code index_all(tb_checkpoint *checkpoint, tb_error *err)
 
 static bool has_tokenizer(const tb_checkpoint *checkpoint)
 {
-    return tb_checkpoint_hf_file(checkpoint, TB_HF_TOKENIZER_JSON).size ||
-           tb_checkpoint_hf_file(checkpoint, TB_HF_TOKENIZER_MODEL).size;
+    static const tb_hf_file files[] = {TB_HF_TOKENIZER_JSON, TB_HF_TOKENIZER_MODEL, TB_HF_VOCAB_JSON};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (tb_checkpoint_hf_file(checkpoint, files[i]).size)
+            return true;
+    return false;
 }
 
 // Without a config.json a folder may still hold a tokenizer.
@@ -395,6 +398,31 @@ tb_code tb_hf_read(tb_checkpoint *checkpoint, tb_error *err)
     if (!rc)
         rc = index_all(checkpoint, err);
     return rc || !weights ? rc : check_head(&r, err);
+}
+
+static tb_code read_token_ids(tb_checkpoint *checkpoint, const char *config_path, tb_error *err)
+{
+    json_t *config = NULL;
+    tb_code rc = tb_path_exists(config_path) ? tb_json_file_read(&config, config_path, err) : TB_OK;
+    if (!rc)
+        rc = tb_hf_token_ids_read(checkpoint, config, err);
+    json_decref(config);
+    return rc;
+}
+
+tb_code tb_hf_read_texts(tb_checkpoint *checkpoint, tb_error *err)
+{
+    const char *config_path = join_path(checkpoint, "config.json");
+    tb_code rc = config_path ? tb_hf_tokenizer_read(checkpoint, err) : tb_checkpoint_no_memory(checkpoint, err);
+    if (!rc)
+        rc = read_token_ids(checkpoint, config_path, err);
+    if (!rc)
+        rc = index_all(checkpoint, err);
+    if (rc)
+        return rc;
+    if (!has_tokenizer(checkpoint) && !tb_checkpoint_find(checkpoint, "tokenizer.chat_template"))
+        return tb_fail(err, TB_EFORMAT, "folder '%s' has neither a tokenizer nor a chat template", checkpoint->path);
+    return TB_OK;
 }
 
 bool tb_hf_is_part(const char *path)

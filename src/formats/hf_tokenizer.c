@@ -49,6 +49,22 @@ static tb_code add_special_tokens(json_t *settings, const json_t *special, const
     return TB_OK;
 }
 
+// Where vocab.json comes without the name of the class that reads it, the model's type names the class.
+static tb_code add_model_type(json_t **settings, const tb_checkpoint *checkpoint, tb_error *err)
+{
+    json_t *config = NULL;
+    if (!checkpoint->hf_maps[TB_HF_VOCAB_JSON].data || json_object_get(*settings, "tokenizer_class"))
+        return TB_OK;
+    tb_code rc = read_file(&config, checkpoint, "config.json", err);
+    if (!rc && !*settings && !(*settings = json_object()))
+        rc = tb_checkpoint_no_memory(checkpoint, err);
+    json_t *type = json_object_get(config, "model_type");
+    if (!rc && type && json_object_set(*settings, "model_type", type))
+        rc = tb_checkpoint_no_memory(checkpoint, err);
+    json_decref(config);
+    return rc;
+}
+
 // Whether a value of special_tokens_map.json is that token: it stands there as a text or as an object.
 static bool is_token(const json_t *value, const char *token)
 {
@@ -129,6 +145,8 @@ static tb_code read_settings(json_t **out, tb_checkpoint *checkpoint, tb_error *
         rc = add_special_tokens(*out, special, checkpoint, err);
     if (!rc && added && !json_object_get(*out, "added_tokens_decoder"))
         rc = add_added_tokens(*out, added, special, checkpoint, err);
+    if (!rc)
+        rc = add_model_type(out, checkpoint, err);
     if (!rc && *out)
         rc = keep_settings(checkpoint, *out, err);
     json_decref(special);
@@ -214,21 +232,31 @@ static tb_code read_templates(tb_checkpoint *checkpoint, const json_t *settings,
     return rc;
 }
 
+static tb_code map_file(tb_checkpoint *checkpoint, tb_hf_file which, const char *name, tb_error *err)
+{
+    tb_str path = {0};
+    tb_code rc = tb_str_printf(&path, err, "%s/%s", checkpoint->path, name);
+    if (!rc && tb_path_exists(path.data))
+        rc = tb_map_open(&checkpoint->hf_maps[which], path.data, err);
+    tb_str_clear(&path);
+    return rc;
+}
+
+static tb_code map_files(tb_checkpoint *checkpoint, tb_error *err)
+{
+    tb_code rc = map_file(checkpoint, TB_HF_TOKENIZER_JSON, "tokenizer.json", err);
+    if (!rc)
+        rc = map_file(checkpoint, TB_HF_TOKENIZER_MODEL, "tokenizer.model", err);
+    if (rc || checkpoint->hf_maps[TB_HF_TOKENIZER_JSON].data || checkpoint->hf_maps[TB_HF_TOKENIZER_MODEL].data)
+        return rc;
+    rc = map_file(checkpoint, TB_HF_VOCAB_JSON, "vocab.json", err);
+    return rc ? rc : map_file(checkpoint, TB_HF_MERGES, "merges.txt", err);
+}
+
 tb_code tb_hf_tokenizer_read(tb_checkpoint *checkpoint, tb_error *err)
 {
-    static const struct {
-        tb_hf_file which;
-        const char *name;
-    } files[] = {{TB_HF_TOKENIZER_JSON, "tokenizer.json"}, {TB_HF_TOKENIZER_MODEL, "tokenizer.model"}};
     json_t *settings = NULL;
-    tb_code rc = TB_OK;
-    for (size_t i = 0; i < sizeof files / sizeof files[0] && !rc; i++) {
-        tb_str path = {0};
-        rc = tb_str_printf(&path, err, "%s/%s", checkpoint->path, files[i].name);
-        if (!rc && tb_path_exists(path.data))
-            rc = tb_map_open(&checkpoint->hf_maps[files[i].which], path.data, err);
-        tb_str_clear(&path);
-    }
+    tb_code rc = map_files(checkpoint, err);
     if (!rc)
         rc = read_settings(&settings, checkpoint, err);
     if (!rc)

@@ -292,12 +292,15 @@ static tb_code open_files(tb_vocab_file **out, const tb_checkpoint *checkpoint, 
 {
     tb_text json = folder_file(checkpoint, TB_HF_TOKENIZER_JSON), spm = folder_file(checkpoint, TB_HF_TOKENIZER_MODEL);
     tb_text config = folder_file(checkpoint, TB_HF_TOKENIZER_CONFIG);
+    tb_text vocab = folder_file(checkpoint, TB_HF_VOCAB_JSON), merges = folder_file(checkpoint, TB_HF_MERGES);
     tb_code rc = TB_OK;
     *out = NULL;
     if (json.data)
         rc = tb_vocab_file_from_json(out, json, config, err);
     else if (spm.data)
         rc = tb_vocab_file_from_sentencepiece(out, spm, config, err);
+    else if (vocab.data && merges.data)
+        rc = tb_vocab_file_from_merges(out, vocab, merges, config, err);
     return rc ? tb_fail_context(err, rc, "'%s'", tb_checkpoint_path(checkpoint)) : TB_OK;
 }
 

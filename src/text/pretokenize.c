@@ -11,6 +11,7 @@
 #include "text/bpe.h"
 #include "text/pattern.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -139,6 +140,13 @@ tb_pre_traits tb_pre_traits_of(tb_text pre)
 {
     size_t row = find_known(pre);
     return row < KNOWN ? known[row].traits : (tb_pre_traits){0};
+}
+
+const char *const *tb_pre_patterns_of(const char *pre)
+{
+    size_t row = find_known((tb_text){pre, strlen(pre)});
+    assert(row < KNOWN);
+    return known[row].patterns;
 }
 
 const char *tb_pre_name_of(const tb_text *patterns, size_t count, bool ignore_merges)

@@ -35,6 +35,9 @@ typedef struct tb_pre_traits {
 } tb_pre_traits;
 tb_pre_traits tb_pre_traits_of(tb_text pre);
 
+// The patterns of a known name, the last of them NULL.
+const char *const *tb_pre_patterns_of(const char *pre);
+
 // The first known name with exactly these patterns and this trait, or NULL.
 const char *tb_pre_name_of(const tb_text *patterns, size_t count, bool ignore_merges);
 

@@ -82,6 +82,10 @@ typedef struct tb_vocab_file tb_vocab_file;
 tb_code tb_vocab_file_from_json(tb_vocab_file **out, tb_text tokenizer_json, tb_text config_json, tb_error *err);
 // `model` is a whole tokenizer.model (a SentencePiece protobuf).
 tb_code tb_vocab_file_from_sentencepiece(tb_vocab_file **out, tb_text model, tb_text config_json, tb_error *err);
+// `vocab_json` and `merges` are a whole vocab.json and merges.txt, which the class that the config names
+// ("tokenizer_class", else that of "model_type") puts together. TB_EUNSUPPORTED names a class that is not known.
+tb_code tb_vocab_file_from_merges(tb_vocab_file **out, tb_text vocab_json, tb_text merges, tb_text config_json,
+                                  tb_error *err);
 // Adds unused tokens until there are `size`; embeddings often have more rows than there are tokens.
 tb_code tb_vocab_file_pad(tb_vocab_file *file, size_t size, tb_error *err);
 const tb_vocab *tb_vocab_file_get(const tb_vocab_file *file);

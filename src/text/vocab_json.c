@@ -439,7 +439,7 @@ static tb_code apply_steps(tb_vocab_file *file, const json_t *model, const tb_js
     return vocab->model == TB_VOCAB_BPE ? set_pre(file, steps, err) : TB_OK;
 }
 
-static tb_code read_tokenizer(tb_vocab_file *file, tb_error *err)
+tb_code tb_vocab_file_read_root(tb_vocab_file *file, tb_error *err)
 {
     const json_t *model = json_object_get(file->tokenizer, "model");
     tb_text type = json_text(json_object_get(model, "type"));
@@ -480,7 +480,7 @@ tb_code tb_vocab_file_from_json(tb_vocab_file **out, tb_text tokenizer_json, tb_
     if (!rc)
         rc = tb_vocab_file_read_config(file, config_json, err);
     if (!rc)
-        rc = read_tokenizer(file, err);
+        rc = tb_vocab_file_read_root(file, err);
     if (rc)
         tb_vocab_file_free(file);
     else

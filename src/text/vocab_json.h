@@ -32,4 +32,7 @@ typedef struct tb_json_steps {
 // is not known; of the first two, those leave `exact` false.
 tb_code tb_json_steps_read(tb_json_steps *steps, const struct json_t *root, tb_arena *arena, tb_error *err);
 
+// Fills a vocabulary from file->tokenizer, the root of a tokenizer.json, and file->config.
+tb_code tb_vocab_file_read_root(struct tb_vocab_file *file, tb_error *err);
+
 #endif

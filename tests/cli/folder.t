@@ -63,6 +63,33 @@ $ twobit template qwen3 --messages chat.json; echo; twobit template qwen3 --mess
 $ twobit quantize qwen3 -o two.gguf -m rtn --bits 3 --calib-tokens 64 -q >/dev/null 2>&1; twobit template two.gguf --messages tools.json
 2 tools
 
+# Of a model without its weights, of whatever kind, and of a template alone, what texts become can be seen.
+$ mkdir texts && cp qwen3/tokenizer* qwen3/chat_template.jinja texts && echo '{"model_type": "mamba"}' >texts/config.json
+$ twobit tokenize texts "the end" --no-bos; twobit template texts --messages chat.json; echo
+19 28 26 4 13 3
+1
+$ rm texts/config.json texts/tokenizer.json; printf '{{ bos_token }}' >texts/chat_template.jinja
+$ echo '{"bos_token": "<a>", "bos_token": null, "model_max_length": Infinity}' >texts/tokenizer_config.json
+$ echo '{"bos_token": {"content": "<b>"}, "x": NaN}' >texts/special_tokens_map.json; twobit template texts --messages chat.json
+$ rm texts/tokenizer_config.json; twobit template texts --messages chat.json; echo
+<b>
+$ twobit tokenize texts x
+! twobit: 'texts' holds no tokenizer
+= 1
+$ rm texts/chat_template.jinja; twobit template texts --messages chat.json
+! twobit: folder 'texts' has neither a tokenizer nor a chat template
+= 1
+
+# vocab.json and merges.txt, read as the class that is named reads them.
+$ echo '{"1": 0, "2": 1, "12": 2}' >texts/vocab.json; printf '#version: 0.2\n1 2\n' >texts/merges.txt
+$ twobit tokenize texts 12
+! twobit: 'texts': vocab.json and merges.txt come without the name of a tokenizer_class that is known
+= 1
+$ echo '{"tokenizer_class": "GPT2Tokenizer"}' >texts/tokenizer_config.json; twobit tokenize texts 12
+2
+$ echo '{"tokenizer_class": "Qwen2Tokenizer"}' >texts/tokenizer_config.json; twobit tokenize texts 12
+0 1
+
 # What is missing is said in a sentence.
 $ mkdir bad && echo '{}' >bad/tokenizer_config.json; twobit run bad -p x
 ! twobit: folder 'bad' is not a model: it has no config.json

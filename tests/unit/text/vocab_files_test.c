@@ -225,6 +225,79 @@ static void sentencepiece__takes_added_tokens_of_the_config(void **state)
     tb_free((char *)bytes.data);
 }
 
+// ---- vocab.json and merges.txt ----
+
+// The ids that the class of `config` gives for a text, as a text.
+static void expect_of_class(const char *config, const char *text, const char *expected)
+{
+    static const char vocab[] =
+        "{\"1\": 0, \"2\": 1, \"12\": 2, \"Ġ\": 3, \"Ġ1\": 4, \"e\": 5, \"Ì\": 6, \"ģ\": 7, \"Ã\": 8, "
+        "\"©\": 9, \"Ã©\": 10}";
+    static const char merges[] = "#version: 0.2\n1 2\nĠ 1\r\n\nÃ ©";
+    tb_vocab_file *file;
+    tb_error err = {0};
+    if (tb_vocab_file_from_merges(&file, slice_of(vocab), slice_of(merges), slice_of(config), &err))
+        fail_msg("%s: %s", config, err.message);
+    tb_tokenizer *tokenizer = make(tb_vocab_file_get(file));
+    tb_ids ids = {0};
+    tb_str shown = {0};
+    assert_int_equal(tb_encode(&ids, tokenizer, slice_of(text), TB_ENCODE_BOS | TB_ENCODE_SPECIAL, NULL), TB_OK);
+    for (size_t i = 0; i < ids.size; i++)
+        tb_str_printf(&shown, NULL, "%s%d", i ? " " : "", (int)ids.data[i]);
+    if (strcmp(tb_str_get(&shown), expected) != 0)
+        fail_msg("%s: '%s' becomes %s instead of %s", config, text, tb_str_get(&shown), expected);
+    tb_str_clear(&shown);
+    tb_ids_clear(&ids);
+    tb_tokenizer_free(tokenizer);
+    tb_vocab_file_free(file);
+}
+
+// Ids as transformers 5.24.0 gives them for a folder of these files.
+static void merges__are_read_as_their_class_reads_them(void **state)
+{
+    (void)state;
+    expect_of_class("{\"tokenizer_class\": \"GPT2Tokenizer\"}", "12 12e\xCC\x81", "2 3 2 5 6 7");
+    expect_of_class("{\"tokenizer_class\": \"Qwen2TokenizerFast\"}", "12 12e\xCC\x81", "0 1 3 0 1 10");
+    expect_of_class("{\"model_type\": \"qwen3\"}", "12 12e\xCC\x81", "0 1 3 0 1 10");
+    expect_of_class("{\"tokenizer_class\": \"GPTNeoXTokenizer\"}", "12 12e\xCC\x81<|padding|>", "2 3 2 10 12");
+    expect_of_class("{\"tokenizer_class\": \"CohereTokenizer\"}", "12 12e\xCC\x81", "0 1 3 0 1 10");
+    expect_of_class("{\"tokenizer_class\": \"GPT2Tokenizer\", \"add_prefix_space\": true}", "12", "3 2");
+    expect_of_class("{\"tokenizer_class\": \"GPT2Tokenizer\", \"bos_token\": \"<s>\", \"add_bos_token\": true}",
+                    "1<|endoftext|>", "11 0 12");
+    expect_of_class("{\"tokenizer_class\": \"GPT2Tokenizer\", \"additional_special_tokens\": [\"<a>\"], "
+                    "\"added_tokens_decoder\": {\"20\": {\"content\": \"<t>\", \"lstrip\": true}}}",
+                    "1 <t><a><|endoftext|>", "0 11 13 12");
+}
+
+static void merges__refuse_what_they_do_not_understand(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *vocab, *merges, *config, *part;
+        tb_code code;
+    } cases[] = {
+        {"{}", "", "{\"tokenizer_class\": \"RobertaTokenizer\"}", "'RobertaTokenizer'", TB_EUNSUPPORTED},
+        {"{}", "", "{\"tokenizer_class\": \"GPT2TokenizerX\"}", "'GPT2TokenizerX'", TB_EUNSUPPORTED},
+        {"{}", "", "{}", "tokenizer_class", TB_EUNSUPPORTED},
+        {"{}", "", "{\"tokenizer_class\": \"Qwen2Tokenizer\"", "tokenizer_config.json", TB_EFORMAT},
+        {"[]", "", "{\"tokenizer_class\": \"Qwen2Tokenizer\"}", "vocab.json", TB_EFORMAT},
+        {"{\"a\": \"b\"}", "", "{\"tokenizer_class\": \"Qwen2Tokenizer\"}", "'a'", TB_EFORMAT},
+        {"{\"a\": 0}", "a", "{\"tokenizer_class\": \"Qwen2Tokenizer\"}", "merge 0", TB_EFORMAT},
+        {"{\"a\": 0}", "\xFF a", "{\"tokenizer_class\": \"Qwen2Tokenizer\"}", "merges.txt", TB_EFORMAT},
+        {"{\"a\": 0}", "", "{\"tokenizer_class\": \"GPT2Tokenizer\", \"added_tokens_decoder\": {\"1\": 7}}", "content",
+         TB_EFORMAT},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tb_vocab_file *file;
+        tb_error err = {0};
+        tb_code rc = tb_vocab_file_from_merges(&file, slice_of(cases[i].vocab), slice_of(cases[i].merges),
+                                               slice_of(cases[i].config), &err);
+        if (rc != cases[i].code || !strstr(err.message, cases[i].part))
+            fail_msg("case %zu gives %d '%s' instead of '%s'", i, (int)rc, err.message, cases[i].part);
+        assert_null(file);
+    }
+}
+
 // ---- refusals ----
 
 #define BEHIND_BYTES(step)                                                                                             \
@@ -399,6 +472,8 @@ int main(void)
         cmocka_unit_test(json__config_decides_whether_a_bos_is_added),
         cmocka_unit_test(json__takes_merges_as_pairs),
         cmocka_unit_test(sentencepiece__takes_added_tokens_of_the_config),
+        cmocka_unit_test(merges__are_read_as_their_class_reads_them),
+        cmocka_unit_test(merges__refuse_what_they_do_not_understand),
         cmocka_unit_test(json__refuses_what_it_does_not_understand_by_name),
         cmocka_unit_test(sentencepiece__refuses_damaged_files),
         cmocka_unit_test(charsmap__refuses_what_points_outside),
