@@ -176,21 +176,14 @@ typedef struct tb_matrix_part {
     const void *data; // borrowed from the matrix
 } tb_matrix_part;
 
-// The parts in the order data, coefs, zeros; returns how many there are, 0 where tb_matrix_get_sizes is false.
+// The parts in the order data, coefs, zeros; returns how many there are. The sizes of outside matrices are checked with
+// this before they are used: 0 when the shape is impossible (a dimension of 0 or above TB_MAX_DIM, cols not a multiple
+// of the unit, bad group or planes, no such type) or its bytes cannot be counted.
 #define TB_MATRIX_PARTS 3
 size_t tb_matrix_get_parts(tb_matrix_part parts[TB_MATRIX_PARTS], const tb_matrix *m);
 
 // Where part `index` of a matrix lies from now on.
 void tb_matrix_set_part(tb_matrix *m, size_t index, const void *data);
-
-// Bytes of the parts of a matrix; all are 0 for parts the type does not have. The sizes of
-// outside matrices are checked with this before they are used. False when the shape is
-// invalid (dimension 0 or above TB_MAX_DIM, cols not a multiple of the unit, bad group or
-// planes, no such type) or overflows.
-typedef struct tb_matrix_sizes {
-    size_t data, coefs, zeros;
-} tb_matrix_sizes;
-bool tb_matrix_get_sizes(tb_matrix_sizes *out, const tb_matrix *shape);
 
 // Bytes of one row of a ggml type; 0 for plane types or when cols is not a multiple of the unit.
 size_t tb_row_bytes(tb_type type, size_t cols);

@@ -75,15 +75,6 @@ void tb_matrix_set_part(tb_matrix *m, size_t index, const void *data)
         m->zeros = data;
 }
 
-bool tb_matrix_get_sizes(tb_matrix_sizes *out, const tb_matrix *shape)
-{
-    tb_matrix_part parts[TB_MATRIX_PARTS];
-    size_t count = tb_matrix_get_parts(parts, shape);
-    *out = (tb_matrix_sizes){count > 0 ? parts[0].bytes : 0, count > 1 ? parts[1].bytes : 0,
-                             count > 2 ? parts[2].bytes : 0};
-    return count > 0;
-}
-
 double tb_matrix_bits(const tb_matrix *m)
 {
     tb_matrix_part parts[TB_MATRIX_PARTS];

@@ -18,8 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool fits(const tb_matrix *shape, size_t size)
 {
-    tb_matrix_sizes sizes;
-    return tb_matrix_get_sizes(&sizes, shape) && sizes.data + sizes.coefs + sizes.zeros <= size;
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    size_t count = tb_matrix_get_parts(parts, shape), bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += parts[i].bytes;
+    return count > 0 && bytes <= size;
 }
 
 // The widest row of this shape in `size` bytes; false when not even the smallest fits.
@@ -96,16 +99,16 @@ static void check_row(const tb_matrix *m)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     tb_matrix m;
-    tb_matrix_sizes sizes;
-    if (!read_shape(&m, data, size) || !tb_matrix_get_sizes(&sizes, &m))
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    if (!read_shape(&m, data, size))
         return 0;
-    void *copies[3];
+    void *copies[TB_MATRIX_PARTS];
+    size_t count = tb_matrix_get_parts(parts, &m);
     data += HEADER;
-    m.data = copy_at_end(&copies[0], data, sizes.data);
-    m.coefs = copy_at_end(&copies[1], data + sizes.data, sizes.coefs);
-    m.zeros = copy_at_end(&copies[2], data + sizes.data + sizes.coefs, sizes.zeros);
+    for (size_t i = 0; i < count; data += parts[i++].bytes)
+        tb_matrix_set_part(&m, i, copy_at_end(&copies[i], data, parts[i].bytes));
     check_row(&m);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < count; i++)
         tb_free(copies[i]);
     return 0;
 }

@@ -11,38 +11,29 @@ enum { ROWS = 7, MOST_COLS = 4096 };
 // A matrix whose parts end at unmapped pages.
 typedef struct guarded_matrix {
     tb_matrix view;
-    guarded data, coefs, zeros;
+    guarded parts[TB_MATRIX_PARTS];
+    size_t count;
 } guarded_matrix;
-
-static guarded guarded_copy(const void *bytes, size_t size)
-{
-    guarded g = guarded_new(size);
-    if (size)
-        memcpy(g.data, bytes, size);
-    return g;
-}
 
 static void guarded_matrix_init(guarded_matrix *out, const sample_shape *shape, sample_kind kind, tb_rng *rng)
 {
     tb_packed packed;
-    tb_matrix_sizes sizes;
+    tb_matrix_part parts[TB_MATRIX_PARTS];
     sample_matrix(&packed, shape, kind, rng);
-    tb_matrix_get_sizes(&sizes, &packed.view);
-    out->data = guarded_copy(packed.data, sizes.data);
-    out->coefs = guarded_copy(packed.coefs, sizes.coefs);
-    out->zeros = guarded_copy(packed.zeros, sizes.zeros);
     out->view = packed.view;
-    out->view.data = out->data.data;
-    out->view.coefs = out->coefs.data;
-    out->view.zeros = out->zeros.data;
+    out->count = tb_matrix_get_parts(parts, &packed.view);
+    for (size_t i = 0; i < out->count; i++) {
+        out->parts[i] = guarded_new(parts[i].bytes);
+        memcpy(out->parts[i].data, parts[i].data, parts[i].bytes);
+        tb_matrix_set_part(&out->view, i, out->parts[i].data);
+    }
     tb_packed_clear(&packed);
 }
 
 static void guarded_matrix_clear(guarded_matrix *m)
 {
-    guarded_free(&m->data);
-    guarded_free(&m->coefs);
-    guarded_free(&m->zeros);
+    for (size_t i = 0; i < m->count; i++)
+        guarded_free(&m->parts[i]);
 }
 
 static void check_bound(const char *name, const tb_matrix *w, const float *x, const float *y)

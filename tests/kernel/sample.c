@@ -100,30 +100,31 @@ static void put_units(tb_packed *out, size_t bytes, sample_kind kind, tb_rng *rn
         put_unit_scales(p, out->view.type, kind, rng);
 }
 
-static void put_planes(tb_packed *out, const tb_matrix_sizes *sizes, sample_kind kind, tb_rng *rng)
+static void put_planes(tb_packed *out, const tb_matrix_part *parts, size_t count, sample_kind kind, tb_rng *rng)
 {
     // Bits past the last column and bytes beyond 242 included: kernels must bear them.
-    put_random_bytes(out->data, sizes->data, rng);
-    put_random_bytes(out->zeros, sizes->zeros, rng);
-    for (size_t i = 0; i < sizes->coefs / sizeof(uint16_t); i++)
+    put_random_bytes(out->data, parts[0].bytes, rng);
+    if (count > 2)
+        put_random_bytes(out->zeros, parts[2].bytes, rng);
+    for (size_t i = 0; i < parts[1].bytes / sizeof(uint16_t); i++)
         out->coefs[i] = sample_half(kind, rng);
 }
 
 void sample_matrix(tb_packed *out, const sample_shape *shape, sample_kind kind, tb_rng *rng)
 {
     tb_error err;
-    tb_matrix_sizes sizes;
+    tb_matrix_part parts[TB_MATRIX_PARTS];
     if (tb_packed_init(out, shape->type, shape->rows, shape->cols, shape->planes, shape->group, &err)) {
         fprintf(stderr, "%s\n", err.message);
         exit(1);
     }
-    tb_matrix_get_sizes(&sizes, &out->view);
+    size_t count = tb_matrix_get_parts(parts, &out->view);
     if (tb_type_is_plane(shape->type))
-        put_planes(out, &sizes, kind, rng);
+        put_planes(out, parts, count, kind, rng);
     else if (tb_type_traits_get((uint32_t)shape->type)->unit_size == 1)
-        put_values(out, sizes.data, kind, rng);
+        put_values(out, parts[0].bytes, kind, rng);
     else
-        put_units(out, sizes.data, kind, rng);
+        put_units(out, parts[0].bytes, kind, rng);
 }
 
 void sample_vector(float *x, size_t n, sample_kind kind, tb_rng *rng)

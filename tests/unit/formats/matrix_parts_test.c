@@ -29,11 +29,11 @@ static tb_error err;
 static void fill(tb_packed *packed, uint64_t seed)
 {
     const tb_matrix *m = &packed->view;
-    tb_matrix_sizes sizes;
+    tb_matrix_part parts[TB_MATRIX_PARTS];
     tb_rng rng;
     tb_rng_init(&rng, seed, 0);
-    assert_true(tb_matrix_get_sizes(&sizes, m));
-    for (size_t i = 0; i < sizes.coefs / 2; i++)
+    assert_true(tb_matrix_get_parts(parts, m) > 1);
+    for (size_t i = 0; i < parts[1].bytes / sizeof(uint16_t); i++)
         packed->coefs[i] = tb_half_from_float((float)tb_rng_normal(&rng));
     for (size_t row = 0; row < m->rows; row++) {
         int8_t trits[512];
@@ -63,19 +63,16 @@ static void write_matrix(const tb_matrix *m)
 
 static void assert_same_matrix(const tb_matrix *a, const tb_matrix *b)
 {
-    tb_matrix_sizes sizes;
+    tb_matrix_part left[TB_MATRIX_PARTS], right[TB_MATRIX_PARTS];
     assert_int_equal(a->type, b->type);
     assert_int_equal(a->rows, b->rows);
     assert_int_equal(a->cols, b->cols);
     assert_int_equal(a->planes, b->planes);
     assert_int_equal(a->group, b->group);
-    assert_true(tb_matrix_get_sizes(&sizes, a));
-    assert_memory_equal(a->data, b->data, sizes.data);
-    if (sizes.coefs)
-        assert_memory_equal(a->coefs, b->coefs, sizes.coefs);
-    assert_int_equal(!a->zeros, !sizes.zeros);
-    if (sizes.zeros)
-        assert_memory_equal(a->zeros, b->zeros, sizes.zeros);
+    size_t count = tb_matrix_get_parts(left, a);
+    assert_true(count > 0 && tb_matrix_get_parts(right, b) == count);
+    for (size_t i = 0; i < count; i++)
+        assert_memory_equal(left[i].data, right[i].data, left[i].bytes);
 }
 
 static void matrix__reads_back_what_was_written(void **state)

@@ -25,10 +25,13 @@ static uint64_t walk_array(const tb_kv *kv)
 static uint64_t walk_matrix(const tb_checkpoint *checkpoint, const char *name)
 {
     tb_matrix m;
-    tb_matrix_sizes sizes;
-    if (tb_checkpoint_matrix(&m, checkpoint, name, NULL) || m.rows == 0 || !tb_matrix_get_sizes(&sizes, &m))
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    uint64_t sum = 0;
+    if (tb_checkpoint_matrix(&m, checkpoint, name, NULL) || m.rows == 0)
         return 0;
-    return walk_bytes(m.data, sizes.data) + walk_bytes(m.coefs, sizes.coefs) + walk_bytes(m.zeros, sizes.zeros);
+    for (size_t i = tb_matrix_get_parts(parts, &m); i-- > 0;)
+        sum += walk_bytes(parts[i].data, parts[i].bytes);
+    return sum;
 }
 
 // The matrix that a key like "twobit.matrix.NAME" describes.

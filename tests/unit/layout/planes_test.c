@@ -36,9 +36,10 @@ static void init(tb_packed *packed, tb_type type, size_t cols, size_t group, uns
 
 static void fill_coefs(tb_packed *packed, tb_rng *rng)
 {
-    tb_matrix_sizes sizes;
-    assert_true(tb_matrix_get_sizes(&sizes, &packed->view));
-    for (size_t i = 0; i < sizes.coefs / sizeof(uint16_t); i++)
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    if (tb_matrix_get_parts(parts, &packed->view) == 1)
+        return;
+    for (size_t i = 0; i < parts[1].bytes / sizeof(uint16_t); i++)
         packed->coefs[i] = tb_half_from_float((float)tb_rng_normal(rng));
 }
 
@@ -224,10 +225,10 @@ static void decode_part__agrees_with_decode_row(void **state)
     tb_rng_init(&rng, 5, 0);
     for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
         tb_packed packed;
-        tb_matrix_sizes sizes;
+        tb_matrix_part parts[TB_MATRIX_PARTS];
         init(&packed, types[t], MAX_COLS, 192, 2);
-        assert_true(tb_matrix_get_sizes(&sizes, &packed.view));
-        for (size_t i = 0; i < sizes.data; i++)
+        assert_true(tb_matrix_get_parts(parts, &packed.view));
+        for (size_t i = 0; i < parts[0].bytes; i++)
             ((uint8_t *)packed.data)[i] = (uint8_t)(tb_rng_u32(&rng) & 0x3F); // finite halves
         fill_coefs(&packed, &rng);
         float row[MAX_COLS], part[MAX_COLS];
@@ -242,53 +243,70 @@ static void decode_part__agrees_with_decode_row(void **state)
     }
 }
 
-static bool sizes_exist(tb_type type, size_t rows, size_t cols, unsigned planes, size_t group)
+static bool parts_exist(tb_type type, size_t rows, size_t cols, unsigned planes, size_t group)
 {
-    tb_matrix_sizes sizes;
+    tb_matrix_part parts[TB_MATRIX_PARTS];
     tb_matrix shape = {.type = type, .rows = rows, .cols = cols, .planes = planes, .group = group};
-    return tb_matrix_get_sizes(&sizes, &shape);
+    return tb_matrix_get_parts(parts, &shape) > 0;
 }
 
-static void sizes__are_those_of_the_layout(void **state)
+// The parts have these suffixes and bytes; NULL ends the list.
+static void check_parts(const tb_matrix *m, const char *const suffixes[], const size_t bytes[])
+{
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    size_t count = tb_matrix_get_parts(parts, m), total = 0, i;
+    for (i = 0; suffixes[i]; i++) {
+        assert_true(i < count);
+        assert_string_equal(parts[i].suffix, suffixes[i]);
+        assert_int_equal(parts[i].bytes, bytes[i]);
+        size_t items = 1;
+        for (unsigned d = 0; d < parts[i].dim_count; d++)
+            items *= (size_t)parts[i].dims[d];
+        const tb_type_traits *traits = tb_type_traits_get((uint32_t)parts[i].type);
+        assert_int_equal(items / traits->unit_size * traits->unit_bytes, bytes[i]);
+        total += bytes[i];
+    }
+    assert_int_equal(count, i);
+    assert_true(tb_matrix_bits(m) == 8.0 * (double)total);
+}
+
+static void parts__are_those_of_the_layout(void **state)
 {
     (void)state;
-    tb_matrix_sizes s;
     tb_matrix m = {.type = TB_TYPE_BITPLANES, .rows = 3, .cols = 200, .planes = 2, .group = 64};
-    assert_true(tb_matrix_get_sizes(&s, &m));
-    assert_true(s.data == 3 * 7 * 2 * 4 && s.coefs == 3 * 4 * 3 * 2 && s.zeros == 0);
-    assert_true(tb_matrix_bits(&m) == 8.0 * (168 + 72));
+    check_parts(&m, (const char *[]){".planes", ".coefs", NULL}, (size_t[]){3 * 7 * 2 * 4, 3 * 4 * 3 * 2});
+    m.type = TB_TYPE_OFFSET;
+    check_parts(&m, (const char *[]){".planes", ".coefs", NULL}, (size_t[]){3 * 7 * 2 * 4, 3 * 4 * 2 * 2});
     m.type = TB_TYPE_AFFINE;
     m.cols = 300; // five groups: three bytes of nibbles
-    assert_true(tb_matrix_get_sizes(&s, &m));
-    assert_true(s.data == 3 * 10 * 2 * 4 && s.coefs == 3 * 5 * 2 && s.zeros == 3 * 3);
+    check_parts(&m, (const char *[]){".planes", ".coefs", ".zeros", NULL},
+                (size_t[]){3 * 10 * 2 * 4, 3 * 5 * 2, 3 * 3});
     m.type = TB_TYPE_TRITPLANES;
     m.cols = 172;
-    assert_true(tb_matrix_get_sizes(&s, &m));
-    assert_true(s.data == 3 * 2 * 35 && s.coefs == 3 * 3 * 2 * 2 && s.zeros == 0);
+    check_parts(&m, (const char *[]){".trits", ".coefs", NULL}, (size_t[]){3 * 2 * 35, 3 * 3 * 2 * 2});
     m.type = TB_TYPE_Q8_0;
     m.cols = 64;
-    assert_true(tb_matrix_get_sizes(&s, &m));
-    assert_true(s.data == 3 * 68 && s.coefs == 0 && s.zeros == 0);
+    check_parts(&m, (const char *[]){"", NULL}, (size_t[]){3 * 68});
 }
 
-static void sizes__refuse_shapes_that_cannot_be(void **state)
+static void parts__refuse_shapes_that_cannot_be(void **state)
 {
     (void)state;
-    assert_true(sizes_exist(TB_TYPE_BITPLANES, 1, 1, 1, 32));
-    assert_false(sizes_exist(TB_TYPE_BITPLANES, 0, 1, 1, 32));
-    assert_false(sizes_exist(TB_TYPE_BITPLANES, 1, 0, 1, 32));
-    assert_false(sizes_exist(TB_TYPE_BITPLANES, 1, 1, 0, 32));
-    assert_false(sizes_exist(TB_TYPE_BITPLANES, 1, 1, TB_MAX_PLANES + 1, 32));
-    assert_false(sizes_exist(TB_TYPE_OFFSET, 1, 1, TB_MAX_OFFSET_PLANES + 1, 32));
-    assert_false(sizes_exist(TB_TYPE_BITPLANES, 1, 1, 1, 0));
-    assert_false(sizes_exist(TB_TYPE_AFFINE, 1, 64, 1, 48));
-    assert_false(sizes_exist(TB_TYPE_AFFINE, 1, 64, 1, SIZE_MAX - 31));
-    assert_false(sizes_exist(TB_TYPE_TRITPLANES, 1, 64, 3, 32));
-    assert_false(sizes_exist(TB_TYPE_F32, SIZE_MAX, 1, 0, 0));
-    assert_false(sizes_exist(TB_TYPE_F32, 1, SIZE_MAX / 4, 0, 0));
-    assert_false(sizes_exist(TB_TYPE_BITPLANES, SIZE_MAX / 8, SIZE_MAX / 8, 1, 32));
-    assert_false(sizes_exist(TB_TYPE_Q4_K, 1, 128, 0, 0));
-    assert_false(sizes_exist((tb_type)99, 1, 128, 0, 0));
+    assert_true(parts_exist(TB_TYPE_BITPLANES, 1, 1, 1, 32));
+    assert_false(parts_exist(TB_TYPE_BITPLANES, 0, 1, 1, 32));
+    assert_false(parts_exist(TB_TYPE_BITPLANES, 1, 0, 1, 32));
+    assert_false(parts_exist(TB_TYPE_BITPLANES, 1, 1, 0, 32));
+    assert_false(parts_exist(TB_TYPE_BITPLANES, 1, 1, TB_MAX_PLANES + 1, 32));
+    assert_false(parts_exist(TB_TYPE_OFFSET, 1, 1, TB_MAX_OFFSET_PLANES + 1, 32));
+    assert_false(parts_exist(TB_TYPE_BITPLANES, 1, 1, 1, 0));
+    assert_false(parts_exist(TB_TYPE_AFFINE, 1, 64, 1, 48));
+    assert_false(parts_exist(TB_TYPE_AFFINE, 1, 64, 1, SIZE_MAX - 31));
+    assert_false(parts_exist(TB_TYPE_TRITPLANES, 1, 64, 3, 32));
+    assert_false(parts_exist(TB_TYPE_F32, SIZE_MAX, 1, 0, 0));
+    assert_false(parts_exist(TB_TYPE_F32, 1, SIZE_MAX / 4, 0, 0));
+    assert_false(parts_exist(TB_TYPE_BITPLANES, SIZE_MAX / 8, SIZE_MAX / 8, 1, 32));
+    assert_false(parts_exist(TB_TYPE_Q4_K, 1, 128, 0, 0));
+    assert_false(parts_exist((tb_type)99, 1, 128, 0, 0));
 }
 
 static void packed_init__says_what_is_wrong(void **state)
@@ -384,8 +402,8 @@ int main(void)
         cmocka_unit_test(trits__pad_the_last_byte_with_zero_trits),
         cmocka_unit_test(trit_bytes__have_a_meaning_beyond_242),
         cmocka_unit_test(decode_part__agrees_with_decode_row),
-        cmocka_unit_test(sizes__are_those_of_the_layout),
-        cmocka_unit_test(sizes__refuse_shapes_that_cannot_be),
+        cmocka_unit_test(parts__are_those_of_the_layout),
+        cmocka_unit_test(parts__refuse_shapes_that_cannot_be),
         cmocka_unit_test(packed_init__says_what_is_wrong),
         cmocka_unit_test(packed_init__survives_failed_allocations),
         cmocka_unit_test(checksum__is_stable_and_sensitive),

@@ -130,8 +130,8 @@ static void end_shape__is_never_larger(void **state)
     for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++)
         for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
             tb_matrix source = {.type = types[t], .rows = 3, .cols = widths[w], .data = &source};
-            tb_matrix_sizes sizes;
-            if (!tb_matrix_get_sizes(&sizes, &source))
+            tb_matrix_part parts[TB_MATRIX_PARTS];
+            if (tb_matrix_get_parts(parts, &source) == 0)
                 continue;
             double last = 0;
             for (unsigned bits = TB_LEAST_EMBEDDING_BITS; bits <= TB_MOST_END_BITS; bits++) {
