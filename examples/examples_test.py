@@ -1,12 +1,14 @@
 """The examples run on a tiny model and print what their heads say.
 
-usage: examples_test.py MODEL GENERATE NEXT_TOKEN LINE_PERPLEXITY
+usage: examples_test.py MODEL CHAT_MODEL GENERATE NEXT_TOKEN LINE_PERPLEXITY CHAT QUANTIZE
 """
+import pathlib
 import subprocess
 import sys
+import tempfile
 import unittest
 
-MODEL, GENERATE, NEXT_TOKEN, LINE_PERPLEXITY = sys.argv[1:5]
+MODEL, CHAT_MODEL, GENERATE, NEXT_TOKEN, LINE_PERPLEXITY, CHAT, QUANTIZE = sys.argv[1:8]
 del sys.argv[1:]
 
 
@@ -39,6 +41,29 @@ class Examples(unittest.TestCase):
         self.assertEqual([line.split(None, 1)[1] for line in lines], ["the end", "a start", "the end"])
         self.assertEqual(lines[0], lines[2])
         self.assertGreater(float(lines[1].split()[0]), 1)
+
+    def test_chat_answers(self):
+        with tempfile.TemporaryDirectory() as folder:
+            messages = pathlib.Path(folder) / "messages.json"
+            messages.write_text('[{"role": "user", "content": "Hi"}]', encoding="utf-8")
+            status, out, talk = run(CHAT, CHAT_MODEL, str(messages))
+            self.assertEqual((status, talk), (0, ""))
+            self.assertGreater(len(out), 1)
+            messages.write_text('{"role": "user"}', encoding="utf-8")
+            self.assertEqual(run(CHAT, CHAT_MODEL, str(messages))[2],
+                             "chat: 'the conversation' has no list \"messages\"\n")
+
+    def test_quantize_writes_a_model_and_names_a_wrong_recipe(self):
+        with tempfile.TemporaryDirectory() as folder:
+            small = pathlib.Path(folder) / "small.gguf"
+            status, out, talk = run(QUANTIZE, MODEL, str(small), "rtn:3")
+            self.assertEqual((status, out), (0, ""))
+            self.assertIn(" of ", talk)
+            self.assertLess(small.stat().st_size, pathlib.Path(MODEL).stat().st_size)
+            self.assertEqual(run(GENERATE, str(small), "the end", "4")[0], 0)
+            status, out, talk = run(QUANTIZE, MODEL, str(small), "gtpq")
+            self.assertEqual(status, 1)
+            self.assertIn("unknown method 'gtpq'", talk)
 
     def test_all_name_a_model_that_cannot_be_opened(self):
         for command in (GENERATE, "no.gguf", "a"), (NEXT_TOKEN, "no.gguf", "a"), (LINE_PERPLEXITY, "no.gguf"):

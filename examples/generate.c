@@ -7,37 +7,29 @@
 
 #include "twobit/twobit.h"
 
-// Prints what the newest token added to the text. A token may be half a character, and its
-// blanks depend on its neighbours: so the whole is decoded, and only its new end printed.
-static tb_code print_new_text(const tb_model *model, const tb_seq *seq, size_t *printed, tb_error *err)
+static tb_code generate(tb_seq *seq, tb_sampler *sampler, tb_stream *stream, const tb_model *model, size_t tokens,
+                        tb_error *err)
 {
-    char *text;
+    const char *text;
     size_t size;
-    tb_code rc = tb_model_detokenize(model, tb_seq_tokens(seq), tb_seq_length(seq), false, &text, &size, err);
-    if (rc)
-        return rc;
-    fwrite(text + *printed, 1, size - *printed, stdout);
-    fflush(stdout);
-    *printed = size;
-    tb_free_text(text);
-    return TB_OK;
-}
-
-static tb_code generate(const tb_model *model, tb_seq *seq, tb_sampler *sampler, size_t tokens, tb_error *err)
-{
-    size_t printed = 0;
-    tb_code rc = print_new_text(model, seq, &printed, err);
+    tb_code rc = TB_OK;
     for (size_t i = 0; !rc && i < tokens && tb_seq_length(seq) < tb_seq_context(seq); i++) {
         int32_t token;
         rc = tb_sampler_pick(&token, sampler, seq, err);
         if (!rc && tb_model_is_end(model, token))
             break;
         if (!rc)
+            rc = tb_stream_push(stream, token, &text, &size, err);
+        if (!rc) {
+            fwrite(text, 1, size, stdout);
+            fflush(stdout);
             rc = tb_seq_push(seq, &token, 1, err);
-        if (!rc)
-            rc = print_new_text(model, seq, &printed, err);
+        }
     }
-    putchar('\n');
+    if (!rc)
+        rc = tb_stream_finish(stream, &text, &size, err);
+    if (!rc)
+        printf("%s\n", text);
     return rc;
 }
 
@@ -53,9 +45,11 @@ int main(int argc, char **argv)
     tb_model *model = NULL;
     tb_seq *seq = NULL;
     tb_sampler *sampler = NULL;
+    tb_stream *stream = NULL;
     int32_t *ids = NULL;
     size_t count;
     tb_sampler_options warm = {.temperature = 0.7, .top_p = 0.9, .seed = 1};
+    tb_stream_options behind_prompt = {.in_text = true};
     tb_error err;
 
     tb_code rc = tb_model_open(&model, argv[1], NULL, &err);
@@ -66,12 +60,17 @@ int main(int argc, char **argv)
     if (!rc)
         rc = tb_sampler_new(&sampler, model, &warm, &err);
     if (!rc)
-        rc = tb_seq_push(seq, ids, count, &err);
+        rc = tb_stream_new(&stream, model, &behind_prompt, &err);
     if (!rc)
-        rc = generate(model, seq, sampler, tokens, &err);
+        rc = tb_seq_push(seq, ids, count, &err);
+    if (!rc) {
+        printf("%s", prompt);
+        rc = generate(seq, sampler, stream, model, tokens, &err);
+    }
     if (rc)
         fprintf(stderr, "generate: %s\n", err.message);
 
+    tb_stream_free(stream);
     tb_sampler_free(sampler);
     tb_seq_free(seq);
     tb_free_ids(ids);

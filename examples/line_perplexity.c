@@ -8,21 +8,8 @@
 
 #include "twobit/twobit.h"
 
-// −log of the probability that the sequence's logits give to `token`.
-static double surprise(const tb_seq *seq, size_t vocab, int32_t token)
-{
-    const float *logits = tb_seq_logits(seq);
-    double top = logits[token], sum = 0;
-    for (size_t i = 0; i < vocab; i++)
-        top = logits[i] > top ? logits[i] : top;
-    for (size_t i = 0; i < vocab; i++)
-        sum += exp(logits[i] - top);
-    return log(sum) + top - logits[token];
-}
-
 // Perplexity of ids[1 …]; the first token is given. NaN for fewer than two.
-static tb_code measure(double *perplexity, const tb_model *model, tb_seq *seq, const int32_t *ids, size_t count,
-                       tb_error *err)
+static tb_code measure(double *perplexity, tb_seq *seq, const int32_t *ids, size_t count, tb_error *err)
 {
     double total = 0;
     tb_seq_truncate(seq, 0);
@@ -30,7 +17,7 @@ static tb_code measure(double *perplexity, const tb_model *model, tb_seq *seq, c
         tb_code rc = tb_seq_push(seq, &ids[i], 1, err);
         if (rc)
             return rc;
-        total += surprise(seq, tb_model_vocab_size(model), ids[i + 1]);
+        total -= tb_seq_log_probability(seq, ids[i + 1]);
     }
     *perplexity = count > 1 ? exp(total / (double)(count - 1)) : NAN;
     return TB_OK;
@@ -44,7 +31,7 @@ static tb_code measure_line(const tb_model *model, tb_seq *seq, const char *line
     if (rc)
         return rc;
     double perplexity;
-    rc = measure(&perplexity, model, seq, ids, count, err);
+    rc = measure(&perplexity, seq, ids, count, err);
     if (!rc)
         printf("%10.2f  %s\n", perplexity, line);
     tb_free_ids(ids);

@@ -8,7 +8,11 @@
 //     tb_model_tokenize(model, text, size, TB_TOKENIZE_BOS, &ids, &count, &err);
 //     tb_seq_new(&seq, model, NULL, &err);
 //     tb_seq_push(seq, ids, count, &err);
-//     next = tb_sampler_pick(sampler, seq, &err);
+//     tb_sampler_pick(&next, sampler, seq, &err);
+//
+// examples/ has whole ones. Text is a pointer and a length; what comes back as new memory says how it is freed, all
+// else is borrowed. Functions of one model may be called by several threads at once, those of one sequence, sampler or
+// stream by one at a time. Nothing prints and nothing ends the process.
 #ifndef TWOBIT_TWOBIT_H
 #define TWOBIT_TWOBIT_H
 
@@ -17,6 +21,7 @@
 #include <stdint.h>
 
 #include "twobit/error.h"
+#include "twobit/report.h"
 #include "twobit/version.h"
 
 #if defined(__GNUC__)
@@ -53,6 +58,14 @@ TB_API size_t tb_model_vocab_size(const tb_model *model);
 TB_API size_t tb_model_context_length(const tb_model *model); // tokens it was trained for
 TB_API uint64_t tb_model_parameters(const tb_model *model);   // weights, all tensors
 
+// What the file says of itself: its GGUF metadata, also where it is a Hugging Face folder. Keys are borrowed, without a
+// NUL.
+TB_API size_t tb_model_metadata_count(const tb_model *model);
+TB_API void tb_model_metadata_key(const tb_model *model, size_t index, const char **key, size_t *size);
+// The value as text: numbers in digits, true or false. *text is new memory with a NUL behind it: free with
+// tb_free_text. TB_EINVAL: there is no such key; TB_EUNSUPPORTED: it is a list.
+TB_API tb_code tb_model_metadata_text(const tb_model *model, const char *key, char **text, size_t *size, tb_error *err);
+
 // ---- tokens ----
 
 enum {
@@ -70,8 +83,48 @@ TB_API tb_code tb_model_detokenize(const tb_model *model, const int32_t *ids, si
                                    size_t *size, tb_error *err);
 TB_API void tb_free_text(char *text);
 
+// From tokens to text as they come: whole characters, and an end at the first of some stop strings.
+typedef struct tb_stream tb_stream;
+
+typedef struct tb_stream_options {
+    bool special;             // print control tokens, too
+    bool in_text;             // the tokens follow text of the same writer: a blank in front of the first word stays
+    const char *const *stops; // [stop_count] texts that end the stream and are not part of it; copied
+    size_t stop_count;
+} tb_stream_options;
+
+// `options` may be NULL. TB_EUNSUPPORTED: the model has no tokenizer; TB_EINVAL: a stop string is empty. The model must
+// outlive the stream.
+TB_API tb_code tb_stream_new(tb_stream **out, const tb_model *model, const tb_stream_options *options, tb_error *err);
+TB_API void tb_stream_free(tb_stream *stream);
+
+// Takes the next token. *text[*size], with a NUL behind it, is what is certain now; what may become a character or a
+// stop string is held back. Borrowed until the stream's next call. Behind a stop string nothing comes.
+TB_API tb_code tb_stream_push(tb_stream *stream, int32_t token, const char **text, size_t *size, tb_error *err);
+
+// True after a stop string.
+TB_API bool tb_stream_is_over(const tb_stream *stream);
+
+// There are no more tokens: *text[*size] is what was held back, borrowed as above.
+TB_API tb_code tb_stream_finish(tb_stream *stream, const char **text, size_t *size, tb_error *err);
+
 // True for a token that ends an answer.
 TB_API bool tb_model_is_end(const tb_model *model, int32_t id);
+
+// ---- conversations ----
+
+// The prompt that a conversation becomes by the model's chat template. `json` is an object with "messages", each with a
+// "role" and mostly a "content", perhaps "tools" and whatever else the template reads; or just the list of messages.
+// `answer`: the prompt ends in the beginning of an answer. *text is new memory: free with tb_free_text.
+// TB_EFORMAT: that is no conversation. TB_EINVAL: the model has no template, or the template refuses.
+TB_API tb_code tb_model_render_chat(const tb_model *model, const char *json, size_t json_size, bool answer, char **text,
+                                    size_t *size, tb_error *err);
+
+// Its tokens, as the model was trained to see them: control tokens are recognised in what the template wrote, not in
+// what the conversation says. *ids is new memory: free with tb_free_ids. Also TB_EUNSUPPORTED:
+// the model has no tokenizer.
+TB_API tb_code tb_model_tokenize_chat(const tb_model *model, const char *json, size_t json_size, bool answer,
+                                      int32_t **ids, size_t *count, tb_error *err);
 
 // ---- sequence ----
 
@@ -100,6 +153,18 @@ TB_API tb_code tb_seq_push_all(tb_seq *seq, const int32_t *tokens, size_t n, flo
 // Logits [vocab] after the last token; NULL before any. Borrowed until the next push.
 TB_API const float *tb_seq_logits(const tb_seq *seq);
 
+// What the logits say of a token: log of its probability, in nats. NaN before any logits, or for no token of the
+// vocabulary.
+TB_API double tb_seq_log_probability(const tb_seq *seq, int32_t token);
+
+typedef struct tb_choice {
+    int32_t token;
+    double log_probability;
+} tb_choice;
+
+// The likeliest next tokens, in order, equal ones by id: fills best[most], returns how many, 0 before any logits.
+TB_API size_t tb_seq_best(tb_choice *best, size_t most, const tb_seq *seq);
+
 TB_API size_t tb_seq_length(const tb_seq *seq);
 TB_API size_t tb_seq_context(const tb_seq *seq);
 TB_API const int32_t *tb_seq_tokens(const tb_seq *seq); // [length], borrowed
@@ -110,6 +175,10 @@ TB_API tb_code tb_seq_fork(tb_seq **out, const tb_seq *seq, tb_error *err);
 
 // Forgets all tokens from position `length` on. The logits are gone with them.
 TB_API void tb_seq_truncate(tb_seq *seq, size_t length);
+
+// The same for all that is not a beginning of ids[count], count > 0, and for the last of them, whose logits are wanted:
+// pushing ids + the result makes the sequence hold exactly `ids`, and computes only what is new.
+TB_API size_t tb_seq_reuse(tb_seq *seq, const int32_t *ids, size_t count);
 
 // ---- sampling ----
 
@@ -140,6 +209,23 @@ TB_API void tb_sampler_free(tb_sampler *sampler);
 // Picks the next token from the sequence's logits; does not push it. TB_EINVAL when there are
 // none, or when the logits are not finite (a broken model).
 TB_API tb_code tb_sampler_pick(int32_t *token, tb_sampler *sampler, const tb_seq *seq, tb_error *err);
+
+// ---- quantization ----
+
+typedef struct tb_quantize_options {
+    const char *calibration; // a text file; NULL: the text that comes with twobit
+    size_t threads;          // 0: all processors. The result does not depend on it
+    const char *cpu;         // as for tb_model_open
+    uint64_t seed;           // of the rules that draw, where the recipe has none
+    const tb_report *report; // progress, notes, and whether to stop; may be NULL
+} tb_quantize_options;
+
+// Writes the model `input` in fewer bits to the file `output`. `recipe` is a line as `twobit compare` takes it: "bpdq",
+// "gptq:3", "bpdq:2:192+head=6", "bpdq+ppl=2.5" (docs/cli/compare.md). `options` may be NULL. Stopped or killed, the
+// same call goes on where it was. TB_EINVAL names what is wrong with the recipe; TB_ECANCELLED: the report asked to
+// stop.
+TB_API tb_code tb_quantize(const char *input, const char *output, const char *recipe,
+                           const tb_quantize_options *options, tb_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,27 +1,8 @@
-// How long work speaks to whoever started it: progress that may be cancelled, and notes.
-// The library never prints; the command line draws bars from these calls.
+// Speaking to whoever started the work, through the tb_report of twobit/report.h.
 #ifndef TB_BASE_REPORT_H
 #define TB_BASE_REPORT_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
-typedef enum tb_note_level {
-    TB_NOTE_DETAIL,  // shown with -v
-    TB_NOTE_INFO,    // shown unless -q
-    TB_NOTE_WARNING, // always shown
-} tb_note_level;
-
-// A zeroed tb_report is silent. Calls come from the thread that runs the work.
-typedef struct tb_report {
-    // `stage` names the work ("calibrate", "block 3/30"); `done` of `total` in units of
-    // `unit` ("tokens", "blocks"). Returning true asks the work to stop (TB_ECANCELLED).
-    bool (*progress)(void *user, const char *stage, double done, double total, const char *unit);
-    void (*note)(void *user, tb_note_level level, const char *text);
-    // Asks whether to stop, where there is no progress to tell of.
-    bool (*stopped)(void *user);
-    void *user;
-} tb_report;
+#include "twobit/report.h"
 
 // All accept NULL. tb_report_progress and tb_report_stopped return true when the work should stop.
 bool tb_report_progress(const tb_report *report, const char *stage, double done, double total, const char *unit);

@@ -68,7 +68,7 @@ static tb_code answer(tb_chat *chat, tb_error *err)
     chat->last = (tb_generate_stats){0};
     tb_code rc = tokenize(&ids, chat, err);
     if (!rc) {
-        chat->reused = tb_generate_reuse(chat->seq, ids.data, ids.size);
+        chat->reused = tb_seq_reuse(chat->seq, ids.data, ids.size);
         rc = tb_generate_push(&chat->last, chat->seq, ids.data + chat->reused, ids.size - chat->reused,
                               &chat->cli->report, err);
         tb_progress_clear(&chat->cli->progress);

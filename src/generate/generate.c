@@ -27,16 +27,6 @@ tb_code tb_generate_push(tb_generate_stats *stats, tb_seq *seq, const int32_t *i
     return rc;
 }
 
-size_t tb_generate_reuse(tb_seq *seq, const int32_t *ids, size_t count)
-{
-    const int32_t *held = tb_seq_tokens(seq);
-    size_t most = tb_seq_length(seq) < count - 1 ? tb_seq_length(seq) : count - 1, n = 0;
-    while (n < most && held[n] == ids[n])
-        n++;
-    tb_seq_truncate(seq, n);
-    return n;
-}
-
 // ---- the continuation ----
 
 typedef struct continuation {
@@ -44,10 +34,7 @@ typedef struct continuation {
     tb_generate_stats *stats;
     tb_seq *seq;
     tb_sampler *sampler;
-    tb_decoder decoder;
-    tb_stop *stop;
-    tb_str decoded; // by the last token
-    tb_str text;    // before any stop string, and not yet handed on
+    tb_stream *stream;
     bool ended;
 } continuation;
 
@@ -57,23 +44,10 @@ static void end(continuation *c, tb_generate_end why)
     c->ended = true;
 }
 
-static void hand_on(continuation *c)
+static void hand_on(continuation *c, const char *text, size_t size)
 {
-    if (c->text.size > 0 && !c->options->take(c->options->user, c->text.data, c->text.size))
+    if (size > 0 && !c->options->take(c->options->user, text, size))
         end(c, TB_GENERATE_TAKER);
-    tb_str_reset(&c->text);
-}
-
-// Hands on what is decoded, up to a stop string.
-static tb_code pass_decoded(continuation *c, tb_error *err)
-{
-    bool found = false;
-    tb_code rc = tb_stop_push(c->stop, &c->text, c->decoded.data, c->decoded.size, &found, err);
-    tb_str_reset(&c->decoded);
-    hand_on(c);
-    if (found)
-        end(c, TB_GENERATE_STOP);
-    return rc;
 }
 
 // Picks the next token and adds it to the text.
@@ -88,11 +62,14 @@ static tb_code add_token(continuation *c, tb_error *err)
         end(c, TB_GENERATE_TOKEN);
         return TB_OK;
     }
-    rc = tb_decoder_push(&c->decoder, &c->decoded, tb_model_tokenizer(model), id, false, err);
-    if (!rc)
-        rc = pass_decoded(c, err);
+    const char *text;
+    size_t size;
+    rc = tb_stream_push(c->stream, id, &text, &size, err);
     if (rc)
         return rc;
+    hand_on(c, text, size);
+    if (tb_stream_is_over(c->stream))
+        end(c, TB_GENERATE_STOP);
     c->stats->tokens++;
     if (c->ended)
         return TB_OK;
@@ -108,14 +85,12 @@ static tb_code add_token(continuation *c, tb_error *err)
 // Hands on what waited for the rest of a character or of a stop string.
 static tb_code finish_text(continuation *c, tb_error *err)
 {
+    const char *text;
+    size_t size;
     tb_generate_end why = c->stats->end;
-    tb_code rc = tb_decoder_finish(&c->decoder, &c->decoded, err);
+    tb_code rc = tb_stream_finish(c->stream, &text, &size, err);
     if (!rc)
-        rc = pass_decoded(c, err);
-    if (!rc)
-        rc = tb_stop_finish(c->stop, &c->text, err);
-    if (!rc)
-        hand_on(c);
+        hand_on(c, text, size);
     c->stats->end = why;
     return rc;
 }
@@ -124,9 +99,9 @@ tb_code tb_generate_continue(tb_generate_stats *stats, tb_seq *seq, tb_sampler *
                              const tb_generate_options *options, tb_error *err)
 {
     continuation c = {.options = options, .stats = stats, .seq = seq, .sampler = sampler};
-    c.decoder.started = in_text;
+    const tb_stream_options stream = {.in_text = in_text, .stops = options->stops, .stop_count = options->stop_count};
     double start = tb_clock_seconds();
-    tb_code rc = tb_stop_new(&c.stop, options->stops, options->stop_count, err);
+    tb_code rc = tb_stream_new(&c.stream, tb_seq_model(seq), &stream, err);
     if (options->most == 0)
         end(&c, TB_GENERATE_COUNT);
     while (!rc && !c.ended)
@@ -134,9 +109,7 @@ tb_code tb_generate_continue(tb_generate_stats *stats, tb_seq *seq, tb_sampler *
     if (!rc)
         rc = finish_text(&c, err);
     stats->seconds = tb_clock_seconds() - start;
-    tb_stop_free(c.stop);
-    tb_str_clear(&c.decoded);
-    tb_str_clear(&c.text);
+    tb_stream_free(c.stream);
     return rc;
 }
 

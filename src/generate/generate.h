@@ -50,10 +50,6 @@ tb_code tb_generate(tb_generate_stats *stats, const tb_model *model, const char 
 tb_code tb_generate_push(tb_generate_stats *stats, tb_seq *seq, const int32_t *ids, size_t count,
                          const tb_report *report, tb_error *err);
 
-// Shortens the sequence to what it shares with ids[count], count > 0, without the last of them: logits must be
-// computed. Returns how many tokens are left to reuse.
-size_t tb_generate_reuse(tb_seq *seq, const int32_t *ids, size_t count);
-
 // Continues the sequence, which must have logits. Of the options, `tokenize`, `echo` and `sampler` are
 // not looked at. `in_text`: the continuation follows text of the same writer, so that a blank in front of
 // its first word is not dropped. The last token is not pushed: nothing follows it.

@@ -3,6 +3,7 @@
 //
 //   recipe_args.c   what a recipe can say: options of quantize
 //   lab_recipe.c    a recipe: text or JSON to those options
+//   lab_quantize.c  a recipe and a model to a file: tb_quantize of twobit.h
 //   lab_grid.c      models × recipes × texts, from the command line or a file
 //   lab_folder.c    the work folder: which quantized models it holds, and what each was made from
 //   lab_store.c     the results in SQLite

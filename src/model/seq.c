@@ -200,3 +200,12 @@ void tb_seq_truncate(tb_seq *seq, size_t length)
     seq->length = length;
     seq->has_logits = false;
 }
+
+size_t tb_seq_reuse(tb_seq *seq, const int32_t *ids, size_t count)
+{
+    size_t most = seq->length < count - 1 ? seq->length : count - 1, n = 0;
+    while (n < most && seq->tokens[n] == ids[n])
+        n++;
+    tb_seq_truncate(seq, n);
+    return n;
+}
