@@ -42,6 +42,11 @@ tb_code tb_hf_read_tokenizer_file(tb_checkpoint *checkpoint, tb_hf_file which, t
 tb_code tb_checkpoint_index_kvs(tb_checkpoint *checkpoint, tb_error *err);
 tb_code tb_checkpoint_index_tensors(tb_checkpoint *checkpoint, tb_error *err);
 
+// Puts parts in the place of fused matrices: of "attn_qkv" the rows of q, k and v, of an "ffn_up" that holds both those
+// of "ffn_gate" and "ffn_up"; their biases too. The parts borrow the rows. Needs the index of the metadata, and comes
+// before that of the tensors.
+tb_code tb_checkpoint_part_fused(tb_checkpoint *checkpoint, tb_error *err);
+
 // Sets `bytes` from type and dims. False when a row is no whole number of units, or on overflow.
 bool tb_tensor_set_bytes(tb_tensor_info *tensor);
 

@@ -474,5 +474,7 @@ tb_code tb_gguf_read(tb_checkpoint *checkpoint, tb_error *err)
         if (!rc)
             rc = split.index ? refuse_later_part(checkpoint, &split, err) : add_parts(checkpoint, &split, err);
     }
+    if (!rc)
+        rc = tb_checkpoint_part_fused(checkpoint, err);
     return rc ? rc : tb_checkpoint_index_tensors(checkpoint, err);
 }

@@ -330,6 +330,77 @@ static void gguf_open__reads_other_alignments(void **state)
     }
 }
 
+// ---- fused matrices ----
+
+static void put_size(tb_str *out, const char *name, uint32_t value)
+{
+    char key[64];
+    snprintf(key, sizeof key, "x.%s", name);
+    put_key(out, key, TB_KV_U32);
+    put_number(out, value, 4);
+}
+
+// Two query heads and one key head of 2 in a width of 4, feed-forward of 3; q, k and v have so many rows together.
+static tb_checkpoint *open_fused(uint64_t qkv_rows)
+{
+    tb_str file = {0};
+    tb_checkpoint *c;
+    tb_error err = {0};
+    put_header(&file, 3, 3, 5);
+    put_key(&file, "general.architecture", TB_KV_TEXT);
+    put_text(&file, "x");
+    put_size(&file, "attention.head_count", 2);
+    put_size(&file, "attention.head_count_kv", 1);
+    put_size(&file, "embedding_length", 4);
+    put_size(&file, "feed_forward_length", 3);
+    put_tensor(&file, "blk.10.attn_qkv.weight", 2, (uint64_t[]){4, qkv_rows}, TB_TYPE_F32, 0);
+    put_tensor(&file, "blk.10.attn_qkv.bias", 1, (uint64_t[]){8}, TB_TYPE_F32, 256);
+    put_tensor(&file, "blk.10.ffn_up.weight", 2, (uint64_t[]){4, 6}, TB_TYPE_F16, 320);
+    put_padding(&file);
+    for (unsigned i = 0; i < 256 / 4 + 32 / 4 + 32 / 4; i++) {
+        float value = (float)i;
+        put_bytes(&file, &value, sizeof value);
+    }
+    for (unsigned i = 0; i < 24; i++)
+        put_number(&file, 0x3C00 + i, 2);
+    if (open_bytes(&c, file.data, file.size, &err))
+        fail_msg("%s", err.message);
+    tb_str_clear(&file);
+    return c;
+}
+
+static void assert_part(const tb_checkpoint *c, const char *name, size_t rows, double first)
+{
+    const tb_tensor_info *t = tb_checkpoint_tensor(c, name);
+    if (!t)
+        fail_msg("there is no '%s'", name);
+    float value;
+    tb_type_traits_get(t->type)->decode(&value, t->data, 1);
+    assert_int_equal(t->dims[t->dim_count - 1], rows);
+    assert_int_equal(t->bytes, rows * (t->dim_count == 2 ? t->dims[0] : 1) * (t->type == TB_TYPE_F32 ? 4 : 2));
+    assert_true((double)value == first);
+}
+
+static void gguf_fused__opens_as_its_parts(void **state)
+{
+    (void)state;
+    tb_checkpoint *c = open_fused(8);
+    assert_int_equal(tb_checkpoint_tensor_count(c), 8);
+    assert_part(c, "blk.10.attn_q.weight", 4, 0);
+    assert_part(c, "blk.10.attn_k.weight", 2, 16);
+    assert_part(c, "blk.10.attn_v.weight", 2, 24);
+    assert_part(c, "blk.10.attn_q.bias", 4, 64);
+    assert_part(c, "blk.10.attn_k.bias", 2, 68);
+    assert_part(c, "blk.10.attn_v.bias", 2, 70);
+    assert_part(c, "blk.10.ffn_gate.weight", 3, 1);
+    assert_part(c, "blk.10.ffn_up.weight", 3, 1 + 12 / 1024.0);
+    tb_checkpoint_close(c);
+    c = open_fused(7); // not the rows of its parts: it stays what it is, and no model has a place for it
+    assert_non_null(tb_checkpoint_tensor(c, "blk.10.attn_qkv.weight"));
+    assert_null(tb_checkpoint_tensor(c, "blk.10.attn_q.weight"));
+    tb_checkpoint_close(c);
+}
+
 // ---- models in parts ----
 
 // Part `index` of `count` under the name of part `named`: a tensor of its own, F32 {1} with the value of `index`.
@@ -585,6 +656,7 @@ int main(void)
         cmocka_unit_test(gguf_open__rejects_counts_beyond_the_file),
         cmocka_unit_test(gguf_open__rejects_bad_metadata),
         cmocka_unit_test(gguf_open__reads_other_alignments),
+        cmocka_unit_test(gguf_fused__opens_as_its_parts),
         cmocka_unit_test(gguf_parts__are_one_checkpoint),
         cmocka_unit_test(gguf_parts__must_be_those_of_the_model),
         cmocka_unit_test(gguf_open__rejects_a_key_given_twice),
