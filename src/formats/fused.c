@@ -1,5 +1,5 @@
 // Fused matrices as their parts. Phi-3 has the rows of queries, keys and values in one matrix, and those of gate and up
-// in another; llama.cpp's converter can fuse the former for every family. Rows are whole numbers of blocks and lie one
+// in another; llama.cpp's converter can fuse the former for every family. Rows are whole numbers of units and lie one
 // behind the other, so that a part is a piece of the bytes. Whoever reads the checkpoint sees the parts only: they are
 // computed, measured and quantized as in any other family, and written so.
 #include "formats/checkpoint.h"
@@ -50,7 +50,7 @@ static void read_fusions(fusion out[2], const tb_checkpoint *checkpoint, tb_text
 
 // Whether a tensor "blk.N.STEM.weight" or ".bias" is that whole; *ending is then ".weight" or ".bias", *block the
 // digits.
-static bool is_whole(int *block_size, const char **ending, const fusion *f, const tb_tensor_info *tensor)
+static bool is_whole(int *block_end, const char **ending, const fusion *f, const tb_tensor_info *tensor)
 {
     static const char prefix[] = "blk.";
     const char *name = tensor->name.data, *digits = name + strlen(prefix);
@@ -60,11 +60,11 @@ static bool is_whole(int *block_size, const char **ending, const fusion *f, cons
     const char *rest = digits + size;
     if (size == 0 || rest[0] != '.' || strncmp(rest + 1, f->stem, stem) != 0)
         return false;
-    *block_size = (int)(rest - name);
+    *block_end = (int)(rest - name);
     *ending = rest + 1 + stem;
     bool weight = strcmp(*ending, ".weight") == 0 && tensor->dim_count == 2;
     bool bias =
-        strcmp(*ending, ".bias") == 0 && tensor->dim_count == 1 && tb_type_traits_get(tensor->type)->block_size == 1;
+        strcmp(*ending, ".bias") == 0 && tensor->dim_count == 1 && tb_type_traits_get(tensor->type)->unit_size == 1;
     uint64_t rows = 0, found = weight ? tensor->dims[1] : tensor->dims[0];
     for (size_t i = 0; i < f->count; i++) {
         if (f->parts[i].rows == 0 || f->parts[i].rows > found - rows)
@@ -76,13 +76,13 @@ static bool is_whole(int *block_size, const char **ending, const fusion *f, cons
 
 // Writes the parts of a whole to out[].
 static tb_code add_parts(tb_tensor_info *out, tb_checkpoint *checkpoint, const fusion *f, const tb_tensor_info *whole,
-                         int block_size, const char *ending, tb_error *err)
+                         int block_end, const char *ending, tb_error *err)
 {
     const char *data = whole->data;
     size_t row_dim = whole->dim_count - 1, row_bytes = whole->bytes / (size_t)whole->dims[row_dim];
     for (size_t i = 0; i < f->count; i++) {
         char name[96];
-        int size = snprintf(name, sizeof name, "%.*s.%s%s", block_size, whole->name.data, f->parts[i].stem, ending);
+        int size = snprintf(name, sizeof name, "%.*s.%s%s", block_end, whole->name.data, f->parts[i].stem, ending);
         const char *copy = tb_arena_text(&checkpoint->arena, name, (size_t)size);
         if (!copy)
             return tb_checkpoint_no_memory(checkpoint, err);
@@ -115,15 +115,15 @@ tb_code tb_checkpoint_part_fused(tb_checkpoint *checkpoint, tb_error *err)
     for (size_t i = 0; i < checkpoint->tensor_count && !rc; i++) {
         const tb_tensor_info *tensor = &checkpoint->tensors[i];
         const char *ending;
-        int block_size;
+        int block_end;
         size_t f = 0;
-        while (f < 2 && !is_whole(&block_size, &ending, &fusions[f], tensor))
+        while (f < 2 && !is_whole(&block_end, &ending, &fusions[f], tensor))
             f++;
         if (f == 2) {
             all[count++] = *tensor;
             continue;
         }
-        rc = add_parts(all + count, checkpoint, &fusions[f], tensor, block_size, ending, err);
+        rc = add_parts(all + count, checkpoint, &fusions[f], tensor, block_end, ending, err);
         count += fusions[f].count;
     }
     checkpoint->tensors = all;

@@ -14,6 +14,7 @@ typedef enum tb_hf_windows {
     TB_HF_ALL_WINDOWS,   // every block
     TB_HF_UPPER_WINDOWS, // blocks from "max_window_layers" on
     TB_HF_NOPE_WINDOWS,  // blocks without RoPE
+    TB_HF_ODD_WINDOWS,   // the first, the third, …
     TB_HF_MOST_WINDOWS,  // all but every "sliding_window_pattern"-th
 } tb_hf_windows;
 
@@ -23,6 +24,10 @@ typedef struct tb_hf_family {
     const char *architecture; // of GGUF
     const char *activation;
     bool sandwich_norms; // norms also behind attention and ffn; all norm weights stored minus 1
+    bool sees;           // names may be those of a model with a vision tower
+    bool fused;          // q, k and v are one matrix, gate and up another
+    bool capped;         // "attn_logit_softcapping" and "final_logit_softcapping"
+    bool grows_queries;  // "llama_4_scaling_beta"
     bool skips_rope;     // some blocks do not rotate ("no_rope_layers")
     bool tied;           // without "tie_word_embeddings"
     bool window_switch;  // "sliding_window" counts only with "use_sliding_window"
@@ -33,7 +38,10 @@ typedef struct tb_hf_family {
     // heads; window 0: none.
     uint32_t vocab, blocks, width, ffn_width, heads, kv_heads, head_size, context, window;
     double norm_eps, rope_base, local_rope_base;
-    double query_scalar; // attention scores are divided by its root; 0: by that of the head size
+    double attention_cap, final_cap; // of absent keys; null says that there is none
+    uint32_t original_context; // of "original_max_position_embeddings", where it stands outside of RoPE's settings
+    const char *rope;          // "rope_parameters" where there are none at all
+    double query_scalar;       // attention scores are divided by its root; 0: by that of the head size
 } tb_hf_family;
 
 // Factors of longrope, in the checkpoint's arena; NULL where there is no longrope.
@@ -45,7 +53,9 @@ typedef struct tb_hf_rope_factors {
 // What the folder reader needs to know of a config.json.
 typedef struct tb_hf_model {
     const tb_hf_family *family;
-    bool tied; // the head is the embedding
+    bool tied;      // the head is the embedding
+    bool tied_said; // by the config, not by default
+    bool sees;      // there may be a vision tower, which is left out
     tb_hf_rope_factors rope_factors;
 } tb_hf_model;
 
@@ -68,13 +78,14 @@ tb_code tb_hf_add_u32s(tb_checkpoint *checkpoint, const char *key, const uint32_
 
 typedef enum tb_hf_name {
     TB_HF_NAME_KNOWN,
-    TB_HF_NAME_SKIPPED, // not a weight of the text model: buffers, a vision tower
+    TB_HF_NAME_SKIPPED,  // a buffer
+    TB_HF_NAME_LEFT_OUT, // of a vision tower
     TB_HF_NAME_UNKNOWN,
 } tb_hf_name;
 
 #define TB_HF_NAME_SIZE 64
 
 // Translates a tensor's name; `out` is filled when it is known.
-tb_hf_name tb_hf_translate_name(char out[TB_HF_NAME_SIZE], const char *name, const tb_hf_family *family);
+tb_hf_name tb_hf_translate_name(char out[TB_HF_NAME_SIZE], const char *name, const tb_hf_model *model);
 
 #endif

@@ -96,6 +96,7 @@ static void derive_windows(tb_hf_config *c, unsigned char *windowed, const unsig
     uint32_t period = windows == TB_HF_MOST_WINDOWS ? tb_hf_read_count(c, key, 6) : 1;
     for (size_t i = 0; i < c->blocks; i++)
         windowed[i] = windows == TB_HF_ALL_WINDOWS || (windows == TB_HF_UPPER_WINDOWS && i >= upper) ||
+                      (windows == TB_HF_ODD_WINDOWS && i % 2 == 0) ||
                       (windows == TB_HF_NOPE_WINDOWS && rotates && !rotates[i]) ||
                       (windows == TB_HF_MOST_WINDOWS && (i + 1) % period != 0);
 }
@@ -130,6 +131,17 @@ static void translate_windows(tb_hf_config *c, const unsigned char *rotates)
     tb_hf_put_flags(c, "attention.sliding_window_pattern", windowed);
 }
 
+// A cap that is null is none; one in a family without is refused.
+static void translate_cap(tb_hf_config *c, const char *name, double absent)
+{
+    bool said = tb_hf_member(c->json, name) != NULL, none = json_is_null(json_object_get(c->json, name));
+    if (!c->family->capped && said)
+        tb_hf_refuse_unsupported(c, name, NULL);
+    double cap = said ? tb_hf_read_positive(c, c->json, name, 0) : none ? 0 : absent;
+    if (c->family->capped)
+        tb_hf_put_f32(c, name, cap);
+}
+
 // ---- what twobit does not do ----
 
 static void refuse_quantization(tb_hf_config *c, const json_t *whole)
@@ -142,8 +154,7 @@ static void refuse_quantization(tb_hf_config *c, const json_t *whole)
 
 static void refuse_unknown_settings(tb_hf_config *c)
 {
-    static const char *const unknown[] = {"attn_logit_softcapping", "final_logit_softcapping", "num_local_experts",
-                                          "num_experts"};
+    static const char *const unknown[] = {"num_local_experts", "num_experts"};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
         if (tb_hf_member(c->json, unknown[i]))
             tb_hf_refuse_unsupported(c, unknown[i], NULL);
@@ -157,38 +168,63 @@ static void refuse_unknown_settings(tb_hf_config *c)
     }
 }
 
+// Models with a vision tower have the text model's settings inside theirs.
+static const struct {
+    const char *model_type, *text_type; // text_type: of the inner settings, where they say none of their own
+} seeing[] = {{"gemma3", "gemma3_text"}, {"mistral3", "mistral"}};
+
 // Sets the family, and for models with a vision tower the part of the config that is the text model's.
-static tb_code choose_family(tb_hf_config *c)
+static tb_code choose_family(tb_hf_config *c, bool *sees)
 {
     const char *type = json_string_value(tb_hf_member(c->json, "model_type"));
-    if (type && strcmp(type, "gemma3") == 0) {
-        c->json = tb_hf_member(c->json, "text_config");
-        type = "gemma3_text";
-        if (!json_is_object(c->json))
-            tb_hf_refuse(c, "text_config", "it is missing");
-    }
     if (!type)
         tb_hf_refuse(c, "model_type", "it is missing");
+    for (size_t i = 0; type && i < sizeof seeing / sizeof seeing[0]; i++) {
+        if (strcmp(type, seeing[i].model_type) != 0)
+            continue;
+        *sees = true;
+        c->json = tb_hf_member(c->json, "text_config");
+        if (!json_is_object(c->json))
+            tb_hf_refuse(c, "text_config", "it is missing");
+        const char *inner = json_string_value(tb_hf_member(c->json, "model_type"));
+        type = inner && strcmp(inner, type) != 0 ? inner : seeing[i].text_type;
+    }
     c->family = type ? tb_hf_find_family(type) : NULL;
+    *sees = *sees || (c->family && c->family->sees);
     if (!c->rc && !c->family)
-        c->rc =
-            tb_fail(c->err, TB_EUNSUPPORTED,
-                    "model type '%.64s' of '%s' is not known (known: llama, mistral, qwen2, qwen3, gemma3, smollm3)",
-                    type, c->out->path);
+        c->rc = tb_fail(
+            c->err, TB_EUNSUPPORTED,
+            "model type '%.64s' of '%s' is not known (known: llama, mistral, mistral3, ministral3, qwen2, qwen3, "
+            "gemma2, gemma3, phi3, smollm3)",
+            type, c->out->path);
     return c->rc;
+}
+
+// What the outer settings say of the head goes before what the inner ones say.
+static void read_tied(tb_hf_model *out, tb_hf_config *c, const json_t *whole)
+{
+    static const char name[] = "tie_word_embeddings";
+    const json_t *json = tb_hf_member(whole, name) ? whole : c->json;
+    out->tied_said = tb_hf_member(json, name) != NULL;
+    out->tied = out->tied_said ? json_is_true(tb_hf_member(json, name)) : c->family->tied || c->json != whole;
+    if (out->tied_said && !json_is_boolean(tb_hf_member(json, name)))
+        tb_hf_refuse(c, name, "it must be true or false");
 }
 
 tb_code tb_hf_config_read(tb_hf_model *out, tb_checkpoint *checkpoint, const struct json_t *json, tb_error *err)
 {
     tb_hf_config c = {.json = json, .out = checkpoint, .err = err};
-    if (choose_family(&c))
+    *out = (tb_hf_model){0};
+    if (choose_family(&c, &out->sees))
         return c.rc;
-    bool tied = tb_hf_read_bool(&c, "tie_word_embeddings", c.family->tied);
-    *out = (tb_hf_model){.family = c.family, .tied = tied};
+    out->family = c.family;
+    read_tied(out, &c, json);
     refuse_quantization(&c, json);
     refuse_unknown_settings(&c);
     tb_hf_put_text(&c, "general.architecture", c.family->architecture);
     translate_sizes(&c);
+    translate_cap(&c, "attn_logit_softcapping", c.family->attention_cap);
+    translate_cap(&c, "final_logit_softcapping", c.family->final_cap);
     tb_hf_translate_rope(&c, &out->rope_factors);
     translate_windows(&c, translate_rope_blocks(&c));
     return c.rc;

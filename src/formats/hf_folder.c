@@ -21,6 +21,7 @@ typedef struct shard {
 typedef struct reader {
     tb_checkpoint *out;
     tb_hf_model model;
+    bool left_out; // there is a vision tower
     shard *shards;
     size_t shard_count; // as many mappings are in out->maps once they are open
 } reader;
@@ -258,11 +259,14 @@ static tb_code add_tensor(reader *r, const tb_safetensor *from, const char *name
 static tb_code translate_tensor(reader *r, const tb_safetensor *from, tb_error *err)
 {
     char name[TB_HF_NAME_SIZE];
-    switch (tb_hf_translate_name(name, from->name.data, r->model.family)) {
+    switch (tb_hf_translate_name(name, from->name.data, &r->model)) {
     case TB_HF_NAME_UNKNOWN:
         return tb_fail(err, TB_EUNSUPPORTED, "tensor '%.96s' of '%s' is not one of a %s model", from->name.data,
                        r->out->path, r->model.family->model_type);
     case TB_HF_NAME_SKIPPED:
+        return TB_OK;
+    case TB_HF_NAME_LEFT_OUT:
+        r->left_out = true;
         return TB_OK;
     case TB_HF_NAME_KNOWN:
         break;
@@ -335,10 +339,13 @@ static tb_code drop_equal_head(reader *r, tb_error *err)
     if (!r->model.tied || !head)
         return TB_OK;
     if (!embedding || !same_values(embedding, head))
-        return tb_checkpoint_add_note(out, err,
-                                      "config.json of '%s' ties the head to the embedding, but its 'lm_head.weight' is "
-                                      "another matrix, which is used",
-                                      out->path);
+        return !r->model.tied_said
+                   ? TB_OK
+                   : tb_checkpoint_add_note(
+                         out, err,
+                         "config.json of '%s' ties the head to the embedding, but its 'lm_head.weight' is "
+                         "another matrix, which is used",
+                         out->path);
     size_t behind = (size_t)(out->tensors + out->tensor_count - head) - 1;
     memmove(head, head + 1, behind * sizeof *head);
     out->tensor_count--;
@@ -362,12 +369,17 @@ static tb_code read_weights(reader *r, const char *config_path, tb_error *err)
         rc = open_files(r, err);
     if (!rc)
         rc = translate_tensors(r, err);
+    if (!rc && r->left_out)
+        rc = tb_checkpoint_add_note(r->out, err, "the vision tower of '%s' is left out: the model reads text only",
+                                    r->out->path);
     return rc ? rc : drop_equal_head(r, err);
 }
 
 static tb_code index_all(tb_checkpoint *checkpoint, tb_error *err)
 {
     tb_code rc = tb_checkpoint_index_kvs(checkpoint, err);
+    if (!rc)
+        rc = tb_checkpoint_part_fused(checkpoint, err);
     return rc ? rc : tb_checkpoint_index_tensors(checkpoint, err);
 }
 

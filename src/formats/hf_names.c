@@ -17,6 +17,11 @@ static const struct {
     {"mlp.down_proj", "ffn_down", "ffn_down"},
 };
 
+// Those of families whose matrices are fused.
+static const struct {
+    const char *hf, *gguf;
+} fused_stems[] = {{"self_attn.qkv_proj", "attn_qkv"}, {"mlp.gate_up_proj", "ffn_up"}};
+
 // Names outside of blocks, without the prefix of the text model.
 static const struct {
     const char *hf, *gguf;
@@ -38,28 +43,42 @@ static bool drop_prefix(const char **name, const char *prefix)
 
 // Moves *name behind the prefix of the text model: "model.", or in models with a vision tower
 // "language_model.model." and the newer "model.language_model.". The head may have none.
-static void drop_model_prefix(const char **name, const tb_hf_family *family)
+static void drop_model_prefix(const char **name, bool sees)
 {
-    if (family->sandwich_norms && drop_prefix(name, "language_model."))
+    if (sees && drop_prefix(name, "language_model."))
         drop_prefix(name, "model.");
-    else if (drop_prefix(name, "model.") && family->sandwich_norms)
+    else if (drop_prefix(name, "model.") && sees)
         drop_prefix(name, "language_model.");
 }
 
-static bool is_skipped(const char *name, const tb_hf_family *family)
+// Frequencies, which are computed from the config instead.
+static bool is_buffer(const char *name)
+{
+    static const char buffer[] = ".rotary_emb.inv_freq";
+    size_t size = strlen(name);
+    return size > strlen(buffer) && strcmp(name + size - strlen(buffer), buffer) == 0;
+}
+
+static bool is_vision(const char *name)
 {
     static const char *const vision[] = {"vision_tower.", "multi_modal_projector."};
-    static const char buffer[] = ".rotary_emb.inv_freq"; // frequencies, computed from the config instead
-    size_t size = strlen(name);
-    if (size > strlen(buffer) && strcmp(name + size - strlen(buffer), buffer) == 0)
-        return true;
-    if (!family->sandwich_norms)
-        return false;
     drop_prefix(&name, "model.");
     for (size_t i = 0; i < sizeof vision / sizeof vision[0]; i++)
         if (strncmp(name, vision[i], strlen(vision[i])) == 0)
             return true;
     return false;
+}
+
+// NULL: not known.
+static const char *find_stem(tb_text stem, const tb_hf_family *family)
+{
+    for (size_t i = 0; i < sizeof block_stems / sizeof block_stems[0]; i++)
+        if (tb_text_is(stem, block_stems[i].hf))
+            return family->sandwich_norms ? block_stems[i].sandwich : block_stems[i].gguf;
+    for (size_t i = 0; family->fused && i < sizeof fused_stems / sizeof fused_stems[0]; i++)
+        if (tb_text_is(stem, fused_stems[i].hf))
+            return fused_stems[i].gguf;
+    return NULL;
 }
 
 // "7.self_attn.q_proj.weight"
@@ -72,24 +91,21 @@ static bool translate_block(char out[TB_HF_NAME_SIZE], const char *name, const t
     const char *suffix = strrchr(stem, '.');
     if (!suffix || (strcmp(suffix, ".weight") != 0 && strcmp(suffix, ".bias") != 0))
         return false;
-    for (size_t i = 0; i < sizeof block_stems / sizeof block_stems[0]; i++) {
-        const char *gguf = family->sandwich_norms ? block_stems[i].sandwich : block_stems[i].gguf;
-        size_t size = strlen(block_stems[i].hf);
-        if (gguf && (size_t)(suffix - stem) == size && memcmp(stem, block_stems[i].hf, size) == 0) {
-            snprintf(out, TB_HF_NAME_SIZE, "blk.%.*s.%s%s", (int)digits, name, gguf, suffix);
-            return true;
-        }
-    }
-    return false;
+    const char *gguf = find_stem((tb_text){stem, (size_t)(suffix - stem)}, family);
+    if (gguf)
+        snprintf(out, TB_HF_NAME_SIZE, "blk.%.*s.%s%s", (int)digits, name, gguf, suffix);
+    return gguf != NULL;
 }
 
-tb_hf_name tb_hf_translate_name(char out[TB_HF_NAME_SIZE], const char *name, const tb_hf_family *family)
+tb_hf_name tb_hf_translate_name(char out[TB_HF_NAME_SIZE], const char *name, const tb_hf_model *model)
 {
-    if (is_skipped(name, family))
+    if (is_buffer(name))
         return TB_HF_NAME_SKIPPED;
-    drop_model_prefix(&name, family);
+    if (model->sees && is_vision(name))
+        return TB_HF_NAME_LEFT_OUT;
+    drop_model_prefix(&name, model->sees);
     if (drop_prefix(&name, "layers."))
-        return translate_block(out, name, family) ? TB_HF_NAME_KNOWN : TB_HF_NAME_UNKNOWN;
+        return translate_block(out, name, model->family) ? TB_HF_NAME_KNOWN : TB_HF_NAME_UNKNOWN;
     for (size_t i = 0; i < sizeof outer_names / sizeof outer_names[0]; i++)
         if (strcmp(name, outer_names[i].hf) == 0) {
             snprintf(out, TB_HF_NAME_SIZE, "%s", outer_names[i].gguf);

@@ -20,8 +20,11 @@ static double read_number(const rope_reader *r, const char *name, double absent)
 // Tokens that the model was trained on before its context was stretched.
 static double original_context(const rope_reader *r)
 {
-    double context = read_number(r, "original_max_position_embeddings", r->c->context);
-    return fmin(tb_hf_read_positive(r->c, r->c->json, "original_max_position_embeddings", context), INT32_MAX);
+    static const char name[] = "original_max_position_embeddings";
+    double context = r->c->family->original_context;
+    if (context == 0)
+        context = read_number(r, name, r->c->context);
+    return fmin(tb_hf_read_positive(r->c, r->c->json, name, context), INT32_MAX);
 }
 
 static void put_original_context(const rope_reader *r)
@@ -181,6 +184,19 @@ static uint32_t translate_rope_size(const rope_reader *r)
     return size;
 }
 
+// Scores may grow with the position of the query.
+static void translate_query_growth(const rope_reader *r)
+{
+    static const char name[] = "llama_4_scaling_beta";
+    double rate = r->c->family->grows_queries ? number_or_0(r->settings, name) : 0;
+    if (rate < 0)
+        tb_hf_refuse(r->c, name, "it must be a positive number");
+    if (rate <= 0)
+        return;
+    tb_hf_put_f32(r->c, "attention.temperature_scale", rate);
+    tb_hf_put_u32(r->c, "attention.temperature_length", (uint32_t)fmax(original_context(r), 1));
+}
+
 // The settings of RoPE that count: a new object, or NULL when there are none. Where they are divided by kind of block,
 // those of full attention, which "rope_scaling" changes key by key.
 static json_t *choose_settings(tb_hf_config *c)
@@ -189,7 +205,8 @@ static json_t *choose_settings(tb_hf_config *c)
     const json_t *full = tb_hf_member(parameters, "full_attention");
     if ((parameters && !json_is_object(parameters)) || (old && !json_is_object(old)))
         tb_hf_refuse(c, old && !json_is_object(old) ? "rope_scaling" : "rope_parameters", "it must be an object");
-    json_t *chosen = json_object();
+    json_t *chosen =
+        c->family->rope && !parameters && !json_object_size(old) ? json_loads(c->family->rope, 0, NULL) : json_object();
     const json_t *parts[] = {full ? full : json_object_size(old) ? NULL : parameters, old};
     for (size_t i = 0; i < 2 && !c->rc; i++)
         if (!chosen || (parts[i] && json_object_update(chosen, (json_t *)(uintptr_t)parts[i])))
@@ -206,6 +223,7 @@ void tb_hf_translate_rope(tb_hf_config *c, tb_hf_rope_factors *factors)
     tb_hf_put_f32(c, "rope.freq_base", read_number(&r, "rope_theta", base));
     translate_local_rope(c, tb_hf_member(tb_hf_member(c->json, "rope_parameters"), "sliding_attention"));
     translate_scaling(&r);
+    translate_query_growth(&r);
     tb_hf_put_text(c, "twobit.rope_pairs", "halves");
     json_decref(settings);
 }

@@ -118,8 +118,11 @@ static float sum(const float *x, size_t n)
     return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
 }
 
-static tb_softmax softmax(float *x, size_t n)
+// Over scores, which may have a cap.
+static tb_softmax softmax(const tb_attention *a, float *x, size_t n)
 {
+    for (size_t i = 0; a->cap > 0 && i < n; i++)
+        x[i] = a->cap * tb_tanh(x[i] / a->cap);
     tb_softmax result = {.top = largest(x, n)};
     for (size_t i = 0; i < n; i++)
         x[i] = tb_exp(x[i] - result.top);
@@ -197,12 +200,22 @@ static bool is_shown(const tb_attention *a)
 
 // ---- one query ----
 
+// Scores of the query at a position are multiplied by 1 + rate·ln(1 + ⌊position/length⌋).
+static float scale_at(const tb_attention *a, size_t row)
+{
+    if (a->growth.rate == 0)
+        return a->scale;
+    size_t lengths = (size_t)a->positions[row] / a->growth.length;
+    return a->scale * (float)(1 + a->growth.rate * log1p((double)lengths));
+}
+
 static void copy_query(float *to, const tb_attention *a, size_t row, size_t head)
 {
     size_t n = a->config->head_size;
     const float *query = a->query + row * a->stride + head * n;
+    float scale = scale_at(a, row);
     for (size_t i = 0; i < n; i++)
-        to[i] = a->scale * query[i];
+        to[i] = scale * query[i];
     memset(to + n, 0, (tb_padded(n) - n) * sizeof(float));
 }
 
@@ -223,7 +236,7 @@ static void attend_segment(view *v, const tb_attention *a, const scratch *s)
                       .cols = n,
                       .data = row_at(segment, segment->keys, v->seen.begin, n)};
     tb_kernels_product(kernels, keys.type)->gemv(v->weights, &keys, 0, count, s->queries);
-    v->part = softmax(v->weights, count);
+    v->part = softmax(a, v->weights, count);
 
     memset(s->mixed, 0, n * sizeof(float));
     for (size_t i = 0; i < count; i++) {
@@ -324,7 +337,8 @@ static void tile_softmax(const tile *t, const tile_segment *p)
         tb_kv_range seen = tb_kv_get_seen(p->segment, position_of(t, q));
         size_t from = seen.begin - p->begin, to = seen.end - p->begin;
         float *scores = t->s.scores + q * t->span + p->offset;
-        t->s.parts[q * TB_KV_SEGMENTS + p->index] = from < to ? softmax(scores + from, to - from) : (tb_softmax){0};
+        t->s.parts[q * TB_KV_SEGMENTS + p->index] =
+            from < to ? softmax(t->a, scores + from, to - from) : (tb_softmax){0};
         memset(scores, 0, from * sizeof(float));
         memset(scores + to, 0, (p->count - to) * sizeof(float));
     }

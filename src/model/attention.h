@@ -10,6 +10,8 @@ typedef struct tb_attention {
     const tb_config *config;
     const tb_kv_block *kv;    // holds the keys and values of these rows too
     float scale;              // of the scores
+    float cap;                // a score s becomes cap·tanh(s/cap); 0: it stays
+    tb_query_growth growth;   // of the scores with the position of the query
     const float *sink_logits; // [heads] or NULL: e^sink joins the sum of a row's weights, and has no value
     const float *query;       // [rows][heads][head_size], rows of `stride`
     float *out;               // the same shape

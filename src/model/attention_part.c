@@ -61,6 +61,8 @@ static void attend(const tb_pass *pass, size_t index)
         .config = &settings->config,
         .kv = kv,
         .scale = (float)settings->query_scale,
+        .cap = (float)settings->attention_cap,
+        .growth = settings->query_growth,
         .query = r->query + span->first * r->query_stride,
         .out = r->attended + span->first * r->query_stride,
         .stride = r->query_stride,

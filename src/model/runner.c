@@ -1,6 +1,7 @@
 // The workspace of a pass, and the way of a batch through it: embedding, blocks, head.
 #include "model/runner.h"
 
+#include "model/exp.h"
 #include "model/forward.h"
 
 // ---- workspace ----
@@ -93,6 +94,9 @@ void tb_runner_run_head(float *logits, const tb_runner *r, const float *x, size_
     tb_activations normed = {
         .x = r->normed, .stride = r->width_stride, .rows = n, .cols = config->width, .room = r->room};
     tb_matmul(&model->compute, logits, config->vocab, &model->head, &normed, 0, n, r->matmul_scratch);
+    float cap = (float)model->settings.final_cap;
+    for (size_t i = 0; cap > 0 && i < n * config->vocab; i++)
+        logits[i] = cap * tb_tanh(logits[i] / cap);
 }
 
 void tb_runner_run_block(const tb_runner *runner, float *x, const tb_batch *batch, size_t block,

@@ -11,10 +11,6 @@
 #define MOST_HEADS 1024
 #define MOST_HEAD_SIZE 1024
 
-// Gemma 3 27B is the one size of its family whose query scale is not the head size; GGUF
-// files do not say so otherwise than by their number of blocks.
-#define GEMMA3_27B_BLOCKS 62
-
 static void refuse_two_directions(tb_key_reader *r)
 {
     bool causal = true;
@@ -78,13 +74,38 @@ static size_t read_rope_size(tb_key_reader *r, const tb_config *c)
     return size;
 }
 
+// A number that switches something off when it is 0.
+static double read_switch(tb_key_reader *r, const char *name, double absent)
+{
+    double value = absent;
+    if (!r->rc)
+        r->rc = tb_checkpoint_get_f64(&value, r->checkpoint, tb_full_key(r, name), false, r->err);
+    if (!r->rc && !(value >= 0 && value <= 1e6))
+        r->rc = tb_fail(r->err, TB_EFORMAT, "'%s' is %g in '%s', not between 0 and 1e6", r->key, value, r->path);
+    return value;
+}
+
+// The length is a key of its own, or that of the original context.
+static void read_growth(tb_key_reader *r, tb_settings *s)
+{
+    s->query_growth.rate = read_switch(r, "attention.temperature_scale", 0);
+    if (s->query_growth.rate == 0)
+        return;
+    size_t original = tb_read_size(r, "rope.scaling.original_context_length", TB_MOST_POSITIONS, s->config.context);
+    s->query_growth.length = tb_read_size(r, "attention.temperature_length", TB_MOST_POSITIONS, original);
+}
+
+// The 27B sizes of Gemma 2 and 3 are the ones whose query scale is not the head size; GGUF files do not say so
+// otherwise than by their number of blocks.
 static void read_scales(tb_key_reader *r, tb_settings *s)
 {
     const tb_config *c = &s->config;
-    bool is_27b = s->arch->has_post_norms && c->blocks == GEMMA3_27B_BLOCKS;
+    bool is_27b = c->blocks == s->arch->odd_scale_blocks;
     double head = is_27b ? (double)c->width / (double)c->heads : (double)c->head_size;
     s->query_scale = tb_read_positive(r, "attention.scale", 1 / sqrt(head));
     s->embedding_scale = s->arch->scales_embedding ? sqrt((double)c->width) : 1;
+    s->attention_cap = read_switch(r, "attn_logit_softcapping", s->arch->attention_cap);
+    s->final_cap = read_switch(r, "final_logit_softcapping", s->arch->final_cap);
 }
 
 // Flags per block under `name`, an array of as many booleans or numbers as there are blocks;
@@ -115,11 +136,10 @@ static void read_block_kinds(tb_key_reader *r, tb_settings *s, tb_arena *arena)
     const tb_arch *arch = s->arch;
     size_t blocks = s->config.blocks;
     size_t period = read_global_period(r);
-    if (!r->rc && tb_find_key(r, "attention.sliding_window")) {
-        uint64_t reach = 0;
-        r->rc = tb_checkpoint_get_u64(&reach, r->checkpoint, r->key, true, r->err);
-        s->reach = reach > TB_MOST_POSITIONS ? 0 : (size_t)reach;
-    }
+    uint64_t reach = arch->default_reach;
+    if (!r->rc)
+        r->rc = tb_checkpoint_get_u64(&reach, r->checkpoint, tb_full_key(r, "attention.sliding_window"), false, r->err);
+    s->reach = reach > TB_MOST_POSITIONS ? 0 : (size_t)reach;
     unsigned char *flags = r->rc ? NULL : tb_arena_array(arena, 2 * blocks, 1);
     if (!r->rc && !flags)
         r->rc = tb_fail(r->err, TB_ENOMEM, "no memory for %zu blocks of '%s'", blocks, r->path);
@@ -148,12 +168,11 @@ tb_code tb_settings_read(tb_settings *out, tb_arena *arena, const tb_checkpoint 
         return rc;
     out->arch = r.arch;
     tb_refuse_unless(&r, "expert_count", 0, "a mixture of experts");
-    tb_refuse_unless(&r, "attn_logit_softcapping", 0, "soft-capped attention");
-    tb_refuse_unless(&r, "final_logit_softcapping", 0, "soft-capped logits");
     refuse_two_directions(&r);
     read_sizes(&r, &out->config);
     out->rope_size = read_rope_size(&r, &out->config);
     read_scales(&r, out);
+    read_growth(&r, out);
     read_block_kinds(&r, out, arena);
     return r.rc;
 }

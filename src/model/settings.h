@@ -25,14 +25,26 @@ typedef struct tb_arch {
     bool has_post_norms;     // RMSNorm of what attention and FFN give, before it is added
     bool scales_embedding;   // by sqrt(width)
     size_t global_period;    // every n-th block sees all positions in spite of a reach; 0: none does
+    size_t default_reach;    // of near blocks, where the file does not say it; 0: they see all
+    double attention_cap;    // of the scores, where the file does not say it; 0: none
+    double final_cap;        // of the logits, the same
+    size_t odd_scale_blocks; // the size of the family whose scores are scaled by width/heads has so many; 0: no size
     double near_rope_base;   // RoPE base of near blocks; 0: the same as elsewhere
     size_t unrotated_period; // every n-th block has no RoPE; 0: all have
 } tb_arch;
+
+// Scores of the query at a position are multiplied by 1 + rate·ln(1 + ⌊position/length⌋).
+typedef struct tb_query_growth {
+    double rate;   // 0: they are not
+    size_t length; // tokens
+} tb_query_growth;
 
 typedef struct tb_settings {
     tb_config config;
     const tb_arch *arch;
     double embedding_scale;
+    tb_query_growth query_growth;
+    double attention_cap, final_cap;     // x becomes cap·tanh(x/cap), for scores and for logits; 0: none
     double query_scale;                  // of the scores
     size_t reach;                        // near blocks see this many positions, their own included; 0: all
     size_t rope_size;                    // numbers of a head that RoPE turns

@@ -137,6 +137,19 @@ static void show_residual(ref *r, size_t block, rows x)
     free(s.x), free(s.positions);
 }
 
+static double capped(double x, double cap)
+{
+    return cap > 0 ? cap * tanh(x / cap) : x;
+}
+
+static double scale_score(const tb_settings *s, double score, size_t position)
+{
+    double growth = s->query_growth.rate > 0
+                        ? s->query_growth.rate * log(1 + floor((double)position / (double)s->query_growth.length))
+                        : 0;
+    return capped(score * s->query_scale * (1 + growth), s->attention_cap);
+}
+
 // Weights of one query over the keys 0 … position, in double and for the probe in float.
 static void attend_row(ref *r, double *out, double *weights, float *shown, rows q, rows k, rows v, size_t block,
                        size_t head, size_t position)
@@ -148,7 +161,7 @@ static void attend_row(ref *r, double *out, double *weights, float *shown, rows 
         weights[p] = 0;
         for (size_t i = 0; i < n; i++)
             weights[p] += q.at[position * q.cols + head * n + i] * k.at[p * k.cols + kv_head * n + i];
-        weights[p] = position - p < reach ? weights[p] * r->settings->query_scale : -INFINITY;
+        weights[p] = position - p < reach ? scale_score(r->settings, weights[p], position) : -INFINITY;
         top = fmax(top, weights[p]);
     }
     for (size_t p = 0; p <= position; p++)
@@ -252,7 +265,7 @@ bool ref_forward(double *logits, const tb_model *model, const int32_t *ids, size
     rows last = normed(&r, x, model->output_norm);
     rows y = multiply(&r, &model->head, NULL, last);
     for (size_t i = 0; i < y.rows * y.cols && !r.failed; i++)
-        logits[i] = y.at[i];
+        logits[i] = capped(y.at[i], model->settings.final_cap);
     free(x.at), free(last.at), free(y.at);
     return !r.failed;
 }

@@ -39,10 +39,16 @@ class Net:
     local_base: float = 0.0      # of windowed blocks; 0: base
     scale: float = 1.0           # of positions, in blocks that use `base`
     factors: np.ndarray = None   # frequencies are divided by them
+    rope_size: int = 0           # how much of a head turns; 0: all
+    yarn: tuple = None           # factor and original context
+    magnitude: float = 1.0       # what turns is multiplied by it
     window: int = 0
     windowed: list = None        # per block
     rotated: list = None         # per block
     query_scale: float = 0.0
+    growth: tuple = (0.0, 1)     # rate and length: scores grow with ln(1 + position // length)
+    attention_cap: float = 0.0   # 0: none
+    final_cap: float = 0.0
     embedding_scale: float = 1.0
     weights: dict = field(default_factory=dict)
 
@@ -51,18 +57,36 @@ def norm(x, weight, eps):
     return x / np.sqrt((x * x).mean(-1, keepdims=True) + eps) * weight
 
 
+def yarn(frequency, base, factor, original):
+    """YaRN, its two borders in numbers of turns 32 and 1."""
+    pairs = len(frequency)
+    low, high = (pairs * np.log(original / (2 * np.pi * turns)) / np.log(base) for turns in (32, 1))
+    low, high = max(np.floor(low), 0), min(np.ceil(high), 2 * pairs - 1)
+    ramp = np.clip((np.arange(pairs) - low) / (high - low), 0, 1)
+    return frequency * (1 - ramp) + frequency / factor * ramp
+
+
 def rope(x, net, local):
     """x[tokens][heads][head_size]"""
-    pairs = net.head_size // 2
+    size = net.rope_size or net.head_size
+    pairs = size // 2
+    x, rest = x[..., :size], x[..., size:]
     frequency = (net.local_base if local and net.local_base else net.base) ** (-np.arange(pairs) / pairs)
     if not (local and net.local_base):
         frequency = frequency * net.scale
         if net.factors is not None:
             frequency = frequency / net.factors
+        if net.yarn:
+            frequency = yarn(frequency, net.base, *net.yarn)
     angle = np.arange(len(x))[:, None, None] * frequency
     first, second = (x[..., :pairs], x[..., pairs:]) if net.halves else (x[..., 0::2], x[..., 1::2])
     turned = first * np.cos(angle) - second * np.sin(angle), first * np.sin(angle) + second * np.cos(angle)
-    return np.concatenate(turned, -1) if net.halves else np.stack(turned, -1).reshape(x.shape)
+    turned = np.concatenate(turned, -1) if net.halves else np.stack(turned, -1).reshape(x.shape)
+    return np.concatenate([net.magnitude * turned, rest], -1)
+
+
+def cap(x, limit):
+    return limit * np.tanh(x / limit) if limit else x
 
 
 def activate(x, kind):
@@ -84,7 +108,9 @@ def attention(x, net, i):
     if net.rotated[i]:
         q, k = rope(q, net, net.windowed[i]), rope(k, net, net.windowed[i])
     k, v = (np.repeat(t, net.heads // net.kv_heads, axis=1) for t in (k, v))
-    scores = np.einsum("qhn,khn->hqk", q, k) * net.query_scale
+    rate, length = net.growth
+    q = q * (1 + rate * np.log(1 + np.arange(len(x)) // length))[:, None, None]
+    scores = cap(np.einsum("qhn,khn->hqk", q, k) * net.query_scale, net.attention_cap)
     distance = np.arange(len(x))[:, None] - np.arange(len(x))[None, :]
     seen = (distance >= 0) & ((distance < net.window) | (not net.windowed[i]))
     scores = np.where(seen, scores, -np.inf)
@@ -110,7 +136,7 @@ def forward(net, ids):
         y = ffn(norm(x, w[f"blk.{i}.ffn_norm"], net.eps), net, i)
         x = x + (norm(y, w[f"blk.{i}.post_ffw_norm"], net.eps) if f"blk.{i}.post_ffw_norm" in w else y)
     head = w.get("output", w["token_embd"])
-    return norm(x, w["output_norm"], net.eps) @ head.astype(np.float64).T
+    return cap(norm(x, w["output_norm"], net.eps) @ head.astype(np.float64).T, net.final_cap)
 
 
 # ---- real GGUF files ----
@@ -157,6 +183,9 @@ def sizes(blocks=2, heads=4, kv_heads=2, head_size=12):
     return dict(blocks=blocks, heads=heads, kv_heads=kv_heads, head_size=head_size)
 
 
+# Factors of longrope, which the 40 tokens need the second of.
+SHORT, LONG = np.array([1.0, 1.25, 1.5, 1.5, 1.75, 2.0]), np.array([1.0, 1.5, 2.5, 4.0, 8.0, 12.0])
+
 # Per family: sizes, what the weights have, and the two kinds of metadata.
 LLAMA3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
 FAMILIES = {
@@ -181,6 +210,23 @@ FAMILIES = {
                    config=dict(rope_theta=1e6, rope_local_base_freq=10000.0, sliding_window=9,
                                rope_scaling=dict(rope_type="linear", factor=8.0), query_pre_attn_scalar=24,
                                hidden_activation="gelu_pytorch_tanh")),
+    "gemma2": dict(arch="gemma2", type="gemma2", store="BF16", tied=True, post_norms=True,
+                   sizes=sizes(blocks=3, heads=2, kv_heads=1, head_size=16), period=2,
+                   net=dict(window=9, activation="gelu", embedding_scale=WIDTH ** 0.5, attention_cap=3.0, final_cap=5.0),
+                   config=dict(rope_theta=10000.0, sliding_window=9, query_pre_attn_scalar=16,
+                               attn_logit_softcapping=3.0, final_logit_softcapping=5.0,
+                               hidden_activation="gelu_pytorch_tanh")),
+    "phi3": dict(arch="phi3", type="phi3", store="F16", fused=True, sizes=sizes(heads=3, kv_heads=1, head_size=16),
+                 net=dict(rope_size=12, magnitude=np.sqrt(1 + np.log(64 / 16) / np.log(16)), factors=LONG),
+                 longrope=True,
+                 config=dict(rope_theta=10000.0, partial_rotary_factor=0.75, original_max_position_embeddings=16,
+                             rope_scaling=dict(rope_type="longrope", short_factor=SHORT.tolist(),
+                                               long_factor=LONG.tolist()))),
+    "mistral3": dict(arch="mistral3", type="ministral3", store="BF16",
+                     net=dict(base=1e6, yarn=(4.0, 20), growth=(0.1, 20)),
+                     config=dict(sliding_window=None, head_dim=12, rope_parameters=dict(
+                         rope_type="yarn", rope_theta=1e6, factor=4.0, original_max_position_embeddings=20, beta_fast=32.0,
+                         beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.1))),
 }
 
 NAMES_HF = {
@@ -189,6 +235,7 @@ NAMES_HF = {
     "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm", "ffn_gate": "mlp.gate_proj",
     "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
 }
+NAMES_FUSED = NAMES_HF | {"attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"}
 NAMES_GEMMA = NAMES_HF | {
     "ffn_norm": "pre_feedforward_layernorm", "post_attention_norm": "post_attention_layernorm",
     "post_ffw_norm": "post_feedforward_layernorm",
@@ -216,7 +263,7 @@ def tiny_net(row, rng):
     vector = lambda n: 1 + exact(np.round(rng.standard_normal(n) * 0.25 * 64) / 64)
     q, k = s["heads"] * s["head_size"], s["kv_heads"] * s["head_size"]
     w = net.weights
-    w["token_embd"] = matrix(VOCAB, WIDTH) * (1 if row["arch"] == "gemma3" else 4)
+    w["token_embd"] = matrix(VOCAB, WIDTH) * (1 if row.get("post_norms") else 4)
     w["output_norm"] = vector(WIDTH)
     if not row.get("tied"):
         w["output"] = matrix(VOCAB, WIDTH) * 2
@@ -260,6 +307,36 @@ def add_vocabulary(out):
     out.add_chat_template("{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}")
 
 
+FUSED = {"attn_qkv": ("attn_q", "attn_k", "attn_v"), "ffn_up": ("ffn_gate", "ffn_up")}
+
+
+def fuse(net):
+    """Weights with q, k and v in one matrix, gate and up in another."""
+    weights = {n: x for n, x in net.weights.items() if not any(n.endswith("." + p) for ps in FUSED.values() for p in ps)}
+    for i in range(net.blocks):
+        for whole, parts in FUSED.items():
+            weights[f"blk.{i}.{whole}"] = np.concatenate([net.weights[f"blk.{i}.{part}"] for part in parts])
+    return weights
+
+
+def write_rope_gguf(out, row, net):
+    if row.get("longrope"):
+        out.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
+        out.add_rope_scaling_orig_ctx_len(16)
+        out.add_rope_scaling_attn_factors(net.magnitude)
+        out.add_tensor("rope_factors_long.weight", LONG[:net.rope_size // 2].astype(np.float32))
+        out.add_tensor("rope_factors_short.weight", SHORT[:net.rope_size // 2].astype(np.float32))
+    elif net.factors is not None:
+        out.add_tensor("rope_freqs.weight", net.factors)
+    if net.rope_size:
+        out.add_rope_dimension_count(net.rope_size)
+    if net.yarn:
+        out.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        out.add_rope_scaling_factor(net.yarn[0])
+        out.add_rope_scaling_orig_ctx_len(net.yarn[1])
+        out.add_float32(f"{row['arch']}.rope.scaling.yarn_log_multiplier", 1.0)
+
+
 def write_tiny_gguf(path, row, net):
     out = GGUFWriter(path, row["arch"])
     out.add_block_count(net.blocks)
@@ -281,10 +358,14 @@ def write_tiny_gguf(path, row, net):
         out.add_rope_scaling_factor(1 / net.scale)
     if row.get("vocabulary"):
         add_vocabulary(out)
-    if net.factors is not None:
-        out.add_tensor("rope_freqs.weight", net.factors)
-    for name, x in net.weights.items():
-        if row["arch"] in ("llama", "smollm3") and (".attn_q" in name or ".attn_k" in name):
+    if net.attention_cap:
+        out.add_attn_logit_softcapping(net.attention_cap)
+        out.add_final_logit_softcapping(net.final_cap)
+    if net.growth[0]:
+        out.add_float32(f"{row['arch']}.attention.temperature_scale", net.growth[0])
+    write_rope_gguf(out, row, net)
+    for name, x in (fuse(net) if row.get("fused") else net.weights).items():
+        if row["arch"] in ("llama", "smollm3", "mistral3") and (".attn_q" in name or ".attn_k" in name):
             x = adjacent(x, net.heads if ".attn_q" in name else net.kv_heads)
         stored = x.astype(np.float16 if x.ndim == 2 and row["store"] != "F32" else np.float32)
         out.add_tensor(name if name.endswith(".bias") else name + ".weight", stored)
@@ -302,7 +383,7 @@ def name_hf(name, row):
     if name in outer:
         return outer[name] + ending
     _, block, stem = name.split(".")
-    names = NAMES_GEMMA if row["arch"] == "gemma3" else NAMES_HF
+    names = NAMES_GEMMA if row.get("post_norms") else NAMES_FUSED if row.get("fused") else NAMES_HF
     return f"model.layers.{block}.{names[stem]}{ending}"
 
 
@@ -348,8 +429,8 @@ def write_tiny_folder(path, row, net):
     if row["type"] == "qwen2":
         write_tokenizer_files(path)
     header, data = {}, b""
-    for name, x in net.weights.items():
-        if row["arch"] == "gemma3" and name.endswith("norm"):
+    for name, x in (fuse(net) if row.get("fused") else net.weights).items():
+        if row.get("post_norms") and name.endswith("norm"):
             x = x - 1
         piece = stored_bytes(x, row["store"])
         end = len(data) + len(piece)
@@ -379,7 +460,9 @@ def make_mini(folder):
     VOCAB, WIDTH, FFN = 8, 4, 3
     for name, row in FAMILIES.items():
         row = row | dict(sizes=sizes(blocks=2, heads=2, kv_heads=1, head_size=4), vocabulary=False)
-        write_tiny_gguf(folder / name, row, tiny_net(row, np.random.default_rng(1)))
+        net = tiny_net(row, np.random.default_rng(1))
+        net.rope_size = min(net.rope_size, 2)
+        write_tiny_gguf(folder / name, row, net)
 
 
 def main():

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, Gemma3Config
+from transformers import AutoConfig, AutoModelForCausalLM, Gemma3Config, Mistral3Config
 
-FAMILIES = ["llama", "llama3", "mistral", "smollm3", "qwen2", "qwen3", "gemma3"]
+FAMILIES = ["llama", "llama3", "mistral", "smollm3", "qwen2", "qwen3", "gemma3", "gemma2", "phi3", "mistral3"]
 
 SHORT = [1.0, 1.25, 1.5, 1.5, 1.75, 2.0]
 LONG = [1.0, 1.5, 2.5, 4.0, 8.0, 12.0]
@@ -42,6 +42,11 @@ VARIANTS = {name: None for name in FAMILIES} | {
     "qwen3-window": dict(use_sliding_window=True, sliding_window=5, max_window_layers=0),
     "gemma3-pattern": dict(sliding_window_pattern=3, query_pre_attn_scalar=16),
     "gemma3-seeing": None,  # the settings of a text model inside those of one that sees
+    "mistral3-seeing": None,
+    "mistral-seeing": None,
+    "gemma2-uncapped": dict(attn_logit_softcapping=None, final_logit_softcapping=None),
+    "phi3-short": dict(original_max_position_embeddings=48),
+    "phi3-plain": dict(sliding_window=7, rope_scaling={}),
 }
 
 
@@ -91,7 +96,8 @@ def main():
             np.save(variants / f"{name}.logits.npy", result.astype(np.float32))
             (variants / f"{name}.older.json").write_text(json.dumps(settings, indent=1) + "\n")
         if name.endswith("-seeing"):
-            config = Gemma3Config(text_config=config, bos_token_id=1, eos_token_id=2)
+            seeing = Gemma3Config if family == "gemma3" else Mistral3Config
+            config = seeing(text_config=config, bos_token_id=1, eos_token_id=2)
         (variants / f"{name}.json").write_text(config.to_json_string())
 
 

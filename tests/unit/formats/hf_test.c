@@ -193,14 +193,17 @@ static void hf_config__has_the_defaults_of_the_classes(void **state)
     (void)state;
     static const struct {
         const char *type, *arch;
-        double blocks, width, ffn, heads, kv_heads, head_size, context, vocab;
+        double blocks, width, ffn, heads, kv_heads, head_size, context, vocab, eps;
     } defaults[] = {
-        {"llama", "llama", 32, 4096, 11008, 32, 32, 128, 2048, 32000},
-        {"mistral", "llama", 32, 4096, 14336, 32, 8, 128, 131072, 32000},
-        {"qwen2", "qwen2", 32, 4096, 22016, 32, 32, 128, 32768, 151936},
-        {"qwen3", "qwen3", 32, 4096, 22016, 32, 32, 128, 32768, 151936},
-        {"smollm3", "smollm3", 36, 2048, 11008, 16, 4, 128, 32768, 128256},
-        {"gemma3_text", "gemma3", 26, 2304, 9216, 8, 4, 256, 131072, 262208},
+        {"llama", "llama", 32, 4096, 11008, 32, 32, 128, 2048, 32000, 1e-6},
+        {"mistral", "llama", 32, 4096, 14336, 32, 8, 128, 131072, 32000, 1e-6},
+        {"qwen2", "qwen2", 32, 4096, 22016, 32, 32, 128, 32768, 151936, 1e-6},
+        {"qwen3", "qwen3", 32, 4096, 22016, 32, 32, 128, 32768, 151936, 1e-6},
+        {"smollm3", "smollm3", 36, 2048, 11008, 16, 4, 128, 32768, 128256, 1e-6},
+        {"gemma3_text", "gemma3", 26, 2304, 9216, 8, 4, 256, 131072, 262208, 1e-6},
+        {"gemma2", "gemma2", 26, 2304, 9216, 8, 4, 256, 8192, 256000, 1e-6},
+        {"phi3", "phi3", 32, 3072, 8192, 32, 32, 96, 4096, 32064, 1e-5},
+        {"ministral3", "mistral3", 34, 4096, 14336, 32, 8, 128, 262144, 131072, 1e-5},
     };
     for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++) {
         const struct {
@@ -215,7 +218,7 @@ static void hf_config__has_the_defaults_of_the_classes(void **state)
             {"attention.key_length", defaults[i].head_size},
             {"context_length", defaults[i].context},
             {"vocab_size", defaults[i].vocab},
-            {"attention.layer_norm_rms_epsilon", 1e-6},
+            {"attention.layer_norm_rms_epsilon", defaults[i].eps},
         };
         char text[128];
         snprintf(text, sizeof text, "{\"model_type\":\"%s\",\"tie_word_embeddings\":true}", defaults[i].type);
@@ -226,7 +229,20 @@ static void hf_config__has_the_defaults_of_the_classes(void **state)
         }
         tb_checkpoint_close(c);
     }
-    tb_checkpoint *c = must_open_config("{\"model_type\":\"mistral\"," SIZES(1) ",\"num_key_value_heads\":null}");
+    tb_checkpoint *c = must_open_config("{\"model_type\":\"gemma2\",\"num_hidden_layers\":5}");
+    assert_number(c, "gemma2.attn_logit_softcapping", 50);
+    assert_number(c, "gemma2.final_logit_softcapping", 30);
+    assert_number(c, "gemma2.attention.sliding_window", 4096);
+    assert_flags(c, "gemma2.attention.sliding_window_pattern", "10101");
+    tb_checkpoint_close(c);
+    c = must_open_config("{\"model_type\":\"ministral3\",\"tie_word_embeddings\":true}");
+    assert_text_value(c, "mistral3.rope.scaling.type", "yarn");
+    assert_number(c, "mistral3.rope.freq_base", 1e6);
+    assert_number(c, "mistral3.rope.scaling.yarn_attn_factor", 1);
+    assert_number(c, "mistral3.attention.temperature_scale", 0.1);
+    assert_number(c, "mistral3.attention.temperature_length", 16384);
+    tb_checkpoint_close(c);
+    c = must_open_config("{\"model_type\":\"mistral\"," SIZES(1) ",\"num_key_value_heads\":null}");
     assert_number(c, "llama.attention.head_count_kv", 4);
     tb_checkpoint_close(c);
 }
@@ -389,7 +405,7 @@ static void hf_config__refuses_by_name_what_it_does_not_know(void **state)
         {"{\"model_type\":\"llama\"," SIZES(1) ",\"quantization_config\":{\"quant_method\":\"gptq\"}}", TB_EUNSUPPORTED,
          "'quantization_config' = gptq"},
         {"{\"model_type\":\"qwen3\"," SIZES(1) ",\"num_experts\":8}", TB_EUNSUPPORTED, "'num_experts'"},
-        {"{\"model_type\":\"gemma3_text\"," SIZES(1) ",\"final_logit_softcapping\":30.0}", TB_EUNSUPPORTED,
+        {"{\"model_type\":\"llama\"," SIZES(1) ",\"final_logit_softcapping\":30.0}", TB_EUNSUPPORTED,
          "'final_logit_softcapping'"},
         {"{\"model_type\":\"gemma3_text\"," SIZES(1) ",\"use_bidirectional_attention\":true}", TB_EUNSUPPORTED,
          "'use_bidirectional_attention'"},

@@ -195,7 +195,8 @@ static void probe__tells_the_sequences_of_a_batch_apart(void **state)
     tb_model_close(model);
 }
 
-// RoPE knows distances only: where a sequence begins changes angles' roundings and nothing else.
+// RoPE knows distances only: where a sequence begins changes angles' roundings and nothing else. (In a family whose
+// scores grow with the position it changes those.)
 static void batch__may_begin_at_any_position(void **state)
 {
     (void)state;
@@ -203,6 +204,10 @@ static void batch__may_begin_at_any_position(void **state)
     tb_error err;
     for (size_t f = 0; tiny_families[f]; f++) {
         tb_model *model = open_tiny(tiny_families[f], 1);
+        if (model->settings.query_growth.rate > 0) {
+            tb_model_close(model);
+            continue;
+        }
         size_t vocab = tb_model_vocab_size(model);
         int32_t *ids = random_ids(COUNT, vocab, f), positions[COUNT];
         float *logits[2];

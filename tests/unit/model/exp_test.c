@@ -10,6 +10,7 @@
 
 // Every 61st float, of either sign (a prime, so that all bits of the mantissa take part).
 #define STEP 61u
+#define TANH_STEP 1021u // whose exact values take longer
 
 // The error in units of the last place of the exact value.
 static double ulps(double approximation, double exact)
@@ -42,6 +43,22 @@ static void exp__is_right_at_the_ends(void **state)
     assert_true(isnan(tb_exp(NAN)));
 }
 
+static void tanh__is_right_to_two_units_in_the_last_place(void **state)
+{
+    (void)state;
+    double worst = 0;
+    for (uint32_t bits = 0; bits < UINT32_MAX - TANH_STEP; bits += TANH_STEP) {
+        float x = tb_float_from_bits(bits);
+        if (fabsf(x) > 1e-30f && fabsf(x) <= 100) // below, the last place is subnormal for the square
+            worst = fmax(worst, ulps((double)tb_tanh(x), tanh((double)x)));
+    }
+    if (worst >= 2.0)
+        fail_msg("%g", worst);
+    assert_true(worst > 0.5);
+    assert_true(tb_tanh(0.0f) == 0 && tb_tanh(INFINITY) == 1 && tb_tanh(-INFINITY) == -1 && tb_tanh(1e-40f) == 1e-40f);
+    assert_true(isnan(tb_tanh(NAN)));
+}
+
 static void activations__follow_their_formulas(void **state)
 {
     (void)state;
@@ -63,6 +80,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exp__is_right_to_one_unit_in_the_last_place),
         cmocka_unit_test(exp__is_right_at_the_ends),
+        cmocka_unit_test(tanh__is_right_to_two_units_in_the_last_place),
         cmocka_unit_test(activations__follow_their_formulas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

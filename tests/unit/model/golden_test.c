@@ -97,16 +97,29 @@ static void folder__with_a_new_config_agrees_with_transformers(void **state)
         compare_variant(tiny_families[i], config, logits);
     }
     compare_variant("gemma3", "variants/gemma3-seeing.json", "gemma3.logits.npy");
+    compare_variant("mistral", "variants/mistral-seeing.json", "mistral.logits.npy");
+    compare_variant("mistral3", "variants/mistral3-seeing.json", "mistral3.logits.npy");
 }
 
 static void folder__of_a_variant_agrees_with_transformers(void **state)
 {
     (void)state;
     static const char *const variants[][2] = {
-        {"llama", "llama-linear"},         {"llama", "llama-dynamic"},        {"llama", "llama-yarn"},
-        {"llama", "llama-yarn_all"},       {"llama", "llama-yarn_factor"},    {"llama", "llama-longrope"},
-        {"llama", "llama-longrope_short"}, {"mistral", "mistral-unwindowed"}, {"smollm3", "smollm3-window"},
-        {"qwen2", "qwen2-window"},         {"qwen3", "qwen3-window"},         {"gemma3", "gemma3-pattern"},
+        {"llama", "llama-linear"},
+        {"llama", "llama-dynamic"},
+        {"llama", "llama-yarn"},
+        {"llama", "llama-yarn_all"},
+        {"llama", "llama-yarn_factor"},
+        {"llama", "llama-longrope"},
+        {"llama", "llama-longrope_short"},
+        {"mistral", "mistral-unwindowed"},
+        {"smollm3", "smollm3-window"},
+        {"qwen2", "qwen2-window"},
+        {"qwen3", "qwen3-window"},
+        {"gemma3", "gemma3-pattern"},
+        {"gemma2", "gemma2-uncapped"},
+        {"phi3", "phi3-plain"},
+        {"phi3", "phi3-short"},
     };
     static const char *const configs[] = {"json", "older.json"};
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)

@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *const tiny_families[] = {"llama", "llama3", "mistral", "smollm3", "qwen2", "qwen3", "gemma3", NULL};
+const char *const tiny_families[] = {"llama",  "llama3", "mistral", "smollm3",  "qwen2", "qwen3",
+                                     "gemma3", "gemma2", "phi3",    "mistral3", NULL};
 
 static char *next_path(void)
 {
