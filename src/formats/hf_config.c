@@ -12,12 +12,11 @@
 
 // ---- settings ----
 
-// A null says that there are as many as heads.
-static uint32_t read_kv_heads(tb_hf_config *c, uint32_t heads)
+// A size that follows from others where it is null, or absent and the family has none of its own.
+static uint32_t read_derived(tb_hf_config *c, const char *name, uint32_t of_family, uint32_t derived)
 {
-    static const char name[] = "num_key_value_heads";
     bool is_null = json_is_null(json_object_get(c->json, name));
-    return tb_hf_read_count(c, name, is_null || !c->family->kv_heads ? heads : c->family->kv_heads);
+    return tb_hf_read_count(c, name, is_null || !of_family ? derived : of_family);
 }
 
 static void translate_sizes(tb_hf_config *c)
@@ -29,7 +28,7 @@ static void translate_sizes(tb_hf_config *c)
                         c->blocks, MOST_BLOCKS);
     uint32_t width = tb_hf_read_count(c, "hidden_size", f->width);
     uint32_t heads = tb_hf_read_count(c, "num_attention_heads", f->heads);
-    c->head_size = tb_hf_read_count(c, "head_dim", f->head_size ? f->head_size : width / heads ? width / heads : 1);
+    c->head_size = read_derived(c, "head_dim", f->head_size, width / heads ? width / heads : 1);
     tb_hf_put_u32(c, "block_count", c->blocks);
     c->context = tb_hf_read_count(c, "max_position_embeddings", f->context);
     tb_hf_put_u32(c, "context_length", c->context);
@@ -37,7 +36,7 @@ static void translate_sizes(tb_hf_config *c)
     tb_hf_put_u32(c, "feed_forward_length", tb_hf_read_count(c, "intermediate_size", f->ffn_width));
     tb_hf_put_u32(c, "vocab_size", tb_hf_read_count(c, "vocab_size", f->vocab));
     tb_hf_put_u32(c, "attention.head_count", heads);
-    tb_hf_put_u32(c, "attention.head_count_kv", read_kv_heads(c, heads));
+    tb_hf_put_u32(c, "attention.head_count_kv", read_derived(c, "num_key_value_heads", f->kv_heads, heads));
     tb_hf_put_u32(c, "attention.key_length", c->head_size);
     tb_hf_put_u32(c, "attention.value_length", c->head_size);
     tb_hf_put_f32(c, "attention.layer_norm_rms_epsilon", tb_hf_read_positive(c, c->json, "rms_norm_eps", f->norm_eps));

@@ -245,6 +245,9 @@ static void hf_config__has_the_defaults_of_the_classes(void **state)
     c = must_open_config("{\"model_type\":\"mistral\"," SIZES(1) ",\"num_key_value_heads\":null}");
     assert_number(c, "llama.attention.head_count_kv", 4);
     tb_checkpoint_close(c);
+    c = must_open_config("{\"model_type\":\"ministral3\"," SIZES(1) ",\"head_dim\":null}");
+    assert_number(c, "mistral3.attention.key_length", 16);
+    tb_checkpoint_close(c);
 }
 
 // As in transformers: all of "rope_parameters" gives way, its base too, but in Gemma, key by key, that of full
