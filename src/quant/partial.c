@@ -407,14 +407,25 @@ static bool take_parts(tb_packed *out, cursor *c)
     return true;
 }
 
+// The shape of a stored matrix; false where planes can have none such.
+static bool take_shape(tb_matrix *shape, const stored_linear *s)
+{
+    tb_matrix_part parts[TB_MATRIX_PARTS];
+    *shape = (tb_matrix){
+        .type = (tb_type)s->type, .rows = s->rows, .cols = s->cols, .planes = (unsigned)s->planes, .group = s->group};
+    return s->type <= UINT32_MAX && s->planes <= TB_MAX_OFFSET_PLANES && tb_type_is_plane(shape->type) &&
+           tb_matrix_get_parts(parts, shape) > 0;
+}
+
 static tb_code take_linear(tb_quant_linear *out, bool *ok, cursor *c, const tb_linear *original, tb_error *err)
 {
     stored_linear s;
-    *ok = take(&s, c, sizeof s) && take_name(c, s.name_size, original->name) && s.rows == original->matrix.rows &&
-          s.cols == original->matrix.cols && s.planes <= TB_MAX_OFFSET_PLANES && tb_type_is_plane((tb_type)s.type);
+    tb_matrix shape;
+    *ok = take(&s, c, sizeof s) && take_name(c, s.name_size, original->name) && take_shape(&shape, &s) &&
+          shape.rows == original->matrix.rows && shape.cols == original->matrix.cols;
     if (!*ok)
         return TB_OK;
-    tb_code rc = tb_packed_init(&out->packed, (tb_type)s.type, s.rows, s.cols, (unsigned)s.planes, s.group, err);
+    tb_code rc = tb_packed_init(&out->packed, shape.type, shape.rows, shape.cols, shape.planes, shape.group, err);
     if (rc)
         return rc;
     *ok = take_parts(&out->packed, c);
