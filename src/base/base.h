@@ -20,6 +20,7 @@
 #include "base/report.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "base/target.h"
 #include "base/utf8.h"
 
 #endif

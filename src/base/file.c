@@ -3,10 +3,10 @@
 #include "base/fail.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/target.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,42 +98,23 @@ bool tb_path_exists(const char *path)
 }
 
 struct tb_outfile {
-    char *path;      // as the caller names it
-    char *target;    // what the temporary file is renamed to
-    char *temporary; // NULL once committed, and where bytes go straight to the target
+    tb_target target;
+    char *temporary; // renamed over the target; NULL once committed, and where the target streams
     int fd;
     size_t position; // bytes written, buffered ones included
     size_t buffered;
     unsigned char buffer[OUT_BUFFER];
 };
 
-// Devices and pipes are written as they are: a file renamed over /dev/null would replace it. Behind
-// a symbolic link the file itself is replaced, not the link.
-static tb_code choose_target(char target[PATH_MAX], bool *direct, const char *path, tb_error *err)
-{
-    struct stat st;
-    bool exists = stat(path, &st) == 0;
-    *direct = exists && !S_ISREG(st.st_mode);
-    if (exists && S_ISDIR(st.st_mode))
-        return tb_fail(err, TB_EIO, "cannot write '%s': it is a folder", path);
-    if (strlen(path) >= PATH_MAX)
-        return tb_fail(err, TB_EIO, "cannot create '%s': %s", path, strerror(ENAMETOOLONG));
-    if (!exists || *direct)
-        memcpy(target, path, strlen(path) + 1);
-    else if (!realpath(path, target))
-        return tb_fail(err, TB_EIO, "cannot create '%s': %s", path, strerror(errno));
-    return TB_OK;
-}
-
 static tb_code open_temporary(tb_outfile *file, tb_error *err)
 {
     tb_str name = {0};
-    tb_code rc = tb_str_printf(&name, err, "%s.tmp-%ld", file->target, (long)getpid());
+    tb_code rc = tb_str_printf(&name, err, "%s.tmp-%ld", file->target.path, (long)getpid());
     if (rc)
         return rc;
     file->fd = open(name.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file->fd < 0) {
-        rc = tb_fail(err, TB_EIO, "cannot create '%s': %s", file->path, strerror(errno));
+        rc = tb_fail(err, TB_EIO, "cannot create '%s': %s", file->target.name, strerror(errno));
         tb_str_clear(&name);
         return rc;
     }
@@ -144,25 +125,16 @@ static tb_code open_temporary(tb_outfile *file, tb_error *err)
 tb_code tb_outfile_open(tb_outfile **out, const char *path, tb_error *err)
 {
     *out = NULL;
-    char target[PATH_MAX];
-    bool direct;
-    tb_code rc = choose_target(target, &direct, path, err);
-    if (rc)
-        return rc;
     tb_outfile *file = tb_new(tb_outfile);
     if (!file)
         return tb_fail(err, TB_ENOMEM, "no memory to write '%s'", path);
     file->fd = -1;
-    file->path = tb_dup_text(path, strlen(path));
-    file->target = tb_dup_text(target, strlen(target));
-    if (!file->path || !file->target) {
-        rc = tb_fail(err, TB_ENOMEM, "no memory to write '%s'", path);
-    } else if (!direct) {
+    tb_code rc = tb_target_find(&file->target, path, err);
+    if (!rc && file->target.streams) {
+        file->fd = tb_target_open(&file->target, err);
+        rc = file->fd < 0 ? TB_EIO : TB_OK;
+    } else if (!rc) {
         rc = open_temporary(file, err);
-    } else {
-        file->fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (file->fd < 0)
-            rc = tb_fail(err, TB_EIO, "cannot open '%s': %s", path, strerror(errno));
     }
     if (rc) {
         tb_outfile_close(file);
@@ -172,23 +144,9 @@ tb_code tb_outfile_open(tb_outfile **out, const char *path, tb_error *err)
     return TB_OK;
 }
 
-static tb_code write_all(tb_outfile *file, const unsigned char *bytes, size_t n, tb_error *err)
-{
-    while (n > 0) {
-        ssize_t done = write(file->fd, bytes, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return tb_fail(err, TB_EIO, "cannot write '%s': %s", file->path, strerror(errno));
-        bytes += done;
-        n -= (size_t)done;
-    }
-    return TB_OK;
-}
-
 static tb_code flush(tb_outfile *file, tb_error *err)
 {
-    tb_code rc = write_all(file, file->buffer, file->buffered, err);
+    tb_code rc = tb_write_all(file->fd, file->buffer, file->buffered, file->target.name, err);
     file->buffered = 0;
     return rc;
 }
@@ -199,7 +157,7 @@ tb_code tb_outfile_write(tb_outfile *file, const void *bytes, size_t n, tb_error
     if (n > OUT_BUFFER - file->buffered)
         rc = flush(file, err);
     if (!rc && n >= OUT_BUFFER) {
-        rc = write_all(file, bytes, n, err);
+        rc = tb_write_all(file->fd, bytes, n, file->target.name, err);
     } else if (!rc && n) {
         memcpy(file->buffer + file->buffered, bytes, n);
         file->buffered += n;
@@ -230,9 +188,9 @@ tb_code tb_outfile_commit(tb_outfile *file, tb_error *err)
 {
     tb_code rc = flush(file, err);
     if (!rc && fsync(file->fd) != 0 && errno != EINVAL) // EINVAL: a device or pipe, nothing to sync
-        rc = tb_fail(err, TB_EIO, "cannot write '%s': %s", file->path, strerror(errno));
-    if (!rc && file->temporary && rename(file->temporary, file->target) != 0)
-        rc = tb_fail(err, TB_EIO, "cannot create '%s': %s", file->path, strerror(errno));
+        rc = tb_fail(err, TB_EIO, "cannot write '%s': %s", file->target.name, strerror(errno));
+    if (!rc && file->temporary)
+        rc = tb_target_take(&file->target, file->temporary, err);
     if (!rc) {
         tb_free(file->temporary);
         file->temporary = NULL;
@@ -249,8 +207,7 @@ void tb_outfile_close(tb_outfile *file)
     if (file->temporary)
         unlink(file->temporary);
     tb_free(file->temporary);
-    tb_free(file->target);
-    tb_free(file->path);
+    tb_target_clear(&file->target);
     tb_free(file);
 }
 

@@ -28,9 +28,9 @@ tb_code tb_text_read(char **out, size_t *size, const char *path, tb_error *err);
 bool tb_path_is_folder(const char *path);
 bool tb_path_exists(const char *path);
 
-// An output file. Bytes go to "PATH.tmp-<pid>" beside the target, which is synced and
-// renamed over it on commit; close without commit removes it. A target that is a device or a
-// pipe is written as the bytes come. One thread at a time.
+// An output file. Bytes go to "PATH.tmp-<pid>" beside the target (base/target.h), which is synced and
+// renamed over it on commit; close without commit removes it. A target that streams is written
+// as the bytes come. One thread at a time.
 typedef struct tb_outfile tb_outfile;
 
 tb_code tb_outfile_open(tb_outfile **out, const char *path, tb_error *err);

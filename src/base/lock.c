@@ -55,13 +55,15 @@ tb_code tb_lock_open(int *fd, const char *path, const char *output, tb_error *er
     }
 }
 
-tb_code tb_output_lock_take(tb_output_lock *l, const char *output, tb_error *err)
+tb_code tb_output_lock_take(tb_output_lock *l, const tb_target *output, tb_error *err)
 {
     tb_str path = {0};
     *l = (tb_output_lock){0};
-    tb_code rc = tb_str_printf(&path, err, "%s.lock", output);
+    if (output->streams)
+        return TB_OK;
+    tb_code rc = tb_str_printf(&path, err, "%s.lock", output->path);
     if (!rc)
-        rc = tb_lock_open(&l->fd, path.data, output, err);
+        rc = tb_lock_open(&l->fd, path.data, output->name, err);
     if (rc)
         tb_str_clear(&path);
     else

@@ -4,6 +4,7 @@
 #define TB_BASE_LOCK_H
 
 #include "base/fail.h"
+#include "base/target.h"
 
 // Opens `path` for reading and writing, makes it when missing, and locks it. *fd keeps the lock until it is closed;
 // children that run another program do not inherit it. TB_EIO: cannot be opened, or someone has it: "another process
@@ -16,8 +17,8 @@ typedef struct tb_output_lock {
     int fd;
 } tb_output_lock;
 
-// Fails as tb_lock_open does; there is nothing to give back then.
-tb_code tb_output_lock_take(tb_output_lock *lock, const char *output, tb_error *err);
+// Fails as tb_lock_open does; there is nothing to give back then. What streams has no lock.
+tb_code tb_output_lock_take(tb_output_lock *lock, const tb_target *output, tb_error *err);
 // Accepts a zeroed lock.
 void tb_output_lock_give(tb_output_lock *lock);
 

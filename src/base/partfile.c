@@ -4,6 +4,7 @@
 #include "base/lock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/target.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,25 +13,16 @@
 #include <unistd.h>
 
 struct tb_partfile {
-    char *path;
+    tb_target target;
     tb_str partial;
     int fd;
 };
-
-// A file renamed over a device would replace it.
-static tb_code check_target(const char *path, tb_error *err)
-{
-    struct stat st;
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return tb_fail(err, TB_EIO, "cannot write '%s': it is no regular file", path);
-    return TB_OK;
-}
 
 static tb_code open_partial(tb_partfile *file, uint64_t size, tb_error *err)
 {
     const char *name = file->partial.data;
     struct stat st;
-    tb_code rc = tb_lock_open(&file->fd, name, file->path, err);
+    tb_code rc = tb_lock_open(&file->fd, name, file->target.name, err);
     if (rc)
         return rc;
     if (fstat(file->fd, &st) != 0)
@@ -45,16 +37,13 @@ static tb_code open_partial(tb_partfile *file, uint64_t size, tb_error *err)
 tb_code tb_partfile_open(tb_partfile **out, const char *path, uint64_t size, tb_error *err)
 {
     *out = NULL;
-    tb_code rc = check_target(path, err);
-    if (rc)
-        return rc;
     tb_partfile *file = tb_new(tb_partfile);
     if (!file)
         return tb_fail(err, TB_ENOMEM, "no memory to write '%s'", path);
     file->fd = -1;
-    file->path = tb_dup_text(path, strlen(path));
-    rc = file->path ? tb_str_printf(&file->partial, err, "%s.partial", path)
-                    : tb_fail(err, TB_ENOMEM, "no memory to write '%s'", path);
+    tb_code rc = tb_target_find(&file->target, path, err);
+    if (!rc)
+        rc = tb_target_work_path(&file->partial, &file->target, ".partial", err);
     if (!rc)
         rc = open_partial(file, size, err);
     if (rc) {
@@ -112,9 +101,7 @@ tb_code tb_partfile_sync(tb_partfile *file, tb_error *err)
 tb_code tb_partfile_commit(tb_partfile *file, tb_error *err)
 {
     tb_code rc = tb_partfile_sync(file, err);
-    if (!rc && rename(file->partial.data, file->path) != 0)
-        rc = tb_fail(err, TB_EIO, "cannot create '%s': %s", file->path, strerror(errno));
-    return rc;
+    return rc ? rc : tb_target_take(&file->target, file->partial.data, err);
 }
 
 void tb_partfile_close(tb_partfile *file)
@@ -124,6 +111,6 @@ void tb_partfile_close(tb_partfile *file)
     if (file->fd >= 0)
         close(file->fd);
     tb_str_clear(&file->partial);
-    tb_free(file->path);
+    tb_target_clear(&file->target);
     tb_free(file);
 }

@@ -115,10 +115,16 @@ static tb_code plan_points(evaluation *e, tb_error *err)
 static tb_code claim_output(evaluation *e, tb_error *err)
 {
     const char *output = e->cli->operands.count ? e->cli->operands.items[0] : e->args->csv;
-    if (!output)
-        return TB_OK;
-    tb_code rc = tb_str_printf(&e->state_path, err, "%s.partial", output);
-    return rc || !tb_ranks_is_first(e->cli->ranks) ? rc : tb_output_lock_take(&e->lock, output, err);
+    tb_target target;
+    tb_code rc = output ? tb_target_find(&target, output, err) : TB_OK;
+    if (rc || !output)
+        return rc;
+    if (!target.streams)
+        rc = tb_target_work_path(&e->state_path, &target, ".partial", err);
+    if (!rc && tb_ranks_is_first(e->cli->ranks))
+        rc = tb_output_lock_take(&e->lock, &target, err);
+    tb_target_clear(&target);
+    return rc;
 }
 
 static tb_code measure_on_panel(evaluation *e, tb_csi_panel *panel, tb_error *err)

@@ -3,6 +3,7 @@
 
 #include "cli/csi_args.h"
 #include "cli/number_text.h"
+#include "cli/readable_output.h"
 #include "quant/quant.h"
 
 typedef struct quantize_args {
@@ -99,9 +100,17 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
                                         .seed = cli->common.seed,
                                         .threads = tb_cli_threads(cli),
                                         .report = &cli->report};
-    rc = tb_csi_quantize(args->output, cli->operands.items[0], &quantize, pack, &p, err);
+    tb_readable_output output;
+    rc = tb_readable_output_init(&output, args->output, err);
+    if (!rc)
+        rc = tb_csi_quantize(output.path, cli->operands.items[0], &quantize, pack, &p, err);
     tb_progress_clear(&cli->progress);
-    return rc ? rc : print_result(args->output, err);
+    if (!rc && !output.is_stdout)
+        rc = print_result(output.path, err);
+    if (!rc)
+        rc = tb_readable_output_finish(&output, err);
+    tb_readable_output_clear(&output);
+    return rc;
 }
 
 const tb_command tb_command_csi_quantize = {

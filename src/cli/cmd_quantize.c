@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/json_out.h"
 #include "cli/number_text.h"
+#include "cli/readable_output.h"
 #include "lab/lab.h"
 
 typedef struct quantize_args {
@@ -166,7 +167,7 @@ static tb_code choose_widths(uint8_t **bits, outcome *o, tb_pipeline_options *pi
 }
 
 // *bits: as for choose_widths.
-static tb_code quantize(uint8_t **bits, tb_cli *cli, outcome *o, const quantize_args *args,
+static tb_code quantize(uint8_t **bits, tb_readable_output *output, tb_cli *cli, outcome *o, const quantize_args *args,
                         tb_pipeline_options *pipeline, const tb_widths_options *widths, tb_error *err)
 {
     *bits = NULL;
@@ -179,12 +180,14 @@ static tb_code quantize(uint8_t **bits, tb_cli *cli, outcome *o, const quantize_
         return rc;
     rc = choose_widths(bits, o, pipeline, model, args, widths, err);
     if (!rc)
-        rc = tb_pipeline_run(&o->pipeline, args->output, model, pipeline, err);
-    if (rc == TB_ECANCELLED)
+        rc = tb_pipeline_run(&o->pipeline, output->path, model, pipeline, err);
+    if (rc == TB_ECANCELLED && !output->target.streams)
         tb_fail(err, rc, "stopped; the same command continues where it was");
     o->peak_rss_bytes = tb_peak_rss_bytes();
     tb_model_close(model);
-    return rc ? rc : inspect_output(o, cli, args->output, err);
+    if (!rc)
+        rc = inspect_output(o, cli, output->path, err);
+    return rc ? rc : tb_readable_output_finish(output, err);
 }
 
 static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
@@ -194,6 +197,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     tb_widths_options widths;
     uint8_t *bits = NULL;
     outcome o = {0};
+    tb_readable_output output = {0};
     if (!args->output)
         return tb_fail_usage(cli, err, "give the file to write with -o");
     tb_code rc = tb_recipe_resolve(&pipeline, &widths, &args->recipe, cli->common.seed, err);
@@ -203,12 +207,15 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     pipeline.unmeasured = args->no_measure;
     pipeline.report = &cli->report;
     if (!rc)
-        rc = quantize(&bits, cli, &o, args, &pipeline, &widths, err);
+        rc = tb_readable_output_init(&output, args->output, err);
+    if (!rc)
+        rc = quantize(&bits, &output, cli, &o, args, &pipeline, &widths, err);
     tb_progress_clear(&cli->progress);
-    if (!rc && args->json)
+    if (!rc && !output.is_stdout && args->json)
         rc = print_json(cli, args, &o, err);
-    else if (!rc)
+    else if (!rc && !output.is_stdout)
         print_text(args, &o);
+    tb_readable_output_clear(&output);
     tb_free(bits);
     return rc;
 }

@@ -54,7 +54,7 @@ typedef struct training {
     double loss;         // mean of the steps since the last note
     uint64_t loss_steps; // how many those are
     const char *path;    // of the finished network
-    tb_str partial_path; // of the state
+    tb_str partial_path; // of the state; none where the output streams
     tb_output_lock lock; // nobody else trains into the same file
     tb_str description;  // all that decides the result
 } training;
@@ -145,6 +145,8 @@ static void draw_weights(training *t)
 
 static tb_code save_state(const training *t, tb_error *err)
 {
+    if (!t->partial_path.data)
+        return TB_OK;
     char stage[24], step[24];
     snprintf(stage, sizeof stage, "%d", (int)t->stage);
     snprintf(step, sizeof step, "%" PRIu64, t->step);
@@ -251,7 +253,8 @@ static tb_code train_stage(training *t, tb_error *err)
         if (stop || t->step % CHECKPOINT_STEPS == 0)
             rc = save_state(t, err);
         if (!rc && stop)
-            rc = tb_fail(err, TB_ECANCELLED, "training was stopped; the same command goes on with it");
+            rc = tb_fail(err, TB_ECANCELLED, "training was stopped%s",
+                         t->partial_path.data ? "; the same command goes on with it" : "");
     }
     tb_csi_chain_clear(&t->chain);
     return rc;
@@ -269,13 +272,24 @@ static tb_code train_stages(training *t, tb_error *err)
     return rc;
 }
 
+// A training whose network goes to a file is kept beside it until that is there.
+static tb_code claim_output(training *t, tb_error *err)
+{
+    tb_target target;
+    tb_code rc = tb_target_find(&target, t->path, err);
+    if (!rc)
+        rc = tb_output_lock_take(&t->lock, &target, err);
+    if (!rc && !target.streams)
+        rc = tb_target_work_path(&t->partial_path, &target, ".partial", err);
+    tb_target_clear(&target);
+    return rc;
+}
+
 static tb_code prepare(training *t, const tb_csi_train_options *options, tb_error *err)
 {
     tb_code rc = complete_options(t, options, err);
     if (!rc)
-        rc = tb_output_lock_take(&t->lock, t->path, err);
-    if (!rc)
-        rc = tb_str_printf(&t->partial_path, err, "%s.partial", t->path);
+        rc = claim_output(t, err);
     if (!rc)
         rc = tb_csi_net_make(&t->net, &t->options.net, TB_SINGLE, true, err);
     if (!rc)
@@ -287,7 +301,7 @@ static tb_code prepare(training *t, const tb_csi_train_options *options, tb_erro
     if (rc)
         return rc;
     draw_weights(t);
-    return tb_path_exists(t->partial_path.data) ? load_state(t, err) : TB_OK;
+    return t->partial_path.data && tb_path_exists(t->partial_path.data) ? load_state(t, err) : TB_OK;
 }
 
 // NMSE of what the chain holds, over the frames that were run.
@@ -330,7 +344,7 @@ static tb_code finish(training *t, tb_error *err)
     }
     const char *const metadata[] = {"training", tb_str_get(&t->description)};
     tb_code rc = tb_csi_net_save(t->path, t->net, metadata, 1, false, err);
-    if (!rc)
+    if (!rc && t->partial_path.data)
         remove(t->partial_path.data);
     return rc;
 }

@@ -19,11 +19,11 @@ enum {
 #define LOCK "lock"
 
 struct tb_partial {
-    char *target; // OUT
-    char *folder; // OUT.partial
-    char *output; // OUT.partial/model.gguf
-    char *lock;   // OUT.partial/lock
-    int lock_fd;  // keeps the folder to this process; -1: it is not ours
+    tb_target target; // OUT
+    char *folder;     // OUT.partial
+    char *output;     // OUT.partial/model.gguf
+    char *lock;       // OUT.partial/lock
+    int lock_fd;      // keeps the folder to this process; -1: it is not ours
     bool has_blocks;
 };
 
@@ -103,7 +103,7 @@ static tb_code check_manifest(const tb_partial *p, const char *path, const tb_st
         return rc;
     json_t *there = json_loadb(text, size, 0, NULL), *here = json_loadb(identity->data, identity->size, 0, NULL);
     if (!here)
-        rc = no_memory(p->target, err);
+        rc = no_memory(p->target.name, err);
     else if (!json_is_object(there))
         rc = tb_fail(err, TB_EFORMAT, "'%s' is damaged; remove its folder to start afresh", path);
     else if (!json_equal(here, there))
@@ -168,7 +168,7 @@ static tb_code enter_folder(tb_partial *p, const tb_str *identity, tb_error *err
     if (mkdir(p->folder, 0777) != 0 && errno != EEXIST)
         return tb_fail(err, TB_EIO, "cannot create '%s': %s", p->folder, strerror(errno));
     char *manifest = join(p->folder, "/" MANIFEST, err);
-    tb_code rc = manifest ? tb_lock_open(&p->lock_fd, p->lock, p->target, err) : TB_ENOMEM;
+    tb_code rc = manifest ? tb_lock_open(&p->lock_fd, p->lock, p->target.name, err) : TB_ENOMEM;
     if (!rc)
         rc = take_up(p, manifest, identity, err);
     tb_free(manifest);
@@ -178,20 +178,21 @@ static tb_code enter_folder(tb_partial *p, const tb_str *identity, tb_error *err
 tb_code tb_partial_open(tb_partial **out, const char *out_path, const tb_run_identity *identity, tb_error *err)
 {
     *out = NULL;
-    if (tb_path_is_folder(out_path))
-        return tb_fail(err, TB_EIO, "cannot write '%s': it is a folder", out_path);
     tb_partial *p = tb_new(tb_partial);
     tb_str text = {0};
     if (!p)
         return no_memory(out_path, err);
     p->lock_fd = -1;
-    tb_code rc = write_identity(&text, identity, err);
+    tb_code rc = tb_target_find(&p->target, out_path, err);
+    if (!rc && p->target.streams)
+        rc = tb_fail(err, TB_EIO, "cannot write '%s': it is no file", out_path);
+    if (!rc)
+        rc = write_identity(&text, identity, err);
     if (!rc) {
-        p->target = tb_dup_text(out_path, strlen(out_path));
-        p->folder = join(out_path, ".partial", err);
-        p->output = join(out_path, ".partial/" OUTPUT, err);
-        p->lock = join(out_path, ".partial/" LOCK, err);
-        rc = p->target && p->folder && p->output && p->lock ? enter_folder(p, &text, err) : no_memory(out_path, err);
+        p->folder = join(p->target.path, ".partial", err);
+        p->output = join(p->target.path, ".partial/" OUTPUT, err);
+        p->lock = join(p->target.path, ".partial/" LOCK, err);
+        rc = p->folder && p->output && p->lock ? enter_folder(p, &text, err) : no_memory(out_path, err);
     }
     tb_str_clear(&text);
     if (rc)
@@ -217,8 +218,8 @@ void tb_partial_close(tb_partial *p)
     else if (p->lock_fd >= 0)
         remove_folder(p, NULL);
     unlock(p);
+    tb_target_clear(&p->target);
     tb_free(p->lock);
-    tb_free(p->target);
     tb_free(p->folder);
     tb_free(p->output);
     tb_free(p);
@@ -231,9 +232,7 @@ const char *tb_partial_output_path(const tb_partial *p)
 
 tb_code tb_partial_publish(tb_partial *p, tb_error *err)
 {
-    if (rename(p->output, p->target) != 0)
-        return tb_fail(err, TB_EIO, "cannot create '%s': %s", p->target, strerror(errno));
-    return TB_OK;
+    return tb_target_take(&p->target, p->output, err);
 }
 
 tb_code tb_partial_remove(tb_partial *p, tb_error *err)
@@ -357,7 +356,7 @@ tb_code tb_partial_store(tb_partial *p, const tb_model *model, size_t index, con
 {
     tb_str path = {0};
     hashed_file out = {NULL, tb_hash_new()};
-    tb_code rc = out.hash ? block_path(&path, p, index, err) : no_memory(p->target, err);
+    tb_code rc = out.hash ? block_path(&path, p, index, err) : no_memory(p->target.name, err);
     if (!rc)
         rc = tb_outfile_open(&out.file, path.data, err);
     if (!rc)

@@ -16,7 +16,8 @@ typedef struct tb_run_identity {
 } tb_run_identity;
 
 // Opens or creates the folder for a run that writes `out_path`. TB_EINVAL when it belongs to
-// another run: the sentence says what differs and what to do. TB_EIO when another process has it.
+// another run: the sentence says what differs and what to do. TB_EIO when `out_path` is no file. TB_EIO when another
+// process has it.
 tb_code tb_partial_open(tb_partial **out, const char *out_path, const tb_run_identity *identity, tb_error *err);
 
 // Closes the handle. A folder without a finished block is removed, any other stays.

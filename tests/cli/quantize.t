@@ -201,7 +201,7 @@ $ twobit quantize tiny.gguf -o ./tiny.gguf
 ! twobit: the output './tiny.gguf' is the model itself
 = 1
 $ twobit quantize tiny.gguf -o missing/x.gguf
-! twobit: cannot create 'missing/x.gguf.partial': No such file or directory
+! twobit: cannot create 'missing/x.gguf': No such file or directory
 = 1
 $ echo short >short; twobit quantize tiny.gguf -o x.gguf --calib short
 ! twobit: calibration on 'short': the text has 6 tokens, fewer than one window of 256

@@ -344,11 +344,31 @@ static void partfile__is_taken_up_again(void **state)
     tb_free(text);
     unlink(path);
 
-    assert_int_equal(mkfifo(path, 0600), 0);
-    assert_int_equal(tb_partfile_open(&file, path, 8, &err), TB_EIO);
-    unlink(path);
     rmdir(folder);
     assert_int_equal(tb_partfile_open(&file, path, 8, &err), TB_EIO);
+}
+
+static void partfile__is_copied_into_a_pipe(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/twobit-base-XXXXXX", path[64], bytes[9];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    tb_error err;
+    tb_partfile *file;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int reader = open(path, O_RDONLY | O_NONBLOCK);
+    assert_int_equal(tb_partfile_open(&file, path, 8, &err), TB_OK);
+    assert_int_equal(tb_partfile_write(file, 4, "late", 4, &err), TB_OK);
+    assert_int_equal(tb_partfile_write(file, 0, "soon", 4, &err), TB_OK);
+    assert_int_equal(read(reader, bytes, sizeof bytes), 0);
+    assert_int_equal(tb_partfile_commit(file, &err), TB_OK);
+    assert_int_equal(read(reader, bytes, sizeof bytes), 8);
+    assert_memory_equal(bytes, "soonlate", 8);
+    tb_partfile_close(file);
+    close(reader);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0); // nothing was left beside it
 }
 
 static void outfile__writes_into_pipes_and_through_links(void **state)
@@ -428,6 +448,7 @@ int main(void)
         cmocka_unit_test(lock__names_the_process_that_has_it),
         cmocka_unit_test(lock__keeps_out_the_same_process_too),
         cmocka_unit_test(partfile__is_taken_up_again),
+        cmocka_unit_test(partfile__is_copied_into_a_pipe),
         cmocka_unit_test(outfile__writes_into_pipes_and_through_links),
         cmocka_unit_test(mem__injected_failures_happen),
         cmocka_unit_test(hash__agrees_with_fips_180),
