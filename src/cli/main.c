@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -91,6 +92,9 @@ static tb_code check_common(tb_cli *cli, tb_error *err)
     if (cli->common.cpu && !tb_cpu_parse(&cpu, cli->common.cpu))
         return tb_fail_usage(cli, err, "unknown kernel level '%s'; use scalar, avx2, avx512, vnni or native",
                              cli->common.cpu);
+    const char *most = getenv("TWOBIT_CPU");
+    if (most && !tb_cpu_parse(&cpu, most))
+        return tb_fail(err, TB_EINVAL, "unknown kernel level '%s' in the environment variable TWOBIT_CPU", most);
     return TB_OK;
 }
 

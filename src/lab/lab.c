@@ -35,7 +35,9 @@ const char *tb_compare_key(tb_comparison *c, const char *format, ...)
     va_start(args, format);
     const char *text = print_to_arena(&c->arena, format, args);
     va_end(args);
-    return text ? tb_compare_keep(c, "twobit " TB_VERSION ", kernels %s; %s", c->cpu_name, text) : NULL;
+    char blas[TB_BLAS_NAME];
+    return text ? tb_compare_keep(c, "twobit " TB_VERSION ", kernels %s, %s; %s", c->cpu_name, tb_blas_name(blas), text)
+                : NULL;
 }
 
 size_t tb_compare_threads(const tb_comparison *c)

@@ -81,6 +81,9 @@ $ twobit bench model --threads 99999999999999999999 2>&1 | head -n 1
 twobit: option '--threads': '99999999999999999999' is too large
 $ twobit bench model --cpu fast 2>&1 | head -n 1
 twobit: unknown kernel level 'fast'; use scalar, avx2, avx512, vnni or native
+$ TWOBIT_CPU=fast twobit tokenize missing.gguf a
+! twobit: unknown kernel level 'fast' in the environment variable TWOBIT_CPU
+= 1
 $ twobit bench model --prompt 2>&1 | head -n 1
 twobit: option '--prompt' needs a value: N
 $ twobit bench model --prompt 0 2>/dev/null
