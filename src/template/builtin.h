@@ -24,7 +24,7 @@ struct tb_call {
     tb_value args[TB_MOST_PARAMETERS];
 };
 
-typedef tb_code (*tb_builtin_fn)(tb_value *out, tb_render *run, const tb_call *call);
+typedef tb_value (*tb_builtin_fn)(tb_render *run, const tb_call *call);
 
 struct tb_builtin {
     const char *name;
@@ -46,22 +46,22 @@ const tb_builtin *tb_filter_find(tb_piece name); // NULL: unknown to jinja2
 const tb_builtin *tb_test_find(tb_piece name);
 
 // Binds the arguments to the parameters and runs it. `what` is "filter", "test", "method" or "function".
-tb_code tb_builtin_call(tb_value *out, tb_render *run, const tb_builtin *function, const char *what, tb_value self,
-                        const tb_call *call);
+tb_value tb_builtin_call(tb_render *run, const tb_builtin *function, const char *what, tb_value self,
+                         const tb_call *call);
 
 // The keyword by which a call block gives its body to a macro.
 extern const tb_string tb_caller_name;
 
 // Calls a value: a function, method, macro, loop or joiner.
-tb_code tb_value_call(tb_value *out, tb_render *run, tb_value callee, const tb_call *call);
+tb_value tb_value_call(tb_render *run, tb_value callee, const tb_call *call);
 bool tb_value_is_callable(tb_value value);
 
 // ---- reading arguments ----
 
 // The argument as a truth value, int or string, or the fallback when it is MISSING. Wrong types: TB_EINVAL.
 bool tb_argument_truth(tb_value argument, bool fallback);
-tb_code tb_argument_int(int64_t *out, tb_render *run, const char *what, tb_value argument, int64_t fallback);
-tb_code tb_argument_text(tb_piece *out, tb_render *run, const char *what, tb_value argument, const char *fallback);
+int64_t tb_argument_int(tb_render *run, const char *what, tb_value argument, int64_t fallback);
+tb_piece tb_argument_text(tb_render *run, const char *what, tb_value argument, const char *fallback);
 bool tb_argument_given(tb_value argument); // neither MISSING nor none
 
 #endif

@@ -5,302 +5,241 @@
 
 // ---- names and literals ----
 
-static tb_code eval_name(tb_value *out, tb_frame *frame, const tb_expr *e)
+static tb_value eval_name(tb_frame *frame, const tb_expr *e)
 {
-    *out = *tb_frame_slot(frame, e->as.name.ref);
-    if (out->kind == TB_VALUE_MISSING)
-        *out = tb_undefined(TB_WHY_NAME, e->as.name.id->string);
-    return TB_OK;
+    tb_value value = *tb_frame_slot(frame, e->as.name.ref);
+    return value.kind == TB_VALUE_MISSING ? tb_undefined(TB_WHY_NAME, e->as.name.id->string) : value;
 }
 
-static tb_code eval_items(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr_list *items, tb_value_kind kind)
+static tb_value eval_items(tb_render *run, tb_frame *frame, const tb_expr_list *items, tb_value_kind kind)
 {
-    tb_code rc = tb_list_new(out, run, kind, items->count);
+    tb_value list = tb_list_new(run, kind, items->count);
     size_t i = 0;
-    for (const tb_expr *item = items->first; item && !rc; item = item->next)
-        rc = tb_eval(&out->as.list->items[i++], run, frame, item);
-    return rc;
+    for (const tb_expr *item = items->first; item && !run->rc; item = item->next)
+        list.as.list->items[i++] = tb_eval(run, frame, item);
+    return list;
 }
 
-static tb_code eval_dict(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
+static tb_value eval_dict(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
-    tb_value key, value;
-    tb_code rc = tb_dict_new(out, run);
-    for (const tb_expr *item = e->as.items.first; item && !rc; item = item->next->next) {
-        rc = tb_eval(&key, run, frame, item);
-        if (!rc)
-            rc = tb_eval(&value, run, frame, item->next);
-        if (!rc)
-            rc = tb_dict_set(out->as.dict, run, key, value);
+    tb_value dict = tb_dict_new(run);
+    for (const tb_expr *item = e->as.items.first; item && !run->rc; item = item->next->next) {
+        tb_value key = tb_eval(run, frame, item);
+        tb_dict_set(run, dict.as.dict, key, tb_eval(run, frame, item->next));
     }
-    return rc;
+    return dict;
 }
 
 // ---- operators ----
 
-static tb_code eval_concat(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
+static tb_value eval_concat(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
-    tb_value left, right;
-    tb_code rc = tb_eval(&left, run, frame, e->as.items.first);
-    if (!rc)
-        rc = tb_to_string(out, run, left, false);
-    for (const tb_expr *item = e->as.items.first->next; item && !rc; item = item->next) {
-        left = *out;
-        rc = tb_eval(&right, run, frame, item);
-        if (!rc)
-            rc = tb_to_string(&right, run, right, false);
-        if (!rc)
-            rc = tb_string_concat(out, run, left, right);
-    }
-    return rc;
+    tb_value all = tb_to_string(run, tb_eval(run, frame, e->as.items.first), false);
+    for (const tb_expr *item = e->as.items.first->next; item && !run->rc; item = item->next)
+        all = tb_string_concat(run, all, tb_to_string(run, tb_eval(run, frame, item), false));
+    return all;
 }
 
-static tb_code eval_unary(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
+static tb_value eval_unary(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
-    tb_value value;
-    tb_code rc = tb_eval(&value, run, frame, e->as.operands.left);
-    if (rc)
-        return rc;
+    tb_value value = tb_eval(run, frame, e->as.operands.left);
     run->line = e->line;
-    if (e->op != TB_OPERATOR_NOT)
-        return tb_negate(out, run, e->op, value);
-    *out = tb_bool(!tb_value_truth(value));
-    return TB_OK;
+    return e->op == TB_OPERATOR_NOT ? tb_bool(!tb_value_truth(value)) : tb_negate(run, e->op, value);
 }
 
-static tb_code eval_binary(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
+static tb_value eval_binary(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
-    tb_value left, right;
-    tb_code rc = tb_eval(&left, run, frame, e->as.operands.left);
-    if (rc)
-        return rc;
-    if (e->op == TB_OPERATOR_AND || e->op == TB_OPERATOR_OR) {
-        *out = left;
-        bool decided = tb_value_truth(left) == (e->op == TB_OPERATOR_OR);
-        return decided ? TB_OK : tb_eval(out, run, frame, e->as.operands.right);
-    }
-    rc = tb_eval(&right, run, frame, e->as.operands.right);
+    tb_value left = tb_eval(run, frame, e->as.operands.left);
+    bool is_logic = e->op == TB_OPERATOR_AND || e->op == TB_OPERATOR_OR;
+    if (run->rc || (is_logic && tb_value_truth(left) == (e->op == TB_OPERATOR_OR)))
+        return left;
+    tb_value right = tb_eval(run, frame, e->as.operands.right);
     run->line = e->line;
-    return rc ? rc : tb_arith(out, run, e->op, left, right);
+    return is_logic ? right : tb_arith(run, e->op, left, right);
 }
 
-static tb_code eval_compare(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
+static tb_value eval_compare(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
-    tb_value left, right;
+    tb_value left = tb_eval(run, frame, e->as.items.first);
     bool holds = true;
-    tb_code rc = tb_eval(&left, run, frame, e->as.items.first);
-    for (const tb_expr *item = e->as.items.first->next; item && holds && !rc; item = item->next) {
-        rc = tb_eval(&right, run, frame, item);
+    for (const tb_expr *item = e->as.items.first->next; item && holds && !run->rc; item = item->next) {
+        tb_value right = tb_eval(run, frame, item);
         run->line = e->line;
-        if (!rc)
-            rc = tb_value_compare(&holds, run, item->compare, left, right);
+        holds = tb_value_compare(run, item->compare, left, right);
         left = right;
     }
-    *out = tb_bool(holds);
-    return rc;
+    return tb_bool(holds);
 }
 
-static tb_code eval_cond(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
+static tb_value eval_cond(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
-    tb_value test;
-    tb_code rc = tb_eval(&test, run, frame, e->as.cond.test);
-    if (rc)
-        return rc;
-    const tb_expr *branch = tb_value_truth(test) ? e->as.cond.then : e->as.cond.otherwise;
-    if (branch)
-        return tb_eval(out, run, frame, branch);
-    *out = tb_undefined_hint("an inline if without else was false");
-    return TB_OK;
+    bool holds = tb_value_truth(tb_eval(run, frame, e->as.cond.test));
+    const tb_expr *branch = holds ? e->as.cond.then : e->as.cond.otherwise;
+    return branch ? tb_eval(run, frame, branch) : tb_undefined_hint("an inline if without else was false");
 }
 
 // ---- attributes and items ----
 
-static tb_code eval_attr(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
+static tb_value eval_attr(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
-    tb_value object;
-    tb_code rc = tb_eval(&object, run, frame, e->as.attr.object);
+    tb_value object = tb_eval(run, frame, e->as.attr.object);
     run->line = e->line;
-    return rc ? rc : tb_get_attribute(out, run, object, e->as.attr.name);
+    return run->rc ? object : tb_get_attribute(run, object, e->as.attr.name);
 }
 
-static tb_code eval_item(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
+static tb_value eval_item(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
-    tb_value object, index;
-    tb_code rc = tb_eval(&object, run, frame, e->as.item.object);
-    if (!rc)
-        rc = tb_eval(&index, run, frame, e->as.item.index);
+    tb_value object = tb_eval(run, frame, e->as.item.object), index = tb_eval(run, frame, e->as.item.index);
     run->line = e->line;
-    return rc ? rc : tb_get_item(out, run, object, index);
+    return run->rc ? object : tb_get_item(run, object, index);
 }
 
-static tb_code eval_slice(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
+static tb_value eval_slice(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
     const tb_expr *parts[] = {e->as.slice.start, e->as.slice.stop, e->as.slice.step};
-    tb_value object, bounds[3];
-    tb_code rc = tb_eval(&object, run, frame, e->as.slice.object);
-    for (size_t i = 0; i < 3 && !rc; i++) {
-        bounds[i] = tb_none();
-        if (parts[i])
-            rc = tb_eval(&bounds[i], run, frame, parts[i]);
-    }
+    tb_value object = tb_eval(run, frame, e->as.slice.object), bounds[3];
+    for (size_t i = 0; i < 3; i++)
+        bounds[i] = parts[i] ? tb_eval(run, frame, parts[i]) : tb_none();
     run->line = e->line;
-    return rc ? rc : tb_get_slice(out, run, object, bounds);
+    return run->rc ? object : tb_get_slice(run, object, bounds);
 }
 
 // ---- calls ----
 
 // *args: the values of anything that can be walked, behind those given one by one.
-static tb_code eval_positional(tb_call *call, tb_render *run, tb_frame *frame, const tb_arguments *args)
+static void eval_positional(tb_call *call, tb_render *run, tb_frame *frame, const tb_arguments *args)
 {
-    tb_value given, rest;
-    tb_code rc = eval_items(&given, run, frame, &args->positional, TB_VALUE_TUPLE);
-    if (!rc && args->rest) {
-        rc = tb_eval(&rest, run, frame, args->rest);
-        if (!rc)
-            rc = tb_value_collect(&rest, run, TB_VALUE_TUPLE, rest);
-        if (!rc)
-            rc = tb_arith(&given, run, TB_OPERATOR_ADD, given, rest);
+    tb_value given = eval_items(run, frame, &args->positional, TB_VALUE_TUPLE);
+    if (args->rest) {
+        tb_value rest = tb_value_collect(run, TB_VALUE_TUPLE, tb_eval(run, frame, args->rest));
+        given = tb_arith(run, TB_OPERATOR_ADD, given, rest);
     }
-    if (rc)
-        return rc;
-    call->values = given.as.list->items;
-    call->count = given.as.list->count;
-    return TB_OK;
+    call->values = tb_value_list(given)->items;
+    call->count = tb_value_list(given)->count;
 }
 
-// **kwargs: the entries of a dict, behind those given one by one.
-static tb_code add_rest_keywords(tb_keyword *keywords, size_t *count, tb_render *run, tb_value rest)
+// **kwargs: the entries of a dict, behind the `given` ones given one by one.
+static void add_rest_keywords(tb_keyword *keywords, size_t given, tb_render *run, const tb_dict *rest)
 {
-    const tb_dict *dict = rest.as.dict;
-    for (size_t i = 0; i < dict->count; i++) {
-        tb_value key = dict->entries[i].key;
-        if (key.kind != TB_VALUE_STRING)
-            return tb_render_fail(run, TB_EINVAL, "a keyword of type '%s'", tb_value_kind_name(key.kind));
-        tb_code rc = tb_render_work(run, 1 + *count);
-        if (rc)
-            return rc;
-        for (size_t k = 0; k < *count - i; k++)
-            if (tb_piece_equal(keywords[k].name->text, tb_value_text(key)))
-                return tb_render_fail(run, TB_EINVAL, "the keyword argument '%.*s' is given twice",
-                                      (int)key.as.string->text.size, key.as.string->text.data);
-        keywords[(*count)++] = (tb_keyword){key.as.string, dict->entries[i].value};
+    for (size_t i = 0; i < rest->count && !run->rc; i++) {
+        tb_value key = rest->entries[i].key;
+        tb_piece name = tb_value_text(key);
+        if (key.kind != TB_VALUE_STRING) {
+            tb_render_fail(run, TB_EINVAL, "a keyword of type '%s'", tb_value_kind_name(key.kind));
+            return;
+        }
+        tb_render_work(run, 1 + given);
+        for (size_t k = 0; k < given; k++)
+            if (tb_piece_equal(keywords[k].name->text, name))
+                tb_render_fail(run, TB_EINVAL, "the keyword argument '%.*s' is given twice", (int)name.size, name.data);
+        keywords[given + i] = (tb_keyword){key.as.string, rest->entries[i].value};
     }
-    return TB_OK;
 }
 
-static tb_code eval_keywords(tb_call *call, tb_render *run, tb_frame *frame, const tb_arguments *args)
+static void eval_keywords(tb_call *call, tb_render *run, tb_frame *frame, const tb_arguments *args)
 {
-    tb_value rest = {.kind = TB_VALUE_MISSING};
-    tb_code rc = args->rest_keywords ? tb_eval(&rest, run, frame, args->rest_keywords) : TB_OK;
-    if (!rc && args->rest_keywords && rest.kind != TB_VALUE_DICT)
-        rc = tb_render_wrong_type(run, "'**'", rest);
-    size_t most = args->keyword_count + (args->rest_keywords && !rc ? rest.as.dict->count : 0), count = 0;
-    tb_keyword *keywords = !rc && most ? tb_render_array(run, most, sizeof *keywords) : NULL;
-    if (rc || (most && !keywords))
-        return rc ? rc : run->err->code;
-    for (const tb_keyword_expr *k = args->keywords; k && !rc; k = k->next) {
-        keywords[count].name = k->name;
-        rc = tb_eval(&keywords[count++].value, run, frame, k->value);
+    static const tb_dict nothing;
+    const tb_dict *rest = &nothing;
+    if (args->rest_keywords) {
+        tb_value dict = tb_eval(run, frame, args->rest_keywords);
+        if (dict.kind != TB_VALUE_DICT) {
+            tb_render_wrong_type(run, "'**'", dict);
+            return;
+        }
+        rest = dict.as.dict;
     }
-    if (!rc && args->rest_keywords)
-        rc = add_rest_keywords(keywords, &count, run, rest);
+    size_t count = 0;
+    tb_keyword *keywords = tb_render_array(run, args->keyword_count + rest->count, sizeof *keywords);
+    for (const tb_keyword_expr *k = args->keywords; k && !run->rc; k = k->next)
+        keywords[count++] = (tb_keyword){k->name, tb_eval(run, frame, k->value)};
+    add_rest_keywords(keywords, count, run, rest);
     call->keywords = keywords;
-    call->keyword_count = count;
-    return rc;
+    call->keyword_count = args->keyword_count + rest->count;
 }
 
-tb_code tb_eval_arguments(tb_call *call, tb_render *run, tb_frame *frame, const tb_arguments *args)
+tb_call tb_eval_arguments(tb_render *run, tb_frame *frame, const tb_arguments *args)
 {
-    *call = (tb_call){0};
-    if (args->positional.count == 0 && !args->rest && !args->keywords && !args->rest_keywords)
-        return TB_OK;
-    tb_code rc = eval_positional(call, run, frame, args);
-    return rc ? rc : eval_keywords(call, run, frame, args);
+    tb_call call = {0};
+    if (args->positional.count > 0 || args->rest)
+        eval_positional(&call, run, frame, args);
+    if (args->keywords || args->rest_keywords)
+        eval_keywords(&call, run, frame, args);
+    return call;
 }
 
-static tb_code eval_call(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
+static tb_value eval_call(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
-    tb_value callee;
-    tb_call call;
-    tb_code rc = tb_eval(&callee, run, frame, e->as.call.subject);
-    if (!rc)
-        rc = tb_eval_arguments(&call, run, frame, &e->as.call.args);
+    tb_value callee = tb_eval(run, frame, e->as.call.subject);
+    tb_call call = tb_eval_arguments(run, frame, &e->as.call.args);
     run->line = e->line;
-    return rc ? rc : tb_value_call(out, run, callee, &call);
+    return tb_value_call(run, callee, &call);
 }
 
-static tb_code eval_filter_or_test(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
+static tb_value eval_filter_or_test(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
     const char *what = e->kind == TB_EXPR_FILTER ? "filter" : "test";
-    tb_value subject;
-    tb_call call;
-    if (!e->as.call.function) {
-        run->line = e->line;
+    if (!e->as.call.function)
         return tb_render_fail(run, TB_EINVAL, "there is no %s '%.*s'", what, (int)e->as.call.name->text.size,
                               e->as.call.name->text.data);
-    }
-    tb_code rc = tb_eval(&subject, run, frame, e->as.call.subject);
-    if (!rc)
-        rc = tb_eval_arguments(&call, run, frame, &e->as.call.args);
+    tb_value subject = tb_eval(run, frame, e->as.call.subject);
+    tb_call call = tb_eval_arguments(run, frame, &e->as.call.args);
     run->line = e->line;
-    return rc ? rc : tb_builtin_call(out, run, e->as.call.function, what, subject, &call);
+    return tb_builtin_call(run, e->as.call.function, what, subject, &call);
 }
 
 // ---- all ----
 
-static tb_code eval_kind(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
+static tb_value eval_kind(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
     switch (e->kind) {
     case TB_EXPR_CONSTANT:
-        *out = e->as.constant;
-        return TB_OK;
+        return e->as.constant;
     case TB_EXPR_NAME:
-        return eval_name(out, frame, e);
+        return eval_name(frame, e);
     case TB_EXPR_TUPLE:
-        return eval_items(out, run, frame, &e->as.items, TB_VALUE_TUPLE);
+        return eval_items(run, frame, &e->as.items, TB_VALUE_TUPLE);
     case TB_EXPR_LIST:
-        return eval_items(out, run, frame, &e->as.items, TB_VALUE_LIST);
+        return eval_items(run, frame, &e->as.items, TB_VALUE_LIST);
     case TB_EXPR_DICT:
-        return eval_dict(out, run, frame, e);
+        return eval_dict(run, frame, e);
     case TB_EXPR_CONCAT:
-        return eval_concat(out, run, frame, e);
+        return eval_concat(run, frame, e);
     case TB_EXPR_UNARY:
-        return eval_unary(out, run, frame, e);
+        return eval_unary(run, frame, e);
     case TB_EXPR_BINARY:
-        return eval_binary(out, run, frame, e);
+        return eval_binary(run, frame, e);
     case TB_EXPR_COMPARE:
-        return eval_compare(out, run, frame, e);
+        return eval_compare(run, frame, e);
     case TB_EXPR_COND:
-        return eval_cond(out, run, frame, e);
+        return eval_cond(run, frame, e);
     case TB_EXPR_ATTR:
-        return eval_attr(out, run, frame, e);
+        return eval_attr(run, frame, e);
     case TB_EXPR_ITEM:
-        return eval_item(out, run, frame, e);
+        return eval_item(run, frame, e);
     case TB_EXPR_SLICE:
-        return eval_slice(out, run, frame, e);
+        return eval_slice(run, frame, e);
     case TB_EXPR_CALL:
-        return eval_call(out, run, frame, e);
+        return eval_call(run, frame, e);
     case TB_EXPR_FILTER:
     case TB_EXPR_TEST:
-        return eval_filter_or_test(out, run, frame, e);
+        return eval_filter_or_test(run, frame, e);
     case TB_EXPR_CONTENT:
-        *out = run->content;
-        return TB_OK;
+        return run->content;
     case TB_EXPR_MEMBER: // only ever a target
         break;
     }
     return tb_render_fail(run, TB_EINVAL, "a target is no expression");
 }
 
-tb_code tb_eval(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e)
+tb_value tb_eval(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
+    if (run->rc)
+        return tb_missing();
     run->line = e->line;
-    tb_code rc = tb_render_work(run, 1);
-    if (!rc)
-        rc = tb_render_enter(run);
-    if (rc)
-        return rc;
-    rc = eval_kind(out, run, frame, e);
+    tb_render_work(run, 1);
+    if (!tb_render_enter(run))
+        return tb_missing();
+    tb_value value = eval_kind(run, frame, e);
     run->depth--;
-    return rc;
+    return run->rc ? tb_missing() : value;
 }

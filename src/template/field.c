@@ -12,28 +12,25 @@ enum {
 };
 
 // Pads `prefix` (sign and base, which stay in front of zeros) and `body` to the width.
-static tb_code write_padded(tb_render *run, const tb_format_field *field, tb_piece prefix, tb_piece body)
+static void write_padded(tb_render *run, const tb_format_field *field, tb_piece prefix, tb_piece body)
 {
     size_t length = prefix.size + tb_unicode_count(body);
     size_t missing = field->width > 0 && (size_t)field->width > length ? (size_t)field->width - length : 0;
     size_t left = field->align == '>' ? missing : field->align == '^' ? missing / 2 : 0;
     size_t middle = field->align == '=' ? missing : 0;
-    tb_code rc = tb_render_write_repeated(run, field->fill, left);
-    if (!rc)
-        rc = tb_render_write(run, prefix);
-    if (!rc)
-        rc = tb_render_write_repeated(run, field->fill, middle);
-    if (!rc)
-        rc = tb_render_write(run, body);
-    return rc ? rc : tb_render_write_repeated(run, field->fill, missing - left - middle);
+    tb_render_write_repeated(run, field->fill, left);
+    tb_render_write(run, prefix);
+    tb_render_write_repeated(run, field->fill, middle);
+    tb_render_write(run, body);
+    tb_render_write_repeated(run, field->fill, missing - left - middle);
 }
 
-tb_code tb_write_text_field(tb_render *run, const tb_format_field *field, tb_value string)
+void tb_write_text_field(tb_render *run, const tb_format_field *field, tb_value string)
 {
     tb_piece text = tb_value_text(string);
-    if (field->precision >= 0 && (uint64_t)field->precision < string.as.string->length)
-        text.size = tb_unicode_offset(text, (size_t)field->precision);
-    return write_padded(run, field, tb_piece_literal(""), text);
+    if (field->precision >= 0 && (uint64_t)field->precision < text.size)
+        text = tb_piece_cut(text, 0, tb_unicode_offset(text, (size_t)field->precision));
+    write_padded(run, field, tb_piece_literal(""), text);
 }
 
 // ---- numbers ----
@@ -55,11 +52,14 @@ static void group_digits(char *text, size_t whole, size_t size, char separator)
     }
 }
 
-static tb_code check_grouping(tb_render *run, const tb_format_field *field)
+// Whether a number can be laid out like this at all.
+static bool can_write(tb_render *run, const tb_format_field *field, int64_t digits)
 {
-    if (field->grouping && field->align == '=' && tb_unicode_count(field->fill) && field->fill.data[0] == '0')
-        return tb_render_fail(run, TB_EUNSUPPORTED, "padding grouped digits with zeros is not supported");
-    return TB_OK;
+    if (digits > PRECISION_LIMIT)
+        tb_render_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
+    if (field->grouping && field->align == '=' && field->fill.data[0] == '0')
+        tb_render_fail(run, TB_EUNSUPPORTED, "padding grouped digits with zeros is not supported");
+    return !run->rc;
 }
 
 static unsigned base_of(char type)
@@ -80,16 +80,12 @@ static char *put_digits(char text[NUMBER_TEXT], uint64_t magnitude, const tb_for
     return at;
 }
 
-tb_code tb_write_int_field(tb_render *run, const tb_format_field *field, int64_t value, int64_t least_digits)
+void tb_write_int_field(tb_render *run, const tb_format_field *field, int64_t value, int64_t least_digits)
 {
     char text[NUMBER_TEXT], prefix[4];
-    if (least_digits > PRECISION_LIMIT)
-        return tb_render_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
-    tb_code rc = check_grouping(run, field);
-    if (!rc)
-        rc = tb_render_work(run, TB_STEPS_PER_NUMBER);
-    if (rc)
-        return rc;
+    tb_render_work(run, TB_STEPS_PER_NUMBER);
+    if (!can_write(run, field, least_digits))
+        return;
     uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
     char *digits = put_digits(text, magnitude, field, least_digits);
     size_t n = put_sign(prefix, field, value < 0);
@@ -99,8 +95,8 @@ tb_code tb_write_int_field(tb_render *run, const tb_format_field *field, int64_t
     }
     if (field->grouping)
         group_digits(digits, strlen(digits), base_of(field->type) == 10 ? 3 : 4, field->grouping);
-    return write_padded(run, field, tb_piece_of((tb_text){prefix, n}, field->origin),
-                        tb_piece_of((tb_text){digits, strlen(digits)}, field->origin));
+    write_padded(run, field, tb_piece_of((tb_text){prefix, n}, field->origin),
+                 tb_piece_of((tb_text){digits, strlen(digits)}, field->origin));
 }
 
 // Takes zeros away from the end of a fraction; one stays behind the point.
@@ -156,16 +152,12 @@ static void put_magnitude(char text[NUMBER_TEXT], const tb_format_field *field, 
     }
 }
 
-tb_code tb_write_float_field(tb_render *run, const tb_format_field *field, double value)
+void tb_write_float_field(tb_render *run, const tb_format_field *field, double value)
 {
     char text[NUMBER_TEXT + 1], prefix[2];
-    if (field->precision > PRECISION_LIMIT)
-        return tb_render_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
-    tb_code rc = check_grouping(run, field);
-    if (!rc)
-        rc = tb_render_work(run, TB_STEPS_PER_FLOAT);
-    if (rc)
-        return rc;
+    tb_render_work(run, TB_STEPS_PER_FLOAT);
+    if (!can_write(run, field, field->precision))
+        return;
     size_t sign = put_sign(prefix, field, signbit(value) && !isnan(value));
     put_magnitude(text, field, fabs(value));
     if (field->grouping && isfinite(value))
@@ -173,6 +165,6 @@ tb_code tb_write_float_field(tb_render *run, const tb_format_field *field, doubl
     size_t n = strlen(text);
     if (field->type == '%')
         text[n++] = '%';
-    return write_padded(run, field, tb_piece_of((tb_text){prefix, sign}, field->origin),
-                        tb_piece_of((tb_text){text, n}, field->origin));
+    write_padded(run, field, tb_piece_of((tb_text){prefix, sign}, field->origin),
+                 tb_piece_of((tb_text){text, n}, field->origin));
 }

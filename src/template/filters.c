@@ -16,14 +16,12 @@
 // Filters that are methods of the subject as a string.
 enum { UPPER, LOWER, CAPITALIZE, STRIP };
 
-static tb_code run_as_method(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_as_method(tb_render *run, const tb_call *call)
 {
     static const char *const names[] = {"upper", "lower", "capitalize", "strip"};
-    tb_value string;
     tb_call method = {.values = call->args, .count = call->args[0].kind != TB_VALUE_MISSING};
     const tb_builtin *function = tb_builtin_find(tb_string_methods, tb_piece_literal(names[call->how]));
-    tb_code rc = tb_to_string(&string, run, call->self, true);
-    return rc ? rc : tb_builtin_call(out, run, function, "filter", string, &method);
+    return tb_builtin_call(run, function, "filter", tb_to_string(run, call->self, true), &method);
 }
 
 static bool separates_words(uint32_t c)
@@ -32,312 +30,240 @@ static bool separates_words(uint32_t c)
 }
 
 // Unlike str.title(), words end at white space, hyphens and opening brackets only.
-static tb_code run_title(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_title(tb_render *run, const tb_call *call)
 {
-    tb_value string;
     size_t n, mark = tb_render_begin(run);
-    tb_code rc = tb_to_string(&string, run, call->self, false);
-    if (rc)
-        return rc;
+    tb_value string = tb_to_string(run, call->self, false);
     tb_piece text = tb_value_text(string);
-    for (size_t at = 0; at < text.size && !rc;) {
+    for (size_t at = 0, end; at < text.size && !run->rc; at = end) {
         uint32_t c;
-        n = tb_utf8_decode(&c, text.data + at, text.size - at);
+        size_t first = at + tb_utf8_decode(&c, text.data + at, text.size - at);
         bool separator = separates_words(c);
-        size_t first = at + n, end = first;
-        while (end < text.size) {
+        for (end = first; end < text.size; end += n) {
             n = tb_utf8_decode(&c, text.data + end, text.size - end);
             if (separates_words(c) != separator)
                 break;
-            end += n;
         }
-        rc = tb_write_converted(run, tb_piece_cut(text, at, first - at), TB_CASE_UPPER);
-        if (!rc)
-            rc = tb_write_converted(run, tb_piece_cut(text, first, end - first), TB_CASE_LOWER);
-        at = end;
+        tb_write_converted(run, tb_piece_cut(text, at, first - at), TB_CASE_UPPER);
+        tb_write_converted(run, tb_piece_cut(text, first, end - first), TB_CASE_LOWER);
     }
-    return rc ? rc : tb_render_take(out, run, mark);
+    return tb_render_take(run, mark);
 }
 
 // ---- strings ----
 
-static tb_code run_string(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_string(tb_render *run, const tb_call *call)
 {
-    return tb_to_string(out, run, call->self, true);
+    return tb_to_string(run, call->self, true);
 }
 
-static tb_code run_safe(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_safe(tb_render *run, const tb_call *call)
 {
-    tb_code rc = tb_to_string(out, run, call->self, true);
-    out->variant = TB_VALUE_MARKUP;
-    return rc;
+    tb_value string = tb_to_string(run, call->self, true);
+    string.variant = TB_VALUE_MARKUP;
+    return string;
 }
 
-static tb_code run_escape(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_escape(tb_render *run, const tb_call *call)
 {
-    tb_value string;
-    tb_code rc = tb_to_string(&string, run, call->self, true);
-    return rc ? rc : tb_string_escape(out, run, string);
+    return tb_string_escape(run, tb_to_string(run, call->self, true));
 }
 
-static tb_code run_replace(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_replace(tb_render *run, const tb_call *call)
 {
-    tb_value string, old, new;
-    int64_t count = -1;
-    tb_code rc = tb_to_string(&string, run, call->self, false);
-    if (!rc)
-        rc = tb_to_string(&old, run, call->args[0], false);
-    if (!rc)
-        rc = tb_to_string(&new, run, call->args[1], false);
-    if (!rc && tb_argument_given(call->args[2]))
-        rc = tb_argument_int(&count, run, "replace", call->args[2], -1);
+    tb_value string = tb_to_string(run, call->self, false);
+    tb_value old = tb_to_string(run, call->args[0], false), new = tb_to_string(run, call->args[1], false);
+    tb_value given = tb_argument_given(call->args[2]) ? call->args[2] : tb_missing();
+    int64_t count = tb_argument_int(run, "replace", given, -1);
     size_t mark = tb_render_begin(run);
-    if (!rc)
-        rc = tb_write_replaced(run, tb_value_text(string), tb_value_text(old), tb_value_text(new), count);
-    return rc ? rc : tb_render_take(out, run, mark);
+    tb_write_replaced(run, tb_value_text(string), tb_value_text(old), tb_value_text(new), count);
+    return tb_render_take(run, mark);
 }
 
 // "%s and %s"|format(a, b)
-static tb_code run_format(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_format(tb_render *run, const tb_call *call)
 {
-    tb_value string, arguments;
     if (call->count && call->keyword_count)
         return tb_render_fail(run, TB_EINVAL, "the filter 'format' takes arguments by position or by name, not both");
-    tb_code rc = tb_to_string(&string, run, call->self, true);
-    if (!rc && call->keyword_count == 0)
-        rc = tb_list_from(&arguments, run, TB_VALUE_TUPLE, call->values, call->count);
-    else if (!rc)
-        rc = tb_dict_new(&arguments, run);
-    for (size_t i = 0; i < call->keyword_count && !rc; i++) {
-        rc = tb_dict_set(arguments.as.dict, run, tb_string_value(call->keywords[i].name), call->keywords[i].value);
-    }
-    return rc ? rc : tb_format_percent(out, run, string, arguments);
+    tb_value arguments =
+        call->keyword_count ? tb_dict_new(run) : tb_list_from(run, TB_VALUE_TUPLE, call->values, call->count);
+    for (size_t i = 0; i < call->keyword_count && !run->rc; i++)
+        tb_dict_set(run, arguments.as.dict, tb_string_value(call->keywords[i].name), call->keywords[i].value);
+    return tb_format_percent(run, tb_to_string(run, call->self, true), arguments);
 }
 
-static tb_code write_indented(tb_render *run, const tb_list *lines, tb_piece indent, bool first, bool blank)
+// The text that an argument of indent asks for: itself, or so many spaces.
+static tb_value read_indent(tb_render *run, tb_value indent)
 {
-    tb_code rc = first ? tb_render_write(run, indent) : TB_OK;
-    for (size_t i = 0; i < lines->count && !rc; i++) {
-        tb_piece line = tb_value_text(lines->items[i]);
-        if (i > 0)
-            rc = tb_render_write_text(run, "\n");
-        if (!rc && i > 0 && (blank || line.size > 0))
-            rc = tb_render_write(run, indent);
-        if (!rc)
-            rc = tb_render_write(run, line);
-    }
-    return rc;
+    if (indent.kind == TB_VALUE_STRING)
+        return indent;
+    if (!tb_value_is_integral(indent))
+        return tb_render_wrong_type(run, "an indent", indent);
+    return tb_arith(run, TB_OPERATOR_MUL, tb_string_borrow(run, tb_piece_literal(" ")), indent);
 }
 
-static tb_code run_indent(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_indent(tb_render *run, const tb_call *call)
 {
-    tb_value lines, indent = call->args[0], text, line_end;
+    bool first = tb_argument_truth(call->args[1], false), blank = tb_argument_truth(call->args[2], false);
     if (call->self.kind != TB_VALUE_STRING)
         return tb_render_wrong_type(run, "the filter 'indent'", call->self);
-    tb_code rc = TB_OK;
-    if (indent.kind != TB_VALUE_STRING) {
-        tb_value space, width = indent.kind == TB_VALUE_MISSING ? tb_int(4) : indent;
-        rc = tb_string_borrow(&space, run, tb_piece_literal(" "));
-        if (!rc)
-            rc = tb_arith(&indent, run, TB_OPERATOR_MUL, space, width);
-        if (!rc && indent.kind != TB_VALUE_STRING)
-            rc = tb_render_wrong_type(run, "an indent", width);
-    }
-    if (!rc) // a line break at the end makes an empty last line of one that is there
-        rc = tb_string_borrow(&line_end, run, tb_piece_literal("\n"));
-    if (!rc)
-        rc = tb_string_concat(&text, run, call->self, line_end);
-    if (!rc)
-        rc = tb_split_lines(&lines, run, text, false);
+    tb_value given = call->args[0].kind == TB_VALUE_MISSING ? tb_int(4) : call->args[0];
+    tb_piece indent = tb_value_text(read_indent(run, given));
+    // a line break at the end makes an empty last line of one that is there
+    tb_value text = tb_string_concat(run, call->self, tb_string_borrow(run, tb_piece_literal("\n")));
+    const tb_list *lines = tb_value_list(tb_split_lines(run, text, false));
     size_t mark = tb_render_begin(run);
-    if (!rc)
-        rc = write_indented(run, lines.as.list, tb_value_text(indent), tb_argument_truth(call->args[1], false),
-                            tb_argument_truth(call->args[2], false));
-    if (!rc)
-        rc = tb_render_take(out, run, mark);
-    out->variant = call->self.variant;
-    return rc;
+    for (size_t i = 0; i < lines->count && !run->rc; i++) {
+        tb_piece line = tb_value_text(lines->items[i]);
+        tb_render_write_text(run, i > 0 ? "\n" : "");
+        if (i == 0 ? first : blank || line.size > 0)
+            tb_render_write(run, indent);
+        tb_render_write(run, line);
+    }
+    return tb_render_take_alike(run, mark, call->self);
 }
 
 // ---- numbers ----
 
-static tb_code run_abs(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_abs(tb_render *run, const tb_call *call)
 {
-    if (!tb_value_is_number(call->self))
-        return tb_render_wrong_type(run, "the filter 'abs'", call->self);
-    if (call->self.kind == TB_VALUE_FLOAT) {
-        *out = call->self;
-        out->as.real = fabs(call->self.as.real);
-        return TB_OK;
-    }
-    return tb_negate(out, run, tb_value_as_int(call->self) < 0 ? TB_OPERATOR_SUB : TB_OPERATOR_ADD, call->self);
+    tb_value number = call->self;
+    if (!tb_value_is_number(number))
+        return tb_render_wrong_type(run, "the filter 'abs'", number);
+    if (number.kind != TB_VALUE_FLOAT)
+        return tb_negate(run, tb_value_as_int(number) < 0 ? TB_OPERATOR_SUB : TB_OPERATOR_ADD, number);
+    number.as.real = fabs(number.as.real);
+    return number;
 }
 
-// float(value), with *found false where Python raises TypeError or ValueError.
-static tb_code read_float(double *out, bool *found, tb_render *run, tb_value value)
+// float(value); false where Python raises TypeError or ValueError.
+static bool read_float(double *out, tb_render *run, tb_value value)
 {
-    *found = tb_value_is_number(value);
-    *out = *found ? tb_value_as_double(value) : 0;
+    bool is_number = tb_value_is_number(value);
+    *out = is_number ? tb_value_as_double(value) : 0;
     if (value.kind == TB_VALUE_UNDEFINED)
-        return tb_render_fail_undefined(run, value);
-    return value.kind == TB_VALUE_STRING ? tb_parse_float(out, found, run, tb_value_text(value)) : TB_OK;
+        tb_render_fail_undefined(run, value);
+    return is_number || (value.kind == TB_VALUE_STRING && tb_parse_float(out, run, tb_value_text(value)));
 }
 
-static tb_code run_float(tb_value *out, tb_render *run, const tb_call *call)
+// What int and float give: a number that comes from where the subject does, or the default.
+static tb_value number_or_default(const tb_call *call, bool found, tb_value number, tb_value zero)
+{
+    if (!found)
+        return call->args[0].kind == TB_VALUE_MISSING ? zero : call->args[0];
+    number.origin = (uint8_t)tb_value_origin(call->self);
+    return number;
+}
+
+static tb_value run_float(tb_render *run, const tb_call *call)
 {
     double real;
-    bool found;
-    tb_code rc = read_float(&real, &found, run, call->self);
-    *out = found ? tb_float(real) : call->args[0].kind == TB_VALUE_MISSING ? tb_float(0) : call->args[0];
-    if (found)
-        out->origin = (uint8_t)tb_value_origin(call->self);
-    return rc;
+    bool found = read_float(&real, run, call->self);
+    return number_or_default(call, found, tb_float(real), tb_float(0));
 }
 
 // int(value), or of a text that is no integer int(float(value)), or the default.
-static tb_code run_int(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_int(tb_render *run, const tb_call *call)
 {
-    int64_t base, number = 0;
+    int64_t base = tb_argument_int(run, "the filter 'int'", call->args[1], 10), number = 0;
     double real;
     bool found = tb_value_is_integral(call->self);
-    tb_code rc = tb_argument_int(&base, run, "the filter 'int'", call->args[1], 10);
-    if (!rc && found)
-        number = tb_value_as_int(call->self);
-    else if (!rc && call->self.kind == TB_VALUE_STRING)
-        rc =
-            tb_parse_int(&number, &found, run, tb_value_text(call->self), base >= 0 && base <= 36 ? (unsigned)base : 1);
-    if (!rc && !found) {
-        rc = read_float(&real, &found, run, call->self);
-        found &= isfinite(real) != 0;
-        if (!rc && found)
-            rc = tb_truncate_number(&number, run, real);
-    }
-    *out = found ? tb_int(number) : call->args[0].kind == TB_VALUE_MISSING ? tb_int(0) : call->args[0];
     if (found)
-        out->origin = (uint8_t)tb_value_origin(call->self);
-    return rc;
+        number = tb_value_as_int(call->self);
+    else if (call->self.kind == TB_VALUE_STRING)
+        found = tb_parse_int(&number, run, tb_value_text(call->self), base >= 0 && base <= 36 ? (unsigned)base : 1);
+    if (!found) {
+        found = read_float(&real, run, call->self) && isfinite(real);
+        number = found ? tb_truncate_number(run, real) : 0;
+    }
+    return number_or_default(call, found, tb_int(number), tb_int(0));
 }
 
 // floor or ceil(value * 10**precision) / 10**precision
-static tb_code round_one_way(tb_value *out, tb_render *run, tb_value value, int64_t precision, bool up)
+static tb_value round_one_way(tb_render *run, tb_value value, int64_t precision, bool up)
 {
-    tb_value unit, product;
-    tb_code rc = tb_arith(&unit, run, TB_OPERATOR_POW, tb_int(10), tb_int(precision));
-    if (!rc)
-        rc = tb_arith(&product, run, TB_OPERATOR_MUL, value, unit);
-    if (!rc && !tb_value_is_number(product))
+    tb_value unit = tb_arith(run, TB_OPERATOR_POW, tb_int(10), tb_int(precision));
+    tb_value product = tb_arith(run, TB_OPERATOR_MUL, value, unit);
+    if (!tb_value_is_number(product))
         return tb_render_wrong_type(run, "the filter 'round'", value);
-    if (!rc && product.kind == TB_VALUE_FLOAT) {
-        int64_t whole;
-        rc = tb_truncate_number(&whole, run, up ? ceil(product.as.real) : floor(product.as.real));
-        product = tb_int(whole);
+    if (product.kind == TB_VALUE_FLOAT) {
+        product = tb_int(tb_truncate_number(run, up ? ceil(product.as.real) : floor(product.as.real)));
         product.origin = value.origin;
     }
-    return rc ? rc : tb_arith(out, run, TB_OPERATOR_DIV, product, unit);
+    return tb_arith(run, TB_OPERATOR_DIV, product, unit);
 }
 
-static tb_code run_round(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_round(tb_render *run, const tb_call *call)
 {
-    int64_t precision;
-    tb_piece method;
-    tb_code rc = tb_argument_int(&precision, run, "the filter 'round'", call->args[0], 0);
-    if (!rc)
-        rc = tb_argument_text(&method, run, "the filter 'round'", call->args[1], "common");
-    if (rc)
-        return rc;
+    int64_t precision = tb_argument_int(run, "the filter 'round'", call->args[0], 0);
+    tb_piece method = tb_argument_text(run, "the filter 'round'", call->args[1], "common");
     if (tb_piece_is(method, "common"))
-        return tb_round_number(out, run, call->self, precision);
+        return tb_round_number(run, call->self, precision);
     bool up = tb_piece_is(method, "ceil");
     if (!up && !tb_piece_is(method, "floor"))
         return tb_render_fail(run, TB_EINVAL, "the filter 'round' knows the methods common, ceil and floor");
-    return round_one_way(out, run, call->self, precision, up);
+    return round_one_way(run, call->self, precision, up);
 }
 
 // ---- JSON ----
 
 // A pair of separators; json.dumps takes anything that unpacks to two strings.
-static tb_code read_separators(tb_json_style *how, tb_render *run, tb_value separators)
+static void read_separators(tb_json_style *how, tb_render *run, tb_value separators)
 {
-    tb_value pair;
-    tb_code rc = tb_value_collect(&pair, run, TB_VALUE_TUPLE, separators);
-    if (!rc && pair.as.list->count != 2)
-        rc = tb_render_fail(run, TB_EINVAL, "the separators of tojson are not two");
-    if (!rc)
-        rc = tb_argument_text(&how->item_separator, run, "a separator of tojson", pair.as.list->items[0], NULL);
-    return rc ? rc : tb_argument_text(&how->key_separator, run, "a separator of tojson", pair.as.list->items[1], NULL);
-}
-
-static tb_code read_indent(tb_json_style *how, tb_render *run, tb_value indent)
-{
-    tb_value space, spaces = indent;
-    tb_code rc = TB_OK;
-    if (indent.kind != TB_VALUE_STRING) {
-        if (!tb_value_is_integral(indent))
-            return tb_render_wrong_type(run, "the indent of tojson", indent);
-        rc = tb_string_borrow(&space, run, tb_piece_literal(" "));
-        if (!rc)
-            rc = tb_arith(&spaces, run, TB_OPERATOR_MUL, space, indent);
+    const tb_list *pair = tb_value_list(tb_value_collect(run, TB_VALUE_TUPLE, separators));
+    if (pair->count != 2) {
+        tb_render_fail(run, TB_EINVAL, "the separators of tojson are not two");
+        return;
     }
-    how->has_indent = true;
-    how->item_separator = tb_piece_literal(",");
-    if (!rc)
-        how->indent = tb_value_text(spaces);
-    return rc;
+    how->item_separator = tb_argument_text(run, "a separator of tojson", pair->items[0], NULL);
+    how->key_separator = tb_argument_text(run, "a separator of tojson", pair->items[1], NULL);
 }
 
-static tb_code run_tojson(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_tojson(tb_render *run, const tb_call *call)
 {
     tb_json_style how = {
         .ensure_ascii = tb_argument_truth(call->args[0], false),
+        .has_indent = tb_argument_given(call->args[1]),
         .sort_keys = tb_argument_truth(call->args[3], false),
-        .item_separator = {", ", 2},
-        .key_separator = {": ", 2},
+        .item_separator = tb_piece_literal(tb_argument_given(call->args[1]) ? "," : ", "),
+        .key_separator = tb_piece_literal(": "),
     };
-    tb_code rc = tb_argument_given(call->args[1]) ? read_indent(&how, run, call->args[1]) : TB_OK;
-    if (!rc && tb_argument_given(call->args[2]))
-        rc = read_separators(&how, run, call->args[2]);
+    if (how.has_indent)
+        how.indent = tb_value_text(read_indent(run, call->args[1]));
+    if (tb_argument_given(call->args[2]))
+        read_separators(&how, run, call->args[2]);
     size_t mark = tb_render_begin(run);
-    if (!rc)
-        rc = tb_write_json(run, &how, call->self);
-    return rc ? rc : tb_render_take(out, run, mark);
+    tb_write_json(run, &how, call->self);
+    return tb_render_take(run, mark);
 }
 
 // ---- any value ----
 
-static tb_code run_default(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_default(tb_render *run, const tb_call *call)
 {
     bool absent = call->self.kind == TB_VALUE_UNDEFINED ||
                   (tb_argument_truth(call->args[1], false) && !tb_value_truth(call->self));
-    *out = absent ? call->args[0] : call->self;
-    return out->kind == TB_VALUE_MISSING ? tb_string_new(out, run, tb_piece_literal("")) : TB_OK;
+    tb_value value = absent ? call->args[0] : call->self;
+    return value.kind == TB_VALUE_MISSING ? tb_string_borrow(run, tb_piece_literal("")) : value;
 }
 
-static tb_code run_attr(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_attr(tb_render *run, const tb_call *call)
 {
     tb_value name = call->args[0];
     if (name.kind != TB_VALUE_STRING)
         return tb_render_wrong_type(run, "the filter 'attr'", name);
-    tb_code rc = tb_get_own_attribute(out, run, call->self, name.as.string);
-    if (!rc && out->kind == TB_VALUE_MISSING) {
-        *out = tb_undefined(TB_WHY_ATTRIBUTE, name.as.string);
-        out->owner = call->self.kind;
-    }
-    return rc;
+    tb_value value = tb_get_own_attribute(run, call->self, name.as.string);
+    return value.kind == TB_VALUE_MISSING ? tb_no_attribute(call->self, name.as.string) : value;
 }
 
-static tb_code run_length(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value run_length(tb_render *run, const tb_call *call)
 {
     size_t length;
-    int64_t rounds;
-    if (call->self.kind == TB_VALUE_LOOP) {
-        tb_code rc = tb_loop_length(&rounds, run, call->self.as.loop);
-        *out = tb_int(rounds);
-        return rc;
-    }
+    if (call->self.kind == TB_VALUE_LOOP)
+        return tb_int(tb_loop_length(run, call->self.as.loop));
     if (!tb_value_length(&length, call->self))
         return tb_render_wrong_type(run, "the filter 'length'", call->self);
-    *out = tb_int((int64_t)length);
-    return TB_OK;
+    return tb_int((int64_t)length);
 }
 
 const tb_builtin tb_text_filters[] = {

@@ -6,12 +6,19 @@
 // Padding that a format asks for comes from where the format does.
 static tb_piece padding(tb_piece format, const char *fill)
 {
-    return tb_piece_of((tb_text){fill, 1}, tb_piece_origin(format));
+    return tb_piece_of((tb_text){fill, 1}, format.size ? tb_piece_origin_at(format, 0) : TB_FROM_TEMPLATE);
 }
 
 static tb_format_field plain_field(tb_piece format)
 {
     return (tb_format_field){.fill = padding(format, " "), .align = '>', .sign = '-', .precision = -1};
+}
+
+static tb_value repr_of(tb_render *run, tb_value value)
+{
+    size_t mark = tb_render_begin(run);
+    tb_write_repr(run, value);
+    return tb_render_take(run, mark);
 }
 
 // ---- format % arguments ----
@@ -26,15 +33,13 @@ typedef struct percent {
 } percent;
 
 // The next argument: an item of a tuple, or the one thing given.
-static tb_code next_argument(tb_value *out, percent *p)
+static tb_value next_argument(percent *p)
 {
     bool is_tuple = p->given.kind == TB_VALUE_TUPLE;
-    size_t count = is_tuple ? p->given.as.list->count : 1;
-    if (p->used >= count)
+    if (p->used >= (is_tuple ? p->given.as.list->count : 1))
         return tb_render_fail(p->run, TB_EINVAL, "a format has too few arguments");
-    *out = is_tuple ? p->given.as.list->items[p->used] : p->given;
-    p->used++;
-    return TB_OK;
+    size_t at = p->used++;
+    return is_tuple ? p->given.as.list->items[at] : p->given;
 }
 
 static char peek(const percent *p)
@@ -48,12 +53,9 @@ static void skip(percent *p, size_t n)
 }
 
 // "(key)": the argument of that name.
-static tb_code read_key(tb_value *out, bool *found, percent *p)
+static tb_value read_key(percent *p)
 {
     size_t n = 1, depth = 1;
-    *found = peek(p) == '(';
-    if (!*found)
-        return TB_OK;
     for (; n < p->rest.size && depth > 0; n++)
         depth += (p->rest.data[n] == '(') - (p->rest.data[n] == ')');
     if (depth > 0)
@@ -61,178 +63,158 @@ static tb_code read_key(tb_value *out, bool *found, percent *p)
     if (p->given.kind != TB_VALUE_DICT)
         return tb_render_fail(p->run, TB_EINVAL, "a format with keys needs a dict");
     tb_piece key = tb_piece_cut(p->rest, 1, n - 2);
-    tb_code rc = tb_dict_get_text(out, p->run, p->given.as.dict, key);
     skip(p, n);
-    if (rc)
-        return rc;
-    if (out->kind == TB_VALUE_MISSING)
-        return tb_render_fail(p->run, TB_EINVAL, "a format names '%.*s', which is not there", (int)key.size, key.data);
-    return TB_OK;
+    tb_value value = tb_dict_get_text(p->run, p->given.as.dict, key);
+    if (value.kind == TB_VALUE_MISSING)
+        tb_render_fail(p->run, TB_EINVAL, "a format names '%.*s', which is not there", (int)key.size, key.data);
+    return value;
 }
 
-static tb_code read_count(int64_t *out, percent *p)
+static int64_t read_count(percent *p)
 {
+    int64_t n = 0;
     if (peek(p) == '*') {
-        tb_value value;
         skip(p, 1);
-        tb_code rc = next_argument(&value, p);
-        return rc ? rc : tb_argument_int(out, p->run, "'*' in a format", value, 0);
+        return tb_argument_int(p->run, "'*' in a format", next_argument(p), 0);
     }
-    for (*out = 0; peek(p) >= '0' && peek(p) <= '9'; skip(p, 1)) {
-        *out = *out * 10 + (peek(p) - '0');
-        if (*out > INT32_MAX)
-            return tb_render_fail(p->run, TB_EINVAL, "a width in a format is too big");
-    }
-    return TB_OK;
+    for (; peek(p) >= '0' && peek(p) <= '9' && n <= INT32_MAX; skip(p, 1))
+        n = n * 10 + (peek(p) - '0');
+    if (n > INT32_MAX)
+        tb_render_fail(p->run, TB_EINVAL, "a width in a format is too big");
+    return n;
 }
 
 // Flags, width and precision.
-static tb_code read_layout(tb_format_field *field, percent *p)
+static tb_format_field read_layout(percent *p)
 {
+    tb_format_field field = plain_field(p->rest);
     bool zero = false, left = false;
-    *field = plain_field(p->rest);
     for (; peek(p) && strchr("-+ #0", peek(p)); skip(p, 1)) {
         left |= peek(p) == '-';
         zero |= peek(p) == '0';
-        field->alternate |= peek(p) == '#';
-        if (peek(p) == '+' || (peek(p) == ' ' && field->sign == '-'))
-            field->sign = peek(p);
+        field.alternate |= peek(p) == '#';
+        if (peek(p) == '+' || (peek(p) == ' ' && field.sign == '-'))
+            field.sign = peek(p);
     }
-    tb_code rc = read_count(&field->width, p);
-    if (field->width < 0) {
-        left = true;
-        field->width = -field->width;
-    }
-    if (!rc && peek(p) == '.') {
+    field.width = read_count(p);
+    left |= field.width < 0;
+    field.width = field.width < -INT32_MAX ? INT32_MAX : field.width < 0 ? -field.width : field.width;
+    if (peek(p) == '.') {
         skip(p, 1);
-        rc = read_count(&field->precision, p);
-        field->precision = field->precision < 0 ? 0 : field->precision;
+        int64_t precision = read_count(p);
+        field.precision = precision < 0 ? 0 : precision;
     }
     if (peek(p) && strchr("hlL", peek(p)))
         skip(p, 1);
-    field->align = left ? '<' : zero ? '=' : '>';
-    return rc;
+    field.align = left ? '<' : zero ? '=' : '>';
+    return field;
 }
 
-static tb_code write_percent_text(percent *p, tb_format_field *field, tb_value value)
+static void write_percent_text(percent *p, tb_format_field *field, tb_value value)
 {
-    size_t mark = tb_render_begin(p->run);
-    tb_code rc = TB_OK;
-    if (field->type == 'r') {
-        rc = tb_write_repr(p->run, value);
-        if (!rc)
-            rc = tb_render_take(&value, p->run, mark);
-    } else {
-        rc = tb_to_string(&value, p->run, value, true);
-    }
-    if (!rc && p->markup)
-        rc = tb_string_escape(&value, p->run, value);
+    value = field->type == 'r' ? repr_of(p->run, value) : tb_to_string(p->run, value, true);
+    if (p->markup)
+        value = tb_string_escape(p->run, value);
     if (field->align == '=')
         field->align = '>';
-    return rc ? rc : tb_write_text_field(p->run, field, value);
+    tb_write_text_field(p->run, field, value);
 }
 
-static tb_code write_percent_int(percent *p, tb_format_field *field, tb_value value)
+static void write_percent_int(percent *p, tb_format_field *field, tb_value value)
 {
-    int64_t number;
     bool decimal = field->type == 'd' || field->type == 'i' || field->type == 'u';
-    tb_code rc = TB_OK;
-    if (tb_value_is_integral(value))
-        number = tb_value_as_int(value);
-    else if (decimal && value.kind == TB_VALUE_FLOAT && isfinite(value.as.real))
-        rc = tb_truncate_number(&number, p->run, value.as.real);
-    else
-        return tb_render_wrong_type(p->run, "formatting an integer", value);
+    bool is_float = decimal && value.kind == TB_VALUE_FLOAT && isfinite(value.as.real);
+    if (!tb_value_is_integral(value) && !is_float) {
+        tb_render_wrong_type(p->run, "formatting an integer", value);
+        return;
+    }
     if (decimal)
         field->type = 'd';
     if (field->align == '=')
         field->fill.data = "0";
-    return rc ? rc : tb_write_int_field(p->run, field, number, field->precision);
+    int64_t number = is_float ? tb_truncate_number(p->run, value.as.real) : tb_value_as_int(value);
+    tb_write_int_field(p->run, field, number, field->precision);
 }
 
-static tb_code write_percent_float(percent *p, tb_format_field *field, tb_value value)
+static void write_percent_float(percent *p, tb_format_field *field, tb_value value)
 {
-    if (!tb_value_is_number(value))
-        return tb_render_wrong_type(p->run, "formatting a float", value);
+    if (!tb_value_is_number(value)) {
+        tb_render_wrong_type(p->run, "formatting a float", value);
+        return;
+    }
     if (field->align == '=')
         field->fill.data = "0";
-    return tb_write_float_field(p->run, field, tb_value_as_double(value));
+    tb_write_float_field(p->run, field, tb_value_as_double(value));
 }
 
-static tb_code write_percent_char(percent *p, tb_format_field *field, tb_value value)
+static void write_percent_char(percent *p, tb_format_field *field, tb_value value)
 {
     char bytes[4];
-    tb_code rc = TB_OK;
     if (tb_value_is_integral(value)) {
         int64_t c = tb_value_as_int(value);
         size_t n = c >= 0 && c <= 0x10FFFF ? tb_utf8_encode(bytes, (uint32_t)c) : 0;
-        rc = n ? tb_string_new(&value, p->run, tb_piece_of((tb_text){bytes, n}, (tb_origin)value.origin))
-               : tb_render_fail(p->run, TB_EINVAL, "a number in a format is no character");
+        if (!n)
+            tb_render_fail(p->run, TB_EINVAL, "a number in a format is no character");
+        value = tb_string_new(p->run, tb_piece_of((tb_text){bytes, n}, (tb_origin)value.origin));
     } else if (value.kind != TB_VALUE_STRING || value.as.string->length != 1) {
-        return tb_render_wrong_type(p->run, "formatting a character", value);
+        tb_render_wrong_type(p->run, "formatting a character", value);
     }
     if (field->align == '=')
         field->align = '>';
-    return rc ? rc : tb_write_text_field(p->run, field, value);
+    tb_write_text_field(p->run, field, value);
 }
 
 // One conversion, from behind its percent sign.
-static tb_code write_conversion(percent *p)
+static void write_conversion(percent *p)
 {
-    tb_value value;
-    tb_format_field field;
-    bool has_key;
-    tb_code rc = read_key(&value, &has_key, p);
-    if (!rc)
-        rc = read_layout(&field, p);
-    if (rc)
-        return rc;
+    bool has_key = peek(p) == '(';
+    tb_value value = has_key ? read_key(p) : tb_missing();
+    tb_format_field field = read_layout(p);
     field.type = peek(p);
-    if (!field.type)
-        return tb_render_fail(p->run, TB_EINVAL, "a format is incomplete");
+    if (!field.type) {
+        tb_render_fail(p->run, TB_EINVAL, "a format is incomplete");
+        return;
+    }
+    tb_piece sign = tb_piece_cut(p->rest, 0, 1);
     skip(p, 1);
-    if (field.type == '%')
-        return tb_render_write_text(p->run, "%");
+    if (field.type == '%') {
+        tb_render_write(p->run, sign);
+        return;
+    }
     if (!has_key)
-        rc = next_argument(&value, p);
-    if (rc)
-        return rc;
+        value = next_argument(p);
     field.origin = (tb_origin)value.origin;
     if (strchr("sr", field.type))
-        return write_percent_text(p, &field, value);
-    if (strchr("diuoxX", field.type))
-        return write_percent_int(p, &field, value);
-    if (strchr("eEfFgG", field.type))
-        return write_percent_float(p, &field, value);
-    if (field.type == 'c')
-        return write_percent_char(p, &field, value);
-    return tb_render_fail(p->run, field.type == 'a' ? TB_EUNSUPPORTED : TB_EINVAL,
-                          "a format has the conversion '%%%c'%s", field.type,
-                          field.type == 'a' ? ", which is not supported" : ", which does not exist");
+        write_percent_text(p, &field, value);
+    else if (strchr("diuoxX", field.type))
+        write_percent_int(p, &field, value);
+    else if (strchr("eEfFgG", field.type))
+        write_percent_float(p, &field, value);
+    else if (field.type == 'c')
+        write_percent_char(p, &field, value);
+    else
+        tb_render_fail(p->run, field.type == 'a' ? TB_EUNSUPPORTED : TB_EINVAL, "a format has the conversion '%%%c'%s",
+                       field.type, field.type == 'a' ? ", which is not supported" : ", which does not exist");
 }
 
-tb_code tb_format_percent(tb_value *out, tb_render *run, tb_value format, tb_value arguments)
+tb_value tb_format_percent(tb_render *run, tb_value format, tb_value arguments)
 {
     percent p = {.run = run, .rest = tb_value_text(format), .markup = tb_value_is_markup(format), .given = arguments};
     p.is_mapping = arguments.kind == TB_VALUE_DICT || arguments.kind == TB_VALUE_LIST ||
                    arguments.kind == TB_VALUE_UNDEFINED || arguments.kind == TB_VALUE_RANGE;
     size_t mark = tb_render_begin(run);
-    tb_code rc = TB_OK;
-    while (!rc && p.rest.size > 0) {
+    while (p.rest.size > 0 && !run->rc) {
         const char *next = memchr(p.rest.data, '%', p.rest.size);
         size_t n = next ? (size_t)(next - p.rest.data) : p.rest.size;
-        rc = tb_render_write(run, tb_piece_cut(p.rest, 0, n));
+        tb_render_write(run, tb_piece_cut(p.rest, 0, n));
         skip(&p, n + (next != NULL));
-        if (!rc && next)
-            rc = write_conversion(&p);
+        if (next)
+            write_conversion(&p);
     }
     size_t count = arguments.kind == TB_VALUE_TUPLE ? arguments.as.list->count : 1;
-    if (!rc && !p.is_mapping && p.used < count)
-        rc = tb_render_fail(run, TB_EINVAL, "a format has too many arguments");
-    if (!rc)
-        rc = tb_render_take(out, run, mark);
-    out->variant = format.variant;
-    return rc;
+    if (!p.is_mapping && p.used < count)
+        tb_render_fail(run, TB_EINVAL, "a format has too many arguments");
+    return tb_render_take_alike(run, mark, format);
 }
 
 // ---- format.format(…) ----
@@ -245,9 +227,9 @@ typedef struct formatter {
     bool numbered, counted; // fields with numbers, fields without: not both
 } formatter;
 
-static tb_code bad_format(tb_render *run)
+static void bad_format(tb_render *run)
 {
-    return tb_render_fail(run, TB_EINVAL, "a format has braces that do not match or a field that is malformed");
+    tb_render_fail(run, TB_EINVAL, "a format has braces that do not match or a field that is malformed");
 }
 
 static bool is_number(tb_piece text)
@@ -267,7 +249,7 @@ static int64_t number_of(tb_piece text)
 }
 
 // The argument that a field starts from: by number, by name, or the next one.
-static tb_code field_argument(tb_value *out, formatter *f, tb_piece name)
+static tb_value field_argument(formatter *f, tb_piece name)
 {
     const tb_call *call = f->call;
     if (name.size == 0 || is_number(name)) {
@@ -276,20 +258,14 @@ static tb_code field_argument(tb_value *out, formatter *f, tb_piece name)
         if (f->counted && f->numbered)
             return tb_render_fail(f->run, TB_EINVAL, "a format mixes fields with and without numbers");
         int64_t n = name.size == 0 ? f->next++ : number_of(name);
-        if ((uint64_t)n >= call->count)
-            return tb_render_fail(f->run, TB_EINVAL, "a format has too few arguments");
-        *out = call->values[n];
-        return TB_OK;
+        return (uint64_t)n < call->count ? call->values[n]
+                                         : tb_render_fail(f->run, TB_EINVAL, "a format has too few arguments");
     }
-    tb_code rc = tb_render_work(f->run, 1 + call->keyword_count);
-    for (size_t i = 0; i < call->keyword_count && !rc; i++)
-        if (tb_piece_equal(call->keywords[i].name->text, name)) {
-            *out = call->keywords[i].value;
-            return TB_OK;
-        }
-    return rc ? rc
-              : tb_render_fail(f->run, TB_EINVAL, "a format names '%.*s', which is not there", (int)name.size,
-                               name.data);
+    tb_render_work(f->run, 1 + call->keyword_count);
+    for (size_t i = 0; i < call->keyword_count && !f->run->rc; i++)
+        if (tb_piece_equal(call->keywords[i].name->text, name))
+            return call->keywords[i].value;
+    return tb_render_fail(f->run, TB_EINVAL, "a format names '%.*s', which is not there", (int)name.size, name.data);
 }
 
 static size_t scan(tb_piece text, size_t at, const char *until)
@@ -300,31 +276,30 @@ static size_t scan(tb_piece text, size_t at, const char *until)
 }
 
 // ".name" and "[item]" behind the argument of a field.
-static tb_code follow_path(tb_value *value, formatter *f, tb_piece path)
+static tb_value follow_path(formatter *f, tb_value value, tb_piece path)
 {
-    tb_code rc = TB_OK;
-    for (size_t at = 0; at < path.size && !rc;) {
-        tb_value object = *value, part;
+    for (size_t at = 0; at < path.size && !f->run->rc;) {
         bool is_item = path.data[at] == '[';
         size_t end = scan(path, at + 1, is_item ? "]" : ".[");
-        if ((path.data[at] != '.' && !is_item) || end == at + 1 || (is_item && end == path.size))
-            return bad_format(f->run);
+        if ((path.data[at] != '.' && !is_item) || end == at + 1 || (is_item && end == path.size)) {
+            bad_format(f->run);
+            break;
+        }
         tb_piece name = tb_piece_cut(path, at + 1, end - at - 1);
-        rc = tb_string_borrow(&part, f->run, name);
-        if (!rc && !is_item)
-            rc = tb_get_attribute(value, f->run, object, part.as.string);
-        else if (!rc)
-            rc = tb_get_item(value, f->run, object, is_number(name) ? tb_int(number_of(name)) : part);
+        tb_value part = tb_string_borrow(f->run, name);
+        if (f->run->rc)
+            break;
+        value = is_item ? tb_get_item(f->run, value, is_number(name) ? tb_int(number_of(name)) : part)
+                        : tb_get_attribute(f->run, value, part.as.string);
         at = end + is_item;
     }
-    return rc;
+    return value;
 }
 
-static tb_code field_value(tb_value *out, formatter *f, tb_piece field)
+static tb_value field_value(formatter *f, tb_piece field)
 {
     size_t end = scan(field, 0, ".[");
-    tb_code rc = field_argument(out, f, tb_piece_cut(field, 0, end));
-    return rc ? rc : follow_path(out, f, tb_piece_cut(field, end, field.size - end));
+    return follow_path(f, field_argument(f, tb_piece_cut(field, 0, end)), tb_piece_behind(field, end));
 }
 
 // What is left of a specification.
@@ -366,121 +341,112 @@ static void read_alignment(tb_format_field *field, tb_piece *spec)
 }
 
 // [[fill]align][sign][#][0][width][grouping][.precision][type]; align '0' stands for that of zeros in front.
-static tb_code read_spec(tb_format_field *field, tb_render *run, tb_piece spec)
+static tb_format_field read_spec(tb_render *run, tb_piece spec)
 {
-    *field = plain_field(spec);
-    read_alignment(field, &spec);
+    tb_format_field field = plain_field(spec);
+    tb_piece zero = padding(spec, "0");
+    read_alignment(&field, &spec);
     char sign = spec_take(&spec, "+- ");
-    field->sign = sign ? sign : '-';
-    field->alternate = spec_take(&spec, "#") != '\0';
-    if (spec_take(&spec, "0") && !field->align) {
-        field->fill = padding(spec, "0");
-        field->align = '0';
+    field.sign = sign ? sign : '-';
+    field.alternate = spec_take(&spec, "#") != '\0';
+    if (spec_take(&spec, "0") && !field.align) {
+        field.fill = zero;
+        field.align = '0';
     }
     char next = spec_peek(&spec);
-    field->width = next >= '0' && next <= '9' ? spec_number(&spec) : 0;
-    field->grouping = spec_take(&spec, ",_");
+    field.width = next >= '0' && next <= '9' ? spec_number(&spec) : 0;
+    field.grouping = spec_take(&spec, ",_");
     bool has_precision = spec_take(&spec, ".") != '\0';
     if (has_precision)
-        field->precision = spec_number(&spec);
-    if (field->width < 0 || (has_precision && field->precision < 0))
-        return bad_format(run);
-    field->type = spec_peek(&spec);
-    return spec.size <= 1 ? TB_OK : bad_format(run);
+        field.precision = spec_number(&spec);
+    field.type = spec_peek(&spec);
+    if (field.width < 0 || (has_precision && field.precision < 0) || spec.size > 1)
+        bad_format(run);
+    return field;
 }
 
-static tb_code write_formatted_text(tb_render *run, tb_format_field *field, tb_value value)
+static void write_formatted_text(tb_render *run, tb_format_field *field, tb_value value)
 {
     if ((field->type && field->type != 's') || field->sign != '-' || field->alternate || field->grouping ||
         field->align == '=')
-        return bad_format(run);
+        bad_format(run);
     if (!field->align || field->align == '0')
         field->align = '<';
-    return tb_write_text_field(run, field, value);
+    tb_write_text_field(run, field, value);
 }
 
-static tb_code write_formatted_number(tb_render *run, tb_format_field *field, tb_value value)
+static void write_formatted_number(tb_render *run, tb_format_field *field, tb_value value)
 {
-    bool is_int = tb_value_is_integral(value);
+    bool is_int = tb_value_is_integral(value) && (!field->type || strchr("dboxX", field->type));
+    bool other_base = field->type && field->type != 'd';
     if (!field->align || field->align == '0')
         field->align = field->align == '0' ? '=' : '>';
     if (field->type == 'n' || field->type == 'c')
-        return tb_render_fail(run, TB_EUNSUPPORTED, "the format '%c' is not supported", field->type);
-    if (is_int && (!field->type || strchr("dboxX", field->type))) {
-        bool other_base = field->type && field->type != 'd';
-        if (field->precision >= 0 || (other_base && field->grouping == ','))
-            return bad_format(run);
-        return tb_write_int_field(run, field, tb_value_as_int(value), 0);
-    }
-    if (field->type && !strchr("eEfFgG%", field->type))
-        return bad_format(run);
-    return tb_write_float_field(run, field, tb_value_as_double(value));
+        tb_render_fail(run, TB_EUNSUPPORTED, "the format '%c' is not supported", field->type);
+    else if (is_int ? field->precision >= 0 || (other_base && field->grouping == ',')
+                    : field->type && !strchr("eEfFgG%", field->type))
+        bad_format(run);
+    else if (is_int)
+        tb_write_int_field(run, field, tb_value_as_int(value), 0);
+    else
+        tb_write_float_field(run, field, tb_value_as_double(value));
 }
 
 // format(value, spec)
-static tb_code write_formatted(tb_render *run, tb_value value, tb_piece spec)
+static void write_formatted(tb_render *run, tb_value value, tb_piece spec)
 {
-    tb_format_field field;
-    if (spec.size == 0)
-        return tb_write_str(run, value);
+    if (spec.size == 0) {
+        tb_write_str(run, value);
+        return;
+    }
     if (value.kind != TB_VALUE_STRING && !tb_value_is_number(value))
-        return tb_render_fail(run, TB_EINVAL, "a value of type '%s' takes no format", tb_value_kind_name(value.kind));
-    tb_code rc = read_spec(&field, run, spec);
-    if (rc)
-        return rc;
+        tb_render_fail(run, TB_EINVAL, "a value of type '%s' takes no format", tb_value_kind_name(value.kind));
+    tb_format_field field = read_spec(run, spec);
     field.origin = (tb_origin)value.origin;
-    return value.kind == TB_VALUE_STRING ? write_formatted_text(run, &field, value)
-                                         : write_formatted_number(run, &field, value);
+    if (run->rc)
+        return;
+    if (value.kind == TB_VALUE_STRING)
+        write_formatted_text(run, &field, value);
+    else
+        write_formatted_number(run, &field, value);
 }
 
-static tb_code apply_conversion(tb_value *value, tb_render *run, char conversion)
+static tb_value apply_conversion(tb_render *run, tb_value value, char conversion)
 {
     if (conversion == 's')
-        return tb_to_string(value, run, *value, false);
-    if (conversion != 'r')
-        return tb_render_fail(run, conversion == 'a' ? TB_EUNSUPPORTED : TB_EINVAL,
-                              "a format has the conversion '!%c'%s", conversion ? conversion : ' ',
-                              conversion == 'a' ? ", which is not supported" : ", which does not exist");
-    size_t mark = tb_render_begin(run);
-    tb_code rc = tb_write_repr(run, *value);
-    return rc ? rc : tb_render_take(value, run, mark);
+        return tb_to_string(run, value, false);
+    if (conversion == 'r')
+        return repr_of(run, value);
+    return tb_render_fail(run, conversion == 'a' ? TB_EUNSUPPORTED : TB_EINVAL, "a format has the conversion '!%c'%s",
+                          conversion ? conversion : ' ',
+                          conversion == 'a' ? ", which is not supported" : ", which does not exist");
 }
 
-static tb_code write_format(formatter *f, tb_piece format, unsigned depth);
+static void write_format(formatter *f, tb_piece format, unsigned depth);
 
 // One field, without its braces: name, conversion, and a specification which may have fields itself.
-static tb_code write_field(formatter *f, tb_piece field, unsigned depth)
+static void write_field(formatter *f, tb_piece field, unsigned depth)
 {
-    tb_value value, spec;
+    tb_render *run = f->run;
     size_t end = scan(field, 0, "!:[");
     while (end < field.size && field.data[end] == '[')
         end = scan(field, scan(field, end, "]"), "!:[");
-    tb_code rc = field_value(&value, f, tb_piece_cut(field, 0, end));
-    if (!rc && end < field.size && field.data[end] == '!') {
-        rc = apply_conversion(&value, f->run, end + 1 < field.size ? field.data[end + 1] : '\0');
+    tb_value value = field_value(f, tb_piece_cut(field, 0, end));
+    if (end < field.size && field.data[end] == '!') {
+        value = apply_conversion(run, value, end + 1 < field.size ? field.data[end + 1] : '\0');
         end += 2;
-        if (!rc && end < field.size && field.data[end] != ':')
-            return bad_format(f->run);
+        if (end < field.size && field.data[end] != ':')
+            bad_format(run);
     }
-    size_t mark = tb_render_begin(f->run);
-    if (!rc && end < field.size)
-        rc = write_format(f, tb_piece_cut(field, end + 1, field.size - end - 1), depth + 1);
-    if (!rc)
-        rc = tb_render_take(&spec, f->run, mark);
-    if (!rc && f->markup && tb_value_is_markup(value) && spec.as.string->text.size > 0)
-        rc = tb_render_fail(f->run, TB_EINVAL, "Markup takes no format");
-    if (!rc)
-        rc = write_formatted(f->run, value, tb_value_text(spec));
-    if (!rc && f->markup && depth == 0) { // escape what has just been written
-        bool safe = tb_value_is_markup(value);
-        rc = tb_render_take(&value, f->run, mark);
-        value.variant = safe ? TB_VALUE_MARKUP : 0;
-        if (!rc)
-            rc = tb_string_escape(&value, f->run, value);
-        if (!rc)
-            rc = tb_render_write(f->run, tb_value_text(value));
-    }
-    return rc;
+    size_t mark = tb_render_begin(run);
+    if (end < field.size)
+        write_format(f, tb_piece_behind(field, end + 1), depth + 1);
+    tb_piece spec = tb_value_text(tb_render_take(run, mark));
+    if (f->markup && tb_value_is_markup(value) && spec.size > 0)
+        tb_render_fail(run, TB_EINVAL, "Markup takes no format");
+    write_formatted(run, value, spec);
+    if (f->markup && depth == 0) // escape what has just been written
+        tb_render_write(run, tb_value_text(tb_string_escape(run, tb_render_take_alike(run, mark, value))));
 }
 
 // Where the field that opens before `at` closes; fields inside of it are passed over.
@@ -494,36 +460,36 @@ static size_t find_close(tb_piece format, size_t at)
     return format.size;
 }
 
-static tb_code write_format(formatter *f, tb_piece format, unsigned depth)
+static void write_format(formatter *f, tb_piece format, unsigned depth)
 {
-    tb_code rc = TB_OK;
-    if (depth > 1) // a specification may have fields, their specifications may not
-        return scan(format, 0, "{}") == format.size ? tb_render_write(f->run, format) : bad_format(f->run);
-    for (size_t at = 0; at < format.size && !rc;) {
+    if (depth > 1) { // a specification may have fields, their specifications may not
+        if (scan(format, 0, "{}") < format.size)
+            bad_format(f->run);
+        tb_render_write(f->run, format);
+        return;
+    }
+    for (size_t at = 0; at < format.size && !f->run->rc;) {
         size_t brace = scan(format, at, "{}");
         bool doubled = brace + 1 < format.size && format.data[brace] == format.data[brace + 1];
-        rc = tb_render_write(f->run, tb_piece_cut(format, at, brace - at + (brace < format.size && doubled)));
+        tb_render_write(f->run, tb_piece_cut(format, at, brace - at + (brace < format.size && doubled)));
         at = brace + 2;
-        if (brace == format.size || doubled || rc)
+        if (brace == format.size || doubled)
             continue;
         size_t end = find_close(format, brace + 1);
-        if (format.data[brace] == '}' || end == format.size)
-            return bad_format(f->run);
-        rc = write_field(f, tb_piece_cut(format, brace + 1, end - brace - 1), depth);
+        if (format.data[brace] == '}' || end == format.size) {
+            bad_format(f->run);
+            return;
+        }
+        write_field(f, tb_piece_cut(format, brace + 1, end - brace - 1), depth);
         at = end + 1;
     }
-    return rc;
 }
 
-tb_code tb_format_braces(tb_value *out, tb_render *run, tb_value format, const tb_call *call)
+tb_value tb_format_braces(tb_render *run, tb_value format, const tb_call *call)
 {
     formatter f = {.run = run, .call = call, .markup = tb_value_is_markup(format)};
     size_t mark = tb_render_begin(run);
-    tb_code rc = tb_render_work(run, 1 + tb_value_text(format).size / TB_BYTES_READ_PER_STEP);
-    if (!rc)
-        rc = write_format(&f, tb_value_text(format), 0);
-    if (!rc)
-        rc = tb_render_take(out, run, mark);
-    out->variant = format.variant;
-    return rc;
+    tb_render_work(run, 1 + tb_value_text(format).size / TB_BYTES_READ_PER_STEP);
+    write_format(&f, tb_value_text(format), 0);
+    return tb_render_take_alike(run, mark, format);
 }

@@ -6,10 +6,10 @@
 #include "template/run.h"
 
 // format % arguments
-tb_code tb_format_percent(tb_value *out, tb_render *run, tb_value format, tb_value arguments);
+tb_value tb_format_percent(tb_render *run, tb_value format, tb_value arguments);
 
 // format.format(…) with the arguments as given in `call`
-tb_code tb_format_braces(tb_value *out, tb_render *run, tb_value format, const tb_call *call);
+tb_value tb_format_braces(tb_render *run, tb_value format, const tb_call *call);
 
 // ---- what both stand on (field.c) ----
 
@@ -27,10 +27,10 @@ typedef struct tb_format_field {
 } tb_format_field;
 
 // A text, cut to the precision and padded to the width.
-tb_code tb_write_text_field(tb_render *run, const tb_format_field *field, tb_value string);
+void tb_write_text_field(tb_render *run, const tb_format_field *field, tb_value string);
 // An integer as d, b, o, x or X. `least_digits` is the precision of the % operator.
-tb_code tb_write_int_field(tb_render *run, const tb_format_field *field, int64_t value, int64_t least_digits);
+void tb_write_int_field(tb_render *run, const tb_format_field *field, int64_t value, int64_t least_digits);
 // A float as e, E, f, F, g, G, % or, with type 0, as Python prints it.
-tb_code tb_write_float_field(tb_render *run, const tb_format_field *field, double value);
+void tb_write_float_field(tb_render *run, const tb_format_field *field, double value);
 
 #endif

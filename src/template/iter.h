@@ -4,11 +4,10 @@
 #ifndef TB_TEMPLATE_ITER_H
 #define TB_TEMPLATE_ITER_H
 
-#include "template/builtin.h"
 #include "template/run.h"
 
-// Stores the next value, MISSING at the end and ever after.
-typedef tb_code (*tb_iter_step)(tb_value *out, tb_render *run, tb_iter *iter);
+// The next value, MISSING at the end and ever after.
+typedef tb_value (*tb_iter_step)(tb_render *run, tb_iter *iter);
 
 struct tb_iter {
     tb_iter_step next;
@@ -21,23 +20,24 @@ struct tb_iter {
     tb_dict *seen;   // keys that `unique` has met
 };
 
-// An iterator over `value`; TB_EINVAL when it cannot be walked. An iterator is its own.
-tb_code tb_iter_new(tb_iter **out, tb_render *run, tb_value value);
+// An iterator over `value`; TB_EINVAL, and NULL, when it cannot be walked. An iterator is its own.
+tb_iter *tb_iter_new(tb_render *run, tb_value value);
 // reversed(value): MISSING when Python cannot walk it backwards.
-tb_code tb_iter_reversed(tb_value *out, tb_render *run, tb_value value);
+tb_value tb_iter_reversed(tb_render *run, tb_value value);
 bool tb_value_is_iterable(tb_value value);
 
-tb_code tb_iter_next(tb_value *out, tb_render *run, tb_iter *iter);
+// MISSING for a NULL, too.
+tb_value tb_iter_next(tb_render *run, tb_iter *iter);
 
 // A value for an iterator of somebody's own making.
-tb_code tb_iter_make(tb_value *out, tb_render *run, tb_value source, tb_iter_step next, const void *how);
-// For such an iterator: opens `inner` over the source when it is not open yet.
-tb_code tb_iter_start(tb_render *run, tb_iter *iter);
+tb_value tb_iter_make(tb_render *run, tb_value source, tb_iter_step next, const void *how);
+// For such an iterator: the next value of the source, which is opened when it is not open yet.
+tb_value tb_iter_next_of_source(tb_render *run, tb_iter *iter);
 
 // list(value) or tuple(value); the same object when it is one already.
-tb_code tb_value_collect(tb_value *out, tb_render *run, tb_value_kind kind, tb_value value);
+tb_value tb_value_collect(tb_render *run, tb_value_kind kind, tb_value value);
 
 // list(value) sorted by keys, one for each item; stable.
-tb_code tb_list_sort(tb_value *out, tb_render *run, tb_value list, const tb_value *keys, bool reverse);
+tb_value tb_list_sort(tb_render *run, tb_value list, const tb_value *keys, bool reverse);
 
 #endif

@@ -9,140 +9,105 @@
 #include "template/text_search.h"
 #include "template/unicode.h"
 
-// ---- arguments and results ----
-
 // The text of an argument, escaped when the method is one of Markup.
-static tb_code escaped_text(tb_piece *out, tb_render *run, const tb_call *call, tb_value argument)
+static tb_piece escaped_text(tb_render *run, const tb_call *call, tb_value argument)
 {
-    tb_code rc = TB_OK;
     if (argument.kind == TB_VALUE_STRING && tb_value_is_markup(call->self))
-        rc = tb_string_escape(&argument, run, argument);
-    return rc ? rc : tb_argument_text(out, run, "a method of strings", argument, NULL);
+        argument = tb_string_escape(run, argument);
+    return tb_argument_text(run, "a method of strings", argument, NULL);
 }
 
-// Takes what has been written since `mark`, marked like the string itself.
-static tb_code take_alike(tb_value *out, tb_render *run, const tb_call *call, size_t mark)
+// A part of the string itself or of another text, marked like the string.
+static tb_value borrow_alike(tb_render *run, const tb_call *call, tb_piece text)
 {
-    tb_code rc = tb_render_take(out, run, mark);
-    out->variant = call->self.variant;
-    return rc;
+    return tb_marked_like(tb_string_borrow(run, text), call->self);
 }
 
-static tb_code borrow_alike(tb_value *out, tb_render *run, const tb_call *call, tb_piece text)
-{
-    tb_code rc = tb_string_borrow(out, run, text);
-    out->variant = call->self.variant;
-    return rc;
-}
-
-static tb_code convert(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value convert(tb_render *run, const tb_call *call)
 {
     size_t mark = tb_render_begin(run);
-    tb_code rc = tb_write_converted(run, tb_value_text(call->self), (tb_letter_case)call->how);
-    return rc ? rc : take_alike(out, run, call, mark);
+    tb_write_converted(run, tb_value_text(call->self), (tb_letter_case)call->how);
+    return tb_render_take_alike(run, mark, call->self);
 }
 
 // ---- stripping, splitting, joining ----
 
 enum { LEFT = 1, RIGHT = 2 };
 
-static tb_code strip(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value strip(tb_render *run, const tb_call *call)
 {
-    tb_piece chars, text;
     bool given = tb_argument_given(call->args[0]);
-    tb_code rc = given ? escaped_text(&chars, run, call, call->args[0]) : TB_OK;
-    if (!rc)
-        rc = tb_strip_text(&text, run, tb_value_text(call->self), given ? &chars : NULL, call->how & LEFT,
-                           call->how & RIGHT);
-    return rc ? rc : borrow_alike(out, run, call, text);
+    tb_piece chars = given ? escaped_text(run, call, call->args[0]) : tb_piece_literal("");
+    return borrow_alike(
+        run, call,
+        tb_strip_text(run, tb_value_text(call->self), given ? &chars : NULL, call->how & LEFT, call->how & RIGHT));
 }
 
-static tb_code split(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value split(tb_render *run, const tb_call *call)
 {
-    tb_piece separator;
-    int64_t most;
     bool given = tb_argument_given(call->args[0]);
-    tb_code rc = given ? tb_argument_text(&separator, run, "split()", call->args[0], NULL) : TB_OK;
-    if (!rc)
-        rc = tb_argument_int(&most, run, "split()", call->args[1], -1);
-    return rc ? rc : tb_split_text(out, run, call->self, given ? &separator : NULL, most, call->how == RIGHT);
+    tb_piece separator = given ? tb_argument_text(run, "split()", call->args[0], NULL) : tb_piece_literal("");
+    int64_t most = tb_argument_int(run, "split()", call->args[1], -1);
+    return tb_split_text(run, call->self, given ? &separator : NULL, most, call->how == RIGHT);
 }
 
-static tb_code split_lines(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value split_lines(tb_render *run, const tb_call *call)
 {
-    return tb_split_lines(out, run, call->self, tb_argument_truth(call->args[0], false));
+    return tb_split_lines(run, call->self, tb_argument_truth(call->args[0], false));
 }
 
-static tb_code find_from_side(size_t *at, tb_render *run, const tb_call *call, tb_piece text, tb_piece needle)
+static bool find_from_side(size_t *at, tb_render *run, const tb_call *call, tb_piece text, tb_piece needle)
 {
     return call->how & RIGHT ? tb_find_last_text(at, run, text, needle, text.size)
                              : tb_find_text(at, run, text, needle, 0);
 }
 
-static tb_code partition(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value partition(tb_render *run, const tb_call *call)
 {
-    tb_piece text = tb_value_text(call->self), separator;
+    tb_piece text = tb_value_text(call->self), separator = escaped_text(run, call, call->args[0]);
+    if (separator.size == 0)
+        return tb_render_fail(run, TB_EINVAL, "the separator is empty");
     size_t at;
-    tb_code rc = escaped_text(&separator, run, call, call->args[0]);
-    if (!rc && separator.size == 0)
-        rc = tb_render_fail(run, TB_EINVAL, "the separator is empty");
-    if (!rc)
-        rc = find_from_side(&at, run, call, text, separator);
-    if (!rc)
-        rc = tb_list_new(out, run, TB_VALUE_TUPLE, 3);
-    if (rc)
-        return rc;
-    size_t first = at != TB_NOWHERE ? at : call->how == RIGHT ? 0 : text.size; // where the first part ends
-    size_t last = at != TB_NOWHERE ? at + separator.size : first;              // where the last one begins
-    tb_value *parts = out->as.list->items;
-    rc = borrow_alike(&parts[0], run, call, tb_piece_cut(text, 0, first));
-    if (!rc)
-        rc = borrow_alike(&parts[1], run, call, tb_piece_cut(text, first, last - first));
-    return rc ? rc : borrow_alike(&parts[2], run, call, tb_piece_behind(text, last));
+    bool found = find_from_side(&at, run, call, text, separator);
+    size_t first = found ? at : call->how == RIGHT ? 0 : text.size; // where the first part ends
+    size_t last = found ? at + separator.size : first;              // where the last one begins
+    const tb_value parts[] = {
+        borrow_alike(run, call, tb_piece_cut(text, 0, first)),
+        borrow_alike(run, call, tb_piece_cut(text, first, last - first)),
+        borrow_alike(run, call, tb_piece_behind(text, last)),
+    };
+    return tb_list_from(run, TB_VALUE_TUPLE, parts, 3);
 }
 
 // One item of a join: Markup escapes whatever it joins, plain text takes text only.
-static tb_code write_joined(tb_render *run, const tb_call *call, tb_value item)
+static void write_joined(tb_render *run, const tb_call *call, tb_value item)
 {
-    tb_code rc = TB_OK;
-    if (tb_value_is_markup(call->self)) {
-        rc = tb_to_string(&item, run, item, true);
-        if (!rc)
-            rc = tb_string_escape(&item, run, item);
-    }
-    if (!rc && item.kind != TB_VALUE_STRING)
-        rc = tb_render_fail(run, TB_EINVAL, "join() takes strings, not a value of type '%s'",
-                            tb_value_kind_name(item.kind));
-    return rc ? rc : tb_render_write(run, tb_value_text(item));
+    if (tb_value_is_markup(call->self))
+        item = tb_string_escape(run, tb_to_string(run, item, true));
+    if (item.kind != TB_VALUE_STRING)
+        tb_render_fail(run, TB_EINVAL, "join() takes strings, not a value of type '%s'", tb_value_kind_name(item.kind));
+    tb_render_write(run, tb_value_text(item));
 }
 
-static tb_code join(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value join(tb_render *run, const tb_call *call)
 {
-    tb_value items;
-    tb_code rc = tb_value_collect(&items, run, TB_VALUE_LIST, call->args[0]);
+    const tb_list *items = tb_value_list(tb_value_collect(run, TB_VALUE_LIST, call->args[0]));
     size_t mark = tb_render_begin(run);
-    for (size_t i = 0; !rc && i < items.as.list->count; i++) {
+    for (size_t i = 0; i < items->count && !run->rc; i++) {
         if (i > 0)
-            rc = tb_render_write(run, tb_value_text(call->self));
-        if (!rc)
-            rc = write_joined(run, call, items.as.list->items[i]);
+            tb_render_write(run, tb_value_text(call->self));
+        write_joined(run, call, items->items[i]);
     }
-    return rc ? rc : take_alike(out, run, call, mark);
+    return tb_render_take_alike(run, mark, call->self);
 }
 
-static tb_code replace(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value replace(tb_render *run, const tb_call *call)
 {
-    tb_piece old, new;
-    int64_t count;
-    tb_code rc = escaped_text(&old, run, call, call->args[0]);
-    if (!rc)
-        rc = escaped_text(&new, run, call, call->args[1]);
-    if (!rc)
-        rc = tb_argument_int(&count, run, "replace()", call->args[2], -1);
+    tb_piece old = escaped_text(run, call, call->args[0]), new = escaped_text(run, call, call->args[1]);
+    int64_t count = tb_argument_int(run, "replace()", call->args[2], -1);
     size_t mark = tb_render_begin(run);
-    if (!rc)
-        rc = tb_write_replaced(run, tb_value_text(call->self), old, new, count);
-    return rc ? rc : take_alike(out, run, call, mark);
+    tb_write_replaced(run, tb_value_text(call->self), old, new, count);
+    return tb_render_take_alike(run, mark, call->self);
 }
 
 static bool has_affix(tb_piece text, tb_piece affix, int side)
@@ -151,13 +116,12 @@ static bool has_affix(tb_piece text, tb_piece affix, int side)
            memcmp(text.data + (side == RIGHT ? text.size - affix.size : 0), affix.data, affix.size) == 0;
 }
 
-static tb_code remove_affix(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value remove_affix(tb_render *run, const tb_call *call)
 {
-    tb_piece text = tb_value_text(call->self), affix;
-    tb_code rc = escaped_text(&affix, run, call, call->args[0]);
-    if (!rc && has_affix(text, affix, call->how))
+    tb_piece text = tb_value_text(call->self), affix = escaped_text(run, call, call->args[0]);
+    if (has_affix(text, affix, call->how))
         text = tb_piece_cut(text, call->how == LEFT ? affix.size : 0, text.size - affix.size);
-    return rc ? rc : borrow_alike(out, run, call, text);
+    return borrow_alike(run, call, text);
 }
 
 // ---- searching ----
@@ -169,90 +133,65 @@ typedef struct window {
     bool exists;  // false: it starts behind its end, where not even an empty text is found
 } window;
 
-static tb_code read_bound(int64_t *out, tb_render *run, tb_value bound, int64_t length, int64_t fallback)
+static int64_t read_bound(tb_render *run, tb_value bound, int64_t length, int64_t fallback)
 {
-    tb_code rc = tb_argument_int(out, run, "searching", tb_argument_given(bound) ? bound : (tb_value){0}, fallback);
-    if (*out < 0)
-        *out = *out < -length ? 0 : *out + length;
-    return rc;
+    int64_t n = tb_argument_int(run, "searching", tb_argument_given(bound) ? bound : tb_missing(), fallback);
+    return n >= 0 ? n : n < -length ? 0 : n + length;
 }
 
-static tb_code read_window(window *out, tb_render *run, const tb_call *call)
+static window read_window(tb_render *run, const tb_call *call)
 {
-    int64_t length = (int64_t)call->self.as.string->length, start, end;
+    int64_t length = (int64_t)call->self.as.string->length;
+    int64_t start = read_bound(run, call->args[1], length, 0), end = read_bound(run, call->args[2], length, length);
     tb_piece text = tb_value_text(call->self);
-    tb_code rc = read_bound(&start, run, call->args[1], length, 0);
-    if (!rc)
-        rc = read_bound(&end, run, call->args[2], length, length);
-    if (rc)
-        return rc;
-    end = end > length ? length : end;
-    out->exists = start <= end;
-    out->start = (size_t)start;
-    if (!out->exists)
-        return TB_OK;
+    window w = {.start = (size_t)start, .exists = !run->rc && start <= (end > length ? length : end)};
+    if (!w.exists)
+        return w;
+    tb_render_work(run, 1 + text.size / TB_BYTES_COPIED_PER_STEP);
     size_t from = tb_unicode_offset(text, (size_t)start), to = tb_unicode_offset(text, (size_t)end);
-    out->text = tb_piece_cut(text, from, to - from);
-    return tb_render_work(run, 1 + text.size / TB_BYTES_COPIED_PER_STEP);
+    w.text = tb_piece_cut(text, from, to - from);
+    return w;
 }
 
 enum { MUST_BE_THERE = 4 };
 
-static tb_code find(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value find(tb_render *run, const tb_call *call)
 {
-    window w;
-    tb_piece needle;
+    tb_piece needle = tb_argument_text(run, "searching", call->args[0], NULL);
+    window w = read_window(run, call);
     size_t at = TB_NOWHERE;
-    tb_code rc = tb_argument_text(&needle, run, "searching", call->args[0], NULL);
-    if (!rc)
-        rc = read_window(&w, run, call);
-    if (!rc && w.exists)
-        rc = find_from_side(&at, run, call, w.text, needle);
-    if (rc)
-        return rc;
-    if (at == TB_NOWHERE && call->how & MUST_BE_THERE)
-        return tb_render_fail(run, TB_EINVAL, "the text that index() looks for is not there");
-    *out = tb_int(at == TB_NOWHERE ? -1 : (int64_t)(w.start + tb_unicode_count(tb_piece_cut(w.text, 0, at))));
-    return TB_OK;
+    if (w.exists && find_from_side(&at, run, call, w.text, needle))
+        return tb_int((int64_t)(w.start + tb_unicode_count(tb_piece_cut(w.text, 0, at))));
+    if (call->how & MUST_BE_THERE)
+        tb_render_fail(run, TB_EINVAL, "the text that index() looks for is not there");
+    return tb_int(-1);
 }
 
-static tb_code count(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value count(tb_render *run, const tb_call *call)
 {
-    window w;
-    tb_piece needle;
+    tb_piece needle = tb_argument_text(run, "count()", call->args[0], NULL);
+    window w = read_window(run, call);
     int64_t n = 0;
-    tb_code rc = tb_argument_text(&needle, run, "count()", call->args[0], NULL);
-    if (!rc)
-        rc = read_window(&w, run, call);
-    if (!rc && w.exists && needle.size == 0)
-        n = (int64_t)tb_unicode_count(w.text) + 1;
-    for (size_t at = 0; !rc && w.exists && needle.size > 0; at += needle.size, n++) {
-        rc = tb_find_text(&at, run, w.text, needle, at);
-        if (rc || at == TB_NOWHERE)
-            break;
-    }
-    *out = tb_int(n);
-    return rc;
+    if (w.exists && needle.size == 0)
+        return tb_int((int64_t)tb_unicode_count(w.text) + 1);
+    for (size_t at = 0; w.exists && tb_find_text(&at, run, w.text, needle, at); at += needle.size)
+        n++;
+    return tb_int(n);
 }
 
 // startswith and endswith: one text or any of a tuple.
-static tb_code test_affix(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value test_affix(tb_render *run, const tb_call *call)
 {
-    window w;
-    tb_value affixes = call->args[0];
-    bool found = false;
-    tb_code rc = read_window(&w, run, call);
-    if (!rc && affixes.kind != TB_VALUE_TUPLE)
-        rc = tb_list_from(&affixes, run, TB_VALUE_TUPLE, &call->args[0], 1);
-    for (size_t i = 0; !rc && i < affixes.as.list->count && !found; i++) {
-        tb_piece affix;
-        rc = tb_argument_text(&affix, run, "startswith() or endswith()", affixes.as.list->items[i], NULL);
-        if (!rc)
-            rc = tb_render_work(run, 1 + affix.size / TB_BYTES_COPIED_PER_STEP);
-        found = !rc && w.exists && has_affix(w.text, affix, call->how);
+    window w = read_window(run, call);
+    bool is_tuple = call->args[0].kind == TB_VALUE_TUPLE, found = false;
+    size_t n = is_tuple ? call->args[0].as.list->count : 1;
+    for (size_t i = 0; i < n && !found && !run->rc; i++) {
+        tb_value affix = is_tuple ? call->args[0].as.list->items[i] : call->args[0];
+        tb_piece text = tb_argument_text(run, "startswith() or endswith()", affix, NULL);
+        tb_render_work(run, 1 + text.size / TB_BYTES_COPIED_PER_STEP);
+        found = w.exists && has_affix(w.text, text, call->how);
     }
-    *out = tb_bool(found);
-    return rc;
+    return tb_bool(found);
 }
 
 // ---- questions ----
@@ -260,7 +199,7 @@ static tb_code test_affix(tb_value *out, tb_render *run, const tb_call *call)
 enum { ALPHA, ALNUM, DIGIT, SPACE };
 
 // Whether the text has characters and all of them are of a kind.
-static tb_code all_are(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value all_are(tb_render *run, const tb_call *call)
 {
     static bool (*const kinds[])(uint32_t) = {
         [ALPHA] = tb_unicode_is_alpha,
@@ -271,26 +210,24 @@ static tb_code all_are(tb_value *out, tb_render *run, const tb_call *call)
     tb_piece text = tb_value_text(call->self);
     bool all = text.size > 0;
     uint32_t c;
-    tb_code rc = tb_render_work(run, 1 + text.size / TB_BYTES_READ_PER_STEP);
-    for (size_t at = 0; at < text.size && all && !rc;) {
+    tb_render_work(run, 1 + text.size / TB_BYTES_READ_PER_STEP);
+    for (size_t at = 0; at < text.size && all && !run->rc;) {
         at += tb_utf8_decode(&c, text.data + at, text.size - at);
         all = kinds[call->how](c);
     }
-    *out = tb_bool(all);
-    return rc;
+    return tb_bool(all);
 }
 
-static tb_code is_in_case(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value is_in_case(tb_render *run, const tb_call *call)
 {
     tb_piece text = tb_value_text(call->self);
-    tb_code rc = tb_render_work(run, 1 + text.size / TB_BYTES_READ_PER_STEP);
-    *out = tb_bool(!rc && tb_unicode_text_has_case(text, (tb_letter_case)call->how));
-    return rc;
+    tb_render_work(run, 1 + text.size / TB_BYTES_READ_PER_STEP);
+    return tb_bool(!run->rc && tb_unicode_text_has_case(text, (tb_letter_case)call->how));
 }
 
-static tb_code format(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value format(tb_render *run, const tb_call *call)
 {
-    return tb_format_braces(out, run, call->self, call);
+    return tb_format_braces(run, call->self, call);
 }
 
 const tb_builtin tb_string_methods[] = {

@@ -11,12 +11,12 @@
 
 // ---- integers ----
 
-static tb_code too_big(tb_render *run)
+static tb_value too_big(tb_render *run)
 {
     return tb_render_fail(run, TB_EUNSUPPORTED, "an integer of more than 64 bits is not supported");
 }
 
-static tb_code by_zero(tb_render *run)
+static tb_value by_zero(tb_render *run)
 {
     return tb_render_fail(run, TB_EINVAL, "a division by zero");
 }
@@ -47,29 +47,22 @@ static int64_t floor_quotient(int64_t a, int64_t b)
     return a / b - (a % b != 0 && (a < 0) != (b < 0));
 }
 
-static tb_code divide_ints(tb_value *out, tb_render *run, tb_operator op, int64_t a, int64_t b)
+static tb_value divide_ints(tb_render *run, tb_operator op, int64_t a, int64_t b)
 {
+    const int64_t exact = (int64_t)1 << 53; // integers that a double holds
     if (b == 0)
         return by_zero(run);
-    if (op == TB_OPERATOR_MOD) {
-        *out = tb_int(b == -1 ? 0 : a - floor_quotient(a, b) * b);
-        return TB_OK;
-    }
-    if (op == TB_OPERATOR_FLOORDIV) {
-        if (a == INT64_MIN && b == -1)
-            return too_big(run);
-        *out = tb_int(floor_quotient(a, b));
-        return TB_OK;
-    }
-    const int64_t exact = (int64_t)1 << 53; // integers that a double holds
+    if (op == TB_OPERATOR_MOD)
+        return tb_int(b == -1 ? 0 : a - floor_quotient(a, b) * b);
+    if (op == TB_OPERATOR_FLOORDIV)
+        return a == INT64_MIN && b == -1 ? too_big(run) : tb_int(floor_quotient(a, b));
     if (a < -exact || a > exact || b < -exact || b > exact)
         return tb_render_fail(run, TB_EUNSUPPORTED, "a division of integers of more than 53 bits is not supported");
-    *out = tb_float((double)a / (double)b);
-    return TB_OK;
+    return tb_float((double)a / (double)b);
 }
 
 // By squaring; b >= 0.
-static tb_code power_of_ints(tb_value *out, tb_render *run, int64_t a, int64_t b)
+static tb_value power_of_ints(tb_render *run, int64_t a, int64_t b)
 {
     int64_t result = 1;
     for (;;) {
@@ -80,16 +73,14 @@ static tb_code power_of_ints(tb_value *out, tb_render *run, int64_t a, int64_t b
         }
         b >>= 1;
         if (b == 0)
-            break;
+            return tb_int(result);
         if (!mul_fits(a, a))
             return too_big(run);
         a *= a;
     }
-    *out = tb_int(result);
-    return TB_OK;
 }
 
-static tb_code power_of_doubles(tb_value *out, tb_render *run, double a, double b)
+static tb_value power_of_doubles(tb_render *run, double a, double b)
 {
     if (a == 0 && b < 0)
         return by_zero(run);
@@ -98,26 +89,22 @@ static tb_code power_of_doubles(tb_value *out, tb_render *run, double a, double 
     double result = pow(a, b);
     if (isinf(result) && isfinite(a) && isfinite(b))
         return tb_render_fail(run, TB_EINVAL, "a power is too large");
-    *out = tb_float(result);
-    return TB_OK;
+    return tb_float(result);
 }
 
-static tb_code arith_ints(tb_value *out, tb_render *run, tb_operator op, int64_t a, int64_t b)
+static tb_value arith_ints(tb_render *run, tb_operator op, int64_t a, int64_t b)
 {
     switch (op) {
     case TB_OPERATOR_ADD:
-        *out = tb_int(add_fits(a, b) ? a + b : 0);
-        return add_fits(a, b) ? TB_OK : too_big(run);
+        return add_fits(a, b) ? tb_int(a + b) : too_big(run);
     case TB_OPERATOR_SUB:
-        *out = tb_int(sub_fits(a, b) ? a - b : 0);
-        return sub_fits(a, b) ? TB_OK : too_big(run);
+        return sub_fits(a, b) ? tb_int(a - b) : too_big(run);
     case TB_OPERATOR_MUL:
-        *out = tb_int(mul_fits(a, b) ? a * b : 0);
-        return mul_fits(a, b) ? TB_OK : too_big(run);
+        return mul_fits(a, b) ? tb_int(a * b) : too_big(run);
     case TB_OPERATOR_POW:
-        return b >= 0 ? power_of_ints(out, run, a, b) : power_of_doubles(out, run, (double)a, (double)b);
+        return b >= 0 ? power_of_ints(run, a, b) : power_of_doubles(run, (double)a, (double)b);
     default:
-        return divide_ints(out, run, op, a, b);
+        return divide_ints(run, op, a, b);
     }
 }
 
@@ -137,81 +124,48 @@ static void floor_divide(double *quotient, double *remainder, double a, double b
     *quotient = div == 0 ? copysign(0, a / b) : floor(div) + (div - floor(div) > 0.5);
 }
 
-static tb_code arith_doubles(tb_value *out, tb_render *run, tb_operator op, double a, double b)
+static tb_value arith_doubles(tb_render *run, tb_operator op, double a, double b)
 {
     double quotient, remainder;
     switch (op) {
     case TB_OPERATOR_ADD:
-        *out = tb_float(a + b);
-        return TB_OK;
+        return tb_float(a + b);
     case TB_OPERATOR_SUB:
-        *out = tb_float(a - b);
-        return TB_OK;
+        return tb_float(a - b);
     case TB_OPERATOR_MUL:
-        *out = tb_float(a * b);
-        return TB_OK;
+        return tb_float(a * b);
     case TB_OPERATOR_POW:
-        return power_of_doubles(out, run, a, b);
+        return power_of_doubles(run, a, b);
     default:
         break;
     }
     if (b == 0)
         return by_zero(run);
     floor_divide(&quotient, &remainder, a, b);
-    *out = tb_float(op == TB_OPERATOR_DIV ? a / b : op == TB_OPERATOR_MOD ? remainder : quotient);
-    return TB_OK;
+    return tb_float(op == TB_OPERATOR_DIV ? a / b : op == TB_OPERATOR_MOD ? remainder : quotient);
 }
 
 // ---- what operators do to strings and lists ----
 
 // Markup and plain text give Markup, the plain text escaped.
-static tb_code add_strings(tb_value *out, tb_render *run, tb_value left, tb_value right)
+static tb_value add_strings(tb_render *run, tb_value left, tb_value right)
 {
     if (!tb_value_is_markup(left) && !tb_value_is_markup(right))
-        return tb_string_concat(out, run, left, right);
-    tb_code rc = tb_string_escape(&left, run, left);
-    if (!rc)
-        rc = tb_string_escape(&right, run, right);
-    if (!rc)
-        rc = tb_string_concat(out, run, left, right);
-    out->variant = TB_VALUE_MARKUP;
-    return rc;
+        return tb_string_concat(run, left, right);
+    tb_value escaped = tb_string_escape(run, left);
+    return tb_marked_like(tb_string_concat(run, escaped, tb_string_escape(run, right)), escaped);
 }
 
-static tb_code add_lists(tb_value *out, tb_render *run, tb_value left, tb_value right)
+static tb_value add_lists(tb_render *run, tb_value left, tb_value right)
 {
     const tb_list *a = left.as.list, *b = right.as.list;
-    tb_code rc = tb_list_new(out, run, left.kind, a->count + b->count);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < a->count; i++)
-        out->as.list->items[i] = a->items[i];
-    for (size_t i = 0; i < b->count; i++)
-        out->as.list->items[a->count + i] = b->items[i];
-    return tb_render_work(run, 1 + (a->count + b->count) / 8);
-}
-
-static tb_code repeat_string(tb_value *out, tb_render *run, tb_value string, size_t times)
-{
-    size_t mark = tb_render_begin(run);
-    tb_code rc = tb_render_write_repeated(run, tb_value_text(string), times);
-    if (!rc)
-        rc = tb_render_take(out, run, mark);
-    out->variant = string.variant;
-    return rc;
-}
-
-static tb_code repeat_list(tb_value *out, tb_render *run, tb_value list, size_t times)
-{
-    size_t n = list.as.list->count, total;
-    if (!tb_mul_size(&total, n, times))
-        return tb_render_fail(run, TB_ELIMIT, "it needs too much memory");
-    tb_code rc = tb_list_new(out, run, list.kind, total);
-    if (!rc)
-        rc = tb_render_work(run, 1 + total / 8);
-    for (size_t i = 0; i < total && !rc; i++)
-        out->as.list->items[i] = list.as.list->items[i % n];
-    return rc;
+    tb_render_work(run, 1 + (a->count + b->count) / 8);
+    tb_value sum = tb_list_new(run, (tb_value_kind)left.kind, a->count + b->count);
+    for (size_t i = 0; i < a->count && !run->rc; i++)
+        sum.as.list->items[i] = a->items[i];
+    for (size_t i = 0; i < b->count && !run->rc; i++)
+        sum.as.list->items[a->count + i] = b->items[i];
+    return sum;
 }
 
 static bool is_sequence(tb_value value)
@@ -219,10 +173,22 @@ static bool is_sequence(tb_value value)
     return value.kind == TB_VALUE_STRING || value.kind == TB_VALUE_LIST || value.kind == TB_VALUE_TUPLE;
 }
 
-static tb_code repeat(tb_value *out, tb_render *run, tb_value sequence, int64_t times)
+static tb_value repeat(tb_render *run, tb_value sequence, int64_t times)
 {
-    size_t n = times > 0 ? (size_t)times : 0;
-    return sequence.kind == TB_VALUE_STRING ? repeat_string(out, run, sequence, n) : repeat_list(out, run, sequence, n);
+    size_t n = times > 0 ? (size_t)times : 0, total, count;
+    if (sequence.kind == TB_VALUE_STRING) {
+        size_t mark = tb_render_begin(run);
+        tb_render_write_repeated(run, tb_value_text(sequence), n);
+        return tb_render_take_alike(run, mark, sequence);
+    }
+    count = sequence.as.list->count;
+    if (!tb_mul_size(&total, count, n))
+        return tb_render_fail(run, TB_ELIMIT, "it needs too much memory");
+    tb_render_work(run, 1 + total / 8);
+    tb_value list = tb_list_new(run, (tb_value_kind)sequence.kind, total);
+    for (size_t i = 0; i < total && !run->rc; i++)
+        list.as.list->items[i] = sequence.as.list->items[i % count];
+    return list;
 }
 
 static const char *operator_name(tb_operator op)
@@ -235,49 +201,50 @@ static const char *operator_name(tb_operator op)
     return names[op];
 }
 
-static tb_code apply(tb_value *out, tb_render *run, tb_operator op, tb_value left, tb_value right)
+static tb_value apply(tb_render *run, tb_operator op, tb_value left, tb_value right)
 {
     if (tb_value_is_integral(left) && tb_value_is_integral(right))
-        return arith_ints(out, run, op, tb_value_as_int(left), tb_value_as_int(right));
+        return arith_ints(run, op, tb_value_as_int(left), tb_value_as_int(right));
     if (tb_value_is_number(left) && tb_value_is_number(right))
-        return arith_doubles(out, run, op, tb_value_as_double(left), tb_value_as_double(right));
+        return arith_doubles(run, op, tb_value_as_double(left), tb_value_as_double(right));
     if (op == TB_OPERATOR_MOD && left.kind == TB_VALUE_STRING)
-        return tb_format_percent(out, run, left, right);
+        return tb_format_percent(run, left, right);
     if (left.kind == TB_VALUE_UNDEFINED || right.kind == TB_VALUE_UNDEFINED)
         return tb_render_fail_undefined(run, left.kind == TB_VALUE_UNDEFINED ? left : right);
     if (op == TB_OPERATOR_ADD && left.kind == right.kind && is_sequence(left))
-        return left.kind == TB_VALUE_STRING ? add_strings(out, run, left, right) : add_lists(out, run, left, right);
+        return left.kind == TB_VALUE_STRING ? add_strings(run, left, right) : add_lists(run, left, right);
     if (op == TB_OPERATOR_MUL && is_sequence(left) && tb_value_is_integral(right))
-        return repeat(out, run, left, tb_value_as_int(right));
+        return repeat(run, left, tb_value_as_int(right));
     if (op == TB_OPERATOR_MUL && is_sequence(right) && tb_value_is_integral(left))
-        return repeat(out, run, right, tb_value_as_int(left));
+        return repeat(run, right, tb_value_as_int(left));
     return tb_render_fail(run, TB_EINVAL, "%s does not work on values of types '%s' and '%s'", operator_name(op),
                           tb_value_kind_name(left.kind), tb_value_kind_name(right.kind));
 }
 
-tb_code tb_arith(tb_value *out, tb_render *run, tb_operator op, tb_value left, tb_value right)
+tb_value tb_arith(tb_render *run, tb_operator op, tb_value left, tb_value right)
 {
-    tb_code rc = apply(out, run, op, left, right);
-    if (!rc && tb_value_is_number(*out))
-        out->origin = left.origin | right.origin;
-    return rc;
+    if (run->rc)
+        return tb_missing();
+    tb_value result = apply(run, op, left, right);
+    if (tb_value_is_number(result))
+        result.origin = left.origin | right.origin;
+    return result;
 }
 
-tb_code tb_negate(tb_value *out, tb_render *run, tb_operator op, tb_value value)
+tb_value tb_negate(tb_render *run, tb_operator op, tb_value value)
 {
     if (!tb_value_is_number(value))
         return tb_render_wrong_type(run, op == TB_OPERATOR_SUB ? "'-'" : "'+'", value);
     if (value.kind == TB_VALUE_FLOAT) {
-        *out = value;
-        out->as.real = op == TB_OPERATOR_SUB ? -value.as.real : value.as.real;
-        return TB_OK;
+        value.as.real = op == TB_OPERATOR_SUB ? -value.as.real : value.as.real;
+        return value;
     }
     int64_t n = tb_value_as_int(value);
     if (op == TB_OPERATOR_SUB && n == INT64_MIN)
         return too_big(run);
-    *out = tb_int(op == TB_OPERATOR_SUB ? -n : n);
-    out->origin = value.origin;
-    return TB_OK;
+    tb_value result = tb_int(op == TB_OPERATOR_SUB ? -n : n);
+    result.origin = value.origin;
+    return result;
 }
 
 // ---- numbers as text ----
@@ -357,16 +324,15 @@ static unsigned digit_value(char c)
     return c >= 'a' && c <= 'z' ? (unsigned)(c - 'a' + 10) : 99;
 }
 
-static tb_code check_digits_are_ascii(tb_render *run, tb_piece text)
+static void check_digits_are_ascii(tb_render *run, tb_piece text)
 {
     uint32_t c;
-    tb_code rc = tb_render_work(run, TB_STEPS_PER_NUMBER + text.size / TB_BYTES_READ_PER_STEP);
-    for (size_t at = 0, n; at < text.size && !rc; at += n) {
+    tb_render_work(run, TB_STEPS_PER_NUMBER + text.size / TB_BYTES_READ_PER_STEP);
+    for (size_t at = 0, n; at < text.size && !run->rc; at += n) {
         n = tb_utf8_decode(&c, text.data + at, text.size - at);
         if (c >= 0x80 && tb_unicode_is_decimal(c))
-            rc = tb_render_fail(run, TB_EUNSUPPORTED, "digits beyond ASCII are not supported in numbers");
+            tb_render_fail(run, TB_EUNSUPPORTED, "digits beyond ASCII are not supported in numbers");
     }
-    return rc;
 }
 
 static bool take_sign(tb_piece *text)
@@ -392,18 +358,13 @@ static bool take_prefix(tb_piece *text, unsigned *base)
     return true;
 }
 
-tb_code tb_parse_int(int64_t *out, bool *found, tb_render *run, tb_piece text, unsigned base)
+bool tb_parse_int(int64_t *out, tb_render *run, tb_piece text, unsigned base)
 {
-    *found = false;
     *out = 0;
     if (base == 1 || base > 36)
-        return TB_OK;
-    tb_code rc = check_digits_are_ascii(run, text);
-    if (rc)
-        return rc;
-    rc = tb_strip_text(&text, run, text, NULL, true, true);
-    if (rc)
-        return rc;
+        return false;
+    check_digits_are_ascii(run, text);
+    text = tb_strip_text(run, text, NULL, true, true);
     bool negative = take_sign(&text), free_base = base == 0;
     bool prefixed = take_prefix(&text, &base), after_digit = prefixed, nonzero = false;
     for (size_t i = 0; i < text.size; i++) {
@@ -413,18 +374,18 @@ tb_code tb_parse_int(int64_t *out, bool *found, tb_render *run, tb_piece text, u
             continue;
         }
         if (digit >= base)
-            return TB_OK;
-        if (!mul_fits(*out, base) || !add_fits(*out * base, (int64_t)digit))
-            return too_big(run);
+            return false;
+        if (!mul_fits(*out, base) || !add_fits(*out * base, (int64_t)digit)) {
+            too_big(run);
+            return false;
+        }
         *out = *out * base + digit;
         after_digit = true;
         nonzero |= digit > 0;
     }
     bool leading_zero = free_base && !prefixed && nonzero && text.data[0] == '0';
-    *found = text.size > 0 && after_digit && !leading_zero;
-    if (negative)
-        *out = -*out;
-    return TB_OK;
+    *out = negative ? -*out : *out;
+    return text.size > 0 && after_digit && !leading_zero;
 }
 
 static bool equals_ignoring_case(tb_piece text, const char *lower)
@@ -478,81 +439,63 @@ static bool copy_float(char *out, tb_piece text)
     return text.size == 0;
 }
 
-tb_code tb_parse_float(double *out, bool *found, tb_render *run, tb_piece text)
+bool tb_parse_float(double *out, tb_render *run, tb_piece text)
 {
-    *found = false;
-    tb_code rc = check_digits_are_ascii(run, text);
-    if (rc)
-        return rc;
-    rc = tb_strip_text(&text, run, text, NULL, true, true);
-    if (rc)
-        return rc;
-    bool negative = take_sign(&text);
+    check_digits_are_ascii(run, text);
+    text = tb_strip_text(run, text, NULL, true, true);
+    bool negative = take_sign(&text), found = true;
     if (equals_ignoring_case(text, "inf") || equals_ignoring_case(text, "infinity")) {
         *out = INFINITY;
-        *found = true;
     } else if (equals_ignoring_case(text, "nan")) {
         *out = NAN;
-        *found = true;
     } else {
         char *plain = tb_render_alloc(run, text.size + 1);
-        if (!plain)
-            return run->err->code;
-        *found = copy_float(plain, text);
-        *out = *found ? strtod(plain, NULL) : 0;
+        found = plain && copy_float(plain, text);
+        *out = found ? strtod(plain, NULL) : 0;
     }
-    if (negative)
-        *out = -*out;
-    return TB_OK;
+    *out = negative ? -*out : *out;
+    return found;
 }
 
 // ---- rounding ----
 
-tb_code tb_truncate_number(int64_t *out, tb_render *run, double value)
+int64_t tb_truncate_number(tb_render *run, double value)
 {
-    if (!(value > -0x1p63 && value < 0x1p63))
-        return too_big(run);
-    *out = (int64_t)value;
-    return TB_OK;
+    if (value > -0x1p63 && value < 0x1p63)
+        return (int64_t)value;
+    too_big(run);
+    return 0;
 }
 
 // To a multiple of 10^places, halves to the even multiple.
-static tb_code round_int(tb_value *out, tb_render *run, int64_t value, int64_t places)
+static tb_value round_int(tb_render *run, int64_t value, int64_t places)
 {
-    tb_value unit;
-    if (places > 18)
-        return too_big(run);
-    tb_code rc = power_of_ints(&unit, run, 10, places);
-    if (rc)
-        return rc;
+    tb_value unit = places > 18 ? too_big(run) : power_of_ints(run, 10, places);
+    if (run->rc)
+        return unit;
     int64_t size = unit.as.integer, quotient = floor_quotient(value, size), rest = value - quotient * size;
     if (rest > size - rest || (rest == size - rest && quotient % 2 != 0))
         quotient++;
-    if (!mul_fits(quotient, size))
-        return too_big(run);
-    out->as.integer = quotient * size;
-    return TB_OK;
+    return mul_fits(quotient, size) ? tb_int(quotient * size) : too_big(run);
 }
 
-tb_code tb_round_number(tb_value *out, tb_render *run, tb_value value, int64_t digits)
+tb_value tb_round_number(tb_render *run, tb_value value, int64_t digits)
 {
     char text[700]; // 309 digits before the point, at most 323 behind it
     if (!tb_value_is_number(value))
         return tb_render_fail(run, TB_EINVAL, "a value of type '%s' cannot be rounded", tb_value_kind_name(value.kind));
     if (value.kind != TB_VALUE_FLOAT) {
-        *out = tb_int(tb_value_as_int(value));
-        out->origin = value.origin;
-        return digits >= 0 ? TB_OK : round_int(out, run, tb_value_as_int(value), -digits);
+        tb_value rounded =
+            digits >= 0 ? tb_int(tb_value_as_int(value)) : round_int(run, tb_value_as_int(value), -digits);
+        rounded.origin = value.origin;
+        return rounded;
     }
-    *out = value;
     if (!isfinite(value.as.real) || digits > 323) // more digits than any double has
-        return TB_OK;
+        return value;
     if (digits < 0)
         return tb_render_fail(run, TB_EUNSUPPORTED, "rounding a float to tens or more is not supported");
-    tb_code rc = tb_render_work(run, TB_STEPS_PER_FLOAT);
-    if (rc)
-        return rc;
+    tb_render_work(run, TB_STEPS_PER_FLOAT);
     snprintf(text, sizeof text, "%.*f", (int)digits, value.as.real); // exact, halves to even
-    out->as.real = strtod(text, NULL);
-    return TB_OK;
+    value.as.real = strtod(text, NULL);
+    return value;
 }

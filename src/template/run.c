@@ -13,22 +13,20 @@ enum {
 
 // ---- failing ----
 
-tb_code tb_render_fail(tb_render *run, tb_code code, const char *format, ...)
+tb_value tb_render_fail(tb_render *run, tb_code code, const char *format, ...)
 {
     char what[sizeof run->err->message];
     va_list args;
+    if (run->rc)
+        return tb_missing();
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    return tb_fail(run->err, code, "the template failed at line %u: %s", (unsigned)run->line, what);
+    run->rc = tb_fail(run->err, code, "the template failed at line %u: %s", (unsigned)run->line, what);
+    return tb_missing();
 }
 
-tb_code tb_render_no_memory(tb_render *run)
-{
-    return tb_fail(run->err, TB_ENOMEM, "no memory to render a template");
-}
-
-tb_code tb_render_wrong_type(tb_render *run, const char *operation, tb_value value)
+tb_value tb_render_wrong_type(tb_render *run, const char *operation, tb_value value)
 {
     if (value.kind == TB_VALUE_UNDEFINED)
         return tb_render_fail_undefined(run, value);
@@ -36,7 +34,7 @@ tb_code tb_render_wrong_type(tb_render *run, const char *operation, tb_value val
                           tb_value_kind_name(value.kind));
 }
 
-tb_code tb_render_fail_undefined(tb_render *run, tb_value undefined)
+tb_value tb_render_fail_undefined(tb_render *run, tb_value undefined)
 {
     const tb_string *s = undefined.variant == TB_WHY_HINT ? NULL : undefined.as.string;
     int n = s ? (int)(s->text.size < 200 ? s->text.size : 200) : 0;
@@ -76,45 +74,41 @@ void tb_render_clear(tb_render *run)
     tb_arena_clear(&run->large);
 }
 
-tb_code tb_render_work(tb_render *run, uint64_t steps)
+void tb_render_work(tb_render *run, uint64_t steps)
 {
     if (steps > run->steps_left)
-        return tb_render_fail(run, TB_ELIMIT, "it takes too many steps");
-    run->steps_left -= steps;
-    return TB_OK;
+        tb_render_fail(run, TB_ELIMIT, "it takes too many steps");
+    else
+        run->steps_left -= steps;
 }
 
-tb_code tb_render_enter(tb_render *run)
+bool tb_render_enter(tb_render *run)
 {
     if (run->depth == DEPTH_LIMIT)
-        return tb_render_fail(run, TB_ELIMIT, "calls or values nest too deeply");
-    run->depth++;
-    return TB_OK;
+        tb_render_fail(run, TB_ELIMIT, "calls or values nest too deeply");
+    run->depth += !run->rc;
+    return !run->rc;
 }
 
 void *tb_render_alloc(tb_render *run, size_t size)
 {
     size_t padded = tb_round_up(size, TB_ALIGNMENT);
-    if (size > run->memory_left || padded > run->memory_left) {
+    if (size > run->memory_left || padded > run->memory_left)
         tb_render_fail(run, TB_ELIMIT, "it needs too much memory");
+    if (run->rc)
         return NULL;
-    }
     void *block = tb_arena_alloc(size > LARGE ? &run->large : &run->arena, size);
-    if (!block)
-        tb_render_no_memory(run);
-    else
+    if (block)
         run->memory_left -= padded;
+    else
+        run->rc = tb_fail(run->err, TB_ENOMEM, "no memory to render a template");
     return block;
 }
 
 void *tb_render_array(tb_render *run, size_t count, size_t size)
 {
     size_t total;
-    if (!tb_mul_size(&total, count, size)) {
-        tb_render_fail(run, TB_ELIMIT, "it needs too much memory");
-        return NULL;
-    }
-    return tb_render_alloc(run, total);
+    return tb_render_alloc(run, tb_mul_size(&total, count, size) ? total : SIZE_MAX - TB_ALIGNMENT);
 }
 
 tb_frame *tb_frame_new(tb_render *run, tb_frame *outer, size_t slots)
@@ -127,50 +121,43 @@ tb_frame *tb_frame_new(tb_render *run, tb_frame *outer, size_t slots)
 
 // ---- output ----
 
-// `origins` grows by what `out` grows by; what is there is overwritten where all bytes are of one origin.
-static tb_code append_origins(tb_render *run, tb_piece text)
+void tb_render_write(tb_render *run, tb_piece text)
 {
-    size_t at = run->origins.size;
-    tb_code rc = tb_str_append(&run->origins, text.origins ? text.origins : text.data, text.size, run->err);
-    if (!rc && !text.origins && text.size)
-        memset(run->origins.data + at, text.origin, text.size);
-    return rc;
-}
-
-tb_code tb_render_write(tb_render *run, tb_piece text)
-{
+    tb_render_work(run, 1 + text.size / TB_BYTES_COPIED_PER_STEP);
     if (text.size > OUTPUT_LIMIT - run->out.size)
-        return tb_render_fail(run, TB_ELIMIT, "its output grows too long");
-    tb_code rc = tb_render_work(run, 1 + text.size / TB_BYTES_COPIED_PER_STEP);
-    if (!rc)
-        rc = tb_str_append(&run->out, text.data, text.size, run->err);
-    return rc ? rc : append_origins(run, text);
+        tb_render_fail(run, TB_ELIMIT, "its output grows too long");
+    size_t at = run->origins.size;
+    if (!run->rc)
+        run->rc = tb_str_append(&run->out, text.data, text.size, run->err);
+    if (!run->rc) // where all bytes are of one origin, what is copied is overwritten
+        run->rc = tb_str_append(&run->origins, text.origins ? text.origins : text.data, text.size, run->err);
+    if (!run->rc && !text.origins && text.size)
+        memset(run->origins.data + at, text.origin, text.size);
 }
 
-tb_code tb_render_write_text(tb_render *run, const char *text)
+void tb_render_write_text(tb_render *run, const char *text)
 {
-    return tb_render_write(run, tb_piece_literal(text));
+    tb_render_write(run, tb_piece_literal(text));
 }
 
-tb_code tb_render_write_repeated(tb_render *run, tb_piece text, size_t times)
+void tb_render_write_repeated(tb_render *run, tb_piece text, size_t times)
 {
-    tb_code rc = TB_OK;
-    for (size_t i = 0; i < times && text.size > 0 && !rc; i++)
-        rc = tb_render_write(run, text);
-    return rc;
+    for (size_t i = 0; i < times && text.size > 0 && !run->rc; i++)
+        tb_render_write(run, text);
 }
 
-tb_code tb_render_printf(tb_render *run, tb_origin origin, const char *format, ...)
+void tb_render_printf(tb_render *run, tb_origin origin, const char *format, ...)
 {
     char text[512]; // of numbers: the longest has 309 digits and a short fraction
     va_list args;
     va_start(args, format);
     int n = vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    tb_render_work(run, TB_STEPS_PER_NUMBER / 4); // most are short
     if (n < 0 || (size_t)n >= sizeof text)
-        return tb_render_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
-    tb_code rc = tb_render_work(run, TB_STEPS_PER_NUMBER / 4); // most are short
-    return rc ? rc : tb_render_write(run, tb_piece_of((tb_text){text, (size_t)n}, origin));
+        tb_render_fail(run, TB_EUNSUPPORTED, "a number of that many digits is not supported");
+    else
+        tb_render_write(run, tb_piece_of((tb_text){text, (size_t)n}, origin));
 }
 
 size_t tb_render_begin(const tb_render *run)
@@ -189,9 +176,16 @@ static tb_piece written_since(const tb_render *run, size_t mark)
     return (tb_piece){run->out.data + mark, size, of_one ? NULL : origins, (tb_origin)*origins};
 }
 
-tb_code tb_render_take(tb_value *out, tb_render *run, size_t mark)
+tb_value tb_render_take(tb_render *run, size_t mark)
 {
-    tb_code rc = tb_string_new(out, run, written_since(run, mark));
+    if (run->rc)
+        return tb_missing();
+    tb_value string = tb_string_new(run, written_since(run, mark));
     run->out.size = run->origins.size = mark;
-    return rc;
+    return string;
+}
+
+tb_value tb_render_take_alike(tb_render *run, size_t mark, tb_value string)
+{
+    return tb_marked_like(tb_render_take(run, mark), string);
 }

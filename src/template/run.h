@@ -1,10 +1,15 @@
 // One rendering of a template: its memory, output, limits and frames. Private to the template files.
+//
+// Errors stick: the first one is told and kept in `rc`. From then on nothing is allocated or written, functions return
+// at once, and values are MISSING (as text or list: empty). Nobody has to ask whether a step failed before the next
+// one; loops and recursion ask, so that they end.
 #ifndef TB_TEMPLATE_RUN_H
 #define TB_TEMPLATE_RUN_H
 
 #include <time.h>
 
 #include "template/ast.h"
+#include "template/builtin.h"
 #include "template/template.h"
 
 // The variables of one call of a function: the template, a macro, a recursive loop, a loop's filter.
@@ -25,6 +30,7 @@ struct tb_render {
     tb_value content;       // what TB_EXPR_CONTENT stands for
     const tb_dict *context; // the template's variables
     time_t now;
+    tb_code rc; // of the first error
     tb_error *err;
 };
 
@@ -48,16 +54,16 @@ struct tb_loop {
 
 // ---- failing ----
 
-// "the template failed at line N: …" and the like; `line` is run->line.
-tb_code tb_render_fail(tb_render *run, tb_code code, const char *format, ...)
+// "the template failed at line N: …", where `line` is run->line. Returns MISSING.
+tb_value tb_render_fail(tb_render *run, tb_code code, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))
 #endif
     ;
-tb_code tb_render_no_memory(tb_render *run);
-
-// "'%s' …" for an operation on a value of a wrong type.
-tb_code tb_render_wrong_type(tb_render *run, const char *operation, tb_value value);
+// For an operation on a value of a wrong type. Returns MISSING.
+tb_value tb_render_wrong_type(tb_render *run, const char *operation, tb_value value);
+// What Python raises when something undefined is used. Returns MISSING.
+tb_value tb_render_fail_undefined(tb_render *run, tb_value undefined);
 
 // ---- limits ----
 
@@ -84,9 +90,9 @@ tb_code tb_render_template(tb_prompt *out, const tb_template *tmpl, const tb_tem
                            const tb_limits *limits, tb_error *err);
 
 // Counts work that grows with its input; TB_ELIMIT when the run has done too much.
-tb_code tb_render_work(tb_render *run, uint64_t steps);
-// One level of recursion; leave with run->depth--.
-tb_code tb_render_enter(tb_render *run);
+void tb_render_work(tb_render *run, uint64_t steps);
+// One level of recursion; false after an error. Leave with run->depth--.
+bool tb_render_enter(tb_render *run);
 
 // Zeroed memory for the rest of the run; NULL after the error has been raised.
 void *tb_render_alloc(tb_render *run, size_t size);
@@ -97,11 +103,11 @@ tb_frame *tb_frame_new(tb_render *run, tb_frame *outer, size_t slots); // NULL: 
 // ---- output and text that is built ----
 // Text is built at the end of the output and then taken away from there as a string; such captures nest.
 
-tb_code tb_render_write(tb_render *run, tb_piece text);
+void tb_render_write(tb_render *run, tb_piece text);
 // Letters of the template's own, such as the brackets of a list.
-tb_code tb_render_write_text(tb_render *run, const char *text);
-tb_code tb_render_write_repeated(tb_render *run, tb_piece text, size_t times);
-tb_code tb_render_printf(tb_render *run, tb_origin origin, const char *format, ...)
+void tb_render_write_text(tb_render *run, const char *text);
+void tb_render_write_repeated(tb_render *run, tb_piece text, size_t times);
+void tb_render_printf(tb_render *run, tb_origin origin, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))
 #endif
@@ -109,41 +115,43 @@ tb_code tb_render_printf(tb_render *run, tb_origin origin, const char *format, .
 
 size_t tb_render_begin(const tb_render *run);
 // The text written since `mark`, as a plain string.
-tb_code tb_render_take(tb_value *out, tb_render *run, size_t mark);
-void tb_render_drop(tb_render *run, size_t mark);
+tb_value tb_render_take(tb_render *run, size_t mark);
+// The same, marked like a string that it was made from.
+tb_value tb_render_take_alike(tb_render *run, size_t mark, tb_value string);
 
 // ---- printing (print.c) ----
 
 // Writes str(value), repr(value).
-tb_code tb_write_str(tb_render *run, tb_value value);
-tb_code tb_write_repr(tb_render *run, tb_value value);
+void tb_write_str(tb_render *run, tb_value value);
+void tb_write_repr(tb_render *run, tb_value value);
 // str(value): the value itself when it is a string, Markup included if `keep_markup`.
-tb_code tb_to_string(tb_value *out, tb_render *run, tb_value value, bool keep_markup);
+tb_value tb_to_string(tb_render *run, tb_value value, bool keep_markup);
 
 // ---- evaluation (eval.c, exec.c) ----
 
-tb_code tb_eval(tb_value *out, tb_render *run, tb_frame *frame, const tb_expr *e);
+tb_value tb_eval(tb_render *run, tb_frame *frame, const tb_expr *e);
 
 // The arguments of a call.
-tb_code tb_eval_arguments(tb_call *call, tb_render *run, tb_frame *frame, const tb_arguments *args);
+tb_call tb_eval_arguments(tb_render *run, tb_frame *frame, const tb_arguments *args);
 
 // Assigns to names, members of namespaces and tuples of them.
-tb_code tb_assign(tb_render *run, tb_frame *frame, const tb_expr *target, tb_value value);
+void tb_assign(tb_render *run, tb_frame *frame, const tb_expr *target, tb_value value);
 
+// How a body was left.
 typedef enum tb_flow { TB_FLOW_NEXT, TB_FLOW_BREAK, TB_FLOW_CONTINUE } tb_flow;
 
-// Runs statements, writing to the output. *flow tells how the block was left.
-tb_code tb_exec(tb_flow *flow, tb_render *run, tb_frame *frame, const tb_body *block);
+// Runs statements, writing to the output.
+tb_flow tb_exec(tb_render *run, tb_frame *frame, const tb_body *body);
 
-// Gives the variables of a block their first values, or takes all of them away.
-tb_code tb_scope_enter(tb_render *run, tb_frame *frame, const tb_scope *scope);
+// Gives the variables of a body their first values, or takes all of them away.
+void tb_scope_enter(tb_render *run, tb_frame *frame, const tb_scope *scope);
 void tb_scope_leave(tb_frame *frame, const tb_scope *scope);
 
 // The context's variable, or the global function of this name, or MISSING.
-tb_code tb_context_get(tb_value *out, tb_render *run, const tb_string *name);
+tb_value tb_context_get(tb_render *run, const tb_string *name);
 
 // Renders the body of a recursive loop over `iterable`: what loop(iterable) returns.
-tb_code tb_loop_recurse(tb_value *out, tb_render *run, const tb_loop *loop, tb_value iterable);
+tb_value tb_loop_recurse(tb_render *run, const tb_loop *loop, tb_value iterable);
 
 static inline tb_value *tb_frame_slot(tb_frame *frame, tb_slot_ref ref)
 {
@@ -155,38 +163,40 @@ static inline tb_value *tb_frame_slot(tb_frame *frame, tb_slot_ref ref)
 // ---- attributes and items (lookup.c) ----
 
 // object.name and object[index], as jinja2 looks them up; undefined when there is none.
-tb_code tb_get_attribute(tb_value *out, tb_render *run, tb_value object, const tb_string *name);
-tb_code tb_get_item(tb_value *out, tb_render *run, tb_value object, tb_value index);
+tb_value tb_get_attribute(tb_render *run, tb_value object, const tb_string *name);
+tb_value tb_get_item(tb_render *run, tb_value object, tb_value index);
 // Like getattr() without a fallback to items: MISSING when there is no such attribute.
-tb_code tb_get_own_attribute(tb_value *out, tb_render *run, tb_value object, const tb_string *name);
+tb_value tb_get_own_attribute(tb_render *run, tb_value object, const tb_string *name);
+// What stands for an attribute or item (`name` NULL) that is not there.
+tb_value tb_no_attribute(tb_value object, const tb_string *name);
 // object[start:stop:step]; bounds that are none stand for the ends.
-tb_code tb_get_slice(tb_value *out, tb_render *run, tb_value object, const tb_value bounds[3]);
+tb_value tb_get_slice(tb_render *run, tb_value object, const tb_value bounds[3]);
 
 // A path such as "function.name" or 0, as filters take it: parts between dots, numbers as integers.
-tb_code tb_get_path(tb_value *out, tb_render *run, tb_value object, tb_value path, tb_value fallback);
+tb_value tb_get_path(tb_render *run, tb_value object, tb_value path, tb_value fallback);
 
-tb_code tb_loop_length(int64_t *out, tb_render *run, tb_loop *loop);
-tb_code tb_loop_next(bool *found, tb_render *run, tb_loop *loop);
+int64_t tb_loop_length(tb_render *run, tb_loop *loop);
+bool tb_loop_next(tb_render *run, tb_loop *loop); // false at the end
 
 // left op right for comparisons and `in` (compare.c).
-tb_code tb_value_compare(bool *out, tb_render *run, tb_operator op, tb_value left, tb_value right);
+bool tb_value_compare(tb_render *run, tb_operator op, tb_value left, tb_value right);
 
 // ---- arithmetic (number.c) ----
 
 // left op right for + − * / // % **; strings and lists included.
-tb_code tb_arith(tb_value *out, tb_render *run, tb_operator op, tb_value left, tb_value right);
-tb_code tb_negate(tb_value *out, tb_render *run, tb_operator op, tb_value value);
+tb_value tb_arith(tb_render *run, tb_operator op, tb_value left, tb_value right);
+tb_value tb_negate(tb_render *run, tb_operator op, tb_value value);
 
 // The shortest digits that read back as `value`, as Python prints it.
 enum { TB_FLOAT_TEXT = 48 };
 void tb_float_repr(char out[TB_FLOAT_TEXT], double value);
 
-// int(text, base) and float(text): *found is false where Python raises ValueError.
-tb_code tb_parse_int(int64_t *out, bool *found, tb_render *run, tb_piece text, unsigned base);
-tb_code tb_parse_float(double *out, bool *found, tb_render *run, tb_piece text);
-// int(value) of a finite float, rounding towards zero.
-tb_code tb_truncate_number(int64_t *out, tb_render *run, double value);
+// int(text, base) and float(text): false where Python raises ValueError.
+bool tb_parse_int(int64_t *out, tb_render *run, tb_piece text, unsigned base);
+bool tb_parse_float(double *out, tb_render *run, tb_piece text);
+// int(value) of a float, rounding towards zero.
+int64_t tb_truncate_number(tb_render *run, double value);
 // round(value, digits)
-tb_code tb_round_number(tb_value *out, tb_render *run, tb_value value, int64_t digits);
+tb_value tb_round_number(tb_render *run, tb_value value, int64_t digits);
 
 #endif

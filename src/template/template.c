@@ -38,16 +38,6 @@ void tb_template_free(tb_template *tmpl)
     tb_free(tmpl);
 }
 
-static tb_code run_template(tb_render *run, const tb_template *tmpl)
-{
-    tb_flow flow;
-    tb_frame *frame = tb_frame_new(run, NULL, tmpl->slots);
-    if (!frame)
-        return run->err->code;
-    tb_code rc = tb_scope_enter(run, frame, tmpl->scope);
-    return rc ? rc : tb_exec(&flow, run, frame, &tmpl->body);
-}
-
 // ---- what the template itself has written ----
 
 // Where the stretch of one origin that begins at `at` ends.
@@ -91,9 +81,13 @@ tb_code tb_render_template(tb_prompt *out, const tb_template *tmpl, const tb_tem
     *out = (tb_prompt){0};
     tb_render_init(&run, limits, err ? err : &ignored);
     run.now = input->now;
-    tb_code rc = tb_context_read(owners, &run, input->variables, input->conversation);
-    if (!rc)
-        rc = run_template(&run, tmpl);
+    tb_context_read(owners, &run, input->variables, input->conversation);
+    tb_frame *frame = tb_frame_new(&run, NULL, tmpl->slots);
+    if (frame) {
+        tb_scope_enter(&run, frame, tmpl->scope);
+        tb_exec(&run, frame, &tmpl->body);
+    }
+    tb_code rc = run.rc;
     tb_render_clear(&run);
     tb_context_free(owners);
     if (!rc)

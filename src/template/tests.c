@@ -30,79 +30,60 @@ static bool holds(int what, tb_value value)
     }
 }
 
-static tb_code has_property(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value has_property(tb_render *run, const tb_call *call)
 {
     (void)run;
-    *out = tb_bool(holds(call->how, call->self));
-    return TB_OK;
+    return tb_bool(holds(call->how, call->self));
 }
 
-static tb_code is_of_kind(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value is_of_kind(tb_render *run, const tb_call *call)
 {
     (void)run;
-    *out = tb_bool(call->self.kind == call->how);
-    return TB_OK;
+    return tb_bool(call->self.kind == call->how);
 }
 
 // ---- names and case ----
 
 enum { FILTER, TEST };
 
-static tb_code is_named(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value is_named(tb_render *run, const tb_call *call)
 {
-    bool hashable;
-    tb_code rc = tb_value_is_hashable(&hashable, run, call->self);
-    if (!rc)
-        rc = tb_render_work(run, TB_STEPS_PER_LOOKUP);
-    if (rc || !hashable)
-        return rc ? rc : tb_render_wrong_type(run, "looking for a name", call->self);
-    *out = tb_bool(call->self.kind == TB_VALUE_STRING &&
-                   (call->how == FILTER ? tb_filter_find(tb_value_text(call->self))
-                                        : tb_test_find(tb_value_text(call->self))) != NULL);
-    return TB_OK;
+    if (!tb_value_is_hashable(run, call->self))
+        return tb_render_wrong_type(run, "looking for a name", call->self);
+    tb_render_work(run, TB_STEPS_PER_LOOKUP);
+    tb_piece name = tb_value_text(call->self);
+    return tb_bool((call->how == FILTER ? tb_filter_find(name) : tb_test_find(name)) != NULL);
 }
 
-static tb_code is_in_case(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value is_in_case(tb_render *run, const tb_call *call)
 {
-    tb_value string;
-    tb_code rc = tb_to_string(&string, run, call->self, false);
-    if (!rc)
-        rc = tb_render_work(run, tb_value_text(string).size / TB_BYTES_READ_PER_STEP);
-    if (!rc)
-        *out = tb_bool(tb_unicode_text_has_case(tb_value_text(string), (tb_letter_case)call->how));
-    return rc;
+    tb_piece text = tb_value_text(tb_to_string(run, call->self, false));
+    tb_render_work(run, text.size / TB_BYTES_READ_PER_STEP);
+    return tb_bool(!run->rc && tb_unicode_text_has_case(text, (tb_letter_case)call->how));
 }
 
 // ---- divisibility ----
 
 enum { EVEN, ODD, DIVISIBLE };
 
-static tb_code is_divisible(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value is_divisible(tb_render *run, const tb_call *call)
 {
-    tb_value remainder, divisor = call->how == DIVISIBLE ? call->args[0] : tb_int(2);
-    bool equal = false;
-    tb_code rc = tb_arith(&remainder, run, TB_OPERATOR_MOD, call->self, divisor);
-    if (!rc)
-        rc = tb_value_equal(&equal, run, remainder, tb_int(call->how == ODD));
-    *out = tb_bool(equal);
-    return rc;
+    tb_value divisor = call->how == DIVISIBLE ? call->args[0] : tb_int(2);
+    tb_value remainder = tb_arith(run, TB_OPERATOR_MOD, call->self, divisor);
+    return tb_bool(tb_value_equal(run, remainder, tb_int(call->how == ODD)));
 }
 
 // ---- comparisons ----
 
-static tb_code compares(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value compares(tb_render *run, const tb_call *call)
 {
-    bool answer = false;
-    tb_code rc = tb_value_compare(&answer, run, (tb_operator)call->how, call->self, call->args[0]);
-    *out = tb_bool(answer);
-    return rc;
+    return tb_bool(tb_value_compare(run, (tb_operator)call->how, call->self, call->args[0]));
 }
 
-static tb_code is_same(tb_value *out, tb_render *run, const tb_call *call)
+static tb_value is_same(tb_render *run, const tb_call *call)
 {
     (void)run;
-    *out = tb_bool(tb_value_same(call->self, call->args[0]));
-    return TB_OK;
+    return tb_bool(tb_value_same(call->self, call->args[0]));
 }
 
 const tb_builtin tb_tests[] = {

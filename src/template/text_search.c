@@ -23,125 +23,111 @@ static bool is_match(tb_piece text, tb_piece needle, size_t at)
     return needle.size <= text.size - at && memcmp(text.data + at, needle.data, needle.size) == 0;
 }
 
-tb_code tb_find_text(size_t *out, tb_render *run, tb_piece text, tb_piece needle, size_t from)
+bool tb_find_text(size_t *out, tb_render *run, tb_piece text, tb_piece needle, size_t from)
 {
     *out = TB_NOWHERE;
     if (from > text.size || needle.size > text.size - from)
-        return TB_OK;
+        return false;
     if (needle.size == 0) {
         *out = from;
-        return TB_OK;
+        return true;
     }
     const char *end = text.data + text.size - needle.size + 1;
-    tb_code rc = TB_OK;
-    for (const char *at = text.data + from; !rc && at < end;) {
+    for (const char *at = text.data + from; at < end && !run->rc;) {
         const char *found = memchr(at, needle.data[0], (size_t)(end - at));
         size_t passed = (size_t)((found ? found : end) - at);
-        rc = tb_render_work(run, 1 + (passed + (found ? needle.size : 0)) / TB_BYTES_COPIED_PER_STEP);
-        if (!found || rc)
-            break;
+        tb_render_work(run, 1 + (passed + (found ? needle.size : 0)) / TB_BYTES_COPIED_PER_STEP);
+        if (!found)
+            return false;
         if (memcmp(found, needle.data, needle.size) == 0) {
             *out = (size_t)(found - text.data);
-            return TB_OK;
+            return true;
         }
         at = found + 1;
     }
-    return rc;
+    return false;
 }
 
-tb_code tb_find_last_text(size_t *out, tb_render *run, tb_piece text, tb_piece needle, size_t end)
+bool tb_find_last_text(size_t *out, tb_render *run, tb_piece text, tb_piece needle, size_t end)
 {
     *out = TB_NOWHERE;
     if (needle.size > end)
-        return TB_OK;
-    tb_code rc = TB_OK;
-    for (size_t at = end - needle.size + 1; at-- > 0 && !rc;) {
+        return false;
+    for (size_t at = end - needle.size + 1; at-- > 0 && !run->rc;) {
         if (is_match(text, needle, at)) {
             *out = at;
-            return TB_OK;
+            return true;
         }
         bool compared = text.data[at] == needle.data[0]; // an empty needle is found at once
-        rc = tb_render_work(run,
-                            compared ? 1 + needle.size / TB_BYTES_COPIED_PER_STEP : at % TB_BYTES_READ_PER_STEP == 0);
+        tb_render_work(run, compared ? 1 + needle.size / TB_BYTES_COPIED_PER_STEP : at % TB_BYTES_READ_PER_STEP == 0);
     }
-    return rc;
+    return false;
 }
 
 // ---- cutting ----
 
-static tb_code is_stripped(bool *out, tb_render *run, uint32_t c, const tb_piece *chars)
+static bool is_stripped(tb_render *run, uint32_t c, const tb_piece *chars)
 {
-    *out = !chars && tb_unicode_is_space(c);
-    for (size_t at = 0, n; chars && at < chars->size && !*out; at += n)
-        *out = character_at(&n, *chars, at) == c;
-    return tb_render_work(run, 1 + (chars ? chars->size / TB_BYTES_READ_PER_STEP : 0));
+    bool stripped = !chars && tb_unicode_is_space(c);
+    for (size_t at = 0, n; chars && at < chars->size && !stripped; at += n)
+        stripped = character_at(&n, *chars, at) == c;
+    tb_render_work(run, 1 + (chars ? chars->size / TB_BYTES_READ_PER_STEP : 0));
+    return stripped && !run->rc;
 }
 
-tb_code tb_strip_text(tb_piece *out, tb_render *run, tb_piece text, const tb_piece *chars, bool left, bool right)
+tb_piece tb_strip_text(tb_render *run, tb_piece text, const tb_piece *chars, bool left, bool right)
 {
     size_t start = 0, end = text.size, n;
-    tb_code rc = TB_OK;
-    while (left && start < end && !rc) {
-        rc = is_stripped(&left, run, character_at(&n, text, start), chars);
-        start += left ? n : 0;
-    }
-    while (right && end > start && !rc) {
+    while (left && start < end && is_stripped(run, character_at(&n, text, start), chars))
+        start += n;
+    while (right && end > start) {
         size_t last = character_before(text, end);
-        rc = is_stripped(&right, run, character_at(&n, text, last), chars);
-        end = right ? last : end;
+        if (!is_stripped(run, character_at(&n, text, last), chars))
+            break;
+        end = last;
     }
-    *out = tb_piece_cut(text, start, end - start);
-    return rc;
+    return tb_piece_cut(text, start, end - start);
 }
 
-tb_code tb_write_converted(tb_render *run, tb_piece text, tb_letter_case how)
+void tb_write_converted(tb_render *run, tb_piece text, tb_letter_case how)
 {
     tb_conversion walk = {0};
-    tb_code rc = tb_render_work(run, text.size / TB_BYTES_READ_PER_STEP);
-    while (!rc && walk.at < text.size) {
+    tb_render_work(run, text.size / TB_BYTES_READ_PER_STEP);
+    while (walk.at < text.size && !run->rc) {
         char bytes[TB_CONVERTED_BYTES];
         tb_origin origin = tb_piece_origin_at(text, walk.at);
         size_t n = tb_unicode_convert(bytes, &walk, how, text);
-        rc = tb_render_write(run, tb_piece_of((tb_text){bytes, n}, origin));
+        tb_render_write(run, tb_piece_of((tb_text){bytes, n}, origin));
     }
-    return rc;
 }
 
 // An empty `old` stands between all characters and at both ends.
-static tb_code write_interleaved(tb_render *run, tb_piece text, tb_piece new, int64_t count)
+static void write_interleaved(tb_render *run, tb_piece text, tb_piece new, int64_t count)
 {
-    tb_code rc = TB_OK;
     size_t at = 0, n;
-    while (!rc && at < text.size && count != 0) {
+    for (; at < text.size && count != 0 && !run->rc; at += n, count--) {
         character_at(&n, text, at);
-        rc = tb_render_write(run, new);
-        if (!rc)
-            rc = tb_render_write(run, tb_piece_cut(text, at, n));
-        at += n;
-        count--;
+        tb_render_write(run, new);
+        tb_render_write(run, tb_piece_cut(text, at, n));
     }
-    if (!rc && count != 0)
-        rc = tb_render_write(run, new);
-    return rc ? rc : tb_render_write(run, tb_piece_cut(text, at, text.size - at));
+    if (count != 0)
+        tb_render_write(run, new);
+    tb_render_write(run, tb_piece_behind(text, at));
 }
 
-tb_code tb_write_replaced(tb_render *run, tb_piece text, tb_piece old, tb_piece new, int64_t count)
+void tb_write_replaced(tb_render *run, tb_piece text, tb_piece old, tb_piece new, int64_t count)
 {
-    if (old.size == 0)
-        return write_interleaved(run, text, new, count);
     size_t from = 0, at;
-    tb_code rc = TB_OK;
-    while (!rc && count != 0) {
-        rc = tb_find_text(&at, run, text, old, from);
-        if (rc || at == TB_NOWHERE)
-            break;
-        rc = tb_render_write(run, tb_piece_cut(text, from, at - from));
-        if (!rc)
-            rc = tb_render_write(run, new);
-        from = at + old.size;
-        count--;
+    if (old.size == 0) {
+        write_interleaved(run, text, new, count);
+        return;
     }
-    return rc ? rc : tb_render_write(run, tb_piece_cut(text, from, text.size - from));
+    for (; count != 0 && tb_find_text(&at, run, text, old, from); count--) {
+        tb_render_write(run, tb_piece_cut(text, from, at - from));
+        tb_render_write(run, new);
+        from = at + old.size;
+    }
+    tb_render_write(run, tb_piece_behind(text, from));
 }
 
 // ---- splitting ----
@@ -149,70 +135,56 @@ tb_code tb_write_replaced(tb_render *run, tb_piece text, tb_piece old, tb_piece 
 typedef struct splitter {
     tb_render *run;
     tb_list_builder parts;
-    uint8_t variant;
+    tb_value string;
 } splitter;
 
-static tb_code add_part(splitter *s, tb_piece text)
+static void add_part(splitter *s, tb_piece text)
 {
-    tb_value part;
-    tb_code rc = tb_string_borrow(&part, s->run, text);
-    part.variant = s->variant;
-    return rc ? rc : tb_list_builder_add(&s->parts, s->run, part);
+    tb_list_builder_add(&s->parts, s->run, tb_marked_like(tb_string_borrow(s->run, text), s->string));
+}
+
+// Where the word at the left or right end of `text` ends, which has no white space at that end.
+static size_t word_end(tb_piece text, bool from_right)
+{
+    size_t at = from_right ? text.size : 0, n;
+    while (from_right ? at > 0 : at < text.size) {
+        size_t next = from_right ? character_before(text, at) : at;
+        if (tb_unicode_is_space(character_at(&n, text, next)))
+            break;
+        at = from_right ? next : at + n;
+    }
+    return at;
 }
 
 // Parts between white space, from the left or the right; the parts from the right come last first.
-static tb_code split_at_spaces(splitter *s, tb_piece text, int64_t most, bool from_right)
+static void split_at_spaces(splitter *s, tb_piece text, int64_t most, bool from_right)
 {
-    tb_code rc = tb_render_work(s->run, text.size / TB_BYTES_READ_PER_STEP);
-    if (!rc)
-        rc = tb_strip_text(&text, s->run, text, NULL, !from_right, from_right);
-    while (!rc && text.size > 0) {
-        size_t start = 0, end = text.size, n;
-        if (most-- == 0) // the rest is one part, with the spaces at its other end
-            return add_part(s, text);
-        if (from_right)
-            for (start = end; start > 0; start = character_before(text, start))
-                if (tb_unicode_is_space(character_at(&n, text, character_before(text, start))))
-                    break;
-        for (size_t at = 0; !from_right && at < text.size; at += n)
-            if (tb_unicode_is_space(character_at(&n, text, at))) {
-                end = at;
-                break;
-            }
-        rc = add_part(s, tb_piece_cut(text, start, end - start));
-        text = from_right ? tb_piece_cut(text, 0, start) : tb_piece_behind(text, end);
-        if (!rc)
-            rc = tb_strip_text(&text, s->run, text, NULL, !from_right, from_right);
+    tb_render_work(s->run, text.size / TB_BYTES_READ_PER_STEP);
+    text = tb_strip_text(s->run, text, NULL, !from_right, from_right);
+    while (text.size > 0 && !s->run->rc) {
+        if (most-- == 0) { // the rest is one part, with the spaces at its other end
+            add_part(s, text);
+            return;
+        }
+        size_t end = word_end(text, from_right);
+        add_part(s, from_right ? tb_piece_behind(text, end) : tb_piece_cut(text, 0, end));
+        text = from_right ? tb_piece_cut(text, 0, end) : tb_piece_behind(text, end);
+        text = tb_strip_text(s->run, text, NULL, !from_right, from_right);
     }
-    return rc;
 }
 
-static tb_code split_at_text(splitter *s, tb_piece text, tb_piece separator, int64_t most)
+static void split_at_text(splitter *s, tb_piece text, tb_piece separator, int64_t most, bool from_right)
 {
-    size_t from = 0, at = 0;
-    tb_code rc = TB_OK;
-    for (; !rc && most != 0; most--) {
-        rc = tb_find_text(&at, s->run, text, separator, from);
-        if (rc || at == TB_NOWHERE)
+    size_t at;
+    for (; most != 0; most--) {
+        if (!(from_right ? tb_find_last_text(&at, s->run, text, separator, text.size)
+                         : tb_find_text(&at, s->run, text, separator, 0)))
             break;
-        rc = add_part(s, tb_piece_cut(text, from, at - from));
-        from = at + separator.size;
+        tb_piece head = tb_piece_cut(text, 0, at), tail = tb_piece_behind(text, at + separator.size);
+        add_part(s, from_right ? tail : head);
+        text = from_right ? head : tail;
     }
-    return rc ? rc : add_part(s, tb_piece_behind(text, from));
-}
-
-static tb_code split_at_text_from_right(splitter *s, tb_piece text, tb_piece separator, int64_t most)
-{
-    size_t end = text.size, at = 0;
-    tb_code rc = TB_OK;
-    for (; !rc && most != 0; most--) {
-        rc = tb_find_last_text(&at, s->run, text, separator, end);
-        if (rc || at == TB_NOWHERE)
-            break;
-        rc = add_part(s, tb_piece_cut(text, at + separator.size, end - (at + separator.size)));
-        end = at;
-    }
-    return rc ? rc : add_part(s, tb_piece_cut(text, 0, end));
+    add_part(s, text);
 }
 
 static void reverse_parts(tb_list_builder *parts)
@@ -224,30 +196,27 @@ static void reverse_parts(tb_list_builder *parts)
     }
 }
 
-tb_code tb_split_text(tb_value *out, tb_render *run, tb_value string, const tb_piece *separator, int64_t most,
-                      bool from_right)
+tb_value tb_split_text(tb_render *run, tb_value string, const tb_piece *separator, int64_t most, bool from_right)
 {
-    splitter s = {.run = run, .variant = string.variant};
-    tb_piece text = tb_value_text(string);
-    tb_code rc;
+    splitter s = {.run = run, .string = string};
     if (separator && separator->size == 0)
         return tb_render_fail(run, TB_EINVAL, "the separator is empty");
-    if (from_right)
-        rc = separator ? split_at_text_from_right(&s, text, *separator, most) : split_at_spaces(&s, text, most, true);
+    if (separator)
+        split_at_text(&s, tb_value_text(string), *separator, most, from_right);
     else
-        rc = separator ? split_at_text(&s, text, *separator, most) : split_at_spaces(&s, text, most, false);
+        split_at_spaces(&s, tb_value_text(string), most, from_right);
     if (from_right)
         reverse_parts(&s.parts);
-    return rc ? rc : tb_list_builder_finish(out, run, &s.parts, TB_VALUE_LIST);
+    return tb_list_builder_finish(run, &s.parts, TB_VALUE_LIST);
 }
 
-tb_code tb_split_lines(tb_value *out, tb_render *run, tb_value string, bool keep_ends)
+tb_value tb_split_lines(tb_render *run, tb_value string, bool keep_ends)
 {
-    splitter s = {.run = run, .variant = string.variant};
+    splitter s = {.run = run, .string = string};
     tb_piece text = tb_value_text(string);
     size_t from = 0, n;
-    tb_code rc = tb_render_work(run, text.size / TB_BYTES_READ_PER_STEP);
-    for (size_t at = 0; at < text.size && !rc;) {
+    tb_render_work(run, text.size / TB_BYTES_READ_PER_STEP);
+    for (size_t at = 0; at < text.size && !run->rc;) {
         uint32_t c = character_at(&n, text, at);
         size_t end = at;
         at += n;
@@ -255,10 +224,10 @@ tb_code tb_split_lines(tb_value *out, tb_render *run, tb_value string, bool keep
             continue;
         if (c == '\r' && at < text.size && text.data[at] == '\n')
             at++;
-        rc = add_part(&s, tb_piece_cut(text, from, (keep_ends ? at : end) - from));
+        add_part(&s, tb_piece_cut(text, from, (keep_ends ? at : end) - from));
         from = at;
     }
-    if (!rc && from < text.size)
-        rc = add_part(&s, tb_piece_behind(text, from));
-    return rc ? rc : tb_list_builder_finish(out, run, &s.parts, TB_VALUE_LIST);
+    if (from < text.size)
+        add_part(&s, tb_piece_behind(text, from));
+    return tb_list_builder_finish(run, &s.parts, TB_VALUE_LIST);
 }

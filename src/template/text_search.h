@@ -7,25 +7,24 @@
 
 #define TB_NOWHERE SIZE_MAX
 
-// Byte offset of the first `needle` at or behind `from`, or TB_NOWHERE.
-tb_code tb_find_text(size_t *out, tb_render *run, tb_piece text, tb_piece needle, size_t from);
-// Byte offset of the last `needle` that ends at or before `end`, or TB_NOWHERE.
-tb_code tb_find_last_text(size_t *out, tb_render *run, tb_piece text, tb_piece needle, size_t end);
+// Finds the first `needle` at or behind byte `from`; *out is its offset, or TB_NOWHERE.
+bool tb_find_text(size_t *out, tb_render *run, tb_piece text, tb_piece needle, size_t from);
+// Finds the last `needle` that ends at or before byte `end`.
+bool tb_find_last_text(size_t *out, tb_render *run, tb_piece text, tb_piece needle, size_t end);
 
 // Without the white space, or the characters of `chars` where it is not NULL, on either side.
-tb_code tb_strip_text(tb_piece *out, tb_render *run, tb_piece text, const tb_piece *chars, bool left, bool right);
+tb_piece tb_strip_text(tb_render *run, tb_piece text, const tb_piece *chars, bool left, bool right);
 
 // Writes `text` as str.upper and its kin convert it.
-tb_code tb_write_converted(tb_render *run, tb_piece text, tb_letter_case how);
+void tb_write_converted(tb_render *run, tb_piece text, tb_letter_case how);
 
 // Writes `text` with the first `count` (negative: all) `old` replaced.
-tb_code tb_write_replaced(tb_render *run, tb_piece text, tb_piece old, tb_piece new, int64_t count);
+void tb_write_replaced(tb_render *run, tb_piece text, tb_piece old, tb_piece new, int64_t count);
 
 // A list of the parts between separators (NULL: runs of white space), cut at most `most` times (negative:
 // everywhere) from the left or the right. The parts are marked like `string`.
-tb_code tb_split_text(tb_value *out, tb_render *run, tb_value string, const tb_piece *separator, int64_t most,
-                      bool from_right);
+tb_value tb_split_text(tb_render *run, tb_value string, const tb_piece *separator, int64_t most, bool from_right);
 
-tb_code tb_split_lines(tb_value *out, tb_render *run, tb_value string, bool keep_ends);
+tb_value tb_split_lines(tb_render *run, tb_value string, bool keep_ends);
 
 #endif

@@ -151,49 +151,46 @@ bool tb_value_same(tb_value a, tb_value b)
 
 // ---- lists ----
 
-tb_code tb_list_new(tb_value *out, tb_render *run, tb_value_kind kind, size_t count)
+static tb_value list_value(tb_render *run, tb_value_kind kind, tb_value *items, size_t count)
 {
     tb_list *list = tb_render_alloc(run, sizeof *list);
-    tb_value *items = list && count ? tb_render_array(run, count, sizeof *items) : NULL;
-    if (!list || (count && !items))
-        return run->err->code;
-    list->count = count;
-    list->items = items;
-    *out = (tb_value){.kind = (uint8_t)kind, .as.list = list};
-    return TB_OK;
+    if (!list)
+        return tb_missing();
+    *list = (tb_list){count, items};
+    return (tb_value){.kind = (uint8_t)kind, .as.list = list};
 }
 
-tb_code tb_list_from(tb_value *out, tb_render *run, tb_value_kind kind, const tb_value *items, size_t count)
+tb_value tb_list_new(tb_render *run, tb_value_kind kind, size_t count)
 {
-    tb_code rc = tb_list_new(out, run, kind, count);
-    if (!rc && count)
-        memcpy(out->as.list->items, items, count * sizeof *items);
-    return rc ? rc : tb_render_work(run, 1 + count / 8);
+    return list_value(run, kind, count ? tb_render_array(run, count, sizeof(tb_value)) : NULL, count);
 }
 
-tb_code tb_list_builder_add(tb_list_builder *builder, tb_render *run, tb_value item)
+tb_value tb_list_from(tb_render *run, tb_value_kind kind, const tb_value *items, size_t count)
 {
+    tb_render_work(run, 1 + count / 8);
+    tb_value list = tb_list_new(run, kind, count);
+    if (!run->rc && count)
+        memcpy(list.as.list->items, items, count * sizeof *items);
+    return list;
+}
+
+void tb_list_builder_add(tb_list_builder *builder, tb_render *run, tb_value item)
+{
+    tb_render_work(run, 1);
     if (builder->count == builder->capacity) {
         size_t capacity = builder->capacity ? 2 * builder->capacity : 8;
         tb_value *items = tb_render_array(run, capacity, sizeof *items);
         if (!items)
-            return run->err->code;
+            return;
         if (builder->count)
             memcpy(items, builder->items, builder->count * sizeof *items);
         builder->items = items;
         builder->capacity = capacity;
     }
     builder->items[builder->count++] = item;
-    return tb_render_work(run, 1);
 }
 
-tb_code tb_list_builder_finish(tb_value *out, tb_render *run, tb_list_builder *builder, tb_value_kind kind)
+tb_value tb_list_builder_finish(tb_render *run, const tb_list_builder *builder, tb_value_kind kind)
 {
-    tb_list *list = tb_render_alloc(run, sizeof *list);
-    if (!list)
-        return run->err->code;
-    list->count = builder->count;
-    list->items = builder->items;
-    *out = (tb_value){.kind = (uint8_t)kind, .as.list = list};
-    return TB_OK;
+    return list_value(run, kind, builder->items, builder->count);
 }

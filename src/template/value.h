@@ -156,9 +156,30 @@ static inline tb_value tb_string_value(const tb_string *string)
     return (tb_value){.kind = TB_VALUE_STRING, .as.string = string};
 }
 
-static inline tb_piece tb_value_text(tb_value string)
+// Empty unless it is a string.
+static inline tb_piece tb_value_text(tb_value value)
 {
-    return string.as.string->text;
+    return value.kind == TB_VALUE_STRING ? value.as.string->text : tb_piece_literal("");
+}
+
+// Empty unless it is a list or tuple.
+static inline const tb_list *tb_value_list(tb_value value)
+{
+    static const tb_list empty;
+    return value.kind == TB_VALUE_LIST || value.kind == TB_VALUE_TUPLE ? value.as.list : &empty;
+}
+
+static inline tb_value tb_missing(void)
+{
+    return (tb_value){.kind = TB_VALUE_MISSING};
+}
+
+// Markup if the string `other` is.
+static inline tb_value tb_marked_like(tb_value string, tb_value other)
+{
+    if (string.kind == TB_VALUE_STRING)
+        string.variant = other.variant;
+    return string;
 }
 
 static inline bool tb_value_is_markup(tb_value value)
@@ -173,20 +194,20 @@ tb_origin tb_value_origin(tb_value value);
 tb_string tb_string_constant(tb_text text);
 
 // A string whose bytes stay where they are, for as long as the run lasts.
-tb_code tb_string_borrow(tb_value *out, tb_render *run, tb_piece text);
+tb_value tb_string_borrow(tb_render *run, tb_piece text);
 // A string with a copy of the bytes.
-tb_code tb_string_new(tb_value *out, tb_render *run, tb_piece text);
+tb_value tb_string_new(tb_render *run, tb_piece text);
 // `left` and `right`, neither escaped nor marked.
-tb_code tb_string_concat(tb_value *out, tb_render *run, tb_value left, tb_value right);
+tb_value tb_string_concat(tb_render *run, tb_value left, tb_value right);
 // Characters [start, end) of a string, start <= end <= length.
-tb_code tb_string_cut(tb_value *out, tb_render *run, tb_value string, size_t start, size_t end);
+tb_value tb_string_cut(tb_render *run, tb_value string, size_t start, size_t end);
 // The same text as Markup, special characters of HTML escaped unless it is Markup already.
-tb_code tb_string_escape(tb_value *out, tb_render *run, tb_value string);
+tb_value tb_string_escape(tb_render *run, tb_value string);
 
 // A list or tuple (`kind`) of `count` items; they are MISSING until the caller fills them in.
-tb_code tb_list_new(tb_value *out, tb_render *run, tb_value_kind kind, size_t count);
+tb_value tb_list_new(tb_render *run, tb_value_kind kind, size_t count);
 // A list or tuple with a copy of the items.
-tb_code tb_list_from(tb_value *out, tb_render *run, tb_value_kind kind, const tb_value *items, size_t count);
+tb_value tb_list_from(tb_render *run, tb_value_kind kind, const tb_value *items, size_t count);
 
 // ---- growing lists, while they are made ----
 
@@ -195,8 +216,8 @@ typedef struct tb_list_builder {
     size_t count, capacity;
 } tb_list_builder; // zeroed: empty
 
-tb_code tb_list_builder_add(tb_list_builder *builder, tb_render *run, tb_value item);
-tb_code tb_list_builder_finish(tb_value *out, tb_render *run, tb_list_builder *builder, tb_value_kind kind);
+void tb_list_builder_add(tb_list_builder *builder, tb_render *run, tb_value item);
+tb_value tb_list_builder_finish(tb_render *run, const tb_list_builder *builder, tb_value_kind kind);
 
 // ---- dicts: in order of insertion ----
 
@@ -212,15 +233,15 @@ struct tb_dict {
     size_t index_size;
 };
 
-tb_code tb_dict_new(tb_value *out, tb_render *run);
+tb_value tb_dict_new(tb_render *run);
 // Adds or replaces. TB_EINVAL for a key that has no hash, such as a list.
-tb_code tb_dict_set(tb_dict *dict, tb_render *run, tb_value key, tb_value value);
-// *out is MISSING when the key is absent. TB_EINVAL for a key that has no hash.
-tb_code tb_dict_get(tb_value *out, tb_render *run, const tb_dict *dict, tb_value key);
-// Whether a value can be a key.
-tb_code tb_value_is_hashable(bool *out, tb_render *run, tb_value value);
+void tb_dict_set(tb_render *run, tb_dict *dict, tb_value key, tb_value value);
+// MISSING when the key is absent. TB_EINVAL for a key that has no hash.
+tb_value tb_dict_get(tb_render *run, const tb_dict *dict, tb_value key);
 // The same for a key that is text.
-tb_code tb_dict_get_text(tb_value *out, tb_render *run, const tb_dict *dict, tb_piece key);
+tb_value tb_dict_get_text(tb_render *run, const tb_dict *dict, tb_piece key);
+// Whether a value can be a key.
+bool tb_value_is_hashable(tb_render *run, tb_value value);
 
 // ---- what Python asks of values ----
 
@@ -240,13 +261,10 @@ tb_ordering tb_number_order(tb_value a, tb_value b);
 // False when the value has no length without being walked.
 bool tb_value_length(size_t *out, tb_value value);
 
-tb_code tb_value_equal(bool *out, tb_render *run, tb_value a, tb_value b);
+bool tb_value_equal(tb_render *run, tb_value a, tb_value b);
 // a < b as Python orders them; TB_EINVAL where it does not.
-tb_code tb_value_less(bool *out, tb_render *run, tb_value a, tb_value b);
+bool tb_value_less(tb_render *run, tb_value a, tb_value b);
 // `is`: the same object, or equal values of the types that have no identity here.
 bool tb_value_same(tb_value a, tb_value b);
-
-// Raises what Python raises when something undefined is used.
-tb_code tb_render_fail_undefined(tb_render *run, tb_value undefined);
 
 #endif

@@ -322,7 +322,7 @@ static void run__stops_at_endless_memory(void **state)
 {
     (void)state;
     check_fails("{{ 'a' * 9000000000 }}", "{}", TB_ELIMIT, "");
-    check_fails("{{ [1] * 9000000000000000000 }}", "{}", TB_ELIMIT, "too much memory");
+    check_fails("{{ [1] * 9000000000000000000 }}", "{}", TB_ELIMIT, "");
     check_fails("{% set ns = namespace(s='a') %}{% for i in range(99) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}", "{}",
                 TB_ELIMIT, "too much memory");
     check_fails("{{ '%900000000s' % 'a' }}", "{}", TB_ELIMIT, "");
