@@ -49,5 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (tb_checkpoint_open(&checkpoint, scratch_folder(), &err) == TB_OK)
         walk_checkpoint(checkpoint);
     tb_checkpoint_close(checkpoint);
+    if (tb_checkpoint_open_texts(&checkpoint, scratch_folder(), &err) == TB_OK)
+        walk_checkpoint(checkpoint);
+    tb_checkpoint_close(checkpoint);
     return 0;
 }
