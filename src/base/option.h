@@ -1,5 +1,5 @@
-// Option tables: one table per command (or recipe) says what can be given, and both parsing and help are
-// made from it.
+// Option tables: one table per command (or recipe of a quantization) says what can be given, and both parsing and help
+// are made from it.
 //
 // A table describes the fields of a structure that holds the command's arguments. Whoever owns
 // the structure fills it with defaults; parsing overwrites what was given, help prints the

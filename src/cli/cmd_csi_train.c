@@ -29,7 +29,7 @@ static const tb_option options[] = {
     {"rate", 0, TB_OPTION_REAL, offsetof(train_args, rate), "R", 0, 1,
      "learning rate (default: paper 0.0001, hybrid 0.004 falling to 0)"},
     {"steps-factor", 0, TB_OPTION_REAL, offsetof(train_args, steps_factor), "F", 1e-6, 1e6,
-     "times the steps of the recipe"},
+     "times the published steps"},
     TB_CSI_LINK_OPTIONS,
     {0},
 };
@@ -63,7 +63,7 @@ static tb_code parse(tb_csi_train_options *o, tb_cli *cli, const train_args *arg
 {
     if (!args->output)
         return tb_fail_usage(cli, err, "option '--output' is missing");
-    if (!tb_csi_net_recipe_find(&o->net, args->net))
+    if (!tb_csi_net_kind_find(&o->net, args->net))
         return tb_fail_usage(cli, err, "unknown network '%s'; use paper, paper+gain or hybrid", args->net);
     if (!tb_csi_activation_find(&o->net.activation, args->activation))
         return tb_fail_usage(cli, err, "unknown activation '%s'; use swish, tanh, leaky_relu or relu",

@@ -169,8 +169,8 @@ typedef struct tb_csi_net_options {
 } tb_csi_net_options;
 
 // "paper", "paper+gain", "hybrid": kind and gain.
-const char *tb_csi_net_recipe_name(const tb_csi_net_options *options);
-bool tb_csi_net_recipe_find(tb_csi_net_options *out, const char *name); // sets nothing else
+const char *tb_csi_net_kind_name(const tb_csi_net_options *options);
+bool tb_csi_net_kind_find(tb_csi_net_options *out, const char *name); // sets nothing else
 const char *tb_csi_activation_name(tb_csi_activation activation);
 bool tb_csi_activation_find(tb_csi_activation *out, const char *name);
 
@@ -193,7 +193,7 @@ tb_code tb_csi_net_save(const char *path, const tb_csi_net *net, const char *con
 // TB_EINVAL, TB_EUNSUPPORTED: the network was made for another link.
 tb_code tb_csi_net_check(const tb_csi_net *net, const tb_csi_link *link, tb_error *err);
 
-// How a network is trained. Zeroed fields mean the recipe of its kind.
+// How a network is trained. Zeroed fields mean the published training of its kind.
 typedef struct tb_csi_train_options {
     tb_csi_net_options net; // n, p: the link's
     double rho[2];          // drawn evenly between these
@@ -201,7 +201,7 @@ typedef struct tb_csi_train_options {
     bool snr_given;          // snr_db counts (0 dB is a value)
     size_t batch;            // frames per step
     double rate;             // of Adam
-    double steps_factor;     // times the steps of the recipe
+    double steps_factor;     // times the steps of its kind's training
     size_t threads;          // results do not depend on it
     const tb_report *report; // progress, and the loss now and then
 } tb_csi_train_options;
@@ -225,7 +225,7 @@ typedef struct tb_csi_quantize_options {
 } tb_csi_quantize_options;
 
 // Packs the matrices of a network, in the order of the stages, each calibrated on what the packed ones
-// before it give (at the operating points of its kind's recipe). Biases and everything between the subnets
+// before it give (at the operating points of its kind's training). Biases and everything between the subnets
 // stay in float. The packed network is written to `path`.
 tb_code tb_csi_quantize(const char *path, const char *net_path, const tb_csi_quantize_options *options,
                         tb_csi_pack_fn pack, void *user, tb_error *err);

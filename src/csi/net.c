@@ -10,25 +10,25 @@ static const struct {
     const char *name;
     tb_csi_net_kind kind;
     bool gain;
-} recipes[] = {{"paper", TB_CSI_PAPER, false}, {"paper+gain", TB_CSI_PAPER, true}, {"hybrid", TB_CSI_HYBRID, false}};
+} kinds[] = {{"paper", TB_CSI_PAPER, false}, {"paper+gain", TB_CSI_PAPER, true}, {"hybrid", TB_CSI_HYBRID, false}};
 
 static const char *const activation_names[TB_CSI_ACTIVATIONS] = {"swish", "tanh", "leaky_relu", "relu"};
 static const char *const normaliser_names[TB_CSI_NORMALISERS] = {"batch", "frame", "analytic"};
 
-const char *tb_csi_net_recipe_name(const tb_csi_net_options *options)
+const char *tb_csi_net_kind_name(const tb_csi_net_options *options)
 {
     size_t i = 0;
-    while (recipes[i].kind != options->kind || recipes[i].gain != options->gain)
+    while (kinds[i].kind != options->kind || kinds[i].gain != options->gain)
         i++;
-    return recipes[i].name;
+    return kinds[i].name;
 }
 
-bool tb_csi_net_recipe_find(tb_csi_net_options *out, const char *name)
+bool tb_csi_net_kind_find(tb_csi_net_options *out, const char *name)
 {
-    for (size_t i = 0; i < sizeof recipes / sizeof recipes[0]; i++)
-        if (strcmp(recipes[i].name, name) == 0) {
-            out->kind = recipes[i].kind;
-            out->gain = recipes[i].gain;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(kinds[i].name, name) == 0) {
+            out->kind = kinds[i].kind;
+            out->gain = kinds[i].gain;
             return true;
         }
     return false;
@@ -226,7 +226,7 @@ size_t tb_csi_net_describe(const char *metadata[2 * TB_CSI_NET_PAIRS], char numb
         snprintf(numbers[i], sizeof numbers[i], "%zu", sizes[i]);
     for (size_t i = 0; i < 2; i++)
         snprintf(numbers[3 + i], sizeof numbers[3 + i], "%.17g", net->shrinkage[i]);
-    const char *const pairs[2 * TB_CSI_NET_PAIRS] = {"recipe", tb_csi_net_recipe_name(o),
+    const char *const pairs[2 * TB_CSI_NET_PAIRS] = {"recipe", tb_csi_net_kind_name(o),
                                                      "act",    activation_names[o->activation],
                                                      "n",      numbers[0],
                                                      "p",      numbers[1],

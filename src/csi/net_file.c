@@ -20,7 +20,7 @@ static tb_code read_options(tb_csi_net_options *o, const tb_safetensors *file, c
 {
     *o = (tb_csi_net_options){.packed = tb_safetensors_metadata(file, "packed") != NULL};
     const char *kind = tb_safetensors_metadata(file, "recipe"), *activation = tb_safetensors_metadata(file, "act");
-    if (!kind || !tb_csi_net_recipe_find(o, kind))
+    if (!kind || !tb_csi_net_kind_find(o, kind))
         return tb_fail(err, TB_EFORMAT, "'%s' is no network of 'twobit csi train'", path);
     if (!activation || !tb_csi_activation_find(&o->activation, activation))
         return tb_fail(err, TB_EFORMAT, "the network '%s' has an unknown activation", path);

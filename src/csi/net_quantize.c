@@ -35,7 +35,7 @@ typedef struct work_matrix {
 
 typedef struct quantization {
     const tb_csi_quantize_options *options;
-    const tb_csi_recipe *recipe;
+    const tb_csi_training *training;
     tb_csi_pack_fn pack;
     void *user;
     tb_csi_link *link;
@@ -118,7 +118,7 @@ static tb_code calibrate(quantization *q, tb_error *err)
     tb_code rc = tb_csi_chain_init(&q->chain, q->net, q->link, CALIBRATION_FRAMES, TB_CSI_STAGES, 0, err);
     if (rc)
         return rc;
-    tb_csi_draw_step(&q->batch, q->link, q->recipe->rho, q->recipe->snr_db, CALIBRATION_FRAMES, q->recipe->draws,
+    tb_csi_draw_step(&q->batch, q->link, q->training->rho, q->training->snr_db, CALIBRATION_FRAMES, q->training->draws,
                      q->stage, CALIBRATION_STEP);
     tb_csi_chain_run(&q->chain, &q->batch, q->stage);
     tb_csi_chain_feed(&q->chain, &q->batch, q->stage);
@@ -131,7 +131,7 @@ static tb_code calibrate(quantization *q, tb_error *err)
 static tb_code finetune_step(quantization *q, uint64_t step, uint64_t steps, double *loss, tb_error *err)
 {
     const tb_schedule schedule = {TB_RATE_LINEAR, finetuning[q->net->options.kind].rate, 0, steps};
-    const tb_csi_recipe *r = q->recipe;
+    const tb_csi_training *r = q->training;
     tb_csi_chain_stage *s = &q->chain.stages[q->stage];
     tb_csi_draw_step(&q->batch, q->link, r->rho, r->snr_db, r->batch, r->draws, q->stage, step);
     tb_csi_chain_run(&q->chain, &q->batch, q->stage);
@@ -162,7 +162,7 @@ static tb_code finetune(quantization *q, tb_error *err)
     const char *name = tb_csi_stage_names[q->stage];
     tb_csi_freeze_others(q->net, q->stage);
     tb_csi_chain_clear(&q->chain);
-    tb_code rc = tb_csi_chain_init(&q->chain, q->net, q->link, q->recipe->batch, q->stage, q->recipe->penalty, err);
+    tb_code rc = tb_csi_chain_init(&q->chain, q->net, q->link, q->training->batch, q->stage, q->training->penalty, err);
     if (!rc)
         tb_graph_set_threads(q->chain.stages[q->stage].graph, q->options->threads);
     for (uint64_t step = 1; !rc && step <= steps; step++) {
@@ -209,7 +209,7 @@ static tb_code prepare(quantization *q, const char *net_path, tb_error *err)
     const tb_csi_net_options *o = &q->net->options;
     if (o->packed)
         return tb_fail(err, TB_EINVAL, "'%s' is packed already", net_path);
-    q->recipe = &tb_csi_recipes[o->kind];
+    q->training = &tb_csi_trainings[o->kind];
     rc = tb_csi_link_new(&q->link, &(tb_csi_options){.n = o->n, .p = o->p, .b = 64, .seed = q->options->seed}, err);
     if (!rc)
         rc = tb_csi_batch_init(&q->batch, q->link, CALIBRATION_FRAMES, err);

@@ -22,7 +22,7 @@ enum {
 // Of a net that has learned nothing; its gain is then finite.
 #define LEAST_SHRINKAGE 1e-3
 
-const tb_csi_recipe tb_csi_recipes[TB_CSI_NETS] = {
+const tb_csi_training tb_csi_trainings[TB_CSI_NETS] = {
     [TB_CSI_PAPER] = {.rho = {0.2, 0.2},
                       .snr_db = {5, 5},
                       .rate = 1e-4,
@@ -44,7 +44,7 @@ const tb_csi_recipe tb_csi_recipes[TB_CSI_NETS] = {
 
 typedef struct training {
     tb_csi_train_options options; // defaults filled in
-    const tb_csi_recipe *recipe;
+    const tb_csi_training *training;
     const tb_csi_link *link;
     tb_csi_net *net;
     tb_csi_batch batch;
@@ -72,7 +72,7 @@ static tb_code complete_options(training *t, const tb_csi_train_options *given, 
 {
     t->options = *given;
     tb_csi_train_options *o = &t->options;
-    const tb_csi_recipe *r = t->recipe = &tb_csi_recipes[given->net.kind];
+    const tb_csi_training *r = t->training = &tb_csi_trainings[given->net.kind];
     choose(o->rho, given->rho, r->rho);
     if (!given->snr_given)
         memcpy(o->snr_db, r->snr_db, sizeof o->snr_db);
@@ -95,7 +95,7 @@ static tb_code complete_options(training *t, const tb_csi_train_options *given, 
 
 static uint64_t stage_steps(const training *t, tb_csi_stage stage)
 {
-    return (uint64_t)ceil((double)t->recipe->steps[stage] * t->options.steps_factor);
+    return (uint64_t)ceil((double)t->training->steps[stage] * t->options.steps_factor);
 }
 
 static tb_code describe(training *t, tb_error *err)
@@ -104,7 +104,7 @@ static tb_code describe(training *t, tb_error *err)
     const tb_csi_net_options *net = tb_csi_net_get_options(t->net);
     tb_code rc = tb_csi_link_describe(&t->description, t->link, err);
     if (!rc)
-        rc = tb_str_printf(&t->description, err, " net=%s act=%s hidden=%zu", tb_csi_net_recipe_name(net),
+        rc = tb_str_printf(&t->description, err, " net=%s act=%s hidden=%zu", tb_csi_net_kind_name(net),
                            tb_csi_activation_name(net->activation), net->hidden);
     if (!rc)
         rc = tb_str_printf(&t->description, err, " rho=%.17g..%.17g snr_db=%.17g..%.17g batch=%zu rate=%.17g",
@@ -136,8 +136,8 @@ static void draw_weights(training *t)
         tb_csi_subnet *s = &t->net->subnets[stage];
         if (!s->exists)
             continue;
-        draw_tensor(t->net->params, s->w1, seed, 4 * stage, t->recipe->deviations[0]);
-        draw_tensor(t->net->params, s->w2, seed, 4 * stage + 2, t->recipe->deviations[1]);
+        draw_tensor(t->net->params, s->w1, seed, 4 * stage, t->training->deviations[0]);
+        draw_tensor(t->net->params, s->w2, seed, 4 * stage + 2, t->training->deviations[1]);
     }
 }
 
@@ -195,9 +195,9 @@ void tb_csi_draw_step(tb_csi_batch *batch, const tb_csi_link *link, const double
 static void run_step(training *t)
 {
     tb_csi_chain_stage *s = &t->chain.stages[t->stage];
-    const tb_schedule schedule = {t->recipe->schedule, t->options.rate, 0, stage_steps(t, t->stage)};
+    const tb_schedule schedule = {t->training->schedule, t->options.rate, 0, stage_steps(t, t->stage)};
     const tb_csi_train_options *o = &t->options;
-    tb_csi_draw_step(&t->batch, t->link, o->rho, o->snr_db, o->batch, t->recipe->draws, t->stage, t->step);
+    tb_csi_draw_step(&t->batch, t->link, o->rho, o->snr_db, o->batch, t->training->draws, t->stage, t->step);
     tb_csi_chain_run(&t->chain, &t->batch, t->stage);
     tb_csi_chain_feed(&t->chain, &t->batch, t->stage);
     tb_csi_chain_aim(&t->chain, &t->batch, t->stage);
@@ -224,7 +224,7 @@ static tb_code begin_stage(training *t, tb_error *err)
     tb_csi_freeze_others(t->net, t->stage);
     t->loss = 0;
     t->loss_steps = 0;
-    tb_code rc = tb_csi_chain_init(&t->chain, t->net, t->link, t->options.batch, t->stage, t->recipe->penalty, err);
+    tb_code rc = tb_csi_chain_init(&t->chain, t->net, t->link, t->options.batch, t->stage, t->training->penalty, err);
     for (int stage = 0; !rc && stage < TB_CSI_STAGES; stage++)
         if (t->chain.stages[stage].graph)
             tb_graph_set_threads(t->chain.stages[stage].graph, t->options.threads);
@@ -323,7 +323,7 @@ static tb_code measure_shrinkage(training *t, tb_error *err)
     double error[2] = {0}, power[2] = {0};
     tb_code rc = tb_csi_chain_init(&t->chain, t->net, t->link, o->batch, TB_CSI_STAGES, 0, err);
     for (uint64_t step = 0; !rc && step * o->batch < SHRINKAGE_FRAMES; step++) {
-        tb_csi_draw_step(&t->batch, t->link, o->rho, o->snr_db, o->batch, t->recipe->draws, TB_CSI_STAGES, step);
+        tb_csi_draw_step(&t->batch, t->link, o->rho, o->snr_db, o->batch, t->training->draws, TB_CSI_STAGES, step);
         for (int i = 0; i < 2; i++) {
             tb_csi_chain_run(&t->chain, &t->batch, i ? TB_CSI_DET2 : TB_CSI_DET1);
             add_error(&error[i], &power[i], &t->chain, &t->batch);

@@ -4,17 +4,17 @@
 
 #include "csi/net.h"
 
-// What each kind of network is trained with unless told otherwise: the published recipe, and for
+// What each kind of network is trained with unless told otherwise: the published training, and for
 // the hybrid what this project found to work.
-typedef struct tb_csi_recipe {
+typedef struct tb_csi_training {
     double rho[2], snr_db[2], rate, penalty;
     double deviations[2]; // of initial W1 and W2
     size_t batch, draws;  // frames per step, at so many operating points
     uint64_t steps[TB_CSI_STAGES];
     tb_schedule_kind schedule;
-} tb_csi_recipe;
+} tb_csi_training;
 
-extern const tb_csi_recipe tb_csi_recipes[TB_CSI_NETS];
+extern const tb_csi_training tb_csi_trainings[TB_CSI_NETS];
 
 enum { TB_CSI_MOST_DRAWS = 64 };
 

@@ -8,15 +8,15 @@
 
 struct json_t;
 
-// How blocks alternate between a window of keys and all of them where "layer_types" does not say it.
-typedef enum tb_hf_windows {
-    TB_HF_NO_WINDOWS,    // whatever "sliding_window" says
-    TB_HF_ALL_WINDOWS,   // every block
-    TB_HF_UPPER_WINDOWS, // blocks from "max_window_layers" on
-    TB_HF_NOPE_WINDOWS,  // blocks without RoPE
-    TB_HF_ODD_WINDOWS,   // the first, the third, …
-    TB_HF_MOST_WINDOWS,  // all but every "sliding_window_pattern"-th
-} tb_hf_windows;
+// Which blocks are near ones, that see a reach of keys, where "layer_types" does not say it.
+typedef enum tb_hf_near {
+    TB_HF_NEAR_NONE,  // whatever "sliding_window" says
+    TB_HF_NEAR_ALL,   // every block
+    TB_HF_NEAR_UPPER, // blocks from "max_window_layers" on
+    TB_HF_NEAR_NOPE,  // blocks without RoPE
+    TB_HF_NEAR_ODD,   // the first, the third, …
+    TB_HF_NEAR_MOST,  // all but every "sliding_window_pattern"-th
+} tb_hf_near;
 
 // A family of models: what its config.json leaves unsaid.
 typedef struct tb_hf_family {
@@ -30,13 +30,13 @@ typedef struct tb_hf_family {
     bool grows_queries;  // "llama_4_scaling_beta"
     bool skips_rope;     // some blocks do not rotate ("no_rope_layers")
     bool tied;           // without "tie_word_embeddings"
-    bool window_switch;  // "sliding_window" counts only with "use_sliding_window"
+    bool reach_switch;   // "sliding_window" counts only with "use_sliding_window"
     bool partial_rope;   // "partial_rotary_factor" counts; elsewhere any but 1 is refused
     bool renames_rope;   // "su" and "yarn" are older names of longrope
-    tb_hf_windows windows;
+    tb_hf_near near;
     // Values of absent keys, as transformers' classes have them. kv_heads 0: as many as heads; head_size 0: width /
-    // heads; window 0: none.
-    uint32_t vocab, blocks, width, ffn_width, heads, kv_heads, head_size, context, window;
+    // heads; reach 0: all keys.
+    uint32_t vocab, blocks, width, ffn_width, heads, kv_heads, head_size, context, reach;
     double norm_eps, rope_base, local_rope_base;
     double attention_cap, final_cap; // of absent keys; null says that there is none
     uint32_t original_context; // of "original_max_position_embeddings", where it stands outside of RoPE's settings

@@ -73,61 +73,60 @@ static const unsigned char *translate_rope_blocks(tb_hf_config *c)
     return rotates;
 }
 
-// Fills windowed[] from "layer_types".
-static void read_layer_types(tb_hf_config *c, unsigned char *windowed, const json_t *types)
+// Fills near[] from "layer_types".
+static void read_layer_types(tb_hf_config *c, unsigned char *near, const json_t *types)
 {
     if (json_array_size(types) != c->blocks)
         tb_hf_refuse(c, "layer_types", "it must name a kind for every block");
     for (size_t i = 0; i < c->blocks && !c->rc; i++) {
         const char *kind = json_string_value(json_array_get(types, i));
-        windowed[i] = kind && strcmp(kind, "sliding_attention") == 0;
-        if (!windowed[i] && (!kind || strcmp(kind, "full_attention") != 0))
+        near[i] = kind && strcmp(kind, "sliding_attention") == 0;
+        if (!near[i] && (!kind || strcmp(kind, "full_attention") != 0))
             tb_hf_refuse_unsupported(c, "layer_types", kind);
     }
 }
 
-static void derive_windows(tb_hf_config *c, unsigned char *windowed, const unsigned char *rotates)
+static void derive_near(tb_hf_config *c, unsigned char *near, const unsigned char *rotates)
 {
-    tb_hf_windows windows = c->family->windows;
+    tb_hf_near kind = c->family->near;
     const char *key =
         tb_hf_member(c->json, "sliding_window_pattern") ? "sliding_window_pattern" : "_sliding_window_pattern";
-    uint32_t upper = windows == TB_HF_UPPER_WINDOWS ? tb_hf_read_whole(c, "max_window_layers", 0, 28) : 0;
-    uint32_t period = windows == TB_HF_MOST_WINDOWS ? tb_hf_read_count(c, key, 6) : 1;
+    uint32_t upper = kind == TB_HF_NEAR_UPPER ? tb_hf_read_whole(c, "max_window_layers", 0, 28) : 0;
+    uint32_t period = kind == TB_HF_NEAR_MOST ? tb_hf_read_count(c, key, 6) : 1;
     for (size_t i = 0; i < c->blocks; i++)
-        windowed[i] = windows == TB_HF_ALL_WINDOWS || (windows == TB_HF_UPPER_WINDOWS && i >= upper) ||
-                      (windows == TB_HF_ODD_WINDOWS && i % 2 == 0) ||
-                      (windows == TB_HF_NOPE_WINDOWS && rotates && !rotates[i]) ||
-                      (windows == TB_HF_MOST_WINDOWS && (i + 1) % period != 0);
+        near[i] = kind == TB_HF_NEAR_ALL || (kind == TB_HF_NEAR_UPPER && i >= upper) ||
+                  (kind == TB_HF_NEAR_ODD && i % 2 == 0) || (kind == TB_HF_NEAR_NOPE && rotates && !rotates[i]) ||
+                  (kind == TB_HF_NEAR_MOST && (i + 1) % period != 0);
 }
 
-// The size of the window; 0 when the model has none. A key that is there with the value null
+// How many keys near blocks see; 0 when all do. A key that is there with the value null
 // says none; one that is absent leaves it to the family.
-static uint32_t read_window(tb_hf_config *c)
+static uint32_t read_reach(tb_hf_config *c)
 {
     const tb_hf_family *f = c->family;
-    if (f->windows == TB_HF_NO_WINDOWS || (f->window_switch && !tb_hf_read_bool(c, "use_sliding_window", false)))
+    if (f->near == TB_HF_NEAR_NONE || (f->reach_switch && !tb_hf_read_bool(c, "use_sliding_window", false)))
         return 0;
     const json_t *value = json_object_get(c->json, "sliding_window");
-    if (value ? json_is_null(value) : !f->window)
+    if (value ? json_is_null(value) : !f->reach)
         return 0;
-    return tb_hf_read_count(c, "sliding_window", f->window);
+    return tb_hf_read_count(c, "sliding_window", f->reach);
 }
 
-static void translate_windows(tb_hf_config *c, const unsigned char *rotates)
+static void translate_reach(tb_hf_config *c, const unsigned char *rotates)
 {
-    uint32_t window = read_window(c);
+    uint32_t reach = read_reach(c);
     const json_t *types = tb_hf_member(c->json, "layer_types");
-    unsigned char *windowed = window || types ? new_flags(c) : NULL;
-    if (!windowed)
+    unsigned char *near = reach || types ? new_flags(c) : NULL;
+    if (!near)
         return;
-    if (types) // which must be known also where there is no window
-        read_layer_types(c, windowed, types);
+    if (types) // which must be known also where all blocks see everything
+        read_layer_types(c, near, types);
     else
-        derive_windows(c, windowed, rotates);
-    if (!window || !memchr(windowed, 1, c->blocks))
+        derive_near(c, near, rotates);
+    if (!reach || !memchr(near, 1, c->blocks))
         return;
-    tb_hf_put_u32(c, "attention.sliding_window", window);
-    tb_hf_put_flags(c, "attention.sliding_window_pattern", windowed);
+    tb_hf_put_u32(c, "attention.sliding_window", reach);
+    tb_hf_put_flags(c, "attention.sliding_window_pattern", near);
 }
 
 // A cap that is null is none; one in a family without is refused.
@@ -225,6 +224,6 @@ tb_code tb_hf_config_read(tb_hf_model *out, tb_checkpoint *checkpoint, const str
     translate_cap(&c, "attn_logit_softcapping", c.family->attention_cap);
     translate_cap(&c, "final_logit_softcapping", c.family->final_cap);
     tb_hf_translate_rope(&c, &out->rope_factors);
-    translate_windows(&c, translate_rope_blocks(&c));
+    translate_reach(&c, translate_rope_blocks(&c));
     return c.rc;
 }

@@ -157,7 +157,7 @@ static void translate_scaling(const rope_reader *r)
 
 // ---- all of it ----
 
-// The base of blocks with a window, where the family has one: in `local`, or a key of its own.
+// The base of near blocks, where the family has one: in `local`, or a key of its own.
 static void translate_local_rope(tb_hf_config *c, const json_t *local)
 {
     if (c->family->local_rope_base <= 0)

@@ -4,7 +4,7 @@
 
 #define NONE UINT32_MAX
 
-static tb_code grow(void **block, size_t *capacity, size_t need, size_t item, tb_error *err)
+static tb_code grow(void **memory, size_t *capacity, size_t need, size_t item, tb_error *err)
 {
     if (need <= *capacity)
         return TB_OK;
@@ -12,8 +12,8 @@ static tb_code grow(void **block, size_t *capacity, size_t need, size_t item, tb
     void *grown = tb_mul_size(&bytes, wanted, item) ? tb_alloc(bytes) : NULL;
     if (!grown)
         return tb_fail(err, TB_ENOMEM, "no memory to merge %zu symbols", need);
-    tb_free(*block);
-    *block = grown;
+    tb_free(*memory);
+    *memory = grown;
     *capacity = wanted;
     return TB_OK;
 }
@@ -23,9 +23,9 @@ tb_code tb_merger_reset(tb_merger *merger, size_t symbols, tb_error *err)
     merger->count = merger->heap_size = 0;
     if (symbols >= NONE / 2)
         return tb_fail(err, TB_ELIMIT, "a stretch of %zu symbols is too long to be tokenized", symbols);
-    void *block = merger->symbols;
-    tb_code rc = grow(&block, &merger->capacity, symbols, sizeof *merger->symbols, err);
-    merger->symbols = block;
+    void *memory = merger->symbols;
+    tb_code rc = grow(&memory, &merger->capacity, symbols, sizeof *merger->symbols, err);
+    merger->symbols = memory;
     return rc;
 }
 
@@ -108,9 +108,9 @@ static void join(tb_merger *merger, uint32_t left)
 tb_code tb_merger_run(tb_merger *merger, tb_pair_fn pair, const void *user, tb_error *err)
 {
     // At most count − 1 entries at first, and each of at most count − 1 merges adds one at most.
-    void *block = merger->heap;
-    tb_code rc = grow(&block, &merger->heap_capacity, 2 * merger->count, sizeof *merger->heap, err);
-    merger->heap = block;
+    void *memory = merger->heap;
+    tb_code rc = grow(&memory, &merger->heap_capacity, 2 * merger->count, sizeof *merger->heap, err);
+    merger->heap = memory;
     if (rc)
         return rc;
     for (size_t i = 0; i + 1 < merger->count; i++)

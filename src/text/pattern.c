@@ -68,10 +68,10 @@ static void *get_memory(size_t size, void *user)
     return tb_alloc(size);
 }
 
-static void free_memory(void *block, void *user)
+static void free_memory(void *memory, void *user)
 {
     (void)user;
-    tb_free(block);
+    tb_free(memory);
 }
 
 static pcre2_general_context *new_memory(void)

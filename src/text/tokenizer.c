@@ -97,7 +97,7 @@ static bool copy_arrays(tb_tokenizer *t, const tb_vocab *vocab)
     return true;
 }
 
-// All texts one behind the other: one block instead of a small one per token.
+// All texts one behind the other: one allocation instead of a small one per token.
 static bool copy_tokens(tb_tokenizer *t, const tb_vocab *vocab)
 {
     size_t total = 0;
