@@ -148,25 +148,7 @@ static tb_code check_output(const char *output, const char *input, tb_error *err
     return TB_OK;
 }
 
-// New memory in *bits (tb_free), which `pipeline` borrows; NULL when all blocks have the same width.
-static tb_code choose_widths(uint8_t **bits, outcome *o, tb_pipeline_options *pipeline, const tb_model *model,
-                             const quantize_args *args, const tb_widths_options *widths, tb_error *err)
-{
-    *bits = NULL;
-    if (!tb_recipe_mixes_widths(&args->recipe))
-        return TB_OK;
-    o->blocks = tb_model_config(model)->blocks;
-    *bits = tb_alloc_array(o->blocks, sizeof **bits);
-    if (!*bits)
-        return tb_fail(err, TB_ENOMEM, "no memory for the widths of %zu blocks", o->blocks);
-    pipeline->block_bits = *bits;
-    o->block_bits = *bits;
-    if (args->recipe.block_bits)
-        return tb_parse_block_bits(*bits, args->recipe.block_bits, o->blocks, err);
-    return tb_choose_widths(*bits, model, pipeline, widths, err);
-}
-
-// *bits: as for choose_widths.
+// *bits: as for tb_recipe_choose_widths.
 static tb_code quantize(uint8_t **bits, tb_readable_output *output, tb_cli *cli, outcome *o, const quantize_args *args,
                         tb_pipeline_options *pipeline, const tb_widths_options *widths, tb_error *err)
 {
@@ -178,7 +160,9 @@ static tb_code quantize(uint8_t **bits, tb_readable_output *output, tb_cli *cli,
         rc = tb_cli_open_model(&model, cli, input, err);
     if (rc)
         return rc;
-    rc = choose_widths(bits, o, pipeline, model, args, widths, err);
+    rc = tb_recipe_choose_widths(bits, pipeline, model, &args->recipe, widths, err);
+    o->block_bits = *bits;
+    o->blocks = tb_model_config(model)->blocks;
     if (!rc)
         rc = tb_pipeline_run(&o->pipeline, output->path, model, pipeline, err);
     if (rc == TB_ECANCELLED && !output->target.streams)

@@ -141,3 +141,19 @@ tb_code tb_parse_block_bits(uint8_t *bits, const char *list, size_t blocks, tb_e
     }
     return TB_OK;
 }
+
+tb_code tb_recipe_choose_widths(uint8_t **bits, tb_pipeline_options *pipeline, const tb_model *model,
+                                const tb_recipe_args *args, const tb_widths_options *widths, tb_error *err)
+{
+    size_t blocks = tb_model_config(model)->blocks;
+    *bits = NULL;
+    if (!tb_recipe_mixes_widths(args))
+        return TB_OK;
+    *bits = tb_alloc_array(blocks, sizeof **bits);
+    if (!*bits)
+        return tb_fail(err, TB_ENOMEM, "no memory for the widths of %zu blocks", blocks);
+    pipeline->block_bits = *bits;
+    if (args->block_bits)
+        return tb_parse_block_bits(*bits, args->block_bits, blocks, err);
+    return tb_choose_widths(*bits, model, pipeline, widths, err);
+}
