@@ -1,5 +1,6 @@
 // Renders cases for render_reference.py: each line of standard input is a JSON object with `template`, `context` (JSON
-// text) and `now`; each line of standard output one with `text`, or with `error` and `code`.
+// text) and `now`; each line of standard output one with `text` and `own`, the stretches of it that the template itself
+// has written (byte offsets, begin and end by turns), or with `error` and `code`.
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,16 @@ static tb_text string_of(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
     return (tb_text){json_string_value(value), json_string_length(value)};
+}
+
+static json_t *own_stretches(const tb_prompt *prompt)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < prompt->own_count; i++) {
+        json_array_append_new(list, json_integer((json_int_t)prompt->own[i].begin));
+        json_array_append_new(list, json_integer((json_int_t)prompt->own[i].end));
+    }
+    return list;
 }
 
 static json_t *render(const json_t *request)
@@ -28,6 +39,8 @@ static json_t *render(const json_t *request)
         json_object_set_new(answer, "code", json_integer(rc));
     json_object_set_new(answer, rc ? "error" : "text",
                         rc ? json_string(err.message) : json_stringn(tb_str_get(&prompt.text), prompt.text.size));
+    if (!rc)
+        json_object_set_new(answer, "own", own_stretches(&prompt));
     tb_prompt_clear(&prompt);
     tb_template_free(tmpl);
     return answer;

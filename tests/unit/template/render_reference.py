@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import unicodedata
@@ -67,6 +68,18 @@ def difference(answer, text, error):
     return None
 
 
+# Characters that contexts have and templates do not, and that no operation makes into others.
+TELLTALES = "日本🙂"
+
+
+def leaks(template, answer):
+    """Whether a character of the conversation counts as the template's."""
+    data = answer.get("text", "").encode()
+    own = answer.get("own", [])
+    places = [(at.start(), at.end()) for c in TELLTALES if c not in template for at in re.finditer(c.encode(), data)]
+    return any(begin < end_of and start < end for start, end_of in places for begin, end in zip(own[::2], own[1::2]))
+
+
 def compare(subject, cases, may_refuse=False):
     """Prints the differences of (name, template, context); returns how many differ, are refused, fail in Python."""
     wrong = refused = raised = 0
@@ -78,6 +91,8 @@ def compare(subject, cases, may_refuse=False):
             continue
         raised += text is None
         what = difference(answer, text, error)
+        if not what and leaks(template, answer):
+            what = f"text of the conversation counts as the template's: {answer['text']!r}, {answer['own']}"
         if what:
             wrong += 1
             if wrong <= 20:
