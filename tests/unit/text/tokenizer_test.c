@@ -311,6 +311,7 @@ static void unigram__finds_the_best_segmentation(void **state)
     tb_tokenizer_free(tokenizer);
 }
 
+// Quadratic work would take minutes: the suite's time limit ends it.
 static void encode__is_quick_on_a_long_text_without_a_break(void **state)
 {
     (void)state;
@@ -325,10 +326,8 @@ static void encode__is_quick_on_a_long_text_without_a_break(void **state)
             model == TB_VOCAB_BPE ? small_vocab_bpe(&v, "gpt-4o") : small_vocab_spm(&v);
             v.vocab.model = (tb_vocab_model)model;
             tb_tokenizer *tokenizer = make(&v);
-            double start = tb_clock_seconds();
             tb_ids ids = encode(tokenizer, (tb_text){text, SIZE}, 0);
             assert_true(ids.size >= SIZE / 8);
-            assert_true(tb_clock_seconds() - start < 5); // quadratic: minutes
             tb_ids_clear(&ids);
             tb_tokenizer_free(tokenizer);
         }
