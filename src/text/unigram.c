@@ -85,10 +85,11 @@ static bool is_unknown(const tb_tokenizer *tokenizer, int32_t id)
     return id < 0 || id == tokenizer->unk;
 }
 
+// Among a tokenizer.json's steps the name of the unknown token is that token; elsewhere it is text like any other.
 static tb_code push_unknown(tb_ids *ids, const tb_tokenizer *tokenizer, tb_text text, tb_error *err)
 {
     tb_text name = tb_tokenizer_token(tokenizer, tokenizer->unk);
-    bool is_name = name.size == text.size && memcmp(name.data, text.data, text.size) == 0;
+    bool is_name = tokenizer->normalizer && name.size == text.size && memcmp(name.data, text.data, text.size) == 0;
     return is_name ? tb_ids_push(ids, tokenizer->unk, err) : tb_unknown_push(ids, tokenizer, text, err);
 }
 
