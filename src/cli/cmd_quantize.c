@@ -53,9 +53,10 @@ static const char notes[] =
 // What there is to tell about a finished file.
 typedef struct outcome {
     tb_pipeline_result pipeline;
+    tb_heldout_result heldout; // zeroed: not measured
     size_t file_bytes, peak_rss_bytes;
     double linear_bits, file_bits;
-    const uint8_t *block_bits; // [blocks]; NULL: all the same
+    uint8_t *block_bits; // [blocks]; NULL: all the same
     size_t blocks;
 } outcome;
 
@@ -76,19 +77,19 @@ static json_t *make_widths(const outcome *o)
 static tb_code print_json(const tb_cli *cli, const quantize_args *args, const outcome *o, tb_error *err)
 {
     const tb_pipeline_result *p = &o->pipeline;
-    bool measured = p->heldout_tokens > 0;
+    const tb_heldout_result *h = &o->heldout;
+    bool measured = h->tokens > 0;
     return tb_json_print(
         json_pack("{s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:o}",
                   "output", tb_json_text(args->output, strlen(args->output)), "method", args->recipe.method,
                   "file_bytes", (json_int_t)o->file_bytes, "linear_bits_per_weight", tb_json_real(o->linear_bits),
                   "file_bits_per_weight", tb_json_real(o->file_bits), "relative_error", tb_json_real(p->relative_error),
                   "seconds", tb_json_real(p->seconds), "peak_rss_bytes", (json_int_t)o->peak_rss_bytes, "perplexity",
-                  tb_json_real(measured ? p->perplexity : NAN), "reference_perplexity",
-                  tb_json_real(measured ? p->reference_perplexity : NAN), "heldout_tokens",
-                  (json_int_t)p->heldout_tokens, "broken", p->broken, "matrices", (json_int_t)p->matrices,
-                  "blocks_reused", (json_int_t)p->blocks_reused, "dead_columns", (json_int_t)p->dead_columns,
-                  "nonfinite_weights", (json_int_t)p->nonfinite_weights, "seed", (json_int_t)cli->common.seed,
-                  "block_bits", make_widths(o)),
+                  tb_json_real(measured ? h->perplexity : NAN), "reference_perplexity",
+                  tb_json_real(measured ? h->reference_perplexity : NAN), "heldout_tokens", (json_int_t)h->tokens,
+                  "broken", h->broken, "matrices", (json_int_t)p->matrices, "blocks_reused",
+                  (json_int_t)p->blocks_reused, "dead_columns", (json_int_t)p->dead_columns, "nonfinite_weights",
+                  (json_int_t)p->nonfinite_weights, "seed", (json_int_t)cli->common.seed, "block_bits", make_widths(o)),
         err);
 }
 
@@ -113,19 +114,21 @@ static void print_text(const quantize_args *args, const outcome *o)
 {
     char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT];
     const tb_pipeline_result *p = &o->pipeline;
+    const tb_heldout_result *h = &o->heldout;
     printf("%s: %s bytes, linears %.2f bits per weight, whole file %.2f\n", args->output,
            tb_text_of_count(a, o->file_bytes), o->linear_bits, o->file_bits);
     if (o->block_bits)
         print_widths(o);
     printf("quantized in %s, peak memory %s bytes, relative error %.4f\n", tb_text_of_seconds(a, p->seconds),
            tb_text_of_count(b, o->peak_rss_bytes), p->relative_error);
-    if (p->heldout_tokens)
-        printf("perplexity on %zu held-out tokens: %s, the original's is %s\n", p->heldout_tokens,
-               tb_text_of_real(a, p->perplexity), tb_text_of_real(b, p->reference_perplexity));
+    if (h->tokens)
+        printf("perplexity on %zu held-out tokens: %s, the original's is %s\n", h->tokens,
+               tb_text_of_real(a, h->perplexity), tb_text_of_real(b, h->reference_perplexity));
 }
 
-// What the file on disk says of itself; that it opens is part of the result.
-static tb_code inspect_output(outcome *o, const tb_cli *cli, const char *path, tb_error *err)
+// What the file on disk says of itself; that it opens is part of the result. Then how good it is
+// beside the original, unless that is NULL.
+static tb_code inspect_output(outcome *o, tb_cli *cli, const char *path, const tb_model *original, tb_error *err)
 {
     tb_model *model;
     tb_code rc = tb_cli_open_model(&model, cli, path, err);
@@ -134,8 +137,10 @@ static tb_code inspect_output(outcome *o, const tb_cli *cli, const char *path, t
     o->file_bytes = tb_checkpoint_file_bytes(tb_model_checkpoint(model));
     o->linear_bits = tb_model_linear_bits(model);
     o->file_bits = 8.0 * (double)o->file_bytes / (double)tb_model_parameters(model);
+    if (original)
+        rc = tb_measure_heldout(&o->heldout, model, original, &cli->report, err);
     tb_model_close(model);
-    return TB_OK;
+    return rc;
 }
 
 static tb_code check_output(const char *output, const char *input, tb_error *err)
@@ -148,11 +153,37 @@ static tb_code check_output(const char *output, const char *input, tb_error *err
     return TB_OK;
 }
 
-// *bits: as for tb_recipe_choose_widths.
-static tb_code quantize(uint8_t **bits, tb_readable_output *output, tb_cli *cli, outcome *o, const quantize_args *args,
-                        tb_pipeline_options *pipeline, const tb_widths_options *widths, tb_error *err)
+static tb_code choose_widths(outcome *o, tb_pipeline *pipeline, const tb_recipe_args *recipe, size_t blocks,
+                             const tb_widths_options *widths, tb_error *err)
 {
-    *bits = NULL;
+    tb_code rc = tb_recipe_set_widths(pipeline, recipe, blocks, widths, err);
+    if (rc || !tb_recipe_mixes_widths(recipe))
+        return rc;
+    o->blocks = blocks;
+    o->block_bits = tb_alloc_array(blocks, sizeof *o->block_bits);
+    if (!o->block_bits)
+        return tb_fail(err, TB_ENOMEM, "no memory for the widths of %zu blocks", blocks);
+    memcpy(o->block_bits, tb_pipeline_get_widths(pipeline), blocks);
+    return TB_OK;
+}
+
+static tb_code quantize_model(outcome *o, const tb_model *model, const char *path, const tb_recipe_args *recipe,
+                              const tb_pipeline_options *how, const tb_widths_options *widths, tb_error *err)
+{
+    tb_pipeline *pipeline;
+    tb_code rc = tb_pipeline_new(&pipeline, model, how, err);
+    if (rc)
+        return rc;
+    rc = choose_widths(o, pipeline, recipe, tb_model_config(model)->blocks, widths, err);
+    if (!rc)
+        rc = tb_pipeline_run(&o->pipeline, pipeline, path, err);
+    tb_pipeline_free(pipeline);
+    return rc;
+}
+
+static tb_code quantize(outcome *o, tb_readable_output *output, tb_cli *cli, const quantize_args *args,
+                        const tb_pipeline_options *how, const tb_widths_options *widths, tb_error *err)
+{
     const char *input = cli->operands.items[0];
     tb_model *model;
     tb_code rc = check_output(args->output, input, err);
@@ -160,17 +191,13 @@ static tb_code quantize(uint8_t **bits, tb_readable_output *output, tb_cli *cli,
         rc = tb_cli_open_model(&model, cli, input, err);
     if (rc)
         return rc;
-    rc = tb_recipe_choose_widths(bits, pipeline, model, &args->recipe, widths, err);
-    o->block_bits = *bits;
-    o->blocks = tb_model_config(model)->blocks;
+    rc = quantize_model(o, model, output->path, &args->recipe, how, widths, err);
     if (!rc)
-        rc = tb_pipeline_run(&o->pipeline, output->path, model, pipeline, err);
+        rc = inspect_output(o, cli, output->path, args->no_measure ? NULL : model, err);
     if (rc == TB_ECANCELLED && !output->target.streams)
         tb_fail(err, rc, "stopped; the same command continues where it was");
     o->peak_rss_bytes = tb_peak_rss_bytes();
     tb_model_close(model);
-    if (!rc)
-        rc = inspect_output(o, cli, output->path, err);
     return rc ? rc : tb_readable_output_finish(output, err);
 }
 
@@ -179,7 +206,6 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     const quantize_args *args = untyped;
     tb_pipeline_options pipeline;
     tb_widths_options widths;
-    uint8_t *bits = NULL;
     outcome o = {0};
     tb_readable_output output = {0};
     if (!args->output)
@@ -188,19 +214,18 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     cli->misused = rc == TB_EINVAL;
     pipeline.quant.threads = tb_cli_threads(cli);
     pipeline.calibration_path = args->calibration;
-    pipeline.unmeasured = args->no_measure;
     pipeline.report = &cli->report;
     if (!rc)
         rc = tb_readable_output_init(&output, args->output, err);
     if (!rc)
-        rc = quantize(&bits, &output, cli, &o, args, &pipeline, &widths, err);
+        rc = quantize(&o, &output, cli, args, &pipeline, &widths, err);
     tb_progress_clear(&cli->progress);
     if (!rc && !output.is_stdout && args->json)
         rc = print_json(cli, args, &o, err);
     else if (!rc && !output.is_stdout)
         print_text(args, &o);
     tb_readable_output_clear(&output);
-    tb_free(bits);
+    tb_free(o.block_bits);
     return rc;
 }
 

@@ -1,6 +1,7 @@
 // What commands do before their own work: options that all share, opening the model, reading text.
 #include "cli/cli.h"
-#include "quant/quant.h"
+#include "model/model.h"
+#include "text/text.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -42,6 +42,18 @@ tb_code tb_measure_perplexities(tb_perplexity_result *results, const tb_model *c
                                 const tb_model *reference, const int32_t *tokens, size_t token_count,
                                 const tb_perplexity_options *options, tb_error *err);
 
+// ---- a quantized model beside its original ----
+
+typedef struct tb_heldout_result {
+    double perplexity, reference_perplexity; // infinite where logits are not finite
+    size_t tokens;                           // of the text; 0: not measured, for there is no tokenizer (a note says so)
+    bool broken;                             // the model is unusable (a warning was noted)
+} tb_heldout_result;
+
+// The perplexities of both on the held-out text that comes with twobit, and whether what was made is of use.
+tb_code tb_measure_heldout(tb_heldout_result *result, const tb_model *model, const tb_model *original,
+                           const tb_report *report, tb_error *err);
+
 // ---- window by window, for results that are kept and continued ----
 
 // What a protocol makes of a text.

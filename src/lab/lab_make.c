@@ -26,8 +26,8 @@ typedef struct making {
     tb_compare_row *row;
     tb_pipeline_options pipeline;
     tb_widths_options widths;
-    uint8_t *block_bits; // [blocks], or NULL: all have the same width
-    tb_quant_identity identity;
+    tb_pipeline *made; // ready
+    const tb_quant_identity *identity;
 } making;
 
 // ---- widths ----
@@ -45,37 +45,23 @@ static tb_code get_scores(double *scores, tb_score kind, tb_comparison *c, const
     if (rc || (count == blocks && !c->options.fresh))
         return rc;
     tb_report_note(c->options.report, TB_NOTE_INFO, "scoring the blocks of %s for %s", m->source->name, k->row->name);
-    rc = tb_score_blocks(scores, kind, m->model, &k->pipeline, k->widths.seed, err);
+    rc = tb_pipeline_score_blocks(scores, k->made, kind, k->widths.seed, err);
     return rc ? rc : tb_store_put_numbers(c->store, SCORE_NUMBERS, key, scores, blocks, err);
 }
 
 static tb_code choose_widths(making *k, tb_comparison *c, const tb_compare_model *m, tb_error *err)
 {
+    const tb_recipe_args *args = &k->row->recipe->args;
     size_t blocks = tb_model_config(m->model)->blocks;
     tb_score kind;
-    tb_code rc = TB_OK;
-    k->block_bits = tb_arena_array(&c->arena, blocks, sizeof *k->block_bits);
-    double *scores = tb_arena_array(&c->arena, blocks, sizeof *scores);
-    if (!k->block_bits || !scores)
-        return fail_memory(err);
-    if (tb_allocation_rule_score(&kind, k->widths.rule)) {
-        rc = get_scores(scores, kind, c, m, k, err);
+    if (tb_recipe_allocates(args) && tb_allocation_rule_score(&kind, k->widths.rule)) {
+        double *scores = tb_arena_array(&c->arena, blocks, sizeof *scores);
+        tb_code rc = scores ? get_scores(scores, kind, c, m, k, err) : fail_memory(err);
+        if (rc)
+            return rc;
         k->widths.scores = scores;
     }
-    if (!rc)
-        rc = tb_choose_widths(k->block_bits, m->model, &k->pipeline, &k->widths, err);
-    k->pipeline.block_bits = k->block_bits;
-    return rc;
-}
-
-static tb_code parse_given_widths(making *k, tb_comparison *c, const tb_compare_model *m, tb_error *err)
-{
-    size_t blocks = tb_model_config(m->model)->blocks;
-    k->block_bits = tb_arena_array(&c->arena, blocks, sizeof *k->block_bits);
-    if (!k->block_bits)
-        return fail_memory(err);
-    k->pipeline.block_bits = k->block_bits;
-    return tb_parse_block_bits(k->block_bits, k->row->recipe->args.block_bits, blocks, err);
+    return tb_recipe_set_widths(k->made, args, blocks, &k->widths, err);
 }
 
 // ---- what a file will be ----
@@ -85,7 +71,8 @@ static tb_code plan(making *k, tb_comparison *c, const tb_compare_model *m, tb_e
     const tb_lab_recipe *recipe = k->row->recipe;
     tb_code rc = tb_lab_recipe_resolve(&k->pipeline, &k->widths, recipe, c->options.seed, err);
     k->pipeline.quant.threads = tb_compare_threads(c);
-    k->pipeline.report = c->options.report;
+    if (tb_recipe_allocates(&recipe->args)) // scoring takes time; what else there is to say, the child says
+        k->pipeline.report = c->options.report;
     k->pipeline.fingerprint = m->fingerprint;
     k->pipeline.calibration_path = c->options.calibration;
     if (!k->pipeline.calibration_tokens)
@@ -93,12 +80,11 @@ static tb_code plan(making *k, tb_comparison *c, const tb_compare_model *m, tb_e
     if (!rc)
         rc = tb_quant_options_resolve(&k->row->quant, k->pipeline.method, &k->pipeline.quant, err);
     k->row->method = k->pipeline.method;
-    if (!rc && tb_recipe_allocates(&recipe->args))
+    if (!rc)
+        rc = tb_pipeline_new(&k->made, m->model, &k->pipeline, err);
+    if (!rc)
         rc = choose_widths(k, c, m, err);
-    else if (!rc && recipe->args.block_bits)
-        rc = parse_given_widths(k, c, m, err);
-    k->pipeline.report = NULL; // what there is to say, the child says
-    return rc ? rc : tb_pipeline_identify(&k->identity, m->model, &k->pipeline, err);
+    return rc ? rc : tb_pipeline_identify(&k->identity, k->made, err);
 }
 
 // ---- the child ----
@@ -171,8 +157,9 @@ static tb_code make_command_line(command_line *line, tb_comparison *c, const tb_
     for (size_t i = 0; i < recipe->option_count; i++)
         if (!is_decided(recipe->options[i]))
             add(line, recipe->options[i]);
-    if (k->block_bits)
-        add_widths(line, k->block_bits, tb_model_config(m->model)->blocks);
+    const uint8_t *bits = tb_pipeline_get_widths(k->made);
+    if (bits)
+        add_widths(line, bits, tb_model_config(m->model)->blocks);
     add_text(line, "calib", c->options.calibration);
     if (!recipe->args.calibration_tokens)
         add_number(line, "calib-tokens", c->options.calibration_tokens);
@@ -224,7 +211,7 @@ static tb_code quantize(making *k, tb_comparison *c, const tb_compare_model *m, 
 {
     tb_compare_row *row = k->row;
     double numbers[QUANTIZE_COUNT];
-    const char *path = tb_folder_name_file(&c->folder, m->source->name, row->recipe->name, &k->identity);
+    const char *path = tb_folder_name_file(&c->folder, m->source->name, row->recipe->name, k->identity);
     if (!path)
         return fail_memory(err);
     tb_report_note(c->options.report, TB_NOTE_INFO, "quantizing %s with %s (%zu of %zu)", m->source->name, row->name,
@@ -232,7 +219,7 @@ static tb_code quantize(making *k, tb_comparison *c, const tb_compare_model *m, 
     tb_code rc = run_child(numbers, c, m, k, path, err);
     if (!rc)
         rc = tb_folder_add(&c->folder, path, err);
-    if (!rc && !(row->path = tb_folder_find(&c->folder, &k->identity)))
+    if (!rc && !(row->path = tb_folder_find(&c->folder, k->identity)))
         rc = tb_fail(err, TB_EFORMAT, "'%s' is not what was planned", path);
     if (rc)
         return rc;
@@ -247,11 +234,11 @@ static tb_code find_or_quantize(making *k, tb_comparison *c, const tb_compare_mo
     double numbers[QUANTIZE_COUNT];
     size_t count = QUANTIZE_COUNT;
     row->subject = tb_compare_keep(c, "model %s, recipe %s, calibration %s", m->fingerprint,
-                                   tb_str_get(&k->identity.recipe), k->identity.tokens);
+                                   tb_str_get(&k->identity->recipe), k->identity->tokens);
     const char *key = row->subject ? tb_compare_key(c, "%s", row->subject) : NULL;
     if (!key)
         return fail_memory(err);
-    row->path = c->options.fresh ? NULL : tb_folder_find(&c->folder, &k->identity);
+    row->path = c->options.fresh ? NULL : tb_folder_find(&c->folder, k->identity);
     if (!row->path)
         return quantize(k, c, m, key, err);
     tb_code rc = tb_store_get_numbers(numbers, &count, c->store, QUANTIZE_NUMBERS, key, err);
@@ -273,7 +260,7 @@ static tb_code make_recipe_row(tb_comparison *c, const tb_compare_model *m, tb_c
     tb_code rc = plan(&k, c, m, &why);
     if (!rc)
         rc = find_or_quantize(&k, c, m, &why);
-    tb_quant_identity_clear(&k.identity);
+    tb_pipeline_free(k.made);
     if (!rc)
         return TB_OK;
     if (is_fatal(rc))

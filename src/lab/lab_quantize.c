@@ -1,28 +1,36 @@
 // tb_quantize of twobit.h: a recipe and a model to a file.
 #include "lab/lab_recipe.h"
 
+static tb_code quantize_model(const tb_model *model, const char *output, const tb_recipe_args *recipe,
+                              const tb_pipeline_options *options, const tb_widths_options *widths, tb_error *err)
+{
+    tb_pipeline *pipeline;
+    tb_pipeline_result result;
+    tb_code rc = tb_pipeline_new(&pipeline, model, options, err);
+    if (!rc)
+        rc = tb_recipe_set_widths(pipeline, recipe, tb_model_config(model)->blocks, widths, err);
+    if (!rc)
+        rc = tb_pipeline_run(&result, pipeline, output, err);
+    tb_pipeline_free(pipeline);
+    return rc;
+}
+
 static tb_code quantize(const char *input, const char *output, const tb_lab_recipe *recipe,
                         const tb_quantize_options *o, tb_error *err)
 {
     tb_pipeline_options pipeline;
     tb_widths_options widths;
     tb_model *model;
-    uint8_t *bits = NULL;
     tb_code rc = tb_lab_recipe_resolve(&pipeline, &widths, recipe, o->seed, err);
     if (rc)
         return rc;
     pipeline.quant.threads = o->threads ? o->threads : tb_cpu_count();
     pipeline.calibration_path = o->calibration;
-    pipeline.unmeasured = true;
     pipeline.report = o->report;
     rc = tb_model_open(&model, input, &(tb_model_options){.threads = o->threads, .cpu = o->cpu}, err);
     if (rc)
         return rc;
-    tb_pipeline_result result;
-    rc = tb_recipe_choose_widths(&bits, &pipeline, model, &recipe->args, &widths, err);
-    if (!rc)
-        rc = tb_pipeline_run(&result, output, model, &pipeline, err);
-    tb_free(bits);
+    rc = quantize_model(model, output, &recipe->args, &pipeline, &widths, err);
     tb_model_close(model);
     return rc;
 }

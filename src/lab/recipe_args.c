@@ -129,7 +129,8 @@ tb_code tb_recipe_resolve(tb_pipeline_options *pipeline, tb_widths_options *widt
     return rc ? rc : resolve_widths(widths, args, seed, err);
 }
 
-tb_code tb_parse_block_bits(uint8_t *bits, const char *list, size_t blocks, tb_error *err)
+// bits[blocks] of "4,2,2,2".
+static tb_code parse_block_bits(uint8_t *bits, const char *list, size_t blocks, tb_error *err)
 {
     const char *at = list;
     for (size_t b = 0; b < blocks; b++) {
@@ -142,18 +143,21 @@ tb_code tb_parse_block_bits(uint8_t *bits, const char *list, size_t blocks, tb_e
     return TB_OK;
 }
 
-tb_code tb_recipe_choose_widths(uint8_t **bits, tb_pipeline_options *pipeline, const tb_model *model,
-                                const tb_recipe_args *args, const tb_widths_options *widths, tb_error *err)
+static tb_code set_listed_widths(tb_pipeline *pipeline, const char *list, size_t blocks, tb_error *err)
 {
-    size_t blocks = tb_model_config(model)->blocks;
-    *bits = NULL;
-    if (!tb_recipe_mixes_widths(args))
-        return TB_OK;
-    *bits = tb_alloc_array(blocks, sizeof **bits);
-    if (!*bits)
-        return tb_fail(err, TB_ENOMEM, "no memory for the widths of %zu blocks", blocks);
-    pipeline->block_bits = *bits;
+    uint8_t *bits = tb_alloc_array(blocks, sizeof *bits);
+    tb_code rc = bits ? parse_block_bits(bits, list, blocks, err)
+                      : tb_fail(err, TB_ENOMEM, "no memory for the widths of %zu blocks", blocks);
+    if (!rc)
+        rc = tb_pipeline_set_widths(pipeline, bits, err);
+    tb_free(bits);
+    return rc;
+}
+
+tb_code tb_recipe_set_widths(tb_pipeline *pipeline, const tb_recipe_args *args, size_t blocks,
+                             const tb_widths_options *widths, tb_error *err)
+{
     if (args->block_bits)
-        return tb_parse_block_bits(*bits, args->block_bits, blocks, err);
-    return tb_choose_widths(*bits, model, pipeline, widths, err);
+        return set_listed_widths(pipeline, args->block_bits, blocks, err);
+    return tb_recipe_allocates(args) ? tb_pipeline_choose_widths(pipeline, widths, err) : TB_OK;
 }

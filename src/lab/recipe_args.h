@@ -34,12 +34,9 @@ bool tb_recipe_mixes_widths(const tb_recipe_args *args);
 tb_code tb_recipe_resolve(tb_pipeline_options *pipeline, tb_widths_options *widths, const tb_recipe_args *args,
                           uint64_t seed, tb_error *err);
 
-// The width of every block, by a rule or as the list says: new memory in *bits (tb_free), also after failure, which
-// `pipeline` borrows; NULL where all blocks are alike. `widths` as tb_recipe_resolve made it.
-tb_code tb_recipe_choose_widths(uint8_t **bits, tb_pipeline_options *pipeline, const tb_model *model,
-                                const tb_recipe_args *args, const tb_widths_options *widths, tb_error *err);
-
-// bits[blocks] of "4,2,2,2".
-tb_code tb_parse_block_bits(uint8_t *bits, const char *list, size_t blocks, tb_error *err);
+// Gives the blocks of a pipeline the widths that the arguments want, by a list or by the rule in `widths`; nothing
+// where all are alike.
+tb_code tb_recipe_set_widths(tb_pipeline *pipeline, const tb_recipe_args *args, size_t blocks,
+                             const tb_widths_options *widths, tb_error *err);
 
 #endif

@@ -41,6 +41,9 @@ typedef struct tb_allocation {
     uint64_t budget;
 } tb_allocation;
 
+// What all blocks cost at the width of that index.
+uint64_t tb_allocation_cost(const tb_allocation *allocation, size_t width);
+
 // The width of every block, by scores. Scores that are not positive count as nearly nothing; equal gains go by score,
 // then by index. No single step that would still fit remains. False: the narrowest widths exceed the budget; bits then
 // holds them.

@@ -5,7 +5,6 @@
 
 #include "quant/calibration.h"
 #include "quant/decoded.h"
-#include "quant/heldout.h"
 #include "quant/lieq.h"
 
 #include <math.h>
@@ -47,7 +46,8 @@ typedef struct run {
     tb_analysis *out;
     bool spectra, skipping, weights_alone; // what is computed
     size_t draws;
-    tb_windows windows;
+    tb_windows windows; // borrowed, or those in `read`
+    tb_windows read;
     tb_states states;            // in front of the current block
     size_t skip_windows;         // the first ones
     float *logits;               // [CHUNK][vocab]
@@ -260,6 +260,18 @@ static tb_code analyze_spectra(tb_block_analysis *out, const run *r, const input
 
 // ---- skipping ----
 
+// −log softmax(logits)[target], in nats.
+static double surprise(const float *logits, size_t vocab, int32_t target)
+{
+    float most = logits[0];
+    double sum = 0;
+    for (size_t i = 1; i < vocab; i++)
+        most = logits[i] > most ? logits[i] : most;
+    for (size_t i = 0; i < vocab; i++)
+        sum += exp((double)logits[i] - (double)most);
+    return (double)most + log(sum) - (double)logits[target];
+}
+
 // Mean loss of the predictions inside the windows, from states behind the last block.
 static tb_code measure_loss(double *loss, const run *r, const float *x, tb_error *err)
 {
@@ -271,7 +283,7 @@ static tb_code measure_loss(double *loss, const run *r, const float *x, tb_error
             size_t n = length - 1 - at < CHUNK ? length - 1 - at : CHUNK, begin = w * length + at;
             rc = tb_states_logits(r->logits, r->model, x + begin * stride, stride, n, err);
             for (size_t i = 0; i < n && !rc; i++)
-                sum += tb_surprise(r->logits + i * vocab, vocab, r->windows.ids.data[begin + i + 1]);
+                sum += surprise(r->logits + i * vocab, vocab, r->windows.ids.data[begin + i + 1]);
         }
     *loss = sum / (double)(r->skip_windows * (length - 1));
     if (!rc && !isfinite(*loss))
@@ -381,12 +393,26 @@ static size_t count_skip_windows(const run *r)
     return windows ? windows : 1;
 }
 
+// The first ones of those that somebody has read, where they are as many as would be read here.
+static tb_code find_windows(run *r, tb_error *err)
+{
+    const tb_analyze_options *o = r->options;
+    size_t tokens = o->calibration_tokens ? o->calibration_tokens : CALIBRATION_TOKENS;
+    size_t wanted = o->windows && tokens > o->windows->length ? tokens / o->windows->length : 1;
+    if (!o->windows || o->windows->count < wanted) {
+        tb_code rc = tb_windows_read(&r->read, r->model, o->calibration_path, tokens, o->window, o->report, err);
+        r->windows = r->read;
+        return rc;
+    }
+    r->windows = *o->windows;
+    r->windows.count = wanted;
+    return TB_OK;
+}
+
 static tb_code read_text(run *r, tb_error *err)
 {
     const tb_analyze_options *o = r->options;
-    tb_code rc =
-        tb_windows_read(&r->windows, r->model, o->calibration_path,
-                        o->calibration_tokens ? o->calibration_tokens : CALIBRATION_TOKENS, o->window, o->report, err);
+    tb_code rc = find_windows(r, err);
     if (!rc && r->windows.length < 2)
         rc = tb_fail(err, TB_EINVAL, "windows of one token predict nothing");
     if (rc)
@@ -437,7 +463,7 @@ tb_code tb_analyze(tb_analysis *out, const tb_model *model, const tb_analyze_opt
     if (!rc)
         rc = fill_scores(&r, err);
     tb_states_clear(&r.states);
-    tb_windows_clear(&r.windows);
+    tb_windows_clear(&r.read);
     tb_free(r.logits);
     if (rc)
         tb_analysis_clear(out);

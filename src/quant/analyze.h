@@ -5,6 +5,7 @@
 #define TB_QUANT_ANALYZE_H
 
 #include "model/model.h"
+#include "quant/calibration.h"
 
 // Which diagnostic ranks the blocks.
 typedef enum tb_score {
@@ -31,6 +32,7 @@ typedef struct tb_analyze_options {
     bool keep_first;              // also count position 0 of each window, often an attention sink
     size_t draws;                 // random counterparts that are averaged; 0: 1
     uint64_t seed;                // of the random counterparts
+    const tb_windows *windows;    // the text in tokens, where somebody has read it already; NULL: it is read
     const char *calibration_path; // text; NULL: the text built into twobit
     size_t calibration_tokens;    // in whole windows, at least one; 0: 2048
     size_t skip_tokens;           // of these, for skipping blocks, in whole windows, at least one; 0: one window

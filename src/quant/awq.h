@@ -4,7 +4,7 @@
 #ifndef TB_QUANT_AWQ_H
 #define TB_QUANT_AWQ_H
 
-#include "quant/quant.h"
+#include "quant/method.h"
 
 // The matrices that read one input. Columns may share scales: channel[c] says which one column c has, and each belongs
 // to as many columns.

@@ -3,7 +3,7 @@
 #ifndef TB_QUANT_BPDQ_H
 #define TB_QUANT_BPDQ_H
 
-#include "quant/quant.h"
+#include "quant/method.h"
 
 // The answer before it is packed: coefficients as they came out of the fit.
 typedef struct tb_bpdq_solution {

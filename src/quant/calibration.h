@@ -3,7 +3,7 @@
 #ifndef TB_QUANT_CALIBRATION_H
 #define TB_QUANT_CALIBRATION_H
 
-#include "quant/quant.h"
+#include "model/model.h"
 
 typedef struct tb_windows {
     tb_ids ids; // of which the first count·length are used: [count][length]

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "tensor/tensor.h"
+
 // The ladder of section 3.4: δ rises in steps below 1; then floors are added to the diagonal,
 // from 1e-6 of its largest value upwards, each with the whole ladder again.
 #define DAMPING_STEP 0.01

@@ -4,7 +4,7 @@
 #ifndef TB_QUANT_CURVATURE_H
 #define TB_QUANT_CURVATURE_H
 
-#include "quant/quant.h"
+#include "quant/method.h"
 
 // δ when the options do not say.
 #define TB_DAMPING 0.05

@@ -2,7 +2,7 @@
 #ifndef TB_QUANT_EACH_GROUP_H
 #define TB_QUANT_EACH_GROUP_H
 
-#include "quant/quant.h"
+#include "quant/method.h"
 
 // A group of one row. Borrowed for the call.
 typedef struct tb_lone_group {

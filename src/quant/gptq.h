@@ -4,7 +4,7 @@
 #ifndef TB_QUANT_GPTQ_H
 #define TB_QUANT_GPTQ_H
 
-#include "quant/quant.h"
+#include "quant/method.h"
 
 // `out` is zeroed storage of TB_TYPE_AFFINE whose planes and group are used. `options` are
 // resolved. Adds to the report.

@@ -3,7 +3,7 @@
 #ifndef TB_QUANT_HQQ_H
 #define TB_QUANT_HQQ_H
 
-#include "quant/quant.h"
+#include "quant/method.h"
 
 // `out` is zeroed storage of TB_TYPE_OFFSET whose planes and group are used. `options` are
 // resolved. Adds to the report.

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "tensor/tensor.h"
+
 enum { ROWS = 64 }; // rows per range: enough for the products to run at speed
 
 typedef struct measuring {

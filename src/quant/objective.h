@@ -2,7 +2,7 @@
 #ifndef TB_QUANT_OBJECTIVE_H
 #define TB_QUANT_OBJECTIVE_H
 
-#include "quant/quant.h"
+#include "quant/method.h"
 
 // TB_EINVAL unless H[cols][cols] is finite.
 tb_code tb_moments_check(const double *moments, size_t cols, tb_error *err);

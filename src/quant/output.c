@@ -16,11 +16,12 @@ typedef enum tensor_role {
 typedef struct tensor_plan {
     const tb_tensor_info *info;
     tensor_role role;
-    size_t block;           // ROLE_LINEAR, and ROLE_VECTOR where an input is scaled
-    size_t which;           // ROLE_LINEAR: of the block's list
-    tb_linear_input scaled; // ROLE_VECTOR: the input whose scales divide it; TB_LINEAR_INPUTS: none
-    tb_matrix end;          // ROLE_END: the matrix as stored in the source
-    unsigned end_bits;      // ROLE_END
+    size_t block;            // ROLE_LINEAR, and ROLE_VECTOR where an input is scaled
+    size_t which;            // ROLE_LINEAR: of the block's list
+    tb_linear_input scaled;  // ROLE_VECTOR: the input whose scales divide it; TB_LINEAR_INPUTS: none
+    const tb_matrix *source; // ROLE_END: the matrix as stored in the source
+    unsigned end_bits;       // ROLE_END
+    tb_output_end *end;      // ROLE_END
 } tensor_plan;
 
 static bool find_block(tensor_plan *plan, const tb_model *model)
@@ -39,7 +40,7 @@ static bool find_linear(tensor_plan *plan, const tb_model *model)
     return plan->which < linears.count;
 }
 
-static tensor_plan plan_tensor(const tb_output *o, size_t index)
+static tensor_plan plan_tensor(tb_output *o, size_t index)
 {
     tensor_plan plan = {.info = tb_checkpoint_tensor_at(tb_model_checkpoint(o->model), index),
                         .role = ROLE_VECTOR,
@@ -49,12 +50,14 @@ static tensor_plan plan_tensor(const tb_output *o, size_t index)
         plan.role = ROLE_LINEAR;
     } else if (strcmp(name, "token_embd.weight") == 0) {
         plan.role = ROLE_END;
-        plan.end = *tb_model_embedding(o->model);
+        plan.source = tb_model_embedding(o->model);
         plan.end_bits = o->end_bits.embedding;
+        plan.end = &o->embedding;
     } else if (strcmp(name, "output.weight") == 0) {
         plan.role = ROLE_END;
-        plan.end = *tb_model_head(o->model);
+        plan.source = tb_model_head(o->model);
         plan.end_bits = o->end_bits.head;
+        plan.end = &o->head;
     } else if (tb_method_get(o->method)->scales_inputs && find_block(&plan, o->model)) {
         plan.scaled = tb_fold_of_vector(name);
     }
@@ -128,7 +131,7 @@ static tb_code add_own_metadata(tb_gguf_writer *w, const tb_output *o, tb_error 
     if (!rc)
         rc = tb_gguf_writer_add_u32(w, "twobit.group", (uint32_t)o->options->group, err);
     if (!rc)
-        rc = add_text(w, "twobit.recipe", o->identity->recipe, err);
+        rc = add_text(w, "twobit.recipe", tb_str_get(&o->identity->recipe), err);
     if (!rc)
         rc = add_text(w, "twobit.source", o->identity->model, err);
     if (!rc && o->identity->tokens[0])
@@ -167,27 +170,19 @@ static tb_code declare_linear(tb_gguf_writer *w, const tb_output *o, const tenso
     return rc ? rc : add_checksum(w, name, checksum, err);
 }
 
-static tb_code convert_end(tb_matrix *out, tb_packed *packed, const tb_output *o, const tensor_plan *plan,
-                           size_t *nonfinite, tb_error *err)
-{
-    size_t threads = tb_model_compute(o->model)->threads;
-    return tb_end_convert(out, packed, &plan->end, plan->end_bits, threads, nonfinite, err);
-}
-
 static tb_code declare_end(tb_gguf_writer *w, tb_output *o, const tensor_plan *plan, tb_error *err)
 {
-    tb_matrix matrix;
-    tb_packed packed;
+    tb_matrix *matrix = &plan->end->matrix;
     float *row = NULL;
-    tb_code rc = convert_end(&matrix, &packed, o, plan, &o->nonfinite_weights, err);
+    tb_code rc = tb_end_convert(matrix, &plan->end->packed, plan->source, plan->end_bits,
+                                tb_model_compute(o->model)->threads, &o->nonfinite_weights, err);
     if (!rc)
-        rc = tb_gguf_writer_add_matrix(w, plan->info->name.data, &matrix, err);
-    if (!rc && !(row = tb_alloc_array(matrix.cols, sizeof *row)))
-        rc = tb_fail(err, TB_ENOMEM, "no memory for a row of %zu values", matrix.cols);
+        rc = tb_gguf_writer_add_matrix(w, plan->info->name.data, matrix, err);
+    if (!rc && !(row = tb_alloc_array(matrix->cols, sizeof *row)))
+        rc = tb_fail(err, TB_ENOMEM, "no memory for a row of %zu values", matrix->cols);
     if (!rc)
-        rc = add_checksum(w, plan->info->name.data, tb_matrix_checksum(&matrix, row), err);
+        rc = add_checksum(w, plan->info->name.data, tb_matrix_checksum(matrix, row), err);
     tb_free(row);
-    tb_packed_clear(&packed);
     return rc;
 }
 
@@ -195,7 +190,7 @@ static tb_code declare_end(tb_gguf_writer *w, tb_output *o, const tensor_plan *p
 static tb_code declare_end_shape(tb_gguf_writer *w, const tensor_plan *plan, tb_error *err)
 {
     const char *name = plan->info->name.data;
-    tb_matrix shape = tb_end_shape(&plan->end, plan->end_bits);
+    tb_matrix shape = tb_end_shape(plan->source, plan->end_bits);
     tb_code rc = tb_gguf_writer_add_matrix(w, name, &shape, err);
     return rc ? rc : add_checksum(w, name, 0, err);
 }
@@ -244,15 +239,10 @@ static tb_code write_linear(tb_gguf_writer *w, const tb_output *o, const tensor_
     return rc ? rc : tb_gguf_writer_matrix(w, &loaded->block.linears[plan->which].packed.view, err);
 }
 
-static tb_code write_end(tb_gguf_writer *w, const tb_output *o, const tensor_plan *plan, tb_error *err)
+static tb_code write_end(tb_gguf_writer *w, const tensor_plan *plan, tb_error *err)
 {
-    tb_matrix matrix;
-    tb_packed packed;
-    size_t counted_before = 0;
-    tb_code rc = convert_end(&matrix, &packed, o, plan, &counted_before, err);
-    if (!rc)
-        rc = tb_gguf_writer_matrix(w, &matrix, err);
-    tb_packed_clear(&packed);
+    tb_code rc = tb_gguf_writer_matrix(w, &plan->end->matrix, err);
+    tb_packed_clear(&plan->end->packed);
     return rc;
 }
 
@@ -279,7 +269,7 @@ static tb_code write_vector(tb_gguf_writer *w, const tb_output *o, const tensor_
     return rc;
 }
 
-static tb_code write_tensors(tb_gguf_writer *w, const tb_output *o, tb_error *err)
+static tb_code write_tensors(tb_gguf_writer *w, tb_output *o, tb_error *err)
 {
     size_t count = tb_checkpoint_tensor_count(tb_model_checkpoint(o->model));
     loaded_block loaded = {0};
@@ -289,7 +279,7 @@ static tb_code write_tensors(tb_gguf_writer *w, const tb_output *o, tb_error *er
         if (plan.role == ROLE_LINEAR)
             rc = write_linear(w, o, &plan, &loaded, err);
         else if (plan.role == ROLE_END)
-            rc = write_end(w, o, &plan, err);
+            rc = write_end(w, &plan, err);
         else
             rc = write_vector(w, o, &plan, &loaded, err);
         if (!rc && tb_report_progress(o->report, "write", (double)(i + 1), (double)count, "tensors"))
@@ -335,5 +325,7 @@ tb_code tb_output_write(tb_output *o, const char *path, tb_error *err)
     if (!rc)
         rc = tb_gguf_writer_commit(w, err);
     tb_gguf_writer_close(w);
+    tb_packed_clear(&o->embedding.packed);
+    tb_packed_clear(&o->head.packed);
     return rc;
 }

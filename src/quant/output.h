@@ -4,7 +4,14 @@
 #define TB_QUANT_OUTPUT_H
 
 #include "quant/ends.h"
+#include "quant/method.h"
 #include "quant/partial.h"
+
+// Embedding or head on its way into the file: converted when it is declared, kept until it is written.
+typedef struct tb_output_end {
+    tb_matrix matrix;
+    tb_packed packed; // owns the matrix where it is not the source's own
+} tb_output_end;
 
 typedef struct tb_output {
     const tb_model *model;
@@ -13,9 +20,10 @@ typedef struct tb_output {
     tb_method method;
     const tb_quant_options *options; // resolved
     const uint8_t *block_bits;       // [blocks] instead of options->bits; NULL: all the same
-    const tb_run_identity *identity;
+    const tb_quant_identity *identity;
     tb_end_bits end_bits;
     const tb_report *report;
+    tb_output_end embedding, head;
     size_t nonfinite_weights; // of embedding and head, counted while writing
 } tb_output;
 

@@ -43,12 +43,13 @@ static char *join(const char *a, const char *b, tb_error *err)
 
 // ---- the manifest ----
 
-static tb_code write_identity(tb_str *out, const tb_run_identity *identity, tb_error *err)
+static tb_code write_identity(tb_str *out, const tb_quant_identity *identity, tb_error *err)
 {
     return tb_str_printf(out, err,
                          "{\n  \"partial\": %d,\n  \"twobit\": \"%s\",\n  \"model\": \"%s\",\n"
                          "  \"tokens\": \"%s\",\n  \"recipe\": %s\n}\n",
-                         MANIFEST_VERSION, TB_VERSION, identity->model, identity->tokens, identity->recipe);
+                         MANIFEST_VERSION, TB_VERSION, identity->model, identity->tokens,
+                         tb_str_get(&identity->recipe));
 }
 
 static bool differs(const json_t *here, const json_t *there, const char *key)
@@ -175,7 +176,7 @@ static tb_code enter_folder(tb_partial *p, const tb_str *identity, tb_error *err
     return rc;
 }
 
-tb_code tb_partial_open(tb_partial **out, const char *out_path, const tb_run_identity *identity, tb_error *err)
+tb_code tb_partial_open(tb_partial **out, const char *out_path, const tb_quant_identity *identity, tb_error *err)
 {
     *out = NULL;
     tb_partial *p = tb_new(tb_partial);

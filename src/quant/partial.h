@@ -4,21 +4,15 @@
 #ifndef TB_QUANT_PARTIAL_H
 #define TB_QUANT_PARTIAL_H
 
+#include "quant/identity.h"
 #include "quant/quant_block.h"
 
 typedef struct tb_partial tb_partial;
 
-// What a run depends on. Two runs that agree in all of it write the same bytes.
-typedef struct tb_run_identity {
-    char model[65];     // fingerprint of the checkpoint
-    char tokens[65];    // SHA-256 of the calibration tokens; empty without calibration
-    const char *recipe; // JSON object: everything else that bears on the result
-} tb_run_identity;
-
 // Opens or creates the folder for a run that writes `out_path`. TB_EINVAL when it belongs to
 // another run: the sentence says what differs and what to do. TB_EIO when `out_path` is no file. TB_EIO when another
 // process has it.
-tb_code tb_partial_open(tb_partial **out, const char *out_path, const tb_run_identity *identity, tb_error *err);
+tb_code tb_partial_open(tb_partial **out, const char *out_path, const tb_quant_identity *identity, tb_error *err);
 
 // Closes the handle. A folder without a finished block is removed, any other stays.
 void tb_partial_close(tb_partial *partial);

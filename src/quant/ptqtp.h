@@ -3,7 +3,7 @@
 #ifndef TB_QUANT_PTQTP_H
 #define TB_QUANT_PTQTP_H
 
-#include "quant/quant.h"
+#include "quant/method.h"
 
 // One group after the fit, not yet canonical: any sign, any order of the planes.
 typedef struct tb_trit_fit {

@@ -4,7 +4,7 @@
 #define TB_QUANT_QUANT_BLOCK_H
 
 #include "quant/fold.h"
-#include "quant/quant.h"
+#include "quant/method.h"
 
 // One matrix of the block.
 typedef struct tb_quant_linear {

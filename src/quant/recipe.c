@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 
+#include "quant/method.h"
 #include "tensor/tensor.h"
 
 static int append_piece(const char *bytes, size_t n, void *text)
@@ -49,22 +50,22 @@ static bool set_end_bits(json_t *recipe, tb_end_bits ends)
                   json_object_set_new(recipe, "embedding_bits", json_integer((json_int_t)ends.embedding)) == 0);
 }
 
-tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
-                         const uint8_t *block_bits, size_t blocks, tb_end_bits ends, const char *cpu, tb_error *err)
+tb_code tb_recipe_append(tb_str *out, const tb_recipe_facts *f, tb_error *err)
 {
-    json_t *recipe = json_pack("{s:s, s:I, s:b}", "method", tb_method_get(method)->name, "group",
-                               (json_int_t)options->group, "keep_head", ends.head == 0);
-    bool ok = recipe && set_bits(recipe, options, block_bits, blocks) && set_end_bits(recipe, ends);
-    if (ok && cpu)
-        ok = set_kernels(recipe, cpu);
-    if (ok && windows)
-        ok = set_curvature(recipe, options, windows);
-    if (ok && tb_method_get(method)->needs_curvature)
-        ok = json_object_set_new(recipe, "shrinkage", json_boolean(!options->no_shrinkage)) == 0;
-    if (ok && options->published)
+    const tb_method_traits *method = tb_method_get(f->method);
+    json_t *recipe = json_pack("{s:s, s:I, s:b}", "method", method->name, "group", (json_int_t)f->options->group,
+                               "keep_head", f->ends.head == 0);
+    bool ok = recipe && set_bits(recipe, f->options, f->block_bits, f->blocks) && set_end_bits(recipe, f->ends);
+    if (ok && f->cpu)
+        ok = set_kernels(recipe, f->cpu);
+    if (ok && f->windows)
+        ok = set_curvature(recipe, f->options, f->windows);
+    if (ok && method->needs_curvature)
+        ok = json_object_set_new(recipe, "shrinkage", json_boolean(!f->options->no_shrinkage)) == 0;
+    if (ok && f->options->published)
         ok = json_object_set_new(recipe, "published", json_true()) == 0;
-    if (ok && (method == TB_METHOD_HQQ || method == TB_METHOD_BPDQ || method == TB_METHOD_PTQTP))
-        ok = json_object_set_new(recipe, "iterations", json_integer(options->iterations)) == 0;
+    if (ok && (f->method == TB_METHOD_HQQ || f->method == TB_METHOD_BPDQ || f->method == TB_METHOD_PTQTP))
+        ok = json_object_set_new(recipe, "iterations", json_integer(f->options->iterations)) == 0;
     if (ok)
         ok =
             json_dump_callback(recipe, append_piece, out, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(15)) == 0;

@@ -5,13 +5,22 @@
 
 #include "quant/calibration.h"
 #include "quant/ends.h"
+#include "quant/options.h"
 
-// Appends the object on one line. `options` are resolved; `windows` is NULL without
-// calibration; `block_bits`[blocks] are the widths of the blocks, NULL when all have `options->bits`;
-// `ends` are written where they are not the default, those of the embedding where they are not the head's;
-// `cpu`: the kernel level that the calibration's states depend on, as they do on the BLAS library, which is named with
-// it; NULL without calibration.
-tb_code tb_recipe_append(tb_str *out, tb_method method, const tb_quant_options *options, const tb_windows *windows,
-                         const uint8_t *block_bits, size_t blocks, tb_end_bits ends, const char *cpu, tb_error *err);
+// What it is written from.
+typedef struct tb_recipe_facts {
+    tb_method method;
+    const tb_quant_options *options; // resolved
+    const tb_windows *windows;       // NULL without calibration
+    const uint8_t *block_bits;       // [blocks]; NULL when all have options->bits
+    size_t blocks;
+    tb_end_bits ends; // written where they are not the default, those of the embedding where they are not the head's
+    // The kernel level that the calibration's states depend on, as they do on the BLAS library, which is named with it;
+    // NULL without calibration.
+    const char *cpu;
+} tb_recipe_facts;
+
+// Appends the object on one line.
+tb_code tb_recipe_append(tb_str *out, const tb_recipe_facts *facts, tb_error *err);
 
 #endif

@@ -146,4 +146,10 @@ tb_code tb_decoder_push(tb_decoder *decoder, tb_str *text, const tb_tokenizer *t
 // Appends what still waits (an unfinished character is printed as it is).
 tb_code tb_decoder_finish(tb_decoder *decoder, tb_str *text, tb_error *err);
 
+// ---- texts that twobit brings along ----
+
+// One to calibrate on, and one to measure with that shares no document with it (share/text). Borrowed for ever.
+typedef enum tb_builtin_text { TB_TEXT_CALIBRATION, TB_TEXT_HELDOUT } tb_builtin_text;
+tb_text tb_builtin_text_get(tb_builtin_text which);
+
 #endif

@@ -68,14 +68,16 @@ static void store_block(void)
 static void begin_run(void)
 {
     char source[128], out[128];
-    tb_run_identity identity = {.model = "m", .recipe = "{}"};
+    tb_quant_identity identity = {.model = "m"};
     tb_model_options options = {.threads = 1};
     require((size_t)snprintf(source, sizeof source, "%s/source.gguf", scratch_folder()) < sizeof source);
     require((size_t)snprintf(out, sizeof out, "%s/out.gguf", scratch_folder()) < sizeof out);
     require((size_t)snprintf(run.path, sizeof run.path, "%s.partial/block-00000.bin", out) < sizeof run.path);
     require(tiny_model_write(source, &tiny_model_default, NULL) == TB_OK);
     require(tb_model_open(&run.model, source, &options, NULL) == TB_OK);
+    require(tb_str_append_text(&identity.recipe, "{}", NULL) == TB_OK);
     require(tb_partial_open(&run.partial, out, &identity, NULL) == TB_OK);
+    tb_str_clear(&identity.recipe);
     store_block();
     require(tb_file_read(&run.file, &run.size, run.path, MOST_BYTES, NULL) == TB_OK);
     atexit(close_run);

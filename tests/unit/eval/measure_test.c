@@ -373,6 +373,53 @@ static void measurements__report_failed_allocations(void **state)
     assert_true(n > 3);
 }
 
+// ---- beside the original ----
+
+typedef struct heard {
+    char warning[512];
+} heard;
+
+static void hear(void *user, tb_note_level level, const char *sentence)
+{
+    if (level == TB_NOTE_WARNING)
+        snprintf(((heard *)user)->warning, sizeof(heard), "%s", sentence);
+}
+
+static void heldout__is_perplexity_on_the_text_that_comes_along(void **state)
+{
+    (void)state;
+    heard h = {0};
+    tb_report report = {.note = hear, .user = &h};
+    tb_heldout_result r;
+    tb_perplexity_result a, b;
+    tb_ids ids = {0};
+    OK(tb_measure_heldout(&r, model_b, model_a, &report, &err));
+    OK(tb_encode(&ids, tb_model_tokenizer(model_a), tb_builtin_text_get(TB_TEXT_HELDOUT), 0, &err));
+    const tb_perplexity_options options = {.max_tokens = 2048};
+    OK(tb_measure_perplexity(&a, model_a, NULL, ids.data, ids.size, &options, &err));
+    OK(tb_measure_perplexity(&b, model_b, NULL, ids.data, ids.size, &options, &err));
+    assert_int_equal(r.tokens, 2048 / a.ctx * a.ctx);
+    assert_true(r.perplexity == b.perplexity && r.reference_perplexity == a.perplexity);
+    // Random models are near guessing, some on its far side.
+    assert_int_equal(r.broken, b.perplexity > (double)tb_model_vocab_size(model_b));
+    assert_int_equal(r.broken, strstr(h.warning, "the result is broken") != NULL);
+    tb_ids_clear(&ids);
+}
+
+static void heldout__tells_who_is_broken(void **state)
+{
+    (void)state;
+    heard h = {0};
+    tb_report report = {.note = hear, .user = &h};
+    tb_heldout_result r;
+    OK(tb_measure_heldout(&r, model_nan, model_a, &report, &err));
+    assert_true(r.broken && isinf(r.perplexity) && isfinite(r.reference_perplexity));
+    assert_non_null(strstr(h.warning, "the result is broken"));
+    OK(tb_measure_heldout(&r, model_nan, model_nan, &report, &err));
+    assert_true(r.broken);
+    assert_string_equal(h.warning, "the original model is broken: its logits are not finite");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +433,8 @@ int main(void)
         cmocka_unit_test(progress__only_goes_forward_and_reaches_the_end),
         cmocka_unit_test(speed__reports_medians_of_what_was_run),
         cmocka_unit_test(measurements__report_failed_allocations),
+        cmocka_unit_test(heldout__is_perplexity_on_the_text_that_comes_along),
+        cmocka_unit_test(heldout__tells_who_is_broken),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "quant/quant.h"
+#include "run_pipeline.h"
 #include "tiny_model.h"
 
 static tb_error err;
@@ -234,9 +235,8 @@ static void pipeline__gives_each_block_its_width_and_knows_the_size(void **state
         tb_pipeline_options options = quick((tb_method)m);
         tb_pipeline_result result;
         uint64_t expected;
-        options.block_bits = bits;
-        OK(tb_pipeline_file_bytes(&expected, source, &options, &err));
-        OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+        OK(plan_bytes(&expected, source, &options, bits, &err));
+        OK(run_pipeline(&result, OUT, source, &options, bits, &err));
         assert_int_equal(file_bytes(OUT), expected);
         tb_model *written = open_model(OUT);
         tb_text text;
@@ -251,8 +251,8 @@ static void pipeline__gives_each_block_its_width_and_knows_the_size(void **state
     tb_pipeline_options plain = quick(TB_METHOD_PTQTP); // one width for all
     tb_pipeline_result result;
     uint64_t expected;
-    OK(tb_pipeline_file_bytes(&expected, source, &plain, &err));
-    OK(tb_pipeline_run(&result, OUT, source, &plain, &err));
+    OK(plan_bytes(&expected, source, &plain, NULL, &err));
+    OK(run_pipeline(&result, OUT, source, &plain, NULL, &err));
     assert_int_equal(file_bytes(OUT), expected);
     tb_model_close(source);
 }
@@ -264,12 +264,10 @@ static void pipeline__refuses_widths_that_the_method_lacks(void **state)
     tb_model *source = tiny();
     tb_pipeline_options options = quick(TB_METHOD_PTQTP);
     tb_pipeline_result result;
-    options.block_bits = mixed;
-    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
+    assert_int_equal(run_pipeline(&result, OUT, source, &options, mixed, &err), TB_EINVAL);
     assert_string_equal(err.message, "method 'ptqtp' has always 2 planes, not 4");
     options.method = TB_METHOD_RTN;
-    options.block_bits = none;
-    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
+    assert_int_equal(run_pipeline(&result, OUT, source, &options, none, &err), TB_EINVAL);
     assert_string_equal(err.message, "block 2 has no width");
     tb_model_close(source);
 }
@@ -291,16 +289,15 @@ static void pipeline__resumes_with_the_same_widths_only(void **state)
     tb_pipeline_options options = quick(TB_METHOD_GPTQ);
     tb_pipeline_result result;
     tb_model *source = tiny();
-    options.block_bits = bits;
-    OK(tb_pipeline_run(&result, "whole.gguf", source, &options, &err));
+    OK(run_pipeline(&result, "whole.gguf", source, &options, bits, &err));
     options.report = &report;
-    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_ECANCELLED);
+    assert_int_equal(run_pipeline(&result, OUT, source, &options, bits, &err), TB_ECANCELLED);
     options.report = NULL;
     bits[1] = 3;
-    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
+    assert_int_equal(run_pipeline(&result, OUT, source, &options, bits, &err), TB_EINVAL);
     assert_non_null(strstr(err.message, "option 'block_bits' changed"));
     bits[1] = 2;
-    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    OK(run_pipeline(&result, OUT, source, &options, bits, &err));
     assert_int_equal(result.blocks_reused, BLOCKS);
     char *whole, *resumed;
     size_t whole_size, resumed_size;
@@ -321,9 +318,8 @@ static tb_widths_options two_to_four(tb_allocation_rule rule)
 // Bytes of the file with these widths.
 static uint64_t size_with(const tb_model *model, tb_pipeline_options options, const uint8_t *bits)
 {
-    uint64_t bytes;
-    options.block_bits = bits;
-    OK(tb_pipeline_file_bytes(&bytes, model, &options, &err));
+    uint64_t bytes = 0;
+    OK(plan_bytes(&bytes, model, &options, bits, &err));
     return bytes;
 }
 
@@ -341,7 +337,7 @@ static void widths__keep_a_size_to_the_byte(void **state)
         for (int less = 0; less < 2; less++) { // exactly k steps, and a byte too few for them
             tb_widths_options o = two_to_four(TB_ALLOCATE_FREE);
             o.file_bytes = least + k * step - (uint64_t)less;
-            tb_code rc = tb_choose_widths(bits, source, &options, &o, &err);
+            tb_code rc = choose_widths(bits, source, &options, &o, &err);
             if (k == 0 && less) {
                 char sentence[128];
                 snprintf(sentence, sizeof sentence, "%llu bytes are too few: the smallest file has %llu",
@@ -355,7 +351,7 @@ static void widths__keep_a_size_to_the_byte(void **state)
         }
     tb_widths_options o = two_to_four(TB_ALLOCATE_UNIFORM);
     o.file_bytes = least + BLOCKS * step;
-    OK(tb_choose_widths(bits, source, &options, &o, &err));
+    OK(choose_widths(bits, source, &options, &o, &err));
     for (size_t b = 0; b < BLOCKS; b++)
         assert_int_equal(bits[b], 3);
     tb_model_close(source);
@@ -371,8 +367,8 @@ static void widths__keep_an_average_by_every_rule(void **state)
         uint8_t bits[BLOCKS], again[BLOCKS];
         unsigned sum = 0;
         o.average_bits = 2.6;
-        OK(tb_choose_widths(bits, source, &options, &o, &err));
-        OK(tb_choose_widths(again, source, &options, &o, &err));
+        OK(choose_widths(bits, source, &options, &o, &err));
+        OK(choose_widths(again, source, &options, &o, &err));
         assert_memory_equal(bits, again, BLOCKS);
         for (size_t b = 0; b < BLOCKS; b++)
             sum += bits[b];
@@ -383,7 +379,7 @@ static void widths__keep_an_average_by_every_rule(void **state)
     }
     uint8_t bits[BLOCKS];
     tb_widths_options o = {.rule = TB_ALLOCATE_FIRST, .average_bits = 2.8, .widths = {2, 4}, .width_count = 2};
-    OK(tb_choose_widths(bits, source, &options, &o, &err));
+    OK(choose_widths(bits, source, &options, &o, &err));
     assert_memory_equal(bits, ((uint8_t[]){4, 4, 2, 2, 2}), BLOCKS);
     tb_model_close(source);
 }
@@ -406,11 +402,11 @@ static void widths__are_counted_as_published(void **state)
     uint8_t bits[BLOCKS];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         o.average_bits = cases[i].average;
-        OK(tb_choose_widths(bits, source, &options, &o, &err));
+        OK(choose_widths(bits, source, &options, &o, &err));
         assert_memory_equal(bits, cases[i].bits, BLOCKS);
     }
     o.rule = TB_ALLOCATE_PPL;
-    assert_int_equal(tb_choose_widths(bits, source, &options, &o, &err), TB_EINVAL);
+    assert_int_equal(choose_widths(bits, source, &options, &o, &err), TB_EINVAL);
     tb_model_close(source);
 }
 
@@ -447,14 +443,14 @@ static void widths__use_scores_made_before(void **state)
         double scores[BLOCKS];
         o.average_bits = 2.6;
         o.seed = 5;
-        OK(tb_choose_widths(own, source, &options, &o, &err));
-        OK(tb_score_blocks(scores, score, source, &options, 5, &err));
+        OK(choose_widths(own, source, &options, &o, &err));
+        OK(score_blocks(scores, source, &options, score, 5, &err));
         o.scores = scores;
-        OK(tb_choose_widths(given, source, &options, &o, &err));
+        OK(choose_widths(given, source, &options, &o, &err));
         assert_memory_equal(own, given, BLOCKS);
         for (size_t b = 0; b < BLOCKS; b++)
             scores[b] = b == 3; // and really these
-        OK(tb_choose_widths(given, source, &options, &o, &err));
+        OK(choose_widths(given, source, &options, &o, &err));
         assert_true(rule == TB_ALLOCATE_REVERSED ? given[3] < 4 : given[3] == 4);
     }
     tb_model_close(source);
@@ -473,7 +469,7 @@ static void widths__random_ones_follow_the_seed(void **state)
         o.width_count = 2;
         o.average_bits = 2.8;
         o.seed = seed;
-        OK(tb_choose_widths(bits, source, &options, &o, &err));
+        OK(choose_widths(bits, source, &options, &o, &err));
         for (size_t b = 0; b < BLOCKS; b++)
             chosen[b] += bits[b] == 4;
     }
@@ -493,15 +489,16 @@ static void identity__is_what_the_file_says(void **state)
     tb_model *source = tiny();
     for (int round = 0; round < 4; round++) {
         tb_pipeline_options options = quick(round % 2 ? TB_METHOD_RTN : TB_METHOD_BPDQ);
-        options.block_bits = round / 2 ? bits : NULL;
-        tb_quant_identity identity;
+        tb_pipeline *pipeline;
+        const tb_quant_identity *identity;
         tb_pipeline_result result;
-        OK(tb_pipeline_identify(&identity, source, &options, &err));
-        OK(tb_pipeline_run(&result, OUT, source, &options, &err));
-        assert_int_equal(file_bytes(OUT), identity.file_bytes);
+        OK(make_pipeline(&pipeline, source, &options, round / 2 ? bits : NULL, &err));
+        OK(tb_pipeline_identify(&identity, pipeline, &err));
+        OK(tb_pipeline_run(&result, pipeline, OUT, &err));
+        assert_int_equal(file_bytes(OUT), identity->file_bytes);
         tb_model *written = open_model(OUT);
         const char *const keys[] = {"twobit.source", "twobit.recipe", "twobit.calibration"};
-        const char *const expected[] = {identity.model, tb_str_get(&identity.recipe), identity.tokens};
+        const char *const expected[] = {identity->model, tb_str_get(&identity->recipe), identity->tokens};
         for (size_t i = 0; i < 3; i++) {
             tb_text text = {"", 0};
             OK(tb_checkpoint_get_text(&text, tb_model_checkpoint(written), keys[i], false, &err));
@@ -509,7 +506,7 @@ static void identity__is_what_the_file_says(void **state)
             assert_memory_equal(text.data, expected[i], text.size);
         }
         tb_model_close(written);
-        tb_quant_identity_clear(&identity);
+        tb_pipeline_free(pipeline);
     }
     tb_model_close(source);
 }
@@ -521,17 +518,17 @@ static void widths__refuse_what_cannot_be(void **state)
     tb_pipeline_options options = quick(TB_METHOD_PTQTP);
     uint8_t bits[BLOCKS];
     tb_widths_options o = two_to_four(TB_ALLOCATE_FIRST);
-    assert_int_equal(tb_choose_widths(bits, source, &options, &o, &err), TB_EINVAL); // no budget
+    assert_int_equal(choose_widths(bits, source, &options, &o, &err), TB_EINVAL); // no budget
     o.average_bits = 3;
-    assert_int_equal(tb_choose_widths(bits, source, &options, &o, &err), TB_EINVAL);
+    assert_int_equal(choose_widths(bits, source, &options, &o, &err), TB_EINVAL);
     assert_string_equal(err.message, "method 'ptqtp' has always 2 planes, not 3");
     options.method = TB_METHOD_RTN;
     o.average_bits = 1.9;
-    assert_int_equal(tb_choose_widths(bits, source, &options, &o, &err), TB_EINVAL);
+    assert_int_equal(choose_widths(bits, source, &options, &o, &err), TB_EINVAL);
     assert_string_equal(err.message, "an average of 1.9 bits is too little: the narrowest width is 2");
     o.average_bits = 3;
     o.widths[1] = 4;
-    assert_int_equal(tb_choose_widths(bits, source, &options, &o, &err), TB_EINVAL);
+    assert_int_equal(choose_widths(bits, source, &options, &o, &err), TB_EINVAL);
     tb_model_close(source);
 }
 
@@ -546,7 +543,7 @@ static void widths__survive_failing_memory(void **state)
     tb_code rc = TB_ENOMEM;
     for (long long n = 0; rc == TB_ENOMEM; n += 1 + n / 8) {
         tb_mem_fail_after(n);
-        rc = tb_choose_widths(bits, source, &options, &o, &err);
+        rc = choose_widths(bits, source, &options, &o, &err);
         tb_mem_fail_after(-1);
         assert_true(n < 1000000);
     }

@@ -18,6 +18,7 @@
 
 #include "quant/calibration.h"
 #include "quant/quant.h"
+#include "run_pipeline.h"
 #include "tiny_model.h"
 
 #define SOURCE "source.gguf"
@@ -140,11 +141,10 @@ static void pipeline__writes_a_model_that_opens_and_verifies(void **state)
     for (unsigned m = 0; m < TB_METHODS; m++) {
         tb_pipeline_options options = quick((tb_method)m);
         tb_pipeline_result result;
-        OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+        OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
         assert_int_equal(result.matrices, tb_model_linear_count(source));
         assert_int_equal(result.blocks_reused, 0);
         assert_true(result.relative_error > 0 && result.relative_error < 1);
-        assert_true(result.perplexity > 1 && result.reference_perplexity > 1 && result.heldout_tokens > 0);
         assert_false(tb_path_exists(PARTIAL));
 
         tb_model *written = open_model(OUT, 1);
@@ -171,7 +171,7 @@ static void pipeline__stores_what_the_method_made(void **state)
     tb_model *source = tiny(&tiny_model_default, 1);
     tb_pipeline_options options = quick(TB_METHOD_RTN);
     tb_pipeline_result result;
-    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
     tb_model *written = open_model(OUT, 1);
     const tb_matrix *from = &tb_model_linear(source, 1, TB_LINEAR_DOWN)->matrix,
                     *to = &tb_model_linear(written, 1, TB_LINEAR_DOWN)->matrix;
@@ -213,7 +213,7 @@ static void pipeline__puts_scales_into_norms(void **state)
     options.quant.bits = 4;
     options.keep_head = true;
     tb_pipeline_result result;
-    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
     tb_model *written = open_model(OUT, 1);
     double off = 0, size = 0;
     const float *from = tb_model_norm(source, 1, TB_INPUT_FFN), *to = tb_model_norm(written, 1, TB_INPUT_FFN);
@@ -238,7 +238,7 @@ static void check_threads(tb_method method)
         tb_pipeline_options options = quick(method);
         options.quant.threads = threads;
         tb_pipeline_result result;
-        OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+        OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
         file_bytes f = read_file(OUT);
         if (first.data) {
             assert_int_equal(f.size, first.size);
@@ -266,7 +266,7 @@ static void pipeline__keeps_the_head_when_told_and_halves_odd_rows(void **state)
     options.keep_head = true;
     tb_pipeline_result result;
     tb_model *source = tiny(&tiny_model_default, 1);
-    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
     tb_model *written = open_model(OUT, 1);
     assert_int_equal(tb_model_embedding(written)->type, TB_TYPE_F32);
     tb_model_close(written);
@@ -277,7 +277,7 @@ static void pipeline__keeps_the_head_when_told_and_halves_odd_rows(void **state)
     odd.tied = true;
     options.keep_head = false;
     source = tiny(&odd, 1);
-    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
     written = open_model(OUT, 1);
     assert_int_equal(tb_model_embedding(written)->type, TB_TYPE_F16);
     assert_true(tb_model_head_is_tied(written));
@@ -298,8 +298,8 @@ static void pipeline__stores_ends_in_the_bits_asked_for(void **state)
         for (options.head_bits = 4; options.head_bits <= 7; options.head_bits++) {
             tb_pipeline_result result;
             uint64_t bytes;
-            OK(tb_pipeline_file_bytes(&bytes, source, &options, &err));
-            OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+            OK(plan_bytes(&bytes, source, &options, NULL, &err));
+            OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
             tb_model *written = open_model(OUT, 1);
             const tb_checkpoint *file = tb_model_checkpoint(written);
             assert_int_equal(tb_checkpoint_file_bytes(file), bytes);
@@ -312,12 +312,11 @@ static void pipeline__stores_ends_in_the_bits_asked_for(void **state)
                 assert_int_equal(ends[e]->planes, options.head_bits);
                 assert_int_equal(ends[e]->rows, tiny_model_vocab_size());
             }
-            assert_true(isfinite(result.perplexity));
             tb_model_close(written);
         }
         for (options.head_bits = 1; options.head_bits <= 9; options.head_bits += options.head_bits == 3 ? 6 : 1) {
             tb_pipeline_result result;
-            assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
+            assert_int_equal(run_pipeline(&result, OUT, source, &options, NULL, &err), TB_EINVAL);
             assert_non_null(strstr(err.message, "takes 4 to 8 bits"));
         }
         tb_model_close(source);
@@ -333,8 +332,8 @@ static void pipeline__stores_an_embedding_in_bits_of_its_own(void **state)
     options.head_bits = 6;
     for (options.embedding_bits = 2; options.embedding_bits <= 7; options.embedding_bits++) {
         uint64_t bytes;
-        OK(tb_pipeline_file_bytes(&bytes, source, &options, &err));
-        OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+        OK(plan_bytes(&bytes, source, &options, NULL, &err));
+        OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
         tb_model *written = open_model(OUT, 1);
         assert_int_equal(tb_checkpoint_file_bytes(tb_model_checkpoint(written)), bytes);
         OK(tb_checkpoint_verify(tb_model_checkpoint(written), 2, NULL, &err));
@@ -343,7 +342,7 @@ static void pipeline__stores_an_embedding_in_bits_of_its_own(void **state)
         tb_model_close(written);
     }
     for (options.embedding_bits = 1; options.embedding_bits <= 9; options.embedding_bits += 8) {
-        assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
+        assert_int_equal(run_pipeline(&result, OUT, source, &options, NULL, &err), TB_EINVAL);
         assert_non_null(strstr(err.message, "takes 2 to 8 bits"));
     }
     tb_model_close(source);
@@ -352,7 +351,7 @@ static void pipeline__stores_an_embedding_in_bits_of_its_own(void **state)
     tied.tied = true;
     source = tiny(&tied, 1);
     options.embedding_bits = 6; // even where both would have the same
-    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
+    assert_int_equal(run_pipeline(&result, OUT, source, &options, NULL, &err), TB_EINVAL);
     assert_non_null(strstr(err.message, "is its head as well"));
     tb_model_close(source);
 }
@@ -383,7 +382,7 @@ static bool run_and_kill(const tb_pipeline_options *base, size_t n)
         tb_pipeline_result result;
         options.report = &report;
         tb_model *source = open_model(SOURCE, 1);
-        _exit(tb_pipeline_run(&result, OUT, source, &options, &err) != TB_OK);
+        _exit(run_pipeline(&result, OUT, source, &options, NULL, &err) != TB_OK);
     }
     int status = 0;
     assert_true(child > 0 && waitpid(child, &status, 0) == child);
@@ -425,7 +424,7 @@ static void pipeline__continues_after_being_killed(void **state)
         tb_pipeline_options options = quick(cases[i].method);
         tb_pipeline_result result;
         tb_model *source = tiny(&tiny_model_default, 1);
-        OK(tb_pipeline_run(&result, "whole.gguf", source, &options, &err));
+        OK(run_pipeline(&result, "whole.gguf", source, &options, NULL, &err));
         tb_model_close(source);
         file_bytes whole = read_file("whole.gguf");
         check_deaths(&options, &whole, cases[i].stride);
@@ -464,7 +463,7 @@ static pid_t run_and_wait(void)
         tb_pipeline_result result;
         options.report = &report;
         tb_model *source = open_model(SOURCE, 1);
-        _exit(tb_pipeline_run(&result, OUT, source, &options, &err) != TB_OK);
+        _exit(run_pipeline(&result, OUT, source, &options, NULL, &err) != TB_OK);
     }
     assert_true(child > 0 && read(told[0], &byte, 1) == 1);
     close(told[0]), close(told[1]);
@@ -480,13 +479,13 @@ static void pipeline__names_the_process_that_writes_already(void **state)
     char expected[96];
     int status;
     pid_t child = run_and_wait();
-    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EIO);
+    assert_int_equal(run_pipeline(&result, OUT, source, &options, NULL, &err), TB_EIO);
     snprintf(expected, sizeof expected, "another process (%d) is writing '" OUT "'", (int)child);
     assert_string_equal(err.message, expected);
     assert_true(tb_path_is_folder(PARTIAL));
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, &status, 0), child);
-    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
     assert_false(tb_path_exists(PARTIAL));
     tb_model_close(source);
 }
@@ -499,7 +498,7 @@ static void stop_before_the_end(const tb_model *source, const tb_pipeline_option
     tb_pipeline_options options = *base;
     tb_pipeline_result result;
     options.report = &report;
-    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_ECANCELLED);
+    assert_int_equal(run_pipeline(&result, OUT, source, &options, NULL, &err), TB_ECANCELLED);
     assert_false(tb_path_exists(OUT));
     assert_true(tb_path_is_folder(PARTIAL));
 }
@@ -511,7 +510,7 @@ static void pipeline__reuses_finished_blocks(void **state)
     tb_pipeline_options options = quick(TB_METHOD_GPTQ);
     tb_pipeline_result result;
     stop_before_the_end(source, &options);
-    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
     assert_int_equal(result.blocks_reused, 2);
     assert_int_equal(result.matrices, tb_model_linear_count(source));
     tb_model_close(source);
@@ -531,12 +530,12 @@ static void pipeline__makes_damaged_blocks_again(void **state)
     tb_model *source = tiny(&tiny_model_default, 1);
     tb_pipeline_options options = quick(TB_METHOD_AWQ);
     tb_pipeline_result result;
-    OK(tb_pipeline_run(&result, "whole.gguf", source, &options, &err));
+    OK(run_pipeline(&result, "whole.gguf", source, &options, NULL, &err));
     file_bytes whole = read_file("whole.gguf");
     for (int shorten = 0; shorten < 2; shorten++) {
         stop_before_the_end(source, &options);
         damage(PARTIAL "/block-00000.bin", shorten);
-        OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+        OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
         assert_int_equal(result.blocks_reused, 1);
         file_bytes f = read_file(OUT);
         assert_memory_equal(f.data, whole.data, whole.size);
@@ -557,7 +556,7 @@ static void pipeline__takes_no_block_for_another(void **state)
     stop_before_the_end(source, &options);
     file_bytes second = read_file(PARTIAL "/block-00001.bin");
     OK(tb_file_write(PARTIAL "/block-00000.bin", second.data, second.size, &err));
-    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
     assert_int_equal(result.blocks_reused, 1);
     tb_free(second.data);
     tb_model_close(source);
@@ -566,7 +565,7 @@ static void pipeline__takes_no_block_for_another(void **state)
 static void assert_refused(const tb_model *source, const tb_pipeline_options *options, const char *says)
 {
     tb_pipeline_result result;
-    assert_int_equal(tb_pipeline_run(&result, OUT, source, options, &err), TB_EINVAL);
+    assert_int_equal(run_pipeline(&result, OUT, source, options, NULL, &err), TB_EINVAL);
     assert_non_null(strstr(err.message, says));
     assert_non_null(strstr(err.message, PARTIAL));
 }
@@ -618,15 +617,14 @@ static void check_levels(tb_method method, const char *begun, const char *contin
 {
     tb_pipeline_options options = quick(method);
     tb_pipeline_result result;
-    options.unmeasured = true;
     tb_model *first = open_model_at(SOURCE, 1, begun), *second = open_model_at(SOURCE, 1, continued);
-    OK(tb_pipeline_run(&result, "whole.gguf", first, &options, &err));
+    OK(run_pipeline(&result, "whole.gguf", first, &options, NULL, &err));
     stop_before_the_end(first, &options);
     if (tb_method_is_calibrated(method) && !same_path(begun, continued)) {
         assert_refused(second, &options, "option 'cpu' changed");
-        OK(tb_pipeline_run(&result, OUT, first, &options, &err));
+        OK(run_pipeline(&result, OUT, first, &options, NULL, &err));
     } else {
-        OK(tb_pipeline_run(&result, OUT, second, &options, &err));
+        OK(run_pipeline(&result, OUT, second, &options, NULL, &err));
         file_bytes whole = read_file("whole.gguf"), f = read_file(OUT);
         assert_int_equal(f.size, whole.size);
         assert_memory_equal(f.data, whole.data, whole.size);
@@ -670,9 +668,8 @@ static void pipeline__warns_of_fewer_tokens_than_inputs(void **state)
             tb_pipeline_result result;
             options.window = 32;
             options.calibration_tokens = enough ? widest : 32;
-            options.unmeasured = true;
             options.report = &report;
-            OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+            OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
             const char *warning =
                 seen.warnings.size ? strstr(tb_str_get(&seen.warnings), "32 calibration tokens are") : NULL;
             assert_int_equal(warning != NULL, m < 2 && !enough);
@@ -701,7 +698,7 @@ static void pipeline__refuses_a_damaged_manifest(void **state)
     tb_pipeline_result result;
     stop_before_the_end(source, &options);
     OK(tb_file_write(PARTIAL "/manifest.json", "{\"partial\":", 11, &err));
-    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EFORMAT);
+    assert_int_equal(run_pipeline(&result, OUT, source, &options, NULL, &err), TB_EFORMAT);
     assert_non_null(strstr(err.message, "is damaged"));
     tb_model_close(source);
 }
@@ -717,7 +714,7 @@ static void pipeline__leaves_foreign_files_alone(void **state)
     notes seen = {0};
     tb_report report = {.note = take_note, .user = &seen};
     options.report = &report;
-    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
     assert_int_equal(count_entries(PARTIAL), 1);
     assert_non_null(strstr(tb_str_get(&seen.warnings), "cannot remove"));
     notes_clear(&seen);
@@ -734,16 +731,16 @@ static void pipeline__refuses_bad_input(void **state)
     tb_pipeline_result result;
     OK(tb_file_write("short.txt", "too short", 9, &err));
     options.calibration_path = "short.txt";
-    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
+    assert_int_equal(run_pipeline(&result, OUT, source, &options, NULL, &err), TB_EINVAL);
     assert_non_null(strstr(err.message, "fewer than one window of 64"));
     options.calibration_path = "absent.txt";
-    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EIO);
+    assert_int_equal(run_pipeline(&result, OUT, source, &options, NULL, &err), TB_EIO);
     options.calibration_path = NULL;
     options.window = 100000;
-    assert_int_equal(tb_pipeline_run(&result, OUT, source, &options, &err), TB_EINVAL);
+    assert_int_equal(run_pipeline(&result, OUT, source, &options, NULL, &err), TB_EINVAL);
     options = quick(TB_METHOD_GPTQ);
-    assert_int_equal(tb_pipeline_run(&result, ".", source, &options, &err), TB_EIO);
-    assert_int_equal(tb_pipeline_run(&result, "no/such/folder.gguf", source, &options, &err), TB_EIO);
+    assert_int_equal(run_pipeline(&result, ".", source, &options, NULL, &err), TB_EIO);
+    assert_int_equal(run_pipeline(&result, "no/such/folder.gguf", source, &options, NULL, &err), TB_EIO);
     assert_int_equal(count_entries("."), 2); // source and short.txt
     tb_model_close(source);
 }
@@ -754,10 +751,10 @@ static void pipeline__refuses_what_it_has_written_itself(void **state)
     tb_model *source = tiny(&tiny_model_default, 1);
     tb_pipeline_options options = quick(TB_METHOD_RTN);
     tb_pipeline_result result;
-    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
     tb_model_close(source);
     source = open_model(OUT, 1);
-    assert_int_equal(tb_pipeline_run(&result, "again.gguf", source, &options, &err), TB_EUNSUPPORTED);
+    assert_int_equal(run_pipeline(&result, "again.gguf", source, &options, NULL, &err), TB_EUNSUPPORTED);
     assert_non_null(strstr(err.message, "quantized by twobit already"));
     tb_model_close(source);
 }
@@ -774,12 +771,13 @@ static void pipeline__survives_weights_that_are_not_finite(void **state)
         tb_report report = {.note = take_note, .user = &seen};
         tb_pipeline_result result;
         options.report = &report;
-        OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+        OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
         assert_int_equal(result.nonfinite_weights, 1);
         assert_non_null(strstr(tb_str_get(&seen.warnings), "block 1, ffn_up: 1 weights are not finite"));
         notes_clear(&seen);
-        assert_true(isfinite(result.perplexity)); // the NaN counts as 0
-        assert_false(isfinite(result.reference_perplexity));
+        tb_model *written = open_model(OUT, 1);
+        OK(tb_checkpoint_verify(tb_model_checkpoint(written), 1, NULL, &err)); // the NaN counts as 0
+        tb_model_close(written);
     }
     tb_model_close(source);
 }
@@ -795,7 +793,7 @@ static void pipeline__says_when_text_is_short(void **state)
     tb_pipeline_result result;
     options.calibration_path = "little.txt";
     options.report = &report;
-    OK(tb_pipeline_run(&result, OUT, source, &options, &err));
+    OK(run_pipeline(&result, OUT, source, &options, NULL, &err));
     assert_non_null(strstr(tb_str_get(&seen.infos), "of 256 tokens"));
     notes_clear(&seen);
     tb_model_close(source);
@@ -808,22 +806,19 @@ static void pipeline__survives_failing_memory(void **state)
     one.blocks = 1;
     one.context = 64;
     tb_model *source = tiny(&one, 1);
-    char stage[] = "measure result"; // what follows is the model's
-    tb_report report = {.progress = stop_in_time, .user = stage};
     tb_pipeline_options options = quick(TB_METHOD_BPDQ);
     options.calibration_tokens = 64;
-    options.report = &report;
     tb_code rc = TB_ENOMEM;
     for (long long n = 0; rc == TB_ENOMEM; n += 1 + n / 16) {
         tb_pipeline_result result;
         tb_mem_fail_after(n);
-        rc = tb_pipeline_run(&result, OUT, source, &options, &err);
+        rc = run_pipeline(&result, OUT, source, &options, NULL, &err);
         tb_mem_fail_after(-1);
         if (rc == TB_ENOMEM)
             assert_int_equal(err.code, TB_ENOMEM);
         assert_true(n < 100000);
     }
-    assert_int_equal(rc, TB_ECANCELLED);
+    OK(rc);
     tb_model_close(source);
 }
 

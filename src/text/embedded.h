@@ -1,6 +1,6 @@
 // The bytes of share/text, turned into arrays during the build (embed_text.c).
-#ifndef TB_QUANT_EMBEDDED_H
-#define TB_QUANT_EMBEDDED_H
+#ifndef TB_TEXT_EMBEDDED_H
+#define TB_TEXT_EMBEDDED_H
 
 #include <stddef.h>
 

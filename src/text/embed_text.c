@@ -38,7 +38,7 @@ int main(int argc, char **argv)
     FILE *out = fopen(argv[1], "w");
     if (!out)
         return fail("create", argv[1]);
-    fprintf(out, "#include \"quant/embedded.h\"\n");
+    fprintf(out, "#include \"text/embedded.h\"\n");
     int failed = 0;
     for (int i = 2; i < argc && !failed; i += 2)
         failed = embed(out, argv[i], argv[i + 1]);

@@ -1,5 +1,5 @@
-#include "quant/embedded.h"
-#include "quant/quant.h"
+#include "text/embedded.h"
+#include "text/text.h"
 
 tb_text tb_builtin_text_get(tb_builtin_text which)
 {
