@@ -1,6 +1,7 @@
 // The attention part of a block: queries, keys and values from the normed stream, attention over what each
 // sequence remembers, and the way back into the stream. A mixer of another kind (a delta-net, a scan) is another such
 // part, on another kind of memory; an output gate multiplies `attended` before Wo.
+#include "model/attention.h"
 #include "model/forward.h"
 
 #include <assert.h>

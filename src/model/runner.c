@@ -2,6 +2,7 @@
 #include "model/runner.h"
 
 #include "model/exp.h"
+#include "model/attention.h"
 #include "model/forward.h"
 
 // ---- workspace ----
