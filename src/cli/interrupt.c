@@ -63,7 +63,9 @@ bool tb_interrupt_requested(void)
 
 void tb_interrupt_survive(void)
 {
-    struct sigaction ask = {.sa_handler = on_signal}, note = {.sa_handler = on_continue};
+    // Restarting: what is being written goes on; whoever waits for input waits in tb_interrupt_wait, which is told.
+    struct sigaction ask = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction note = {.sa_handler = on_continue, .sa_flags = SA_RESTART};
     sigemptyset(&ask.sa_mask);
     sigemptyset(&note.sa_mask);
     sigaction(SIGINT, &ask, NULL);
