@@ -165,9 +165,9 @@ double tb_csi_expected_deviation(const tb_csi_link *link, const tb_csi_frame *f,
     // z = √(1−ρ)·d + w + √(ρ/N)·W·(h − ĥ). The last term has the power (1−c)ρ, but is no independent one: it holds
     // −c/R of the noise and of the data that were not cancelled: all of it at first, then an error whose product
     // with the data is half its power.
-    double interference = data, shared = data;
+    double shared = data;
     if (stage == TB_CSI_DET2) {
-        interference = tb_csi_power_after_decisions(f, link->r);
+        double interference = tb_csi_power_after_decisions(f, link->r);
         shared = interference / 2;
         c = tb_csi_shrinkage(f->rho, interference, f->s2, link->r);
     }

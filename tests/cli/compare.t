@@ -167,13 +167,13 @@ $ rm here/results.sqlite; twobit compare tiny.gguf --methods rtn:2 --max-tokens 
 twobit: measuring tiny on held-out: 2 of 2 models, 2 windows of 256 tokens
 
 # Killed in whatever way, it leaves no child working on, and the same command goes on at once.
-$ make_tiny_model deep.gguf --blocks 6
+$ make_tiny_model deep.gguf --blocks 32 # so that there is time for the kill behind the first block
 $ echo 'exec twobit compare deep.gguf -m bpdq:2 --calib-tokens 768 --max-tokens 256 -w "$1" -q' >deep.sh
 $ for signal in KILL HUP; do
 >     sh deep.sh $signal >table 2>err & pid=$!
 >     until ls $signal/*.partial/block-* >/dev/null 2>&1; do kill -0 $pid || break; done
->     child=$(ps -o pid= --ppid $pid) || echo "$signal: there was no child"
+>     child=$(cat /proc/$pid/task/$pid/children) && [ "$child" ] || echo "$signal: there was no child"
 >     kill -$signal $pid; wait $pid 2>/dev/null; cat table err
 >     sh deep.sh $signal >table 2>&1 || cat table
->     ! ps -o stat= -p $child | grep -qv Z || echo "$signal: the child lives"
+>     ! grep -q "^State:.[^ZX]" /proc/$child/status 2>/dev/null || echo "$signal: the child lives"
 > done

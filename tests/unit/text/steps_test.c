@@ -16,7 +16,7 @@
 static tb_tokenizer *make_tokenizer(const char *json, size_t size)
 {
     tb_vocab_file *file;
-    tb_tokenizer *tokenizer;
+    tb_tokenizer *tokenizer = NULL;
     tb_error err = {0};
     if (tb_vocab_file_from_json(&file, (tb_text){json, size}, (tb_text){0}, &err) ||
         tb_tokenizer_new(&tokenizer, tb_vocab_file_get(file), &err))
