@@ -167,9 +167,9 @@ $ rm here/results.sqlite; twobit compare tiny.gguf --methods rtn:2 --max-tokens 
 twobit: measuring tiny on held-out: 2 of 2 models, 2 windows of 256 tokens
 
 # Killed in whatever way, it leaves no child working on, and the same command goes on at once.
-$ make_tiny_model deep.gguf --blocks 32 # so that there is time for the kill behind the first block
+$ make_tiny_model deep.gguf --blocks 16 # so that there is time for the kill behind the first block
 $ echo 'exec twobit compare deep.gguf -m bpdq:2 --calib-tokens 768 --max-tokens 256 -w "$1" -q' >deep.sh
-$ for signal in KILL HUP; do
+$ for signal in KILL USR1; do
 >     sh deep.sh $signal >table 2>err & pid=$!
 >     until ls $signal/*.partial/block-* >/dev/null 2>&1; do kill -0 $pid || break; done
 >     child=$(cat /proc/$pid/task/$pid/children) && [ "$child" ] || echo "$signal: there was no child"
