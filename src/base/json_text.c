@@ -49,3 +49,19 @@ tb_code tb_json_append(tb_str *out, const json_t *value, size_t indent, tb_error
         return tb_fail(err, TB_ENOMEM, "no memory to write JSON");
     return s.rc;
 }
+
+tb_text tb_json_get_text(const json_t *value)
+{
+    return json_is_string(value) ? (tb_text){json_string_value(value), json_string_length(value)} : (tb_text){"", 0};
+}
+
+tb_text tb_json_text_at(const json_t *object, const char *key)
+{
+    return tb_json_get_text(json_object_get(object, key));
+}
+
+bool tb_json_bool_at(const json_t *object, const char *key, bool otherwise)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_boolean(value) ? json_is_true(value) : otherwise;
+}

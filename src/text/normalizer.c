@@ -264,18 +264,6 @@ static tb_code rewrite_nonspacing(tb_normalized *out, const step *s, tb_text tex
 
 // ---- reading ----
 
-static tb_text text_at(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_string(value) ? (tb_text){json_string_value(value), json_string_length(value)} : (tb_text){"", 0};
-}
-
-static bool bool_at(const json_t *object, const char *key, bool otherwise)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_boolean(value) ? json_is_true(value) : otherwise;
-}
-
 static tb_code no_memory(tb_error *err)
 {
     return tb_fail(err, TB_ENOMEM, "no memory for a normalizer");
@@ -314,15 +302,15 @@ static tb_code read_strip(tb_normalizer *n, const json_t *component, tb_error *e
     step *s = add_step(n, rewrite_strip, err);
     if (!s)
         return TB_EUNSUPPORTED;
-    s->left = bool_at(component, "strip_left", true);
-    s->right = bool_at(component, "strip_right", true);
+    s->left = tb_json_bool_at(component, "strip_left", true);
+    s->right = tb_json_bool_at(component, "strip_right", true);
     return TB_OK;
 }
 
 static tb_code read_prepend(tb_normalizer *n, const json_t *component, tb_error *err)
 {
     step *s = add_step(n, rewrite_prepend, err);
-    return s ? copy_text(&s->content, n, text_at(component, "prepend"), err) : TB_EUNSUPPORTED;
+    return s ? copy_text(&s->content, n, tb_json_text_at(component, "prepend"), err) : TB_EUNSUPPORTED;
 }
 
 static tb_code read_replace(tb_normalizer *n, const json_t *component, tb_error *err)
@@ -331,18 +319,18 @@ static tb_code read_replace(tb_normalizer *n, const json_t *component, tb_error 
     step *s = add_step(n, rewrite_replace, err);
     if (!s)
         return TB_EUNSUPPORTED;
-    tb_code rc = copy_text(&s->content, n, text_at(component, "content"), err);
+    tb_code rc = copy_text(&s->content, n, tb_json_text_at(component, "content"), err);
     if (!rc && json_is_string(regex))
-        rc = tb_pattern_check(text_at(pattern, "Regex"), err);
+        rc = tb_pattern_check(tb_json_text_at(pattern, "Regex"), err);
     if (rc)
         return rc;
-    return json_is_string(regex) ? tb_pattern_new(&s->pattern, text_at(pattern, "Regex"), err)
-                                 : tb_pattern_new_literal(&s->pattern, text_at(pattern, "String"), err);
+    return json_is_string(regex) ? tb_pattern_new(&s->pattern, tb_json_text_at(pattern, "Regex"), err)
+                                 : tb_pattern_new_literal(&s->pattern, tb_json_text_at(pattern, "String"), err);
 }
 
 static tb_code read_precompiled(tb_normalizer *n, const json_t *component, tb_error *err)
 {
-    tb_text base64 = text_at(component, "precompiled_charsmap"), bytes;
+    tb_text base64 = tb_json_text_at(component, "precompiled_charsmap"), bytes;
     step *s = add_step(n, rewrite_precompiled, err);
     if (!s)
         return TB_EUNSUPPORTED;
@@ -352,11 +340,12 @@ static tb_code read_precompiled(tb_normalizer *n, const json_t *component, tb_er
 
 static tb_code read_bert(tb_normalizer *n, const json_t *component, tb_error *err)
 {
-    bool lower = bool_at(component, "lowercase", true), accents = bool_at(component, "strip_accents", lower);
+    bool lower = tb_json_bool_at(component, "lowercase", true),
+         accents = tb_json_bool_at(component, "strip_accents", lower);
     tb_code rc = TB_OK;
-    if (bool_at(component, "clean_text", true))
+    if (tb_json_bool_at(component, "clean_text", true))
         rc = add_plain(n, rewrite_clean, TB_NFC, err);
-    if (!rc && bool_at(component, "handle_chinese_chars", true))
+    if (!rc && tb_json_bool_at(component, "handle_chinese_chars", true))
         rc = add_plain(n, rewrite_chinese, TB_NFC, err);
     if (!rc && accents)
         rc = add_plain(n, rewrite_form, TB_NFD, err);
@@ -382,7 +371,7 @@ static tb_code read_component(tb_normalizer *n, const json_t *component, tb_erro
     };
     if (!component || json_is_null(component))
         return TB_OK;
-    tb_text type = text_at(component, "type");
+    tb_text type = tb_json_text_at(component, "type");
     if (!tb_text_is(type, "Sequence")) {
         for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
             if (tb_text_is(type, kinds[i].type))

@@ -310,18 +310,6 @@ bool tb_pretokenizer_has_bytes(const tb_pretokenizer *pretokenizer)
 
 // ---- steps of tokenizer.json ----
 
-static tb_text text_at(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_string(value) ? (tb_text){json_string_value(value), json_string_length(value)} : (tb_text){"", 0};
-}
-
-static bool bool_at(const json_t *object, const char *key, bool otherwise)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_boolean(value) ? json_is_true(value) : otherwise;
-}
-
 static tb_code unsupported(tb_error *err, const char *what, tb_text setting)
 {
     return tb_fail(err, TB_EUNSUPPORTED, "pre_tokenizer%s '%.*s' is not supported", what,
@@ -331,7 +319,7 @@ static tb_code unsupported(tb_error *err, const char *what, tb_text setting)
 static tb_code read_behavior(split_behavior *out, const json_t *component, const char *what, tb_error *err)
 {
     static const char *const names[] = {"Isolated", "Removed", "Contiguous", "MergedWithPrevious", "MergedWithNext"};
-    tb_text name = text_at(component, "behavior");
+    tb_text name = tb_json_text_at(component, "behavior");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (tb_text_is(name, names[i])) {
             *out = (split_behavior)i;
@@ -353,14 +341,14 @@ static tb_code add_literal_split(tb_pretokenizer *p, tb_text text, split_behavio
 static tb_code read_split(tb_pretokenizer *p, const json_t *component, tb_error *err)
 {
     const json_t *pattern = json_object_get(component, "pattern");
-    tb_text regex = text_at(pattern, "Regex");
+    tb_text regex = tb_json_text_at(pattern, "Regex");
     split_behavior behavior = SPLIT_ISOLATED;
-    bool invert = bool_at(component, "invert", false);
+    bool invert = tb_json_bool_at(component, "invert", false);
     tb_code rc = read_behavior(&behavior, component, " Split with behavior", err);
     if (rc)
         return rc;
     if (!json_is_string(json_object_get(pattern, "Regex")))
-        return add_literal_split(p, text_at(pattern, "String"), behavior, invert, err);
+        return add_literal_split(p, tb_json_text_at(pattern, "String"), behavior, invert, err);
     rc = tb_pattern_check(regex, err);
     return rc ? rc : add_split(p, regex, behavior, invert, err);
 }
@@ -368,16 +356,16 @@ static tb_code read_split(tb_pretokenizer *p, const json_t *component, tb_error 
 static tb_code read_byte_level(tb_pretokenizer *p, const json_t *component, tb_error *err)
 {
     tb_code rc = TB_OK;
-    if (bool_at(component, "add_prefix_space", true) && !add_step(p, STEP_PREFIX, err))
+    if (tb_json_bool_at(component, "add_prefix_space", true) && !add_step(p, STEP_PREFIX, err))
         return TB_EUNSUPPORTED;
-    if (bool_at(component, "use_regex", true))
+    if (tb_json_bool_at(component, "use_regex", true))
         rc = add_known_split(p, TB_PATTERN_GPT2, SPLIT_ISOLATED, err);
     return rc ? rc : add_bytes(p, err);
 }
 
 static tb_code read_digits(tb_pretokenizer *p, const json_t *component, tb_error *err)
 {
-    bool each = bool_at(component, "individual_digits", false);
+    bool each = tb_json_bool_at(component, "individual_digits", false);
     return add_known_split(p, TB_PATTERN_DIGIT, each ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS, err);
 }
 
@@ -413,7 +401,7 @@ static tb_code read_bert(tb_pretokenizer *p, const json_t *component, tb_error *
 
 static tb_code read_delimiter(tb_pretokenizer *p, const json_t *component, tb_error *err)
 {
-    tb_text delimiter = text_at(component, "delimiter");
+    tb_text delimiter = tb_json_text_at(component, "delimiter");
     return delimiter.size ? add_literal_split(p, delimiter, SPLIT_REMOVED, false, err)
                           : unsupported(err, " CharDelimiterSplit at", delimiter);
 }
@@ -433,8 +421,8 @@ static tb_code read_fixed_length(tb_pretokenizer *p, const json_t *component, tb
 static tb_code read_scheme(marks_scheme *out, const json_t *component, tb_error *err)
 {
     static const char *const names[] = {"always", "first", "never"};
-    tb_text name = text_at(component, "prepend_scheme");
-    *out = bool_at(component, "add_prefix_space", true) ? MARKS_ALWAYS : MARKS_NEVER; // as files of old say it
+    tb_text name = tb_json_text_at(component, "prepend_scheme");
+    *out = tb_json_bool_at(component, "add_prefix_space", true) ? MARKS_ALWAYS : MARKS_NEVER; // as files of old say it
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (tb_text_is(name, names[i])) {
             *out = (marks_scheme)i;
@@ -445,7 +433,7 @@ static tb_code read_scheme(marks_scheme *out, const json_t *component, tb_error 
 
 static tb_code read_metaspace(tb_pretokenizer *p, const json_t *component, tb_error *err)
 {
-    tb_text mark = text_at(component, "replacement");
+    tb_text mark = tb_json_text_at(component, "replacement");
     uint32_t c;
     if (p->has_bytes)
         return tb_fail(err, TB_EUNSUPPORTED, "pre_tokenizer Metaspace behind ByteLevel is not supported");
@@ -457,7 +445,7 @@ static tb_code read_metaspace(tb_pretokenizer *p, const json_t *component, tb_er
     memcpy(s->mark, mark.data, mark.size);
     s->mark_size = mark.size;
     tb_code rc = read_scheme(&s->scheme, component, err);
-    if (rc || !bool_at(component, "split", true))
+    if (rc || !tb_json_bool_at(component, "split", true))
         return rc;
     return add_literal_split(p, mark, SPLIT_MERGED_WITH_NEXT, false, err);
 }
@@ -476,7 +464,7 @@ static tb_code read_component(tb_pretokenizer *p, const json_t *component, tb_er
     };
     if (!component || json_is_null(component))
         return TB_OK;
-    tb_text type = text_at(component, "type");
+    tb_text type = tb_json_text_at(component, "type");
     if (!tb_text_is(type, "Sequence")) {
         for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
             if (tb_text_is(type, kinds[i].type))

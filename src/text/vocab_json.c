@@ -15,11 +15,6 @@
 
 #include <jansson.h>
 
-static tb_text json_text(const json_t *value)
-{
-    return json_is_string(value) ? (tb_text){json_string_value(value), json_string_length(value)} : (tb_text){"", 0};
-}
-
 static int shown(tb_text text)
 {
     return (int)(text.size < 80 ? text.size : 80);
@@ -61,7 +56,7 @@ static tb_code reserve(tb_vocab_file *file, json_t *vocab, const json_t *added, 
     }
     for (size_t i = 0; i < json_array_size(added) && !rc; i++) {
         const json_t *token = json_array_get(added, i);
-        rc = raise_size(&size, json_object_get(token, "id"), json_text(json_object_get(token, "content")), err);
+        rc = raise_size(&size, json_object_get(token, "id"), tb_json_get_text(json_object_get(token, "content")), err);
     }
     size_t entries = json_array_size(vocab) + json_object_size(vocab) + json_array_size(added);
     return rc ? rc : tb_vocab_file_reserve(file, size, entries, err);
@@ -105,9 +100,9 @@ static tb_code read_bpe_tokens(tb_vocab_file *file, json_t *vocab, tb_error *err
 static bool read_merge(tb_text *left, tb_text *right, const json_t *merge)
 {
     if (json_is_string(merge))
-        return tb_merge_parse(left, right, json_text(merge));
-    *left = json_text(json_array_get(merge, 0));
-    *right = json_text(json_array_get(merge, 1));
+        return tb_merge_parse(left, right, tb_json_get_text(merge));
+    *left = tb_json_get_text(json_array_get(merge, 0));
+    *right = tb_json_get_text(json_array_get(merge, 1));
     return json_array_size(merge) == 2 && left->size > 0 && right->size > 0;
 }
 
@@ -200,7 +195,7 @@ static tb_code check_bpe_options(const json_t *model, tb_error *err)
 {
     static const char *const off[] = {"continuing_subword_prefix", "end_of_word_suffix"};
     for (size_t i = 0; i < sizeof off / sizeof *off; i++)
-        if (json_text(json_object_get(model, off[i])).size > 0)
+        if (tb_json_get_text(json_object_get(model, off[i])).size > 0)
             return tb_fail(err, TB_EUNSUPPORTED, "a BPE model with %s is not supported", off[i]);
     if (json_number_value(json_object_get(model, "dropout")) != 0)
         return tb_fail(err, TB_EUNSUPPORTED, "a BPE model with dropout is not supported");
@@ -224,7 +219,7 @@ static tb_code read_bpe(tb_vocab_file *file, const json_t *model, const tb_json_
         rc = read_merges(file, merges, err);
     if (!rc && !steps->byte_level)
         rc = set_scores(file, err);
-    file->vocab.unk = rc ? -1 : tb_vocab_file_find(file, json_text(json_object_get(model, "unk_token")));
+    file->vocab.unk = rc ? -1 : tb_vocab_file_find(file, tb_json_get_text(json_object_get(model, "unk_token")));
     return rc;
 }
 
@@ -235,9 +230,9 @@ static tb_code read_unigram_token(tb_vocab_file *file, size_t id, const json_t *
     const json_t *text = json_array_get(entry, 0), *score = json_array_get(entry, 1);
     if (!json_is_string(text) || !json_is_number(score))
         return tb_fail(err, TB_EFORMAT, "token %zu is not a text and a score", id);
-    bool byte = file->vocab.byte_fallback && is_byte_token(json_text(text));
+    bool byte = file->vocab.byte_fallback && is_byte_token(tb_json_get_text(text));
     file->scores[id] = (float)json_number_value(score);
-    return tb_vocab_file_set(file, id, json_text(text), byte ? TB_TOKEN_BYTE : TB_TOKEN_NORMAL, err);
+    return tb_vocab_file_set(file, id, tb_json_get_text(text), byte ? TB_TOKEN_BYTE : TB_TOKEN_NORMAL, err);
 }
 
 static tb_code read_unigram(tb_vocab_file *file, const json_t *model, tb_error *err)
@@ -442,7 +437,7 @@ static tb_code apply_steps(tb_vocab_file *file, const json_t *model, const tb_js
 tb_code tb_vocab_file_read_root(tb_vocab_file *file, tb_error *err)
 {
     const json_t *model = json_object_get(file->tokenizer, "model");
-    tb_text type = json_text(json_object_get(model, "type"));
+    tb_text type = tb_json_get_text(json_object_get(model, "type"));
     if (type.size == 0 && json_object_get(model, "merges")) // files of old do not say it
         type = (tb_text){"BPE", 3};
     bool bpe = type.size == 3 && memcmp(type.data, "BPE", 3) == 0;

@@ -34,12 +34,6 @@ static tb_text text_at(const json_t *object, const char *key)
     return json_is_string(value) ? (tb_text){json_string_value(value), json_string_length(value)} : (tb_text){NULL, 0};
 }
 
-static bool bool_at(const json_t *object, const char *key, bool otherwise)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_boolean(value) ? json_is_true(value) : otherwise;
-}
-
 static int shown(tb_text text)
 {
     return (int)(text.size < 120 ? text.size : 120);
@@ -165,20 +159,20 @@ static tb_code read_byte_level(reader *r, const json_t *component, tb_error *err
 {
     r->steps->exact = r->steps->exact && !r->steps->byte_level;
     r->steps->byte_level = true;
-    if (bool_at(component, "add_prefix_space", true)) {
+    if (tb_json_bool_at(component, "add_prefix_space", true)) {
         if (r->steps->pattern_count > 0) // each piece would get a space
             r->steps->exact = false;
         r->steps->prefix = true;
     }
-    tb_code rc = bool_at(component, "use_regex", true) ? add_text_pattern(r, TB_PATTERN_GPT2, err) : TB_OK;
+    tb_code rc = tb_json_bool_at(component, "use_regex", true) ? add_text_pattern(r, TB_PATTERN_GPT2, err) : TB_OK;
     r->after_bytes = true;
     return rc;
 }
 
 static tb_code read_digits(reader *r, const json_t *component, tb_error *err)
 {
-    return add_text_pattern(r, bool_at(component, "individual_digits", false) ? TB_PATTERN_DIGIT : TB_PATTERN_DIGITS,
-                            err);
+    return add_text_pattern(
+        r, tb_json_bool_at(component, "individual_digits", false) ? TB_PATTERN_DIGIT : TB_PATTERN_DIGITS, err);
 }
 
 static tb_code read_punctuation(reader *r, const json_t *component, tb_error *err)
@@ -197,7 +191,7 @@ static tb_code read_split_pattern(reader *r, tb_text pattern, const json_t *comp
     if (rc)
         return rc;
     tb_text behavior = text_at(component, "behavior");
-    bool invert = bool_at(component, "invert", false);
+    bool invert = tb_json_bool_at(component, "invert", false);
     if (tb_text_is(behavior, "Isolated"))
         return add_pattern(r, pattern, err);
     if (tb_text_is(behavior, "Contiguous") && !invert)
@@ -231,10 +225,10 @@ static tb_code read_metaspace(reader *r, const json_t *component, tb_error *err)
     if (mark.data && !tb_text_is(mark, SPACE_MARK))
         return inexact(r);
     steps->exact = steps->exact && !steps->prefix && !steps->splits_at_marks;
-    steps->prefix = scheme.data ? !tb_text_is(scheme, "never") : bool_at(component, "add_prefix_space", true);
+    steps->prefix = scheme.data ? !tb_text_is(scheme, "never") : tb_json_bool_at(component, "add_prefix_space", true);
     steps->prefix_once = tb_text_is(scheme, "first");
     steps->prefix_missing = steps->marks = true;
-    steps->splits_at_marks = bool_at(component, "split", true);
+    steps->splits_at_marks = tb_json_bool_at(component, "split", true);
     return TB_OK;
 }
 
