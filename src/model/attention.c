@@ -25,6 +25,7 @@ enum {
 typedef struct scratch {
     float *scores;     // [tile rows][span], span = capacity, padded
     float *queries;    // [tile rows][padded head_size]
+    float *pinned;     // the same
     float *mixed;      // [tile rows][padded head_size]: values of one segment
     float *convert;    // [KEYS][head_size]
     tb_softmax *parts; // [tile rows][TB_KV_SEGMENTS]
@@ -39,7 +40,7 @@ static size_t tile_queries(const tb_config *config)
 static size_t thread_scratch(const tb_config *config, size_t capacity)
 {
     size_t queries = tile_queries(config), joined = (TB_KV_SEGMENTS + 1) * sizeof(tb_softmax) / sizeof(float);
-    return queries * (tb_padded(capacity) + 2 * tb_padded(config->head_size)) + tb_padded(KEYS * config->head_size) +
+    return queries * (tb_padded(capacity) + 3 * tb_padded(config->head_size)) + tb_padded(KEYS * config->head_size) +
            tb_padded(queries * joined);
 }
 
@@ -54,7 +55,8 @@ static scratch get_scratch(const tb_attention *a, size_t worker)
     scratch s;
     s.scores = a->scratch + worker * thread_scratch(a->config, a->scratch_capacity);
     s.queries = s.scores + queries * tb_padded(a->scratch_capacity);
-    s.mixed = s.queries + queries * n;
+    s.pinned = s.queries + queries * n;
+    s.mixed = s.pinned + queries * n;
     s.convert = s.mixed + queries * n;
     s.parts = (tb_softmax *)(void *)(s.convert + tb_padded(KEYS * a->config->head_size));
     s.all = s.parts + queries * TB_KV_SEGMENTS;
@@ -75,16 +77,37 @@ static const void *row_at(const tb_kv_segment *segment, const void *base, size_t
     return (const char *)base + row * head_size * item;
 }
 
-// `count` rows of a segment's keys or values from row `first` on, as floats: themselves, or converted.
-static const float *float_rows(const tb_attention *a, const tb_kv_segment *segment, const void *base, size_t first,
+static size_t position_at(const tb_kv_segment *segment, size_t row)
+{
+    return segment->positions ? (size_t)segment->positions[row] : segment->first + row;
+}
+
+// `count` rows of a segment's keys or values from row `first` on, as they are stored or, where the segment has a form
+// of its own, as floats in `convert`.
+static tb_matrix stored_rows(const tb_attention *a, const tb_kv_segment *segment, bool values, size_t first,
+                             size_t count, float *convert)
+{
+    size_t n = a->config->head_size;
+    tb_matrix rows = {.type = TB_TYPE_F32, .rows = count, .cols = n, .data = convert};
+    if (segment->decode) {
+        segment->decode(convert, segment, values, first, first + count);
+        return rows;
+    }
+    rows.type = segment->type == TB_KV_CACHE_F16 ? TB_TYPE_F16 : TB_TYPE_F32;
+    rows.data = row_at(segment, values ? segment->values : segment->keys, first, n);
+    return rows;
+}
+
+// The same as floats: themselves, or converted.
+static const float *float_rows(const tb_attention *a, const tb_kv_segment *segment, bool values, size_t first,
                                size_t count, float *convert)
 {
     size_t n = a->config->head_size;
-    const void *rows = row_at(segment, base, first, n);
-    if (segment->type == TB_KV_CACHE_F32)
-        return rows;
+    tb_matrix rows = stored_rows(a, segment, values, first, count, convert);
+    if (rows.type == TB_TYPE_F32)
+        return rows.data;
     memset(convert, 0, count * n * sizeof(float));
-    a->compute->kernels.axpy_f16(convert, 1.0f, rows, count * n);
+    a->compute->kernels.axpy_f16(convert, 1.0f, rows.data, count * n);
     return convert;
 }
 
@@ -118,11 +141,14 @@ static float sum(const float *x, size_t n)
     return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
 }
 
-// Over scores, which may have a cap.
-static tb_softmax softmax(const tb_attention *a, float *x, size_t n)
+// Over the scores of the keys that a head sees of a segment. They may have a cap, and the first key a bias.
+static tb_softmax softmax(const tb_attention *a, size_t head, const tb_kv_segment *segment, tb_kv_range seen, float *x)
 {
+    size_t n = seen.end - seen.begin;
     for (size_t i = 0; a->cap > 0 && i < n; i++)
         x[i] = a->cap * tb_tanh(x[i] / a->cap);
+    if (a->first_bias && position_at(segment, seen.begin) == 0)
+        x[0] += a->first_bias[head];
     tb_softmax result = {.top = largest(x, n)};
     for (size_t i = 0; i < n; i++)
         x[i] = tb_exp(x[i] - result.top);
@@ -209,14 +235,29 @@ static float scale_at(const tb_attention *a, size_t row)
     return a->scale * (float)(1 + a->growth.rate * log1p((double)lengths));
 }
 
-static void copy_query(float *to, const tb_attention *a, size_t row, size_t head)
+static void copy_query(float *to, const tb_attention *a, const float *queries, size_t row, size_t head)
 {
     size_t n = a->config->head_size;
-    const float *query = a->query + row * a->stride + head * n;
+    const float *query = queries + row * a->stride + head * n;
     float scale = scale_at(a, row);
     for (size_t i = 0; i < n; i++)
         to[i] = scale * query[i];
     memset(to + n, 0, (tb_padded(n) - n) * sizeof(float));
+}
+
+// Those that `head` scores keys with, of a row that is number `index` of the scratch.
+static void copy_queries(const scratch *s, const tb_attention *a, size_t row, size_t head, size_t index)
+{
+    size_t at = index * tb_padded(a->config->head_size);
+    copy_query(s->queries + at, a, a->query, row, head);
+    if (a->pinned_query)
+        copy_query(s->pinned + at, a, a->pinned_query, row, head);
+}
+
+// Queries of the scratch as a segment sees them.
+static const float *queries_for(const scratch *s, const tb_attention *a, const tb_kv_segment *segment)
+{
+    return segment->pinned && a->pinned_query ? s->pinned : s->queries;
 }
 
 static float *out_at(const tb_attention *a, size_t row, size_t head)
@@ -224,27 +265,36 @@ static float *out_at(const tb_attention *a, size_t row, size_t head)
     return a->out + row * a->stride + head * a->config->head_size;
 }
 
+// mixed [head_size] += weights [rows] · rows.
+static void mix_rows(float *mixed, const tb_attention *a, const tb_matrix *rows, const float *weights)
+{
+    const tb_kernels *kernels = &a->compute->kernels;
+    for (size_t i = 0; i < rows->rows; i++) {
+        if (rows->type == TB_TYPE_F16)
+            kernels->axpy_f16(mixed, weights[i], (const uint16_t *)rows->data + i * rows->cols, rows->cols);
+        else
+            kernels->axpy_f32(mixed, weights[i], (const float *)rows->data + i * rows->cols, rows->cols);
+    }
+}
+
 // v->part, and s->mixed ← values of one segment, of which the query sees at least one key.
-static void attend_segment(view *v, const tb_attention *a, const scratch *s)
+static void attend_segment(view *v, const tb_attention *a, size_t head, const scratch *s)
 {
     const tb_kernels *kernels = &a->compute->kernels;
     const tb_kv_segment *segment = v->segment;
-    bool half = segment->type == TB_KV_CACHE_F16;
     size_t n = a->config->head_size, count = v->seen.end - v->seen.begin;
-    tb_matrix keys = {.type = half ? TB_TYPE_F16 : TB_TYPE_F32,
-                      .rows = count,
-                      .cols = n,
-                      .data = row_at(segment, segment->keys, v->seen.begin, n)};
-    tb_kernels_product(kernels, keys.type)->gemv(v->weights, &keys, 0, count, s->queries);
-    v->part = softmax(a, v->weights, count);
+    for (size_t done = 0; done < count; done += KEYS) {
+        size_t rows = count - done < KEYS ? count - done : KEYS;
+        tb_matrix keys = stored_rows(a, segment, false, v->seen.begin + done, rows, s->convert);
+        tb_kernels_product(kernels, keys.type)->gemv(v->weights + done, &keys, 0, rows, queries_for(s, a, segment));
+    }
+    v->part = softmax(a, head, segment, v->seen, v->weights);
 
     memset(s->mixed, 0, n * sizeof(float));
-    for (size_t i = 0; i < count; i++) {
-        const void *value = row_at(segment, segment->values, v->seen.begin + i, n);
-        if (half)
-            kernels->axpy_f16(s->mixed, v->weights[i], value, n);
-        else
-            kernels->axpy_f32(s->mixed, v->weights[i], value, n);
+    for (size_t done = 0; done < count; done += KEYS) {
+        size_t rows = count - done < KEYS ? count - done : KEYS;
+        tb_matrix values = stored_rows(a, segment, true, v->seen.begin + done, rows, s->convert);
+        mix_rows(s->mixed, a, &values, v->weights + done);
     }
 }
 
@@ -258,7 +308,7 @@ static void attend_row(const tb_attention *a, size_t row, size_t head, size_t wo
     tb_softmax all = begin_softmax(a, head);
     float *out = out_at(a, row, head);
     memset(out, 0, n * sizeof *out);
-    copy_query(s.queries, a, row, head);
+    copy_queries(&s, a, row, head, 0);
     for (size_t i = 0; i < count; i++) {
         view *v = &views[i];
         *v = (view){
@@ -268,7 +318,7 @@ static void attend_row(const tb_attention *a, size_t row, size_t head, size_t wo
         };
         used += v->seen.end - v->seen.begin;
         if (v->seen.begin < v->seen.end) {
-            attend_segment(v, a, &s);
+            attend_segment(v, a, head, &s);
             tb_softmax_join(&all, out, v->part, s.mixed, n);
         }
     }
@@ -313,7 +363,7 @@ static void begin_tile(const tile *t)
 {
     size_t n = t->a->config->head_size;
     for (size_t q = 0; q < t->group * t->rows; q++) {
-        copy_query(t->s.queries + q * tb_padded(n), t->a, t->first_row + q % t->rows, head_of(t, q));
+        copy_queries(&t->s, t->a, t->first_row + q % t->rows, head_of(t, q), q);
         t->s.all[q] = begin_softmax(t->a, head_of(t, q));
         memset(tile_out(t, q), 0, n * sizeof(float));
     }
@@ -322,10 +372,11 @@ static void begin_tile(const tile *t)
 static void tile_scores(const tile *t, const tile_segment *p)
 {
     size_t n = t->a->config->head_size;
+    const float *queries = queries_for(&t->s, t->a, p->segment);
     for (size_t done = 0; done < p->count; done += KEYS) {
         size_t keys = p->count - done < KEYS ? p->count - done : KEYS;
-        const float *k = float_rows(t->a, p->segment, p->segment->keys, p->begin + done, keys, t->s.convert);
-        tb_gemm_f32(t->s.scores + p->offset + done, t->span, t->s.queries, tb_padded(n), false, k, n, true,
+        const float *k = float_rows(t->a, p->segment, false, p->begin + done, keys, t->s.convert);
+        tb_gemm_f32(t->s.scores + p->offset + done, t->span, queries, tb_padded(n), false, k, n, true,
                     t->group * t->rows, keys, n, 1.0f, 0.0f);
     }
 }
@@ -338,7 +389,7 @@ static void tile_softmax(const tile *t, const tile_segment *p)
         size_t from = seen.begin - p->begin, to = seen.end - p->begin;
         float *scores = t->s.scores + q * t->span + p->offset;
         t->s.parts[q * TB_KV_SEGMENTS + p->index] =
-            from < to ? softmax(t->a, scores + from, to - from) : (tb_softmax){0};
+            from < to ? softmax(t->a, head_of(t, q), p->segment, seen, scores + from) : (tb_softmax){0};
         memset(scores, 0, from * sizeof(float));
         memset(scores + to, 0, (p->count - to) * sizeof(float));
     }
@@ -349,7 +400,7 @@ static void tile_mix(const tile *t, const tile_segment *p)
     size_t n = t->a->config->head_size, stride = tb_padded(n);
     for (size_t done = 0; done < p->count; done += KEYS) {
         size_t keys = p->count - done < KEYS ? p->count - done : KEYS;
-        const float *v = float_rows(t->a, p->segment, p->segment->values, p->begin + done, keys, t->s.convert);
+        const float *v = float_rows(t->a, p->segment, true, p->begin + done, keys, t->s.convert);
         tb_gemm_f32(t->s.mixed, stride, t->s.scores + p->offset + done, t->span, false, v, n, false, t->group * t->rows,
                     n, keys, 1.0f, done ? 1.0f : 0.0f);
     }

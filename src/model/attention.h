@@ -13,8 +13,12 @@ typedef struct tb_attention {
     float cap;                // a score s becomes cap·tanh(s/cap); 0: it stays
     tb_query_growth growth;   // of the scores with the position of the query
     const float *sink_logits; // [heads] or NULL: e^sink joins the sum of a row's weights, and has no value
+    const float *first_bias;  // [heads] or NULL: joins the score of the key at position 0, behind the cap
     const float *query;       // [rows][heads][head_size], rows of `stride`
-    float *out;               // the same shape
+    // The same queries as pinned segments see them: turned at a position that stands still while theirs goes on. NULL:
+    // no segment is pinned.
+    const float *pinned_query;
+    float *out; // the same shape
     size_t stride;
     size_t rows;
     const int32_t *positions; // [rows], ascending

@@ -22,13 +22,26 @@ static size_t rows_below(const tb_kv_segment *s, size_t position)
     return low;
 }
 
+size_t tb_kv_get_old_end(const tb_kv_aging *aging, size_t position)
+{
+    size_t young = aging->first + aging->lag, seen = position + 1;
+    return seen <= young ? aging->first : aging->first + (seen - young) / aging->group * aging->group;
+}
+
 tb_kv_range tb_kv_get_seen(const tb_kv_segment *segment, size_t position)
 {
     size_t reach = segment->reach;
-    return (tb_kv_range){
-        .begin = reach && position >= reach ? rows_below(segment, position - reach + 1) : 0,
-        .end = rows_below(segment, position + 1),
-    };
+    size_t from = reach && position >= reach ? position - reach + 1 : 0, to = position + 1;
+    if (segment->age != TB_KV_ANY_AGE) {
+        size_t border = tb_kv_get_old_end(&segment->aging, position);
+        if (segment->age == TB_KV_OLD)
+            to = border < to ? border : to;
+        else
+            from = border > from ? border : from;
+    }
+    tb_kv_range seen = {.begin = from ? rows_below(segment, from) : 0, .end = rows_below(segment, to)};
+    seen.begin = seen.begin < seen.end ? seen.begin : seen.end;
+    return seen;
 }
 
 // ---- the plain cache: keys [capacity][head_size], then values ----

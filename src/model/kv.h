@@ -17,15 +17,38 @@
 // as a ring in two pieces, and as many again for policies that mix two of those.
 enum { TB_KV_SEGMENTS = 8 };
 
+typedef struct tb_kv_head tb_kv_head;
+typedef struct tb_kv_segment tb_kv_segment;
+
+// Rows [begin, end) of a segment as floats: out[end − begin][head_size], of its values or else of its keys.
+typedef void tb_kv_decode_fn(float *out, const tb_kv_segment *segment, bool values, size_t begin, size_t end);
+
+// Rows that are stored in another form once they are old: of those from position `first` on, whole groups of `group`
+// rows, as soon as `lag` newer ones lie behind them. A batch of rows needs some of them in both forms, for each of its
+// queries sees what it would see if the rows came one by one. group 0: rows do not age.
+typedef struct tb_kv_aging {
+    size_t first, group, lag;
+} tb_kv_aging;
+
+// Rows in front of this position are old for a query at `position`.
+size_t tb_kv_get_old_end(const tb_kv_aging *aging, size_t position);
+
+typedef enum tb_kv_age { TB_KV_ANY_AGE, TB_KV_OLD, TB_KV_YOUNG } tb_kv_age;
+
 // Rows of one head that lie one behind the other, in the order of their positions. Borrowed until the head changes.
-typedef struct tb_kv_segment {
-    tb_kv_cache_type type;
+struct tb_kv_segment {
+    tb_kv_cache_type type;     // where there is no `decode`
     const void *keys, *values; // [count][head_size] each
+    tb_kv_decode_fn *decode;   // NULL: keys and values lie as they are
+    const tb_kv_head *head;    // that it decodes
     size_t count;
     const int32_t *positions; // [count], ascending; NULL: first, first + 1, …
     size_t first;
     size_t reach; // a query at position p sees positions p − reach + 1 … p; 0: 0 … p
-} tb_kv_segment;
+    bool pinned;  // scored with the pinned query (tb_attention), if there is one
+    tb_kv_aging aging;
+    tb_kv_age age; // a query sees those rows that are so for it
+};
 
 // Rows [begin, end) of a segment.
 typedef struct tb_kv_range {
@@ -45,13 +68,13 @@ typedef struct tb_kv_rows {
 typedef struct tb_kv_policy tb_kv_policy;
 
 // What one head of one block of one sequence keeps: `count` rows, in storage that the policy lays out.
-typedef struct tb_kv_head {
+struct tb_kv_head {
     const tb_kv_policy *policy;
     tb_kv_cache_type type;
     size_t head_size, capacity, reach; // capacity: rows; reach as segments have it
     size_t first, count;               // first: position of the first row
     void *storage;                     // aligned to TB_ALIGNMENT; borrowed from the memory
-} tb_kv_head;
+};
 
 struct tb_kv_policy {
     // Bytes of storage for a head; false on overflow.

@@ -16,6 +16,7 @@ enum { HEADS = 6, KV_HEADS = 2, HEAD = 20, KEYS = 300, MOST_ROWS = 40 };
 
 static size_t cuts[TB_KV_SEGMENTS - 1]; // ascending rows; shared by all heads
 static size_t cut_count;
+static size_t pinned_segments;
 static int32_t all_positions[KEYS];
 
 static size_t cut_segments(tb_kv_segment *out, const tb_kv_head *head)
@@ -29,6 +30,7 @@ static size_t cut_segments(tb_kv_segment *out, const tb_kv_head *head)
         out[i].keys = (const char *)whole.keys + begin * head->head_size * item;
         out[i].values = (const char *)whole.values + begin * head->head_size * item;
         out[i].count = end - begin;
+        out[i].pinned = i < pinned_segments;
         out[i].positions = i % 2 ? all_positions + begin : NULL;
         out[i].first = i % 2 ? SIZE_MAX : whole.first + begin;
         begin = end;
@@ -47,7 +49,9 @@ typedef struct scene {
     tb_kv_policy cut;
     float keys[KEYS][KV_HEADS * HEAD], values[KEYS][KV_HEADS * HEAD];
     float query[MOST_ROWS][HEADS * HEAD], out[MOST_ROWS][HEADS * HEAD];
-    float sinks[HEADS];
+    float pinned_query[MOST_ROWS][HEADS * HEAD];
+    float sinks[HEADS], first_bias[HEADS];
+    bool pins, biased;  // whether attention is given those two
     size_t first, rows; // the queries are the last of the KEYS tokens, which begin at position `first`
     float *scratch;
 } scene;
@@ -80,6 +84,11 @@ static void scene_init(scene *s, uint64_t seed, tb_kv_cache_type type, size_t re
             s->query[t][i] = (float)tb_rng_normal(&rng);
     for (size_t i = 0; i < HEADS; i++)
         s->sinks[i] = (float)(2 * tb_rng_normal(&rng));
+    for (size_t t = 0; t < rows; t++)
+        for (size_t i = 0; i < HEADS * HEAD; i++)
+            s->pinned_query[t][i] = (float)tb_rng_normal(&rng);
+    for (size_t i = 0; i < HEADS; i++)
+        s->first_bias[i] = (float)(2 * tb_rng_normal(&rng));
     s->scratch = tb_alloc_array(tb_attention_scratch(&s->config, KEYS, 2), sizeof(float));
     assert_non_null(s->scratch);
 }
@@ -105,7 +114,9 @@ static void attend(scene *s, const float *sinks, const tb_probe *probe)
         .kv = &s->memory.kv[0],
         .scale = 0.25f,
         .sink_logits = sinks,
+        .first_bias = s->biased ? s->first_bias : NULL,
         .query = s->query[0],
+        .pinned_query = s->pins ? s->pinned_query[0] : NULL,
         .out = s->out[0],
         .stride = HEADS * HEAD,
         .rows = s->rows,
@@ -125,13 +136,18 @@ static double attend_exactly(double *out, double *bound, double *weights, const 
     size_t own = KEYS - s->rows + row, reach = s->settings.reach, kv_head = head / (HEADS / KV_HEADS);
     size_t from = reach && own >= reach ? own - reach + 1 : 0;
     double top = sinks ? (double)sinks[head] : -INFINITY, bottom = INFINITY, spread = 0, sum = 0;
+    size_t pinned = pinned_segments == 0 ? 0 : pinned_segments <= cut_count ? cuts[pinned_segments - 1] : KEYS;
     for (size_t t = from; t <= own; t++) {
         double z = 0, size = 0;
+        const float *query = s->pins && t < pinned ? s->pinned_query[row] : s->query[row];
         for (size_t i = 0; i < HEAD; i++) {
-            double term =
-                0.25 * (double)s->query[row][head * HEAD + i] * (double)stored(s, s->keys[t][kv_head * HEAD + i]);
+            double term = 0.25 * (double)query[head * HEAD + i] * (double)stored(s, s->keys[t][kv_head * HEAD + i]);
             z += term;
             size += fabs(term);
+        }
+        if (s->biased && s->first + t == 0) {
+            z += (double)s->first_bias[head];
+            size += fabs((double)s->first_bias[head]);
         }
         weights[t] = z;
         spread = fmax(spread, size);
@@ -218,6 +234,50 @@ static void attention__agrees_with_plain_loops_in_any_segments(void **state)
                 }
                 scene_clear(s);
             }
+    tb_free(s);
+}
+
+// Segments that see the queries as they are pinned, and a bias on the key at position 0, wherever it lies.
+static void attention__pins_queries_and_biases_the_first_key(void **state)
+{
+    (void)state;
+    tb_rng rng;
+    tb_rng_init(&rng, 16, 1);
+    scene *s = tb_new(scene);
+    for (size_t r = 0; r < sizeof some_rows / sizeof some_rows[0]; r++)
+        for (int i = 0; i < 20; i++) {
+            scene_init(s, r + 100, i % 2 ? TB_KV_CACHE_F32 : TB_KV_CACHE_F16, some_reaches[i % 4], some_rows[r],
+                       i / 10);
+            s->pins = i % 5 > 0;
+            s->biased = i % 3 > 0;
+            store(s, 0, KEYS);
+            cut_at_random(&s->cut, &rng, &s->memory);
+            pinned_segments = tb_rng_below(&rng, cut_count + 2);
+            attend(s, s->sinks, NULL);
+            check(s, s->sinks);
+            pinned_segments = 0;
+            scene_clear(s);
+        }
+    tb_free(s);
+}
+
+// e^0 times a weight is the weight.
+static void attention__with_a_bias_of_0_is_the_same_to_the_bit(void **state)
+{
+    (void)state;
+    static float plain[MOST_ROWS][HEADS * HEAD];
+    scene *s = tb_new(scene);
+    for (size_t r = 0; r < sizeof some_rows / sizeof some_rows[0]; r++) {
+        scene_init(s, r, TB_KV_CACHE_F16, 0, some_rows[r], 0);
+        store(s, 0, KEYS);
+        attend(s, s->sinks, NULL);
+        memcpy(plain, s->out, sizeof plain);
+        memset(s->first_bias, 0, sizeof s->first_bias);
+        s->biased = true;
+        attend(s, s->sinks, NULL);
+        assert_memory_equal(s->out, plain, s->rows * sizeof plain[0]);
+        scene_clear(s);
+    }
     tb_free(s);
 }
 
@@ -379,6 +439,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attention__agrees_with_plain_loops_in_any_segments),
+        cmocka_unit_test(attention__pins_queries_and_biases_the_first_key),
+        cmocka_unit_test(attention__with_a_bias_of_0_is_the_same_to_the_bit),
         cmocka_unit_test(attention__of_one_segment_is_not_rounded_again),
         cmocka_unit_test(attention__that_sees_nothing_is_zero),
         cmocka_unit_test(attention_row__shows_the_weights_of_all_segments),
