@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/cpu.h"
+#include "base/exp.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/half.h"

@@ -12,8 +12,6 @@
 
 #include <string.h>
 
-#include "model/exp.h"
-
 enum {
     TILE = 16,       // rows: enough for BLAS, few enough that a tile's scores stay in cache
     KEYS = 256,      // rows of a segment converted at a time

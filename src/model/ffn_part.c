@@ -1,6 +1,5 @@
 // The feed-forward part of a block: dense. A mixture of experts branches here: a router, then gate, up and down of the
 // experts that it chose (TB_LINEAR_… with an expert's number) over the rows that chose them.
-#include "model/exp.h"
 #include "model/forward.h"
 
 // gate = act(gate) ⊙ up

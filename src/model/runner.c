@@ -1,7 +1,6 @@
 // The workspace of a pass, and the way of a batch through it: embedding, blocks, head.
 #include "model/runner.h"
 
-#include "model/exp.h"
 #include "model/attention.h"
 #include "model/forward.h"
 

@@ -1,14 +1,14 @@
 // The exponential and what is made of it, written so that compilers vectorise the loops
-// around them; the same bits on every machine. Private to model.
-#ifndef TB_MODEL_EXP_H
-#define TB_MODEL_EXP_H
+// around them; the same bits on every machine.
+#ifndef TB_BASE_EXP_H
+#define TB_BASE_EXP_H
 
 #include <math.h>
 
-#include "base/base.h"
+#include "base/half.h"
 
 // e^x. Largest error measured over all floats of the range: 1.0 units in the last place
-// (tests/unit/model/exp_test.c). Below −87.3, where results would be subnormal, it is 0;
+// (tests/unit/base/exp_test.c). Below −87.3, where results would be subnormal, it is 0;
 // above 88.3, a little early, infinity; NaN stays NaN.
 //
 // e^x = 2^n·e^r with n = round(x/ln 2), |r| ≤ ln2/2. ln 2 is subtracted in two parts, the

@@ -1,5 +1,5 @@
-// The approximations of src/model/exp.h against libm in double.
-#include "model/exp.h"
+// The approximations of src/base/exp.h against libm in double.
+#include "base/base.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
