@@ -28,7 +28,7 @@ static const tb_option options[] = {
     {"calib-tokens", 0, TB_OPTION_COUNT, offsetof(analyze_args, calibration_tokens), "N", 1, 1 << 30,
      "most tokens of it that are used (default 2048)"},
     {"skip-tokens", 0, TB_OPTION_COUNT, offsetof(analyze_args, skip_tokens), "N", 1, 1 << 30,
-     "tokens of these for skipping blocks, which takes a pass per block (default one window of 512)"},
+     "most tokens of these for skipping blocks, which takes a pass per block (default one window of 512)"},
     {"projections", 0, TB_OPTION_TEXT, offsetof(analyze_args, projections), "SET", 0, 0,
      "linears that are looked at: qkv, qkvo or all7"},
     {"per-head", 0, TB_OPTION_FLAG, offsetof(analyze_args, per_head), NULL, 0, 0, "look at q, k and v head by head"},

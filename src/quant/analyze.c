@@ -388,9 +388,9 @@ static void choose_work(run *r)
 
 static size_t count_skip_windows(const run *r)
 {
-    size_t windows = r->options->skip_tokens / r->windows.length;
-    windows = windows < r->windows.count ? windows : r->windows.count;
-    return windows ? windows : 1;
+    size_t tokens = r->options->skip_tokens ? r->options->skip_tokens : r->windows.length;
+    size_t windows = tokens / r->windows.length;
+    return windows < r->windows.count ? windows : r->windows.count;
 }
 
 // The first ones of those that somebody has read, where they are as many as would be read here.
@@ -415,6 +415,9 @@ static tb_code read_text(run *r, tb_error *err)
     tb_code rc = find_windows(r, err);
     if (!rc && r->windows.length < 2)
         rc = tb_fail(err, TB_EINVAL, "windows of one token predict nothing");
+    if (!rc && o->skip_tokens && o->skip_tokens < r->windows.length)
+        rc = tb_fail(err, TB_EINVAL, "%zu tokens are too few for skipping blocks: the least is one window, %zu",
+                     o->skip_tokens, r->windows.length);
     if (rc)
         return rc;
     if (!r->spectra) // the loss alone needs no more windows than it looks at

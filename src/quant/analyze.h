@@ -35,7 +35,7 @@ typedef struct tb_analyze_options {
     const tb_windows *windows;    // the text in tokens, where somebody has read it already; NULL: it is read
     const char *calibration_path; // text; NULL: the text built into twobit
     size_t calibration_tokens;    // in whole windows, at least one; 0: 2048
-    size_t skip_tokens;           // of these, for skipping blocks, in whole windows, at least one; 0: one window
+    size_t skip_tokens;           // most of these for skipping blocks, in whole windows; 0: one window
     size_t window;                // tokens per window; 0: 512 (or the model's context when shorter)
     const tb_report *report;      // may be NULL
 } tb_analyze_options;

@@ -38,6 +38,12 @@ $ twobit analyze tiny.gguf --score best 2>&1 | head -n 1
 twobit: unknown score 'best'; use v2, v1, ppl or free
 $ twobit analyze tiny.gguf --projections best 2>&1 | head -n 1
 twobit: unknown projections 'best'; use qkv, qkvo or all7
+$ twobit analyze tiny.gguf --skip-tokens 255
+! twobit: 255 tokens are too few for skipping blocks: the least is one window, 256
+= 1
+$ twobit analyze tiny.gguf --skip-tokens 1 --score ppl >/dev/null
+! twobit: 1 tokens are too few for skipping blocks: the least is one window, 256
+= 1
 $ twobit analyze missing.gguf
 ! twobit: cannot open 'missing.gguf': No such file or directory
 = 1

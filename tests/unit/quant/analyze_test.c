@@ -247,6 +247,10 @@ static void analysis__stops_when_asked_and_refuses_what_it_cannot_use(void **sta
     assert_int_equal(tb_analyze(&a, model, &options, &err), TB_ECANCELLED);
     assert_null(a.blocks);
     options.report = NULL;
+    options.skip_tokens = WINDOW - 1;
+    assert_int_equal(tb_analyze(&a, model, &options, &err), TB_EINVAL);
+    assert_non_null(strstr(err.message, "too few for skipping blocks"));
+    options.skip_tokens = 0;
     options.calibration_path = "missing.txt";
     assert_int_equal(tb_analyze(&a, model, &options, &err), TB_EIO);
     tb_model_close(model);
