@@ -55,20 +55,29 @@ tb_code tb_lock_open(int *fd, const char *path, const char *output, tb_error *er
     }
 }
 
-tb_code tb_output_lock_take(tb_output_lock *l, const tb_target *output, tb_error *err)
+static tb_code take(tb_output_lock *l, const char *output, const char *suffix, const char *name, tb_error *err)
 {
     tb_str path = {0};
-    *l = (tb_output_lock){0};
-    if (output->streams)
-        return TB_OK;
-    tb_code rc = tb_str_printf(&path, err, "%s.lock", output->path);
+    tb_code rc = tb_str_printf(&path, err, "%s%s", output, suffix);
     if (!rc)
-        rc = tb_lock_open(&l->fd, path.data, output->name, err);
+        rc = tb_lock_open(&l->fd, path.data, name, err);
     if (rc)
         tb_str_clear(&path);
     else
         l->path = path.data;
     return rc;
+}
+
+tb_code tb_output_lock_take(tb_output_lock *l, const tb_target *output, tb_error *err)
+{
+    *l = (tb_output_lock){0};
+    return output->streams ? TB_OK : take(l, output->path, ".lock", output->name, err);
+}
+
+tb_code tb_output_lock_take_folder(tb_output_lock *l, const char *folder, tb_error *err)
+{
+    *l = (tb_output_lock){0};
+    return take(l, folder, "/lock", folder, err);
 }
 
 void tb_output_lock_give(tb_output_lock *l)

@@ -11,14 +11,16 @@
 // (PID) is writing 'OUTPUT'".
 tb_code tb_lock_open(int *fd, const char *path, const char *output, tb_error *err);
 
-// The lock beside an output that is not written in place: OUTPUT.lock, which is gone when the lock is given back.
+// The lock of an output that is not written in place: a file, which is gone when the lock is given back.
 typedef struct tb_output_lock {
     char *path; // NULL: not taken
     int fd;
 } tb_output_lock;
 
-// Fails as tb_lock_open does; there is nothing to give back then. What streams has no lock.
+// OUTPUT.lock. Fails as tb_lock_open does; there is nothing to give back then. What streams has no lock.
 tb_code tb_output_lock_take(tb_output_lock *lock, const tb_target *output, tb_error *err);
+// FOLDER/lock, for all outputs in a folder that is there. Fails likewise.
+tb_code tb_output_lock_take_folder(tb_output_lock *lock, const char *folder, tb_error *err);
 // Accepts a zeroed lock.
 void tb_output_lock_give(tb_output_lock *lock);
 

@@ -152,11 +152,14 @@ tb_code tb_folder_open(tb_folder *f, const char *path, tb_error *err)
     char *changeable = tb_dup_text(f->path, strlen(f->path));
     rc = changeable ? make_folders(changeable, err) : fail_memory(err);
     tb_free(changeable);
+    if (!rc)
+        rc = tb_output_lock_take_folder(&f->lock, f->path, err);
     return rc ? rc : look_through(f, err);
 }
 
 void tb_folder_clear(tb_folder *f)
 {
+    tb_output_lock_give(&f->lock);
     tb_free(f->files);
     tb_arena_clear(&f->arena);
     *f = (tb_folder){0};

@@ -14,13 +14,15 @@ typedef struct tb_folder_file {
 
 typedef struct tb_folder {
     const char *path;
+    tb_output_lock lock;   // one comparison works in it at a time
     tb_folder_file *files; // [count]
     size_t count, capacity;
     tb_arena arena;
 } tb_folder;
 
-// Creates the folder `path` where it is missing and looks through it. NULL: "compare" in $XDG_CACHE_HOME/twobit or
-// ~/.cache/twobit; TB_EINVAL when there is no such place. Clear also after failure.
+// Creates the folder `path` where it is missing, locks it until it is cleared, and looks through it. NULL: "compare" in
+// $XDG_CACHE_HOME/twobit or ~/.cache/twobit; TB_EINVAL when there is no such place. TB_EIO when another process works
+// there. Clear also after failure.
 tb_code tb_folder_open(tb_folder *folder, const char *path, tb_error *err);
 void tb_folder_clear(tb_folder *folder);
 

@@ -177,3 +177,11 @@ $ for signal in KILL USR1; do
 >     sh deep.sh $signal >table 2>&1 || cat table
 >     ! grep -q "^State:.[^ZX]" /proc/$child/status 2>/dev/null || echo "$signal: the child lives"
 > done
+
+# Two comparisons in one folder: the second is told who works there. Whoever stops takes the lock away.
+$ sh deep.sh both >table 2>err & pid=$!
+> until ls both/*.partial >/dev/null 2>&1; do kill -0 $pid || break; sleep 0.01; done; kill -STOP $pid
+> twobit compare tiny.gguf -m rtn:2 -w both 2>&1 | sed "s/$pid/PID/"; kill -TERM $pid; kill -CONT $pid; wait $pid 2>/dev/null; ls both/lock
+twobit: another process (PID) is writing 'both'
+! ls: cannot access 'both/lock': No such file or directory
+= 2
