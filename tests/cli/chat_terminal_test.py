@@ -3,13 +3,16 @@
 usage: chat_terminal_test.py TWOBIT MAKE_TINY_MODEL (edit | plain)
 """
 
+import fcntl
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -21,12 +24,14 @@ ENDLESS = ["--temp", "0", "--logit-bias", "268=1000", "-n", "100000"]
 
 
 class Chat:
-    """The program at a terminal of its own."""
+    """The program at a terminal of its own; answers may go elsewhere."""
 
-    def __init__(self, model, *options):
+    def __init__(self, model, *options, stdout=None):
         environment = dict(os.environ, TERM="xterm", LC_ALL="C.UTF-8", HOME=os.path.dirname(model))
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
+            if stdout is not None:
+                os.dup2(stdout, 1)
             os.execve(TWOBIT, [TWOBIT, "chat", model, *options], environment)
         self.seen = b""
 
@@ -49,6 +54,18 @@ class Chat:
                 raise AssertionError(f"{text} did not come; instead {self.seen[-500:]}")
             self.seen += piece
         self.seen = self.seen.split(text, 1)[1]
+
+    def wait_for_write(self, pipe, size):
+        """Waits until it sleeps in a write to the pipe, which holds `size` bytes and takes no more."""
+        until = time.monotonic() + PATIENCE_S
+        asleep = 0
+        while asleep < 20:
+            assert time.monotonic() < until, "it never slept in a write"
+            time.sleep(0.01)
+            waiting = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+            with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
+                state = stat.read().rsplit(")", 1)[1].split()[0]
+            asleep = asleep + 1 if waiting == size and state == "S" else 0
 
     def end(self):
         """Its exit status; negative for a signal."""
@@ -144,6 +161,24 @@ class ChatTest(unittest.TestCase):
         chat.expect(b"\r\n\xc3\xbcber\r\n")
         chat.expect(b"0/4096> ")
         self.assertEqual(chat.leave(), 0)
+
+    def test_ctrl_c_does_not_spoil_what_is_being_written(self):
+        unread, answers = os.pipe()
+        full = fcntl.fcntl(answers, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(answers, (full - 4) * b"-")
+        chat = Chat(self.model, *ENDLESS, stdout=answers)
+        os.close(answers)
+        chat.expect(b"/4096> ")
+        chat.type(b"Hi\n")
+        chat.wait_for_write(unread, full)
+        os.kill(chat.pid, signal.SIGINT)
+        time.sleep(0.1)  # the write goes on waiting
+        self.assertEqual(os.read(unread, full)[-4:], b"rrrr")
+        chat.expect(b"stopped; the conversation keeps the answer so far")
+        chat.expect(b"/4096> ")
+        self.assertEqual(chat.leave(), 0)
+        self.assertEqual(os.read(unread, full), b"r\n")
+        os.close(unread)
 
     def test_ctrl_c_ends_a_pipe(self):
         with subprocess.Popen([TWOBIT, "chat", self.model, *ENDLESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
