@@ -147,15 +147,14 @@ typedef struct tb_function {
     tb_body body;
     tb_scope *scope;
     size_t slots;
-    bool takes_caller, takes_keywords, takes_varargs; // uses these names without declaring them
-    tb_slot_ref caller, keywords, varargs;
+    tb_expr *caller, *keywords, *varargs; // names that it uses without declaring them; NULL: it does not
 } tb_function;
 
 typedef struct tb_for {
     tb_expr *target, *iterable, *test; // test: NULL without
     tb_body body, otherwise;
-    bool recursive, uses_loop, has_otherwise;
-    tb_slot_ref loop;
+    tb_expr *loop; // the name, NULL where the body does not use it
+    bool recursive, has_otherwise;
     tb_scope *scope, *otherwise_scope;
     size_t slots; // of a recursive loop, which is a function
     // The filter is a function with the target's names in a frame of its own.
@@ -228,10 +227,6 @@ struct tb_template {
     tb_scope *scope;
     size_t slots;
 };
-
-// Most steps of work that could grow faster than the source, of each of the two below: a tenth of a second. A template
-// of 20,000 bytes takes some hundred thousand.
-enum { TB_COMPILE_STEPS = 20 * 1000000 };
 
 // Fills `tmpl->body` from the source.
 tb_code tb_parse_template(struct tb_template *tmpl, tb_text source, tb_error *err);

@@ -140,26 +140,26 @@ static tb_value take_keyword(tb_render *run, bool *taken, const tb_call *call, t
 static void bind_other_keywords(tb_render *run, tb_frame *frame, const tb_function *def, const tb_call *call,
                                 const bool *taken)
 {
-    tb_value dict = def->takes_keywords ? tb_dict_new(run) : tb_missing();
+    tb_value dict = def->keywords ? tb_dict_new(run) : tb_missing();
     for (size_t i = 0; i < call->keyword_count && !run->rc; i++) {
         const tb_keyword *keyword = &call->keywords[i];
         if (taken[i])
             continue;
-        if (def->takes_keywords)
+        if (def->keywords)
             tb_dict_set(run, dict.as.dict, tb_string_value(keyword->name), keyword->value);
         else
             tb_render_fail(run, TB_EINVAL, "the macro has no parameter '%.*s'", (int)keyword->name->text.size,
                            keyword->name->text.data);
     }
-    if (def->takes_keywords)
-        *tb_frame_slot(frame, def->keywords) = dict;
+    if (def->keywords)
+        *tb_frame_slot(frame, def->keywords->as.name.ref) = dict;
 }
 
 static void bind_other_values(tb_render *run, tb_frame *frame, const tb_function *def, const tb_call *call)
 {
     size_t used = call->count < def->param_count ? call->count : def->param_count;
-    if (def->takes_varargs)
-        *tb_frame_slot(frame, def->varargs) =
+    if (def->varargs)
+        *tb_frame_slot(frame, def->varargs->as.name.ref) =
             tb_list_from(run, TB_VALUE_TUPLE, used < call->count ? call->values + used : NULL, call->count - used);
     else if (call->count > used)
         tb_render_fail(run, TB_EINVAL, "the macro takes at most %zu arguments", def->param_count);
@@ -172,9 +172,9 @@ static void bind_macro(tb_render *run, tb_frame *frame, const tb_function *def, 
     for (const tb_parameter *p = def->params; p && !run->rc; p = p->next, i++)
         *tb_frame_slot(frame, p->name->as.name.ref) =
             i < call->count ? call->values[i] : take_keyword(run, taken, call, p->name->as.name.id->string->text);
-    if (def->takes_caller) {
+    if (def->caller) {
         tb_value caller = take_keyword(run, taken, call, tb_caller_name.text);
-        *tb_frame_slot(frame, def->caller) =
+        *tb_frame_slot(frame, def->caller->as.name.ref) =
             tb_argument_given(caller) ? caller : tb_undefined_hint("no caller defined");
     }
     bind_other_keywords(run, frame, def, call, taken);

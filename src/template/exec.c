@@ -98,8 +98,8 @@ static tb_value filter_source(tb_render *run, tb_value source, tb_frame *outside
 static tb_flow run_body(tb_render *run, tb_frame *frame, const tb_for *loop, tb_loop *state)
 {
     tb_assign(run, frame, loop->target, state->current);
-    if (loop->uses_loop)
-        *tb_frame_slot(frame, loop->loop) = (tb_value){.kind = TB_VALUE_LOOP, .as.loop = state};
+    if (loop->loop)
+        *tb_frame_slot(frame, loop->loop->as.name.ref) = (tb_value){.kind = TB_VALUE_LOOP, .as.loop = state};
     tb_scope_enter(run, frame, loop->scope);
     return tb_exec(run, frame, &loop->body);
 }

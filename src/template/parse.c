@@ -1,5 +1,11 @@
 // Statements of templates.
+#include <string.h>
+
 #include "template/parse.h"
+
+// Most steps of work that could grow faster than the source: a tenth of a second. A template of 20,000 bytes takes some
+// hundred thousand.
+enum { COMPILE_STEPS = 20 * 1000000 };
 
 // ---- bodies ----
 
@@ -78,6 +84,17 @@ static void parse_whole_body(tb_parser *p, tb_body *body, const char *end)
     tb_parser_advance(p);
 }
 
+// The body of a loop or function; gives the special names that it uses.
+static unsigned parse_own_body(tb_parser *p, tb_body *body, const char *const *ends)
+{
+    tb_specials outside = p->specials;
+    p->specials = (tb_specials){0};
+    parse_body(p, body, ends);
+    tb_specials inside = p->specials;
+    p->specials = (tb_specials){outside.used | (inside.used & ~outside.settled), outside.settled | inside.settled};
+    return inside.used;
+}
+
 // ---- targets of assignments ----
 
 static void check_target(tb_parser *p, const tb_expr *target)
@@ -108,9 +125,8 @@ static tb_expr *parse_single_name(tb_parser *p)
     static const char *const reserved[] = {"true", "false", "none", "True", "False", "None", NULL};
     if (at_any_word(p, reserved))
         tb_parser_fail(p, p->token.line, "this cannot be assigned to");
-    tb_expr *e = tb_parser_expr(p, TB_EXPR_NAME, p->token.line);
-    e->as.name.id = tb_parser_name(p, tb_parser_take_name(p).text);
-    return e;
+    uint32_t line = p->token.line;
+    return tb_parser_variable(p, tb_parser_take_name(p).text, line);
 }
 
 // Names of a for target once more, for the frame of the loop's filter.
@@ -172,7 +188,9 @@ static void parse_for(tb_parser *p, tb_body *body)
     p->loops++;
     parse_for_head(p, loop);
     p->breakable++;
-    parse_body(p, &loop->body, ends);
+    unsigned used = parse_own_body(p, &loop->body, ends);
+    if (used & TB_SPECIAL_LOOP)
+        loop->loop = tb_parser_variable(p, (tb_text){"loop", 4}, p->token.line);
     p->breakable = loop->recursive ? 0 : breakable; // a recursive loop is a function of its own
     loop->has_otherwise = tb_parser_at_word(p, "else");
     tb_parser_advance(p);
@@ -213,6 +231,7 @@ static void parse_with(tb_parser *p, tb_body *body)
 static tb_parameter *parse_parameter(tb_parser *p, const tb_function *function, bool needs_fallback)
 {
     tb_parameter *param = tb_parser_alloc(p, sizeof *param);
+    tb_parser_note(p, p->token.text, false);
     param->name = parse_single_name(p);
     if (tb_parser_skip_op(p, TB_OPERATOR_ASSIGN))
         param->fallback = tb_parse_expression(p);
@@ -244,13 +263,36 @@ static void parse_signature(tb_parser *p, tb_function *function)
     tb_parser_expect_op(p, TB_OPERATOR_RPAREN, ")");
 }
 
+static const tb_parameter *find_parameter(const tb_function *function, const char *name)
+{
+    const tb_parameter *param = function->params;
+    while (param && !tb_piece_is(param->name->as.name.id->string->text, name))
+        param = param->next;
+    return param;
+}
+
+// The variable for a special name; NULL when it is not used, or declared and a parameter like others.
+static tb_expr *special_variable(tb_parser *p, const tb_function *function, bool used, const char *name)
+{
+    if (p->rc || !used || find_parameter(function, name))
+        return NULL;
+    return tb_parser_variable(p, (tb_text){name, strlen(name)}, p->token.line);
+}
+
 // A function: loops around it cannot be left from inside.
 static void parse_function_body(tb_parser *p, tb_function *function, const char *end)
 {
     unsigned breakable = p->breakable;
     p->breakable = 0;
-    parse_whole_body(p, &function->body, end);
+    unsigned used = parse_own_body(p, &function->body, (const char *const[]){end, NULL});
     p->breakable = breakable;
+    const tb_parameter *caller = find_parameter(function, "caller");
+    if (caller && !caller->fallback && used & TB_SPECIAL_CALLER)
+        tb_parser_fail(p, caller->name->line, "the parameter 'caller' needs a default");
+    function->caller = special_variable(p, function, used & TB_SPECIAL_CALLER, "caller");
+    function->keywords = special_variable(p, function, used & TB_SPECIAL_KWARGS, "kwargs");
+    function->varargs = special_variable(p, function, used & TB_SPECIAL_VARARGS, "varargs");
+    tb_parser_advance(p);
 }
 
 static void parse_macro(tb_parser *p, tb_body *body)
@@ -357,7 +399,7 @@ tb_code tb_parse_template(struct tb_template *tmpl, tb_text source, tb_error *er
     if (!p)
         return tb_fail(err, TB_ENOMEM, "no memory to compile a template");
     p->arena = &tmpl->arena;
-    p->steps_left = TB_COMPILE_STEPS;
+    p->steps_left = COMPILE_STEPS;
     p->err = err;
     tb_code rc = tb_lexer_init(&p->lexer, p->arena, source, err);
     if (!rc) {

@@ -11,6 +11,19 @@
 
 enum { TB_PARSER_BUCKETS = 1024 };
 
+// Names that a loop or function gives its body if the body uses them, as bits. The first thing that happens to such a
+// name decides: a load uses it, a set makes it the body's own.
+typedef enum tb_special {
+    TB_SPECIAL_LOOP = 1,
+    TB_SPECIAL_CALLER = 2,
+    TB_SPECIAL_KWARGS = 4,
+    TB_SPECIAL_VARARGS = 8
+} tb_special;
+
+typedef struct tb_specials {
+    unsigned used, settled; // settled: used, or set before that
+} tb_specials;
+
 typedef struct tb_parser {
     tb_lexer lexer;
     tb_arena *arena;
@@ -18,9 +31,10 @@ typedef struct tb_parser {
     bool has_ahead;
     tb_code rc; // of the first error
     uint64_t steps_left;
-    unsigned depth;     // of recursion
-    unsigned loops;     // for statements around, in any function
-    unsigned breakable; // for statements around that break and continue can reach
+    unsigned depth;       // of recursion
+    unsigned loops;       // for statements around, in any function
+    unsigned breakable;   // for statements around that break and continue can reach
+    tb_specials specials; // of the innermost body of a loop or function
     tb_name *names[TB_PARSER_BUCKETS];
     union { // what is given as a node when there is no memory for one
         tb_expr expr;
@@ -68,6 +82,10 @@ void *tb_parser_alloc(tb_parser *p, size_t size);
 const tb_string *tb_parser_text(tb_parser *p, tb_text text);
 tb_name *tb_parser_name(tb_parser *p, tb_text text);
 tb_expr *tb_parser_expr(tb_parser *p, tb_expr_kind kind, uint32_t line);
+tb_expr *tb_parser_variable(tb_parser *p, tb_text name, uint32_t line);
+
+// Takes note of what happens to a name that may be special.
+void tb_parser_note(tb_parser *p, tb_text name, bool is_load);
 
 // Makes `parent` at least one deeper than `child` (may be NULL); an error when the tree gets too deep. Returns the
 // child.

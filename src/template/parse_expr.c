@@ -100,7 +100,7 @@ static void parse_arguments(tb_parser *p, tb_arguments *args, tb_expr *owner)
 
 // ---- primaries ----
 
-static tb_expr *parse_name(tb_parser *p, bool with_members)
+static tb_expr *parse_name(tb_parser *p, unsigned flags)
 {
     tb_lexeme token = tb_parser_take_name(p);
     bool is_true = tb_text_is(token.text, "true") || tb_text_is(token.text, "True");
@@ -108,11 +108,13 @@ static tb_expr *parse_name(tb_parser *p, bool with_members)
         return new_constant(p, token.line, tb_bool(is_true));
     if (tb_text_is(token.text, "none") || tb_text_is(token.text, "None"))
         return new_constant(p, token.line, tb_none());
-    bool is_member = with_members && tb_parser_skip_op(p, TB_OPERATOR_DOT);
-    tb_expr *e = tb_parser_expr(p, is_member ? TB_EXPR_MEMBER : TB_EXPR_NAME, token.line);
-    e->as.name.id = tb_parser_name(p, token.text);
-    if (is_member)
+    tb_expr *e = tb_parser_variable(p, token.text, token.line);
+    if (flags & TB_PARSE_MEMBERS && tb_parser_skip_op(p, TB_OPERATOR_DOT)) {
+        e->kind = TB_EXPR_MEMBER;
         e->as.name.attribute = tb_parser_text(p, tb_parser_take_name(p).text);
+    } else {
+        tb_parser_note(p, token.text, !(flags & TB_PARSE_SIMPLE));
+    }
     return e;
 }
 
@@ -165,10 +167,10 @@ static tb_expr *parse_number(tb_parser *p)
     return new_constant(p, token.line, token.kind == TB_LEXEME_INTEGER ? tb_int(token.integer) : tb_float(token.real));
 }
 
-static tb_expr *parse_primary(tb_parser *p, bool with_members)
+static tb_expr *parse_primary(tb_parser *p, unsigned flags)
 {
     if (tb_parser_at(p, TB_LEXEME_NAME))
-        return parse_name(p, with_members);
+        return parse_name(p, flags);
     if (tb_parser_at(p, TB_LEXEME_STRING))
         return parse_strings(p);
     if (tb_parser_at(p, TB_LEXEME_INTEGER) || tb_parser_at(p, TB_LEXEME_FLOAT))
@@ -181,7 +183,7 @@ static tb_expr *parse_primary(tb_parser *p, bool with_members)
         tb_parser_unexpected(p, "an expression");
         return new_constant(p, p->token.line, tb_none());
     }
-    tb_expr *e = tb_parse_tuple(p, TB_PARSE_PARENS);
+    tb_expr *e = tb_parse_tuple(p, TB_PARSE_PARENS | (flags & TB_PARSE_SIMPLE));
     tb_parser_expect_op(p, TB_OPERATOR_RPAREN, ")");
     return e;
 }
@@ -326,7 +328,7 @@ static tb_expr *parse_test(tb_parser *p, tb_expr *subject)
     else if (tb_parser_at_word(p, "is"))
         tb_parser_fail(p, p->token.line, "tests cannot be chained with 'is'");
     else if (at_bare_argument(p))
-        tb_parser_append(p, e, &e->as.call.args.positional, parse_postfix(p, parse_primary(p, false)));
+        tb_parser_append(p, e, &e->as.call.args.positional, parse_postfix(p, parse_primary(p, 0)));
     return negated ? new_unary(p, TB_OPERATOR_NOT, line, e) : e;
 }
 
@@ -360,7 +362,7 @@ static tb_expr *parse_sign(tb_parser *p)
 static tb_expr *parse_unary(tb_parser *p, bool with_filters)
 {
     bool is_signed = tb_parser_at_op(p, TB_OPERATOR_SUB) || tb_parser_at_op(p, TB_OPERATOR_ADD);
-    tb_expr *e = parse_postfix(p, is_signed ? parse_sign(p) : parse_primary(p, false));
+    tb_expr *e = parse_postfix(p, is_signed ? parse_sign(p) : parse_primary(p, 0));
     return with_filters ? parse_filter_expr(p, e) : e;
 }
 
@@ -491,7 +493,7 @@ static tb_expr *parse_bounded(tb_parser *p, unsigned flags)
 {
     if (!tb_parser_enter(p))
         return new_constant(p, p->token.line, tb_none());
-    tb_expr *e = flags & TB_PARSE_SIMPLE    ? parse_primary(p, flags & TB_PARSE_MEMBERS)
+    tb_expr *e = flags & TB_PARSE_SIMPLE    ? parse_primary(p, flags)
                  : flags & TB_PARSE_NO_COND ? parse_or(p)
                                             : parse_condexpr(p);
     p->depth--;

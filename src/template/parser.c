@@ -198,6 +198,24 @@ tb_expr *tb_parser_expr(tb_parser *p, tb_expr_kind kind, uint32_t line)
     return e;
 }
 
+tb_expr *tb_parser_variable(tb_parser *p, tb_text name, uint32_t line)
+{
+    tb_expr *e = tb_parser_expr(p, TB_EXPR_NAME, line);
+    e->as.name.id = tb_parser_name(p, name);
+    return e;
+}
+
+void tb_parser_note(tb_parser *p, tb_text name, bool is_load)
+{
+    unsigned special = tb_text_is(name, "loop")      ? TB_SPECIAL_LOOP
+                       : tb_text_is(name, "caller")  ? TB_SPECIAL_CALLER
+                       : tb_text_is(name, "kwargs")  ? TB_SPECIAL_KWARGS
+                       : tb_text_is(name, "varargs") ? TB_SPECIAL_VARARGS
+                                                     : 0;
+    p->specials.used |= is_load ? special & ~p->specials.settled : 0;
+    p->specials.settled |= special;
+}
+
 tb_expr *tb_parser_adopt(tb_parser *p, tb_expr *parent, tb_expr *child)
 {
     if (p->rc || !child || parent->depth > child->depth)

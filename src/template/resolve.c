@@ -1,20 +1,15 @@
-// Gives names their slots, by the rules of jinja2's idtracking, which differ
-// from a lookup at run time:
+// Gives names their slots, by the rules of jinja2's idtracking, which differ from a lookup at run time:
 //
-// A block that has a scope first learns which names it loads and sets, in the
-// order of the text, and only then are names looked up. A name that a scope
-// sets anywhere is a variable of this scope everywhere in it. It starts
+// A block that has a scope first learns which names it loads and sets, in the order of the text, and only then are
+// names looked up. A name that a scope sets anywhere is a variable of this scope everywhere in it. It starts
 // - as a copy of the variable that it hides, if a scope further out has one;
-// - else without a value, if the first thing that happens to it is an
-// unconditional set;
+// - else without a value, if the first thing that happens to it is an unconditional set;
 // - else as the context's variable of this name.
-// A name that is only loaded belongs to the innermost scope that has it, or
-// becomes a variable of the scope that loads it, which starts as the context's.
-// `if` has no scope of its own.
+// A name that is only loaded belongs to the innermost scope that has it, or becomes a variable of the scope that loads
+// it, which starts as the context's. `if` has no scope of its own.
 #include "template/ast.h"
 
-// A function has frames of its own: the template, macros, callers, recursive
-// loops, filters of loops.
+// A function has frames of its own: the template, macros, callers, recursive loops, filters of loops.
 typedef struct unit {
     uint32_t level;
     size_t slots;
@@ -37,19 +32,10 @@ typedef struct scope {
     bool soft_outside;
 } scope;
 
-typedef struct usage {
-    const char *name;
-    tb_name *id;  // the name once it is used
-    bool settled; // used, or set before that
-} usage;
-
 typedef struct resolver {
     tb_arena *arena;
     scope *scope;
-    bool soft;   // inside an if: an unknown filter is an error only when it is
-                 // reached
-    usage usage; // of the special name that is looked for
-    uint64_t steps_left;
+    bool soft;  // inside an if: an unknown filter is an error only when it is reached
     tb_code rc; // of the first error; nothing is done after it
     tb_error *err;
 } resolver;
@@ -157,8 +143,7 @@ static void walk_args(resolver *r, const tb_arguments *args, visit_fn visit)
     walk(r, args->rest_keywords, visit);
 }
 
-// An unknown filter in a branch that may not be taken is an error only when it
-// is reached.
+// An unknown filter in a branch that may not be taken is an error only when it is reached.
 static void walk_cond(resolver *r, const tb_expr *e, visit_fn visit)
 {
     bool soft = r->soft;
@@ -169,19 +154,9 @@ static void walk_cond(resolver *r, const tb_expr *e, visit_fn visit)
     r->soft = soft;
 }
 
-// One step of the walks through the tree, some of which pass what is deep
-// inside once for each level around it.
-static bool count_step(resolver *r, uint32_t line)
-{
-    if (!r->rc && r->steps_left == 0)
-        r->rc = tb_fail(r->err, TB_ELIMIT, "the template takes too many steps to compile at line %u", (unsigned)line);
-    r->steps_left -= !r->rc;
-    return !r->rc;
-}
-
 static void walk(resolver *r, tb_expr *e, visit_fn visit)
 {
-    if (!e || !count_step(r, e->line))
+    if (!e || r->rc)
         return;
     visit(r, e);
     switch (e->kind) {
@@ -229,17 +204,11 @@ static bool is_name(const tb_expr *e)
     return e->kind == TB_EXPR_NAME || e->kind == TB_EXPR_MEMBER;
 }
 
-static bool is_called(const tb_name *name, const char *text)
-{
-    return tb_piece_is(name->string->text, text);
-}
-
 static void learn_loads(resolver *r, tb_expr *e)
 {
     if (!is_name(e))
         return;
-    if (!e->as.name.id->binding && is_called(e->as.name.id,
-                                             "self")) // the template itself, of use to blocks only
+    if (!e->as.name.id->binding && tb_piece_is(e->as.name.id->string->text, "self")) // of use to blocks only
         r->rc = tb_fail(r->err, TB_EUNSUPPORTED, "the template uses 'self' at line %u, which is not supported",
                         (unsigned)e->line);
     learn_load(r, e->as.name.id);
@@ -273,25 +242,14 @@ static void resolve_names(resolver *r, tb_expr *e)
 
 // ---- walking statements ----
 
-// What a statement does with an expression or a body, in its own scope or in
-// the one that it opens.
+// What a statement does in the scope where it stands.
 typedef enum part_kind {
     LOADED,
     SET,
-    DECLARED, // the name of a macro: set, but of no concern to special names
-    BRANCH,   // a body of an if, which opens no scope
-    INNER_LOADED,
-    INNER_SET,
-    INNER_BODY,
+    BRANCH, // a body of an if, which opens no scope
 } part_kind;
 
 typedef void (*part_fn)(resolver *r, part_kind kind, tb_expr *e, const tb_body *body);
-
-static void visit_list(resolver *r, part_kind kind, const tb_expr_list *list, part_fn visit)
-{
-    for (tb_expr *e = list->first; e; e = e->next)
-        visit(r, kind, e, NULL);
-}
 
 static void visit_if(resolver *r, const tb_stmt *s, part_fn visit)
 {
@@ -302,26 +260,7 @@ static void visit_if(resolver *r, const tb_stmt *s, part_fn visit)
     visit(r, BRANCH, NULL, &s->as.branch.otherwise);
 }
 
-static void visit_for(resolver *r, const tb_for *loop, part_fn visit)
-{
-    visit(r, INNER_SET, loop->target, NULL);
-    visit(r, LOADED, loop->iterable, NULL);
-    visit(r, INNER_BODY, NULL, &loop->body);
-    visit(r, INNER_BODY, NULL, &loop->otherwise);
-    visit(r, INNER_LOADED, loop->test, NULL);
-}
-
-static void visit_function(resolver *r, const tb_function *f, part_fn visit)
-{
-    for (const tb_parameter *p = f->params; p; p = p->next)
-        visit(r, INNER_SET, p->name, NULL);
-    for (const tb_parameter *p = f->params; p; p = p->next)
-        visit(r, INNER_LOADED, p->fallback, NULL);
-    visit(r, INNER_BODY, NULL, &f->body);
-}
-
-// The parts of a statement in the order in which jinja2 walks those of its
-// nodes; targets come before values.
+// The parts of a statement in this scope; a value is loaded before its target is set.
 static void visit_statement(resolver *r, const tb_stmt *s, part_fn visit)
 {
     switch (s->kind) {
@@ -332,30 +271,25 @@ static void visit_statement(resolver *r, const tb_stmt *s, part_fn visit)
         visit_if(r, s, visit);
         break;
     case TB_STMT_FOR:
-        visit_for(r, &s->as.loop, visit);
+        visit(r, LOADED, s->as.loop.iterable, NULL);
         break;
     case TB_STMT_SET:
-        visit(r, SET, s->as.set.target, NULL);
         visit(r, LOADED, s->as.set.value, NULL);
+        visit(r, SET, s->as.set.target, NULL);
         break;
     case TB_STMT_SET_BLOCK:
         visit(r, SET, s->as.set.target, NULL);
-        visit(r, INNER_LOADED, s->as.set.value, NULL);
-        visit(r, INNER_BODY, NULL, &s->as.set.body);
         break;
-    case TB_STMT_WITH:
-        visit_list(r, INNER_SET, &s->as.with.targets, visit);
-        visit_list(r, LOADED, &s->as.with.values, visit);
-        visit(r, INNER_BODY, NULL, &s->as.with.body);
+    case TB_STMT_WITH: // the values do not see each other's names
+        for (tb_expr *e = s->as.with.values.first; e; e = e->next)
+            visit(r, LOADED, e, NULL);
         break;
     case TB_STMT_MACRO:
     case TB_STMT_CALL_BLOCK:
-        visit(r, DECLARED, s->as.macro.target, NULL);
         visit(r, LOADED, s->as.macro.call, NULL);
-        visit_function(r, &s->as.macro.function, visit);
+        visit(r, SET, s->as.macro.target, NULL);
         break;
-    case TB_STMT_FILTER_BLOCK:
-        visit(r, INNER_BODY, NULL, &s->as.filter.body);
+    case TB_STMT_FILTER_BLOCK: // learnt here, although it belongs to the inner scope
         visit(r, LOADED, s->as.filter.filter, NULL);
         break;
     default:
@@ -367,109 +301,45 @@ static void visit_statement(resolver *r, const tb_stmt *s, part_fn visit)
 
 static void learn_body(resolver *r, const tb_body *body);
 
-static void learn_loaded(resolver *r, part_kind kind, tb_expr *e, const tb_body *body)
+static void learn_part(resolver *r, part_kind kind, tb_expr *e, const tb_body *body)
 {
-    if (kind == LOADED)
-        walk(r, e, learn_loads);
-    if (kind != BRANCH)
+    if (kind != BRANCH) {
+        walk(r, e, kind == SET ? learn_target : learn_loads);
         return;
+    }
     r->scope->branches++;
     learn_body(r, body);
     r->scope->branches--;
 }
 
-static void learn_set(resolver *r, part_kind kind, tb_expr *e, const tb_body *body)
-{
-    (void)body;
-    if (kind == SET || kind == DECLARED)
-        walk(r, e, learn_target);
-}
-
-// A value is loaded before its target is set.
 static void learn_body(resolver *r, const tb_body *body)
 {
-    for (const tb_stmt *s = body->first; s && count_step(r, s->line); s = s->next) {
-        visit_statement(r, s, learn_loaded);
-        if (s->kind != TB_STMT_IF) // whose bodies have been learnt
-            visit_statement(r, s, learn_set);
-    }
-}
-
-// ---- special names: whether a body uses `loop`, `caller`, `kwargs`, `varargs`
-// that are not its own ---- The first thing that happens to the name decides: a
-// load uses it, a set makes it the body's own.
-
-static void note_usage(resolver *r, const tb_expr *e, bool is_load)
-{
-    if (e->kind == TB_EXPR_NAME && !r->usage.settled && is_called(e->as.name.id, r->usage.name)) {
-        r->usage.id = is_load ? e->as.name.id : NULL;
-        r->usage.settled = true;
-    }
-}
-
-static void use_load(resolver *r, tb_expr *e)
-{
-    note_usage(r, e, true);
-}
-
-static void use_store(resolver *r, tb_expr *e)
-{
-    note_usage(r, e, false);
-}
-
-static void use_part(resolver *r, part_kind kind, tb_expr *e, const tb_body *body)
-{
-    if (kind != DECLARED && !body && !r->usage.settled)
-        walk(r, e, kind == LOADED || kind == INNER_LOADED ? use_load : use_store);
-    for (const tb_stmt *s = body ? body->first : NULL; s && !r->usage.settled && count_step(r, s->line); s = s->next)
-        visit_statement(r, s, use_part);
-}
-
-// The name if the body uses it, or NULL.
-static tb_name *find_usage(resolver *r, const tb_body *body, const char *name)
-{
-    r->usage = (usage){.name = name};
-    use_part(r, INNER_BODY, NULL, body);
-    return r->rc ? NULL : r->usage.id;
+    for (const tb_stmt *s = body->first; s && !r->rc; s = s->next)
+        visit_statement(r, s, learn_part);
 }
 
 // ---- resolving: scope by scope ----
 
 static void resolve_body(resolver *r, const tb_body *body);
 
-// Declares a special name in the scope when the body uses it; false: it does
-// not.
-static bool declare_special(tb_slot_ref *ref, resolver *r, const tb_body *body, const char *name)
-{
-    tb_name *id = find_usage(r, body, name);
-    if (id)
-        learn_parameter(r, id);
-    if (id && !r->rc)
-        *ref = reference(r, id->binding);
-    return id != NULL;
-}
-
 // A scope that a statement opens: what it sets, the body and the value in it.
 typedef struct inner_scope {
-    tb_expr *target;      // or NULL
-    tb_expr_list targets; // more of them
-    const tb_body *body;  // or NULL
-    tb_expr *value;       // or NULL
-    const char *special;  // a name that the body may use, or NULL …
-    bool *used;           // … whether it does
-    tb_slot_ref *special_ref;
+    tb_expr *target, *loop; // or NULL
+    tb_expr_list targets;   // more of them
+    const tb_body *body;    // or NULL
+    tb_expr *value;         // or NULL
 } inner_scope;
 
 static void resolve_inner(tb_scope **out, resolver *r, unit *u, const inner_scope *inner)
 {
     scope s, *outer = open_scope(r, &s, u);
-    if (inner->special)
-        *inner->used = declare_special(inner->special_ref, r, inner->body, inner->special);
+    walk(r, inner->loop, learn_parameters);
     walk(r, inner->target, learn_parameters);
     walk_list(r, &inner->targets, learn_parameters);
     if (inner->body)
         learn_body(r, inner->body);
     walk(r, inner->value, learn_loads);
+    walk(r, inner->loop, resolve_names);
     walk(r, inner->target, resolve_names);
     walk_list(r, &inner->targets, resolve_names);
     if (inner->body)
@@ -483,54 +353,24 @@ static void resolve_inner(tb_scope **out, resolver *r, unit *u, const inner_scop
 static void resolve_for(resolver *r, tb_for *loop)
 {
     unit own = {.level = r->scope->unit->level + 1}, filter = own, *u = loop->recursive ? &own : r->scope->unit;
-    walk(r, loop->iterable, resolve_names);
     if (loop->test)
         resolve_inner(&loop->test_scope, r, &filter, &(inner_scope){.target = loop->test_target, .value = loop->test});
-    resolve_inner(&loop->scope, r, u,
-                  &(inner_scope){.target = loop->target,
-                                 .body = &loop->body,
-                                 .special = "loop",
-                                 .used = &loop->uses_loop,
-                                 .special_ref = &loop->loop});
+    resolve_inner(&loop->scope, r, u, &(inner_scope){.target = loop->target, .loop = loop->loop, .body = &loop->body});
     if (loop->has_otherwise)
         resolve_inner(&loop->otherwise_scope, r, u, &(inner_scope){.body = &loop->otherwise});
     loop->slots = own.slots;
     loop->test_slots = filter.slots;
 }
 
-static const tb_parameter *find_parameter(const tb_function *f, const char *name)
+static void resolve_function(resolver *r, tb_function *f)
 {
-    const tb_parameter *p = f->params;
-    while (p && !is_called(p->name->as.name.id, name))
-        p = p->next;
-    return p;
-}
-
-// Beside its parameters a function may use `caller`, `kwargs` and `varargs`;
-// one of these that it declares is a parameter like others.
-static void declare_function_specials(resolver *r, tb_function *f, uint32_t line)
-{
-    const tb_parameter *caller = find_parameter(f, "caller");
-    if (!caller)
-        f->takes_caller = declare_special(&f->caller, r, &f->body, "caller");
-    else if (!caller->fallback && find_usage(r, &f->body, "caller"))
-        r->rc = tb_fail(r->err, TB_EFORMAT,
-                        "the parameter 'caller' of the macro at line %u of the "
-                        "template needs a default",
-                        (unsigned)line);
-    if (!find_parameter(f, "kwargs"))
-        f->takes_keywords = declare_special(&f->keywords, r, &f->body, "kwargs");
-    if (!find_parameter(f, "varargs"))
-        f->takes_varargs = declare_special(&f->varargs, r, &f->body, "varargs");
-}
-
-static void resolve_function(resolver *r, tb_function *f, uint32_t line)
-{
+    tb_expr *const specials[] = {f->caller, f->keywords, f->varargs};
     unit u = {.level = r->scope->unit->level + 1};
     scope s, *outer = open_scope(r, &s, &u);
     for (const tb_parameter *p = f->params; p; p = p->next)
         walk(r, p->name, learn_parameters);
-    declare_function_specials(r, f, line);
+    for (size_t i = 0; i < 3; i++)
+        walk(r, specials[i], learn_parameters);
     for (const tb_parameter *p = f->params; p; p = p->next)
         walk(r, p->fallback, learn_loads);
     learn_body(r, &f->body);
@@ -538,18 +378,19 @@ static void resolve_function(resolver *r, tb_function *f, uint32_t line)
         walk(r, p->name, resolve_names);
         walk(r, p->fallback, resolve_names);
     }
+    for (size_t i = 0; i < 3; i++)
+        walk(r, specials[i], resolve_names);
     resolve_body(r, &f->body);
     f->scope = s.result;
     f->slots = u.slots;
     close_scope(r, outer);
 }
 
-// What a statement does in its own scope.
-static void resolve_outer(resolver *r, part_kind kind, tb_expr *e, const tb_body *body)
+static void resolve_part(resolver *r, part_kind kind, tb_expr *e, const tb_body *body)
 {
     if (kind == BRANCH)
         resolve_body(r, body);
-    else if (kind == LOADED || kind == SET || kind == DECLARED)
+    else
         walk(r, e, resolve_names);
 }
 
@@ -557,30 +398,26 @@ static void resolve_statement(resolver *r, tb_stmt *s)
 {
     bool soft = r->soft;
     unit *u = r->scope->unit;
-    if (s->kind == TB_STMT_FOR) {
-        resolve_for(r, &s->as.loop);
-        return;
-    }
     r->soft |= s->kind == TB_STMT_IF;
-    if (s->kind != TB_STMT_FILTER_BLOCK) // whose filter belongs to the inner scope, although
-                                         // the outer one has learnt it
-        visit_statement(r, s, resolve_outer);
+    visit_statement(r, s, resolve_part);
     r->soft = soft;
     switch (s->kind) {
-    case TB_STMT_FILTER_BLOCK:
-        resolve_inner(&s->as.filter.scope, r, u,
-                      &(inner_scope){.body = &s->as.filter.body, .value = s->as.filter.filter});
+    case TB_STMT_FOR:
+        resolve_for(r, &s->as.loop);
         break;
     case TB_STMT_SET_BLOCK:
         resolve_inner(&s->as.set.scope, r, u, &(inner_scope){.body = &s->as.set.body, .value = s->as.set.value});
         break;
-    case TB_STMT_WITH: // the values belong to the scope outside: they do not see
-                       // each other's names
+    case TB_STMT_WITH:
         resolve_inner(&s->as.with.scope, r, u, &(inner_scope){.targets = s->as.with.targets, .body = &s->as.with.body});
         break;
     case TB_STMT_MACRO:
     case TB_STMT_CALL_BLOCK:
-        resolve_function(r, &s->as.macro.function, s->line);
+        resolve_function(r, &s->as.macro.function);
+        break;
+    case TB_STMT_FILTER_BLOCK:
+        resolve_inner(&s->as.filter.scope, r, u,
+                      &(inner_scope){.body = &s->as.filter.body, .value = s->as.filter.filter});
         break;
     default:
         break;
@@ -595,7 +432,7 @@ static void resolve_body(resolver *r, const tb_body *body)
 
 tb_code tb_resolve_names(struct tb_template *tmpl, tb_error *err)
 {
-    resolver r = {.arena = &tmpl->arena, .steps_left = TB_COMPILE_STEPS, .err = err};
+    resolver r = {.arena = &tmpl->arena, .err = err};
     unit u = {0};
     scope s, *outer = open_scope(&r, &s, &u);
     learn_body(&r, &tmpl->body);
