@@ -1,4 +1,5 @@
-// Python's two ways to format text: "…" % arguments and "…".format(…). Private to the template files.
+// Python's two ways to format text: "…" % arguments and "…".format(…), of both what chat templates need: text, integers
+// and floats with fill, sign, width and precision. Private to the template files.
 #ifndef TB_TEMPLATE_FORMAT_H
 #define TB_TEMPLATE_FORMAT_H
 
@@ -15,11 +16,9 @@ tb_value tb_format_braces(tb_render *run, tb_value format, const tb_call *call);
 
 // How one value is laid out.
 typedef struct tb_format_field {
-    tb_piece fill;  // one character
-    char align;     // < > ^, or = for padding behind the sign
-    char sign;      // '-', '+' or ' ': in front of what is not negative
-    bool alternate; // #
-    char grouping;  // ',' or '_' between groups of digits, or 0
+    tb_piece fill; // one character
+    char align;    // < > ^, or = for padding behind the sign
+    char sign;     // '-', '+' or ' ': in front of what is not negative
     int64_t width;
     int64_t precision; // −1: none
     char type;         // 'd', 'f' … of Python's; 0: none
@@ -28,9 +27,9 @@ typedef struct tb_format_field {
 
 // A text, cut to the precision and padded to the width.
 void tb_write_text_field(tb_render *run, const tb_format_field *field, tb_value string);
-// An integer as d, b, o, x or X. `least_digits` is the precision of the % operator.
-void tb_write_int_field(tb_render *run, const tb_format_field *field, int64_t value, int64_t least_digits);
-// A float as e, E, f, F, g, G, % or, with type 0, as Python prints it.
+// An integer as x, X or decimal; the precision is the least number of digits.
+void tb_write_int_field(tb_render *run, const tb_format_field *field, int64_t value);
+// A float as e, E, f, F, g, G or, with type 0, as Python prints it.
 void tb_write_float_field(tb_render *run, const tb_format_field *field, double value);
 
 #endif
