@@ -4,7 +4,16 @@
 
 #include "template/unicode_tables.h"
 
-enum { SIGMA = 0x3A3, SMALL_SIGMA = 0x3C3, FINAL_SIGMA = 0x3C2, DOTTED_I = 0x130, DOT_ABOVE = 0x307 };
+enum {
+    SIGMA = 0x3A3,
+    SMALL_SIGMA = 0x3C3,
+    FINAL_SIGMA = 0x3C2,
+    DOTTED_I = 0x130,
+    DOT_ABOVE = 0x307,
+    IOTA = 0x3B9,
+    IOTA_BELOW = 0x345,
+    LONGEST_FOLDING = 4, // characters; Unicode has three
+};
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
@@ -107,15 +116,6 @@ static bool is_case_ignorable(uint32_t c)
     }
 }
 
-// What an expansion table has for `c`, or NULL.
-static const uint32_t *find_expansion(const uint32_t table[][4], size_t n, uint32_t c)
-{
-    for (size_t i = 0; i < n && table[i][0] <= c; i++)
-        if (table[i][0] == c)
-            return table[i] + 1;
-    return NULL;
-}
-
 // The character that the first cased one after byte `at` is, going forward over ignorable ones, has case.
 static bool cased_follows(tb_piece text, size_t at)
 {
@@ -128,36 +128,46 @@ static bool cased_follows(tb_piece text, size_t at)
     return false;
 }
 
-static size_t put_expansion(char *out, const uint32_t *expansion)
+// Upper or title case of a letter that becomes several: these are what its case folding becomes, letter by letter. Of a
+// title the first that has case is large, and a iota that follows goes below it. 0: the letter becomes one.
+static size_t put_expansion(char *out, uint32_t c, bool as_title)
 {
+    utf8proc_int32_t folded[LONGEST_FOLDING], simple = (utf8proc_int32_t)c;
+    utf8proc_ssize_t count = utf8proc_decompose_char(simple, folded, LONGEST_FOLDING, UTF8PROC_CASEFOLD, &(int){0});
+    bool has_own_form = is_upper(c) || (as_title && is_title((uint32_t)utf8proc_totitle(simple)));
+    if (count < 2 || has_own_form)
+        return 0;
     size_t n = 0;
-    for (size_t i = 0; i < 3 && expansion[i]; i++)
-        n += tb_utf8_encode(out + n, expansion[i]);
+    bool large = true;
+    for (utf8proc_ssize_t i = 0; i < count; i++) {
+        utf8proc_int32_t upper = utf8proc_toupper(folded[i]), small = folded[i] == IOTA ? IOTA_BELOW : folded[i];
+        n += tb_utf8_encode(out + n, (uint32_t)(large ? upper : small));
+        large = !as_title || (large && upper == folded[i]);
+    }
     return n;
 }
 
 static size_t put_upper(char *out, uint32_t c)
 {
-    const uint32_t *expansion = find_expansion(upper_expansions, COUNT(upper_expansions), c);
-    return expansion ? put_expansion(out, expansion)
-                     : tb_utf8_encode(out, (uint32_t)utf8proc_toupper((utf8proc_int32_t)c));
+    size_t n = put_expansion(out, c, false);
+    return n ? n : tb_utf8_encode(out, (uint32_t)utf8proc_toupper((utf8proc_int32_t)c));
 }
 
 static size_t put_title(char *out, uint32_t c)
 {
-    const uint32_t *expansion = find_expansion(title_expansions, COUNT(title_expansions), c);
-    return expansion ? put_expansion(out, expansion)
-                     : tb_utf8_encode(out, (uint32_t)utf8proc_totitle((utf8proc_int32_t)c));
+    size_t n = put_expansion(out, c, true);
+    return n ? n : tb_utf8_encode(out, (uint32_t)utf8proc_totitle((utf8proc_int32_t)c));
 }
 
 // A sigma that ends a word has a form of its own.
 static size_t put_lower(char *out, uint32_t c, const tb_conversion *walk, tb_piece text)
 {
-    static const uint32_t small_dotted_i[] = {'i', DOT_ABOVE, 0};
     if (c == SIGMA)
         return tb_utf8_encode(out, walk->cased_before && !cased_follows(text, walk->at) ? FINAL_SIGMA : SMALL_SIGMA);
-    if (c == DOTTED_I) // the only character whose lower case has two
-        return put_expansion(out, small_dotted_i);
+    if (c == DOTTED_I) { // the only character whose lower case has two
+        *out = 'i';
+        return 1 + tb_utf8_encode(out + 1, DOT_ABOVE);
+    }
     return tb_utf8_encode(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
 }
 

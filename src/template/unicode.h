@@ -1,7 +1,7 @@
 // What Python's str methods know about characters: private to the template files.
 //
-// Categories and simple case mappings come from utf8proc, the few classes and expansions beyond
-// them from generated tables; checked over all characters against Python.
+// Categories and case mappings come from utf8proc, the few classes beyond them from generated tables; checked over all
+// characters against Python.
 #ifndef TB_TEMPLATE_UNICODE_H
 #define TB_TEMPLATE_UNICODE_H
 
@@ -21,13 +21,7 @@ bool tb_unicode_is_printable(uint32_t c);
 // Ends a line for str.splitlines; \r\n is one end, which the caller must see to.
 bool tb_unicode_is_line_end(uint32_t c);
 
-typedef enum tb_letter_case {
-    TB_CASE_UPPER,
-    TB_CASE_LOWER,
-    TB_CASE_TITLE,
-    TB_CASE_CAPITALIZE,
-    TB_CASE_SWAP
-} tb_letter_case;
+typedef enum tb_letter_case { TB_CASE_UPPER, TB_CASE_LOWER, TB_CASE_TITLE, TB_CASE_CAPITALIZE } tb_letter_case;
 
 // How far a text has been converted.
 typedef struct tb_conversion {

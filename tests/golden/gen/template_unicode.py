@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes src/template/unicode_tables.h: what Python's str methods know of Unicode beyond the general
-categories and simple case mappings that utf8proc has. usage: template_unicode.py | clang-format > src/template/unicode_tables.h"""
+categories and case mappings that utf8proc has. usage: template_unicode.py | clang-format > src/template/unicode_tables.h"""
 import unicodedata
 
 ALL = [chr(c) for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]
@@ -24,18 +24,10 @@ def range_table(name, comment, chars):
     print("};")
 
 
-def expansion_table(name, comment, convert):
-    print(f"\n// {comment}\nstatic const uint32_t {name}[][4] = {{")
-    rows = [[ord(c), *map(ord, convert(c))] for c in ALL if len(convert(c)) > 1]
-    print(", ".join("{" + ", ".join(f"0x{v:X}" for v in row + [0] * (4 - len(row))) + "}" for row in rows))
-    print("};")
-
-
-print(f"""// Tables of template_unicode.c, written by tests/golden/gen/template_unicode.py from Unicode
-// {unicodedata.unidata_version} as Python has it. Ranges are first and last character; expansions are the character and what
-// it becomes, padded with zeros.
-#ifndef TB_TEXT_TEMPLATE_UNICODE_TABLES_H
-#define TB_TEXT_TEMPLATE_UNICODE_TABLES_H
+print(f"""// Tables of unicode.c, written by tests/golden/gen/template_unicode.py from Unicode
+// {unicodedata.unidata_version} as Python has it. Ranges are first and last character.
+#ifndef TB_TEMPLATE_UNICODE_TABLES_H
+#define TB_TEMPLATE_UNICODE_TABLES_H
 
 #include <stdint.h>""")
 range_table("other_lowercase", "Lower case, but of another category than Ll.",
@@ -44,8 +36,4 @@ range_table("other_uppercase", "Upper case, but of another category than Lu.",
             [c for c in KNOWN if c.isupper() and unicodedata.category(c) != "Lu"])
 range_table("other_digits", "Digits, but of another category than Nd.",
             [c for c in KNOWN if c.isdigit() and unicodedata.category(c) != "Nd"])
-range_table("other_numerics", "Numeric, but of no category N.",
-            [c for c in KNOWN if c.isnumeric() and unicodedata.category(c)[0] != "N"])
-expansion_table("upper_expansions", "Upper case of several characters.", str.upper)
-expansion_table("title_expansions", "Title case of several characters.", str.title)
 print("\n#endif")
