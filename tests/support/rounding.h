@@ -23,6 +23,12 @@ static inline double rounding_of_sums(size_t n, size_t count)
     return deviations_of(count) * 0x1p-24 * sqrt(2 * (double)n);
 }
 
+// The same of doubles, whose u is 2^-53.
+static inline double rounding_of_double_sums(size_t n, size_t count)
+{
+    return rounding_of_sums(n, count) * 0x1p-29;
+}
+
 // Terms of all sums that stand one behind the other between the embedding and a logit. Norms sum squares.
 static inline size_t summed_terms(const tb_config *c, size_t tokens)
 {
@@ -36,6 +42,37 @@ static inline size_t summed_terms(const tb_config *c, size_t tokens)
 static inline double rounding_of_passes(const tb_config *config, size_t tokens, size_t count)
 {
     return rounding_of_sums(summed_terms(config, tokens), count);
+}
+
+// Two passes, one of them with keys and values of 11 bits: each is off by at most 2^-11 of itself and evenly so, 1/√3
+// of that as a standard deviation. A block has two sums of such, scores and outputs; a sum of them is off by no more.
+static inline double rounding_of_halves(const tb_config *config, size_t count)
+{
+    return deviations_of(count) * 0x1p-11 * sqrt(2 * (double)config->blocks / 3);
+}
+
+// What `n` logits in two passes may be apart, as a number.
+static inline double rounding_of_logits(const tb_config *config, size_t tokens, const float *logits, size_t n)
+{
+    double largest = 0;
+    for (size_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs((double)logits[i]));
+    return rounding_of_passes(config, tokens, n) * largest;
+}
+
+// The log of a probability, or a mean of such, from logits that are `off` apart: the logit moves by that, and so does
+// the log of the sum.
+static inline double rounding_of_log_probability(double off)
+{
+    return 2 * off;
+}
+
+// A divergence `kl` of q from p, their logits p_off and q_off apart. To first order Σp·(log p − log q) moves by
+// Σp·d(log q) and by Σdp·(log p − log q), where |dp| is at most 2·p_off·p and Σp·|log p − log q| at most kl + 2,
+// as p·log(q/p) ≤ q − p.
+static inline double rounding_of_divergence(double p_off, double q_off, double kl)
+{
+    return 2 * q_off + 2 * p_off * (kl + 2);
 }
 
 #endif
