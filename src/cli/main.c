@@ -26,7 +26,14 @@ static const tb_command *const csi_commands[] = {
     &tb_command_csi_stream,   &tb_command_csi_simulate, &tb_command_csi_plot,
 };
 
+static const tb_command *const sink_commands[] = {
+    &tb_command_sink_map,
+    &tb_command_sink_massive,
+};
+
 static const tb_command_group groups[] = {
+    {"sink", "attention sinks: where they are, what makes them", sink_commands,
+     sizeof sink_commands / sizeof sink_commands[0]},
     {"csi", "wireless channel feedback: simulate, train, measure, stream, plot", csi_commands,
      sizeof csi_commands / sizeof csi_commands[0]},
 };

@@ -1,0 +1,55 @@
+// What the commands of `twobit sink` share: options, opening models, the protocol that every result states.
+#ifndef TB_CLI_SINK_ARGS_H
+#define TB_CLI_SINK_ARGS_H
+
+#include "cli/cli.h"
+#include "sink/sink.h"
+
+struct json_t;
+
+typedef struct tb_sink_args {
+    const char *text, *input, *bos, *reference, *plot;
+    uint64_t ctx, sequences;
+    double epsilon;
+    bool json;
+} tb_sink_args;
+
+extern const tb_option tb_sink_option_table[];
+extern const tb_sink_args tb_sink_args_default;
+
+// Models and options of a measurement under way.
+typedef struct tb_sink_job {
+    tb_cli *cli;
+    const tb_sink_args *args;
+    tb_model *model, *reference; // reference: or NULL
+    int32_t *text;
+    tb_sink_options options;
+} tb_sink_job;
+
+// Opens what the arguments name and reads the text. Clear also after failure.
+tb_code tb_sink_job_init(tb_sink_job *job, tb_cli *cli, const tb_sink_args *args, tb_error *err);
+void tb_sink_job_clear(tb_sink_job *job);
+
+// What a command does with its results; `reference` may be NULL.
+typedef tb_code tb_sink_show_fn(const tb_sink_job *job, const tb_sink_result *result, const tb_sink_result *reference,
+                                double seconds, tb_error *err);
+
+// A whole command: opens, measures both models, shows.
+tb_code tb_sink_run(tb_cli *cli, const tb_sink_args *args, unsigned what, tb_sink_show_fn *show, tb_error *err);
+
+// The lines above a result: model, and what it was measured on.
+void tb_sink_print_protocol(const tb_sink_job *job, const tb_sink_result *result, double seconds);
+
+// Prints one object: the protocol, `result` as `key`, and where there is a reference that as "reference_KEY". Takes
+// both objects; a NULL that is not meant so is TB_ENOMEM.
+tb_code tb_sink_print_json(const tb_sink_job *job, const tb_sink_result *protocol, double seconds, const char *key,
+                           struct json_t *result, struct json_t *reference, tb_error *err);
+
+// The text of a token, quoted, line ends escaped; cut where it is long.
+enum { TB_SINK_TOKEN_TEXT = 40 };
+const char *tb_sink_token_text(char out[TB_SINK_TOKEN_TEXT], const tb_model *model, int32_t token);
+
+// The last part of a path.
+const char *tb_sink_model_name(const char *path);
+
+#endif

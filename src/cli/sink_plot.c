@@ -1,0 +1,132 @@
+#include "cli/sink_plot.h"
+
+#include "cli/plot.h"
+
+// ---- maps ----
+
+enum { CELL = 22, MARGIN = 90, LEAST_MAP = 380, GAP = 60 };
+
+static double first_of(const tb_sink_head *head)
+{
+    return head->first;
+}
+
+// A value of each head, drawn as a map.
+typedef struct head_map {
+    const char *title, *scale;
+    double (*value)(const tb_sink_head *head);
+} head_map;
+
+static tb_code add_map_data(tb_str *s, const char *name, const tb_sink_result *r, const head_map *map, tb_error *err)
+{
+    tb_code rc = tb_str_printf(s, err, "$%s << END\n", name);
+    for (size_t b = 0; b < r->blocks; b++) {
+        for (size_t h = 0; h < r->heads && !rc; h++)
+            rc = tb_str_printf(s, err, "%.4f ", map->value(&r->map.heads[b * r->heads + h]));
+        if (!rc)
+            rc = tb_str_append_text(s, "\n", err);
+    }
+    return rc ? rc : tb_str_append_text(s, "END\n", err);
+}
+
+static tb_code add_map(tb_str *s, const char *name, const char *model, const tb_sink_result *r, tb_error *err)
+{
+    tb_code rc = tb_str_append_text(s, "set title ", err);
+    if (!rc)
+        rc = tb_plot_quote(s, tb_sink_model_name(model), err);
+    if (rc)
+        return rc;
+    return tb_str_printf(s, err,
+                         " noenhanced\nset xrange [-0.5:%zu-0.5]\nset yrange [%zu-0.5:-0.5]\n"
+                         "plot $%s matrix with image pixels notitle\n",
+                         r->heads, r->blocks, name);
+}
+
+// Perceptually even colours, after viridis (Smith and van der Walt).
+static const char palette[] = "set palette defined (0 '#440154', 0.125 '#472d7b', 0.25 '#3b528b', 0.375 '#2c728e', 0.5 "
+                              "'#21918c', 0.625 '#28ae80', 0.75 '#5ec962', 0.875 '#addc30', 1 '#fde725')\n";
+
+static tb_code plot_heads(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
+                          const head_map *map, tb_error *err)
+{
+    tb_str s = {0};
+    size_t cells = r->heads * CELL > LEAST_MAP ? r->heads * CELL : LEAST_MAP, maps = reference ? 2 : 1;
+    tb_code rc = add_map_data(&s, "model", r, map, err);
+    if (!rc && reference)
+        rc = add_map_data(&s, "reference", reference, map, err);
+    if (!rc)
+        rc = tb_str_printf(&s, err,
+                           "%sset cbrange [0:1]\nset cblabel '%s'\nset xlabel 'head'\nset ylabel 'block'\n"
+                           "set xtics 1 out nomirror\nset ytics 1 out nomirror\nset tics font ',9'\nset border 0\n"
+                           "set multiplot layout 1,%zu title '%s' font ',14'\n",
+                           palette, map->scale, maps, map->title);
+    if (!rc)
+        rc = add_map(&s, "model", job->cli->operands.items[0], r, err);
+    if (!rc && reference)
+        rc = add_map(&s, "reference", job->args->reference, reference, err);
+    if (!rc)
+        rc = tb_str_append_text(&s, "unset multiplot\n", err);
+    if (!rc)
+        rc = tb_plot_draw(job->args->plot, s.data, (unsigned)(maps * (cells + GAP) + MARGIN),
+                          (unsigned)(r->blocks * CELL + 2 * MARGIN), err);
+    tb_str_clear(&s);
+    return rc;
+}
+
+tb_code tb_sink_plot_map(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
+                         tb_error *err)
+{
+    static const head_map map = {"Weight of the first token", "α_0: its mean weight over the queries", first_of};
+    return plot_heads(job, r, reference, &map, err);
+}
+
+// ---- massive activations ----
+
+enum { WIDTH = 900, HEIGHT = 480 };
+
+// A line per stage: number, the three largest, of the first token, of the rest, median.
+static tb_code add_stages(tb_str *s, const char *name, const tb_sink_result *r, tb_error *err)
+{
+    tb_code rc = tb_str_printf(s, err, "$%s << END\n", name);
+    for (size_t i = 0; i <= r->blocks && !rc; i++) {
+        const tb_sink_stage *t = &r->massive.stages[i];
+        rc = tb_str_printf(s, err, "%zu %.6g %.6g %.6g %.6g %.6g %.6g\n", i, t->top[0], t->top[1], t->top[2],
+                           t->first_top, t->rest_top, t->median);
+    }
+    return rc ? rc : tb_str_append_text(s, "END\n", err);
+}
+
+tb_code tb_sink_plot_massive(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
+                             tb_error *err)
+{
+    tb_str s = {0};
+    tb_code rc = add_stages(&s, "model", r, err);
+    if (!rc && reference)
+        rc = add_stages(&s, "reference", reference, err);
+    if (!rc)
+        rc = tb_str_append_text(&s, "set title \"Largest activations of the residual stream: \".", err);
+    if (!rc)
+        rc = tb_plot_quote(&s, tb_sink_model_name(job->cli->operands.items[0]), err);
+    if (!rc)
+        rc =
+            tb_str_printf(&s, err,
+                          " noenhanced\nset logscale y\nset xlabel 'stage (0: the embeddings, s: behind block s − 1)'\n"
+                          "set ylabel 'magnitude'\nset xrange [-0.5:%zu+0.5]\nset border 3\nset xtics out nomirror\n"
+                          "set ytics out nomirror\nset grid ytics lt 1 lc rgb '#dddddd'\nset key outside right top\n"
+                          "set style fill solid 0.25\n"
+                          "plot $model using 1:2 with linespoints pt 7 lw 2 lc rgb '#d1495b' title 'largest',"
+                          " '' using 1:3 with linespoints pt 7 ps 0.7 lc rgb '#edae49' title 'second',"
+                          " '' using 1:4 with linespoints pt 7 ps 0.7 lc rgb '#66a182' title 'third',"
+                          " '' using 1:6 with lines lw 2 lc rgb '#1f5f8b' title 'largest behind the first token',"
+                          " '' using 1:7 with lines lw 2 lc rgb '#888888' title 'median'",
+                          r->blocks);
+    if (!rc && reference)
+        rc = tb_str_append_text(
+            &s, ", $reference using 1:2 with lines dt 2 lw 2 lc rgb '#d1495b' title 'largest of the reference'", err);
+    if (!rc)
+        rc = tb_str_append_text(&s, "\n", err);
+    if (!rc)
+        rc = tb_plot_draw(job->args->plot, s.data, WIDTH, HEIGHT, err);
+    tb_str_clear(&s);
+    return rc;
+}

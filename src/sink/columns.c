@@ -1,0 +1,183 @@
+// Rows of attention become sums.
+#include "sink/columns.h"
+
+#include <math.h>
+#include <string.h>
+
+#define UNITS 4294967296.0 // in 1
+
+// What a weight may be at most. Softmax stays below 1 and a rounding; rows that need not sum to 1 may hold more, and
+// NaN counts as 0. 2^14 · 2^32 leaves room for TB_SINK_MOST_CTX rows.
+#define MOST_WEIGHT 16384.0f
+
+tb_code tb_sink_columns_init(tb_sink_columns *c, tb_arena *arena, size_t workers, size_t heads, size_t ctx,
+                             tb_error *err)
+{
+    size_t all = workers * heads;
+    *c = (tb_sink_columns){.workers = workers, .heads = heads, .ctx = ctx};
+    c->weights = tb_arena_array(arena, all, ctx * sizeof *c->weights);
+    c->seen = tb_arena_array(arena, all, (ctx + 1) * sizeof *c->seen);
+    c->sums = tb_arena_array(arena, all, TB_SINK_SUMS * sizeof *c->sums);
+    if (!c->weights || !c->seen || !c->sums)
+        return tb_fail(err, TB_ENOMEM, "no memory for the columns of %zu heads", heads);
+    return TB_OK;
+}
+
+static int64_t units_of(double x)
+{
+    return (int64_t)(x * UNITS);
+}
+
+static size_t position_at(const tb_attention_piece *piece, size_t i)
+{
+    return piece->positions ? (size_t)piece->positions[i] : piece->first + i;
+}
+
+// ---- a row ----
+
+// A row under way.
+typedef struct row {
+    double entropy, total;
+    float largest, first; // first: of position 0
+    size_t keys, argmax;  // argmax: the position of the largest, the first of equals
+    bool sees_first;
+} row;
+
+static float within_range(float weight)
+{
+    float positive = weight > 0 ? weight : 0;
+    return positive < MOST_WEIGHT ? positive : MOST_WEIGHT;
+}
+
+static void add_weights(int64_t *restrict sums, const float *restrict weights, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        sums[i] += (int64_t)(within_range(weights[i]) * (float)UNITS);
+}
+
+static void add_columns(tb_sink_columns *c, size_t lane, const tb_attention_piece *piece)
+{
+    int64_t *weights = c->weights + lane * c->ctx;
+    int32_t *seen = c->seen + lane * (c->ctx + 1);
+    if (!piece->positions) {
+        add_weights(weights + piece->first, piece->weights, piece->count);
+        seen[piece->first]++;
+        seen[piece->first + piece->count]--;
+        return;
+    }
+    for (size_t i = 0; i < piece->count; i++) {
+        size_t at = (size_t)piece->positions[i];
+        add_weights(weights + at, piece->weights + i, 1);
+        seen[at]++;
+        seen[at + 1]--;
+    }
+}
+
+static void look_at(row *r, const tb_attention_piece *piece)
+{
+    for (size_t i = 0; i < piece->count; i++) {
+        float w = within_range(piece->weights[i]);
+        r->total += (double)w;
+        if (w > 0)
+            r->entropy -= (double)(w * logf(w));
+        if (w > r->largest) {
+            r->largest = w;
+            r->argmax = position_at(piece, i);
+        }
+    }
+    if (piece->count && position_at(piece, 0) == 0) {
+        r->first = within_range(piece->weights[0]);
+        r->sees_first = true;
+    }
+    r->keys += piece->count;
+}
+
+void tb_sink_columns_add(tb_sink_columns *c, size_t worker, size_t head, size_t position,
+                         const tb_attention_piece *pieces, size_t count)
+{
+    size_t lane = worker * c->heads + head;
+    int64_t *sums = c->sums + lane * TB_SINK_SUMS;
+    row r = {.argmax = SIZE_MAX};
+    for (size_t i = 0; i < count; i++) {
+        look_at(&r, &pieces[i]);
+        add_columns(c, lane, &pieces[i]);
+    }
+    sums[TB_SINK_COUNT_ROWS]++;
+    sums[TB_SINK_SUM_ENTROPY] += units_of(r.entropy);
+    sums[TB_SINK_SUM_SINK_LOGIT] += units_of(fmax(1 - r.total, 0));
+    if (r.keys > 1) {
+        sums[TB_SINK_COUNT_WIDE]++;
+        sums[TB_SINK_SUM_ENTROPY_SHARE] += units_of(r.entropy / log((double)r.keys));
+    }
+    if (position > 0 && r.sees_first) {
+        sums[TB_SINK_COUNT_LATER]++;
+        sums[TB_SINK_SUM_FIRST] += units_of((double)r.first);
+        sums[TB_SINK_COUNT_ARGMAX] += r.argmax == 0;
+    }
+}
+
+// ---- a block ----
+
+static void add_all(int64_t *to, const int64_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] += from[i];
+}
+
+// The sums of all workers join those of the first.
+static void join_workers(tb_sink_columns *c)
+{
+    size_t bounds = c->heads * (c->ctx + 1);
+    for (size_t worker = 1; worker < c->workers; worker++) {
+        add_all(c->weights, c->weights + worker * c->heads * c->ctx, c->heads * c->ctx);
+        add_all(c->sums, c->sums + worker * c->heads * TB_SINK_SUMS, c->heads * TB_SINK_SUMS);
+        for (size_t i = 0; i < bounds; i++)
+            c->seen[i] += c->seen[worker * bounds + i];
+    }
+}
+
+static double mean_of(int64_t sum, int64_t count, double units)
+{
+    return count ? (double)sum / units / (double)count : 0;
+}
+
+static void take_sums(tb_sink_head *head, const int64_t *sums)
+{
+    head->share += mean_of(sums[TB_SINK_SUM_FIRST], sums[TB_SINK_COUNT_LATER], UNITS);
+    head->argmax += mean_of(sums[TB_SINK_COUNT_ARGMAX], sums[TB_SINK_COUNT_LATER], 1);
+    head->sink_logit += mean_of(sums[TB_SINK_SUM_SINK_LOGIT], sums[TB_SINK_COUNT_ROWS], UNITS);
+    head->entropy += mean_of(sums[TB_SINK_SUM_ENTROPY], sums[TB_SINK_COUNT_ROWS], UNITS);
+    head->entropy_share += mean_of(sums[TB_SINK_SUM_ENTROPY_SHARE], sums[TB_SINK_COUNT_WIDE], UNITS);
+}
+
+static void take_columns(tb_sink_head *head, double *alpha, const int64_t *weights, const int32_t *seen, size_t ctx,
+                         double epsilon)
+{
+    bool anywhere = false;
+    int64_t rows = 0;
+    for (size_t k = 0; k < ctx; k++) {
+        rows += seen[k];
+        double mean = mean_of(weights[k], rows, UNITS);
+        alpha[k] += mean;
+        anywhere |= mean > epsilon && k < tb_sink_columns_asked(ctx);
+        if (k > 0)
+            continue;
+        head->first += mean;
+        head->sink += mean > epsilon;
+    }
+    head->anywhere += anywhere;
+}
+
+void tb_sink_columns_take(tb_sink_head *heads, double *alpha, tb_sink_columns *c, double epsilon)
+{
+    join_workers(c);
+    for (size_t h = 0; h < c->heads; h++) {
+        take_sums(&heads[h], c->sums + h * TB_SINK_SUMS);
+        take_columns(&heads[h], alpha + h * c->ctx, c->weights + h * c->ctx, c->seen + h * (c->ctx + 1), c->ctx,
+                     epsilon);
+    }
+    size_t all = c->workers * c->heads;
+    memset(c->weights, 0, all * c->ctx * sizeof *c->weights);
+    memset(c->seen, 0, all * (c->ctx + 1) * sizeof *c->seen);
+    memset(c->sums, 0, all * TB_SINK_SUMS * sizeof *c->sums);
+}

@@ -1,0 +1,80 @@
+# The commands of `twobit sink`.
+
+$ twobit sink
+! twobit sink: attention sinks: where they are, what makes them
+! Usage: twobit sink COMMAND [arguments]
+! Commands:
+!   map         show which heads spend their attention on the first token
+!   massive     show the massive activations and the channels they live in
+! 'twobit help sink COMMAND' says more about each.
+= 2
+$ for c in map massive; do
+>     twobit help sink $c >a && twobit sink $c --help >b && cmp a b && sed -n 3p a
+> done
+Examples:
+Examples:
+
+$ make_tiny_model tiny.gguf --blocks 3; make_tiny_model other.gguf --blocks 3 --seed 5
+$ twobit sink map tiny.gguf
+model      tiny.gguf: llama, 3 blocks of 4 heads on 2 KV heads
+protocol   held-out text of twobit, raw: 100 sequences of T = 64 tokens, BOS in the place of the first; ε = 0.3, seed 0; took * (glob)
+       α_0 of its heads  mean
+block  (blank: 0, @: 1)   α_0
+    0  |    |            0.0* (glob)
+    1  |    |            0.0* (glob)
+    2  |    |            0.0* (glob)
+mean over all heads                 model  uniform heads
+mean α_0                           0.0*  0.0741 (glob)
+Sink_0 (α_0 > ε)                    0.0 %          0.0 %
+Sink_* (α_k > ε for some k)         0.0 %          0.0 %
+first-token share (queries i ≥ 1)  * % * (glob)
+first token has the most weight    * % * (glob)
+weight on a sink logit              0.0 %          0.0 %
+entropy, nats * (glob)
+entropy of its largest             * %        100.0 % (glob)
+$ twobit sink massive tiny.gguf --bos never --ctx 16 --sequences 5 | grep -v -e '^ ' -e '^stage'
+model      tiny.gguf: llama, 3 blocks of 4 heads on 2 KV heads
+protocol   held-out text of twobit, raw: 5 sequences of T = 16 tokens, no BOS; ε = 0.3, seed 0; took * (glob)
+no massive activations by either rule
+
+# Objects, the same for any number of threads.
+$ twobit sink map tiny.gguf --json --reference other.gguf --seed 3 >json; keys <json
+bos ctx epsilon input map model reference reference_map seconds seed sequences text
+$ grep -o '^    "[a-z0-9_]*"' json | sort | uniq -c | tr -d ' "' | paste -sd ' ' -
+2alpha_0 2alpha_0_uniform 2argmax_first 2entropy 2entropy_share 2first_share 2heads 2sink_0 2sink_any 2sink_logit
+$ grep -c '"strongest"' json
+24
+$ twobit sink massive tiny.gguf --json >json; keys <json
+bos ctx epsilon input massive model reference seconds seed sequences text
+$ grep -o '^    "[a-z0-9_]*"' json | tr -d ' "' | sort | paste -sd ' ' -
+appearance channels dissipation emergence largest rule stable_first stable_last stages
+$ for c in map massive; do for t in 1 3; do
+>     twobit sink $c tiny.gguf --input random --json -t $t | grep -v seconds >$t
+> done; cmp 1 3; done
+
+# Pictures, where gnuplot is installed.
+$ command -v gnuplot >/dev/null || exit 0
+> for c in map massive; do
+>     twobit sink $c tiny.gguf --reference other.gguf --plot $c.svg >/dev/null; test -s $c.svg || echo "no $c.svg"
+>     draws $c.svg
+> done
+
+# What cannot be.
+$ twobit sink map tiny.gguf --input best 2>&1 | head -n 1
+twobit: unknown input 'best'; use natural, random or repeat
+$ twobit sink map tiny.gguf --bos maybe 2>&1 | head -n 1
+twobit: unknown BOS policy 'maybe'; use auto, always or never
+$ twobit sink map tiny.gguf --input random --text x 2>&1 | head -n 1
+twobit: --text and --input random exclude each other
+$ echo short >short; twobit sink map tiny.gguf --text short
+! twobit: the text has * tokens and fills no sequence of 64 (glob)
+= 1
+$ twobit sink map tiny.gguf --ctx 4096
+! twobit: sequences of 4096 tokens are longer than the model's context of * (glob)
+= 1
+$ make_tiny_model nan.gguf --nan; twobit sink massive nan.gguf
+! twobit: the model is broken: its logits are not finite
+= 1
+$ twobit sink map missing.gguf
+! twobit: cannot open 'missing.gguf': No such file or directory
+= 1
