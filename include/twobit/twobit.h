@@ -136,9 +136,14 @@ typedef struct tb_seq_options {
     size_t context;            // most tokens it will hold; 0: the model's context length, at most 4096
     size_t batch;              // most tokens computed at once; 0: 256
     tb_kv_cache_type kv_cache; // f16 by default
+    // A stream (StreamingLLM), where `window` is not 0: a sequence without end in memory that does not grow. Each token
+    // sees the first `keep_sinks` of the text and the last `window`, its own included; all others are forgotten.
+    size_t keep_sinks, window;
 } tb_seq_options;
 
 // All memory the sequence will ever need is allocated here. The model must outlive it.
+// A stream has keep_sinks ≤ window, and `context` 0; its keep_sinks + window tokens are at most those the model was
+// trained for (TB_ELIMIT), and the model's RoPE is the same at every length (TB_EUNSUPPORTED).
 TB_API tb_code tb_seq_new(tb_seq **out, const tb_model *model, const tb_seq_options *options, tb_error *err);
 TB_API void tb_seq_free(tb_seq *seq);
 
@@ -166,15 +171,19 @@ typedef struct tb_choice {
 TB_API size_t tb_seq_best(tb_choice *best, size_t most, const tb_seq *seq);
 
 TB_API size_t tb_seq_length(const tb_seq *seq);
-TB_API size_t tb_seq_context(const tb_seq *seq);
-TB_API const int32_t *tb_seq_tokens(const tb_seq *seq); // [length], borrowed
+TB_API size_t tb_seq_context(const tb_seq *seq); // most tokens; of a stream INT32_MAX
+// How many tokens have fallen out of a stream: length − (keep_sinks + window), where that is more than 0.
+TB_API size_t tb_seq_dropped(const tb_seq *seq);
+TB_API const int32_t *tb_seq_tokens(const tb_seq *seq); // [length − dropped]: the last of them, borrowed
 
 // A second sequence that stands where `seq` does, logits included, with memory of its own: what is pushed to one is not
 // seen by the other.
 TB_API tb_code tb_seq_fork(tb_seq **out, const tb_seq *seq, tb_error *err);
 
-// Forgets all tokens from position `length` on. The logits are gone with them.
-TB_API void tb_seq_truncate(tb_seq *seq, size_t length);
+// Forgets all tokens from position `length` on. The logits are gone with them. Returns how many are left: `length`, or 0
+// where a stream has dropped what the next token would see, so that the text must be pushed again. (It can go back by
+// its batch at least.)
+TB_API size_t tb_seq_truncate(tb_seq *seq, size_t length);
 
 // The same for all that is not a beginning of ids[count], count > 0, and for the last of them, whose logits are wanted:
 // pushing ids + the result makes the sequence hold exactly `ids`, and computes only what is new.

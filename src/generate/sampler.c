@@ -266,7 +266,7 @@ static void penalize(tb_sampler *s, const tb_seq *seq)
     double repeat = o->repeat_penalty > 0 ? o->repeat_penalty : 1;
     if (repeat == 1 && o->presence_penalty == 0 && o->frequency_penalty == 0)
         return;
-    size_t length = tb_seq_length(seq), n = length < o->penalty_window ? length : o->penalty_window;
+    size_t length = tb_seq_length(seq) - tb_seq_dropped(seq), n = length < o->penalty_window ? length : o->penalty_window;
     const int32_t *tokens = tb_seq_tokens(seq) + length - n;
     for (size_t i = 0; i < n; i++)
         s->seen[tokens[i]]++;

@@ -5,26 +5,36 @@
 #include "model/forward.h"
 
 #include <assert.h>
+#include <string.h>
 
 static const tb_rope_table *rope_of(const tb_pass *pass)
 {
     return pass->runner->model->settings.near[pass->block] ? &pass->runner->near_rope : &pass->runner->rope;
 }
 
-// Norms and turns the heads of one row.
-static void finish_heads(float *x, const tb_pass *pass, size_t heads, const float *norm, size_t row)
+// Sinks are seen by queries that are turned at a position of their own. (Where no query is turned it is the same one.)
+static bool pins_queries(const tb_pass *pass)
 {
-    const tb_model *model = pass->runner->model;
-    const tb_settings *settings = &model->settings;
-    size_t n = settings->config.head_size;
-    for (size_t head = 0; head < heads; head++, x += n) {
-        if (norm)
-            tb_rms_norm(x, model, x, norm, n);
-        if (settings->rotated[pass->block])
-            tb_rope_apply(x, rope_of(pass), row);
-    }
+    const tb_settings *settings = &pass->runner->model->settings;
+    return pass->runner->pinned_query && settings->rotated[pass->block] && !settings->near[pass->block];
 }
 
+static void norm_heads(float *x, const tb_pass *pass, size_t heads, const float *norm)
+{
+    const tb_model *model = pass->runner->model;
+    size_t n = model->settings.config.head_size;
+    for (size_t head = 0; norm && head < heads; head++)
+        tb_rms_norm(x + head * n, model, x + head * n, norm, n);
+}
+
+static void turn_heads(float *x, const tb_pass *pass, size_t heads, const tb_rope_table *rope, size_t row)
+{
+    const tb_settings *settings = &pass->runner->model->settings;
+    for (size_t head = 0; settings->rotated[pass->block] && head < heads; head++)
+        tb_rope_apply(x + head * settings->config.head_size, rope, row);
+}
+
+// Norms and turns the heads of rows.
 static void finish_rows(void *user, size_t begin, size_t end, size_t worker)
 {
     const tb_pass *pass = user;
@@ -32,9 +42,28 @@ static void finish_rows(void *user, size_t begin, size_t end, size_t worker)
     const tb_config *config = &r->model->settings.config;
     (void)worker;
     for (size_t t = begin; t < end; t++) {
-        finish_heads(r->query + t * r->query_stride, pass, config->heads, pass->weights->query_norm, t);
-        finish_heads(r->key + t * r->key_stride, pass, config->kv_heads, pass->weights->key_norm, t);
+        float *query = r->query + t * r->query_stride, *key = r->key + t * r->key_stride;
+        norm_heads(query, pass, config->heads, pass->weights->query_norm);
+        norm_heads(key, pass, config->kv_heads, pass->weights->key_norm);
+        if (pins_queries(pass)) {
+            float *pinned = r->pinned_query + t * r->query_stride;
+            memcpy(pinned, query, config->heads * config->head_size * sizeof *query);
+            turn_heads(pinned, pass, config->heads, &r->pinned_rope, t);
+        }
+        turn_heads(query, pass, config->heads, rope_of(pass), t);
+        turn_heads(key, pass, config->kv_heads, rope_of(pass), t);
     }
+}
+
+static void fill_pinned_angles(const tb_pass *pass, const tb_span *span)
+{
+    const tb_runner *r = pass->runner;
+    const int32_t *positions = pass->batch->positions + span->first;
+    int32_t *pinned = r->pinned_positions + span->first;
+    size_t pin = tb_kv_plan_pin(&span->memory->plan);
+    for (size_t i = 0; i < span->count; i++)
+        pinned[i] = (size_t)positions[i] < pin ? positions[i] : (int32_t)pin;
+    tb_rope_table_fill(&r->pinned_rope, span->first, pinned, span->count, span->length);
 }
 
 static void fill_angles(const tb_pass *pass)
@@ -43,6 +72,8 @@ static void fill_angles(const tb_pass *pass)
     for (size_t i = 0; i < batch->span_count; i++) {
         const tb_span *span = &batch->spans[i];
         tb_rope_table_fill(rope_of(pass), span->first, batch->positions + span->first, span->count, span->length);
+        if (pins_queries(pass))
+            fill_pinned_angles(pass, span);
     }
 }
 
@@ -55,7 +86,7 @@ static void attend(const tb_pass *pass, size_t index)
     const int32_t *positions = pass->batch->positions + span->first;
     const float *keys = r->key + span->first * r->key_stride, *values = r->value + span->first * r->key_stride;
     tb_kv_block *kv = tb_memory_get_kv(span->memory, pass->block);
-    assert(span->memory->capacity <= r->capacity);
+    assert(tb_kv_plan_rows(&span->memory->plan, settings) <= r->capacity);
     tb_kv_store(kv, &r->model->compute, &(tb_kv_rows){keys, values, r->key_stride, span->count, positions});
     tb_attention_run(&(tb_attention){
         .compute = &r->model->compute,
@@ -65,6 +96,7 @@ static void attend(const tb_pass *pass, size_t index)
         .cap = (float)settings->attention_cap,
         .growth = settings->query_growth,
         .query = r->query + span->first * r->query_stride,
+        .pinned_query = pins_queries(pass) ? r->pinned_query + span->first * r->query_stride : NULL,
         .out = r->attended + span->first * r->query_stride,
         .stride = r->query_stride,
         .rows = span->count,

@@ -1,8 +1,7 @@
 // The plain cache, and what memories do with their heads by whatever policy.
-#include "model/kv.h"
-
 #include <assert.h>
-#include <string.h>
+
+#include "model/kv_store.h"
 
 // ---- segments ----
 
@@ -44,35 +43,7 @@ tb_kv_range tb_kv_get_seen(const tb_kv_segment *segment, size_t position)
     return seen;
 }
 
-// ---- the plain cache: keys [capacity][head_size], then values ----
-
-static size_t row_bytes(const tb_kv_head *head)
-{
-    return head->head_size * (head->type == TB_KV_CACHE_F16 ? sizeof(uint16_t) : sizeof(float));
-}
-
-static char *key_at(const tb_kv_head *head, size_t row)
-{
-    return (char *)head->storage + row * row_bytes(head);
-}
-
-static char *value_at(const tb_kv_head *head, size_t row)
-{
-    return key_at(head, head->capacity + row);
-}
-
-static bool plain_bytes(size_t *out, const tb_kv_head *head)
-{
-    return tb_mul_size(out, 2 * row_bytes(head), head->capacity);
-}
-
-static void write_row(char *to, const float *from, const tb_kv_head *head, const tb_kernels *kernels)
-{
-    if (head->type == TB_KV_CACHE_F16)
-        kernels->half_from_float((uint16_t *)(void *)to, from, head->head_size);
-    else
-        memcpy(to, from, head->head_size * sizeof *from);
-}
+// ---- the plain cache ----
 
 static void plain_store(tb_kv_head *head, const tb_kernels *kernels, const tb_kv_rows *rows)
 {
@@ -81,28 +52,21 @@ static void plain_store(tb_kv_head *head, const tb_kernels *kernels, const tb_kv
         head->first = (size_t)rows->positions[0];
     for (size_t i = 0; i < rows->count; i++, head->count++) {
         assert((size_t)rows->positions[i] == head->first + head->count);
-        write_row(key_at(head, head->count), rows->keys + i * rows->stride, head, kernels);
-        write_row(value_at(head, head->count), rows->values + i * rows->stride, head, kernels);
+        tb_kv_write_row(head, head->count, kernels, rows, i);
     }
 }
 
 static size_t plain_segments(tb_kv_segment *out, const tb_kv_head *head)
 {
-    out[0] = (tb_kv_segment){
-        .type = head->type,
-        .keys = key_at(head, 0),
-        .values = value_at(head, 0),
-        .count = head->count,
-        .first = head->first,
-        .reach = head->reach,
-    };
+    out[0] = tb_kv_slots(head, 0, head->count, head->first);
     return 1;
 }
 
-static void plain_truncate(tb_kv_head *head, size_t position)
+static bool plain_truncate(tb_kv_head *head, size_t position)
 {
     size_t kept = position > head->first ? position - head->first : 0;
     head->count = kept < head->count ? kept : head->count;
+    return true;
 }
 
 static void plain_copy(tb_kv_head *to, const tb_kv_head *from)
@@ -110,11 +74,57 @@ static void plain_copy(tb_kv_head *to, const tb_kv_head *from)
     assert(from->count <= to->capacity);
     to->first = from->first;
     to->count = from->count;
-    memcpy(key_at(to, 0), key_at(from, 0), from->count * row_bytes(from));
-    memcpy(value_at(to, 0), value_at(from, 0), from->count * row_bytes(from));
+    tb_kv_copy_slots(to, from, from->count);
 }
 
-const tb_kv_policy tb_kv_plain = {plain_bytes, plain_store, plain_segments, plain_truncate, plain_copy};
+const tb_kv_policy tb_kv_plain = {tb_kv_store_bytes, plain_store, plain_segments, plain_truncate, plain_copy};
+
+// ---- plans ----
+
+size_t tb_kv_plan_pin(const tb_kv_plan *plan)
+{
+    return plan->window > 0 && plan->sinks > 0 ? plan->sinks + plan->window - 1 : SIZE_MAX;
+}
+
+// Rows that a head of a stream keeps: those that the first query of a batch sees, which are `least` at least, and the
+// rest of the batch.
+static size_t kept_rows(const tb_kv_plan *plan, size_t least)
+{
+    size_t rows = plan->sinks + plan->window;
+    return (rows > least ? rows : least) + plan->batch - 1;
+}
+
+size_t tb_kv_plan_rows(const tb_kv_plan *plan, const tb_settings *settings)
+{
+    return plan->window == 0 ? plan->capacity : kept_rows(plan, settings->reach);
+}
+
+// How RoPE is called whose angles depend on the length; NULL: they do not.
+static const char *unsteady_rope(const tb_rope *rope)
+{
+    return rope->original == 0 ? NULL : rope->long_frequencies ? "longrope" : "dynamic";
+}
+
+tb_code tb_kv_plan_check(const tb_kv_plan *plan, const tb_settings *settings, tb_error *err)
+{
+    size_t trained = settings->config.context;
+    const char *rope = unsteady_rope(&settings->rope);
+    if (plan->type != TB_KV_CACHE_F16 && plan->type != TB_KV_CACHE_F32)
+        return tb_fail(err, TB_EINVAL, "KV cache type %d is neither f16 nor f32", (int)plan->type);
+    if (plan->window == 0)
+        return plan->sinks == 0 ? TB_OK : tb_fail(err, TB_EINVAL, "%zu tokens are kept without a window", plan->sinks);
+    if (plan->sinks > plan->window)
+        return tb_fail(err, TB_EINVAL, "a stream that keeps %zu first tokens needs a window as long, not one of %zu",
+                       plan->sinks, plan->window);
+    if (plan->window > trained || plan->sinks > trained - plan->window)
+        return tb_fail(err, TB_ELIMIT,
+                       "a stream of %zu + %zu tokens is longer than the %zu that the model was trained for",
+                       plan->sinks, plan->window, trained);
+    if (rope)
+        return tb_fail(err, TB_EUNSUPPORTED,
+                       "a stream needs RoPE that is the same at every length, and the model's '%s' is not", rope);
+    return TB_OK;
+}
 
 // ---- memories ----
 
@@ -128,8 +138,26 @@ static bool storage_bytes(size_t *out, const tb_kv_head *head)
     return true;
 }
 
-static bool add_heads(tb_memory *memory, size_t *bytes, const tb_settings *settings, size_t block,
-                      tb_kv_cache_type type)
+// An empty head of a block, without storage.
+static tb_kv_head plan_head(const tb_kv_plan *plan, const tb_settings *settings, size_t block)
+{
+    bool near = settings->near[block], streams = plan->window > 0;
+    tb_kv_head head = {
+        .policy = streams ? &tb_kv_stream : &tb_kv_plain,
+        .type = plan->type,
+        .head_size = settings->config.head_size,
+        .capacity = plan->capacity,
+        .reach = near ? settings->reach : plan->window,
+        .sinks = near ? 0 : plan->sinks,
+        .pinned_from = tb_kv_plan_pin(plan),
+    };
+    // Near blocks have the rows of others at least: while a stream drops nothing, all lie in one piece.
+    if (streams)
+        head.capacity = kept_rows(plan, near ? settings->reach : 0);
+    return head;
+}
+
+static bool add_heads(tb_memory *memory, size_t *bytes, const tb_settings *settings, size_t block)
 {
     const tb_config *config = &settings->config;
     tb_kv_block *kv = tb_memory_get_kv(memory, block);
@@ -137,13 +165,7 @@ static bool add_heads(tb_memory *memory, size_t *bytes, const tb_settings *setti
     kv->heads = tb_arena_array(&memory->arena, kv->head_count, sizeof *kv->heads);
     for (size_t h = 0; kv->heads && h < kv->head_count; h++) {
         size_t own;
-        kv->heads[h] = (tb_kv_head){
-            .policy = &tb_kv_plain,
-            .type = type,
-            .head_size = config->head_size,
-            .capacity = memory->capacity,
-            .reach = settings->near[block] ? settings->reach : 0,
-        };
+        kv->heads[h] = plan_head(&memory->plan, settings, block);
         if (!storage_bytes(&own, &kv->heads[h]) || !tb_add_size(bytes, *bytes, own))
             return false;
     }
@@ -165,18 +187,18 @@ static void share_storage(tb_memory *memory)
 }
 
 tb_code tb_memory_init(tb_memory *memory, const tb_settings *settings, size_t first_block, size_t blocks,
-                       tb_kv_cache_type type, size_t capacity, tb_error *err)
+                       const tb_kv_plan *plan, tb_error *err)
 {
     size_t bytes = 0;
-    *memory = (tb_memory){.first_block = first_block, .blocks = blocks, .capacity = capacity};
+    *memory = (tb_memory){.plan = *plan, .first_block = first_block, .blocks = blocks};
     memory->kv = tb_arena_array(&memory->arena, blocks, sizeof *memory->kv);
     bool ok = memory->kv;
     for (size_t b = 0; b < blocks && ok; b++)
-        ok = add_heads(memory, &bytes, settings, first_block + b, type);
+        ok = add_heads(memory, &bytes, settings, first_block + b);
     memory->storage = ok ? tb_alloc(bytes) : NULL;
     if (!memory->storage)
         return tb_fail(err, TB_ENOMEM, "no memory for a KV cache of %zu tokens (a shorter context needs less)",
-                       capacity);
+                       tb_kv_plan_rows(plan, settings));
     share_storage(memory);
     return TB_OK;
 }
@@ -188,13 +210,23 @@ void tb_memory_clear(tb_memory *memory)
     *memory = (tb_memory){0};
 }
 
-void tb_memory_truncate(tb_memory *memory, size_t position)
+static bool truncate_heads(tb_memory *memory, size_t position)
 {
+    bool all = true;
     for (size_t b = 0; b < memory->blocks; b++)
         for (size_t h = 0; h < memory->kv[b].head_count; h++) {
             tb_kv_head *head = &memory->kv[b].heads[h];
-            head->policy->truncate(head, position);
+            all = head->policy->truncate(head, position) && all;
         }
+    return all;
+}
+
+bool tb_memory_truncate(tb_memory *memory, size_t position)
+{
+    if (truncate_heads(memory, position))
+        return true;
+    truncate_heads(memory, 0);
+    return false;
 }
 
 void tb_memory_copy(tb_memory *to, const tb_memory *from)

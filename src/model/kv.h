@@ -67,13 +67,15 @@ typedef struct tb_kv_rows {
 
 typedef struct tb_kv_policy tb_kv_policy;
 
-// What one head of one block of one sequence keeps: `count` rows, in storage that the policy lays out.
+// What one head of one block of one sequence keeps, in storage that the policy lays out.
 struct tb_kv_head {
     const tb_kv_policy *policy;
     tb_kv_cache_type type;
     size_t head_size, capacity, reach; // capacity: rows; reach as segments have it
-    size_t first, count;               // first: position of the first row
-    void *storage;                     // aligned to TB_ALIGNMENT; borrowed from the memory
+    size_t sinks, pinned_from;         // of a stream: rows kept for ever; queries from this position on see them pinned
+    size_t first, count;               // first: position of the first row; count: rows so far
+    size_t window_first, oldest; // of a stream: position of row `sinks`; the oldest row behind the sinks still there
+    void *storage;               // aligned to TB_ALIGNMENT; borrowed from the memory
 };
 
 struct tb_kv_policy {
@@ -83,14 +85,40 @@ struct tb_kv_policy {
     void (*store)(tb_kv_head *head, const tb_kernels *kernels, const tb_kv_rows *rows);
     // Fills out[TB_KV_SEGMENTS] in the order of positions; returns how many there are.
     size_t (*segments)(tb_kv_segment *out, const tb_kv_head *head);
-    // Forgets positions from `position` on.
-    void (*truncate)(tb_kv_head *head, size_t position);
+    // Forgets positions from `position` on. False: what a query at `position` would see is gone, for it was dropped;
+    // the head must be emptied.
+    bool (*truncate)(tb_kv_head *head, size_t position);
     // Makes `to` keep what `from` keeps. Same policy, type and head size; the rows have room.
     void (*copy)(tb_kv_head *to, const tb_kv_head *from);
 };
 
 // Keeps every row, one behind the other: one segment. Its positions are consecutive, from any first one on.
 extern const tb_kv_policy tb_kv_plain;
+
+// Keeps the first `sinks` rows and a window of the newest, `reach` for every query (StreamingLLM, arXiv 2309.17453).
+extern const tb_kv_policy tb_kv_stream;
+
+// ---- memories ----
+
+// How a memory keeps its rows.
+typedef struct tb_kv_plan {
+    tb_kv_cache_type type; // of rows kept as they are
+    size_t capacity;       // rows, where none is dropped
+    // A stream: blocks that see everything keep the first `sinks` rows and the newest `window`; near blocks see what
+    // they always see. window 0: no row is dropped.
+    size_t sinks, window;
+    size_t batch; // of a stream: most rows stored at once
+} tb_kv_plan;
+
+// Most rows that a head keeps; SIZE_MAX on overflow.
+size_t tb_kv_plan_rows(const tb_kv_plan *plan, const tb_settings *settings);
+
+// TB_EINVAL, TB_ELIMIT or TB_EUNSUPPORTED where the model cannot run so.
+tb_code tb_kv_plan_check(const tb_kv_plan *plan, const tb_settings *settings, tb_error *err);
+
+// Rows of sinks are seen by queries that are turned at min(position, this): the place where a query stood if kept rows
+// were numbered afresh, 0 … sinks + window − 1. SIZE_MAX: at their own position.
+size_t tb_kv_plan_pin(const tb_kv_plan *plan);
 
 // The rows that one block remembers.
 typedef struct tb_kv_block {
@@ -100,22 +128,23 @@ typedef struct tb_kv_block {
 
 // Blocks first_block … first_block + blocks − 1 of one sequence.
 typedef struct tb_memory {
-    size_t first_block, blocks, capacity;
+    tb_kv_plan plan;
+    size_t first_block, blocks;
     tb_kv_block *kv; // [blocks]
     tb_arena arena;  // owns kv and all heads
     void *storage;   // the heads' rows; left uninitialised, so that unused ones take no memory
 } tb_memory;
 
-// Empty memory for up to `capacity` rows. TB_ENOMEM names the capacity. Clear also after failure.
+// Empty memory by a plan that tb_kv_plan_check took. TB_ENOMEM names the rows. Clear also after failure.
 tb_code tb_memory_init(tb_memory *memory, const tb_settings *settings, size_t first_block, size_t blocks,
-                       tb_kv_cache_type type, size_t capacity, tb_error *err);
+                       const tb_kv_plan *plan, tb_error *err);
 void tb_memory_clear(tb_memory *memory);
 
-// Forgets positions from `position` on.
-void tb_memory_truncate(tb_memory *memory, size_t position);
+// Forgets positions from `position` on; false: all positions, for a stream has dropped what a query there would see.
+bool tb_memory_truncate(tb_memory *memory, size_t position);
 
-// `to` remembers what `from` does: the fork of a sequence. Both were made for the same blocks and type, and what
-// `from` holds has room in `to`.
+// `to` remembers what `from` does: the fork of a sequence. Both were made for the same blocks, by the same plan but for
+// the capacity, and what `from` holds has room in `to`.
 void tb_memory_copy(tb_memory *to, const tb_memory *from);
 
 // The rows of a block of the model.

@@ -29,10 +29,19 @@ static float *floats(tb_runner *r, bool *ok, size_t rows, size_t cols)
     return p;
 }
 
-tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, size_t capacity, tb_error *err)
+static bool init_pins(tb_runner *r, size_t rows)
+{
+    bool ok = true;
+    r->pinned_query = floats(r, &ok, rows, r->query_stride);
+    r->pinned_positions = tb_arena_array(&r->arena, rows, sizeof *r->pinned_positions);
+    return ok && r->pinned_positions && tb_rope_table_init(&r->pinned_rope, &r->arena, &r->model->settings.rope, rows);
+}
+
+tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, const tb_kv_plan *plan, tb_error *err)
 {
     const tb_settings *s = &model->settings;
     const tb_config *c = &s->config;
+    const size_t capacity = tb_kv_plan_rows(plan, s);
     *r = (tb_runner){0};
     if (capacity > TB_MOST_POSITIONS)
         return tb_fail(err, TB_ELIMIT, "a sequence of %zu tokens is longer than %zu", capacity, TB_MOST_POSITIONS);
@@ -62,6 +71,8 @@ tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, size_t 
     r->attention_scratch = floats(r, &ok, tb_attention_scratch(c, capacity, model->compute.threads), 1);
     ok = ok && tb_rope_table_init(&r->rope, &r->arena, &s->rope, rows) &&
          tb_rope_table_init(&r->near_rope, &r->arena, &s->near_rope, rows);
+    if (tb_kv_plan_pin(plan) != SIZE_MAX)
+        ok = ok && init_pins(r, rows);
     return ok ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for a sequence of %zu tokens", capacity);
 }
 

@@ -26,7 +26,7 @@ typedef struct tb_batch {
     size_t span_count;
 } tb_batch;
 
-// The workspace of a pass, for batches of up to `rows` rows over memories of up to `capacity`. Rows are padded as the
+// The workspace of a pass, for batches of up to `rows` rows over memories of one plan. Rows are padded as the
 // kernels want it; the padding is zero and stays so. Serves any sequences of its model, one batch at a time.
 typedef struct tb_runner {
     const tb_model *model;
@@ -35,16 +35,20 @@ typedef struct tb_runner {
     float *x;                // [rows][width_stride]: the residual stream
     float *normed, *delta;   // [rows][width_stride]
     float *query, *attended; // [rows][query_stride]
+    float *pinned_query;     // the same; NULL where the plan pins nothing
     float *key, *value;      // [rows][key_stride]
     float *gate, *up;        // [rows][ffn_stride]
     void *room;              // of tb_activations, for any of the inputs of linears
     float *matmul_scratch, *attention_scratch;
     tb_rope_table rope, near_rope; // angles of the rows
+    tb_rope_table pinned_rope;     // those of pinned queries
+    int32_t *pinned_positions;     // [rows]
     tb_arena arena;                // owns all of it
 } tb_runner;
 
-// TB_ELIMIT where the capacity is beyond TB_MOST_POSITIONS. Clear also after failure. Nothing else allocates or fails.
-tb_code tb_runner_init(tb_runner *runner, const tb_model *model, size_t rows, size_t capacity, tb_error *err);
+// TB_ELIMIT where the plan keeps more than TB_MOST_POSITIONS rows. Clear also after failure. Nothing else allocates or
+// fails.
+tb_code tb_runner_init(tb_runner *runner, const tb_model *model, size_t rows, const tb_kv_plan *plan, tb_error *err);
 void tb_runner_clear(tb_runner *runner);
 
 // From tokens to the logits that are wanted. `probe` may be NULL.

@@ -1,6 +1,7 @@
 // One timeline on a model: its tokens, the caches of all blocks, the logits after the last
 // token. Nothing is allocated after tb_seq_new.
 #include "model/runner.h"
+#include "model/token_list.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -9,11 +10,11 @@ enum { DEFAULT_CONTEXT = 4096, DEFAULT_BATCH = 256 };
 
 struct tb_seq {
     const tb_model *model;
-    size_t context, length;
+    tb_seq_options options; // with the defaults filled in
+    size_t context;
     size_t turned; // the length that RoPE turned the keys for
-    tb_kv_cache_type kv_cache;
     bool has_logits;
-    int32_t *tokens;    // [context]
+    tb_token_list tokens;
     float *logits;      // [vocab]
     int32_t *positions; // [batch]
     tb_memory memory;
@@ -21,39 +22,82 @@ struct tb_seq {
     tb_runner runner;
 };
 
-static tb_code allocate(tb_seq *seq, size_t batch, tb_error *err)
+static bool is_stream(const tb_seq *seq)
+{
+    return seq->options.window > 0;
+}
+
+static tb_kv_plan plan_of(const tb_seq *seq)
+{
+    const tb_seq_options *o = &seq->options;
+    return (tb_kv_plan){
+        .type = o->kv_cache,
+        .capacity = o->context,
+        .sinks = o->keep_sinks,
+        .window = o->window,
+        .batch = o->batch,
+    };
+}
+
+static bool init_tokens(tb_seq *seq)
+{
+    const tb_seq_options *o = &seq->options;
+    if (!is_stream(seq))
+        return tb_token_list_init(&seq->tokens, o->context);
+    size_t seen = o->keep_sinks + o->window;
+    return tb_token_list_init_endless(&seq->tokens, seen > o->batch ? seen : o->batch);
+}
+
+static tb_code allocate(tb_seq *seq, tb_error *err)
 {
     const tb_config *config = &seq->model->settings.config;
-    tb_code rc = tb_runner_init(&seq->runner, seq->model, batch, seq->context, err);
+    tb_kv_plan plan = plan_of(seq);
+    tb_code rc = tb_kv_plan_check(&plan, &seq->model->settings, err);
     if (!rc)
-        rc = tb_memory_init(&seq->memory, &seq->model->settings, 0, config->blocks, seq->kv_cache, seq->context, err);
+        rc = tb_runner_init(&seq->runner, seq->model, plan.batch, &plan, err);
+    if (!rc)
+        rc = tb_memory_init(&seq->memory, &seq->model->settings, 0, config->blocks, &plan, err);
     if (rc)
         return rc;
-    seq->tokens = tb_alloc_array(seq->context, sizeof *seq->tokens);
     seq->logits = tb_alloc_array(config->vocab, sizeof *seq->logits);
-    seq->positions = tb_alloc_array(batch, sizeof *seq->positions);
-    if (!seq->tokens || !seq->logits || !seq->positions)
-        return tb_fail(err, TB_ENOMEM, "no memory for a sequence of %zu tokens", seq->context);
+    seq->positions = tb_alloc_array(plan.batch, sizeof *seq->positions);
+    if (!init_tokens(seq) || !seq->logits || !seq->positions)
+        return tb_fail(err, TB_ENOMEM, "no memory for a sequence of %zu tokens",
+                       tb_kv_plan_rows(&plan, &seq->model->settings));
     return TB_OK;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+// A batch is not longer than what fits at once.
+static void fill_in(tb_seq_options *options, size_t trained)
+{
+    if (options->context == 0)
+        options->context = least(trained, DEFAULT_CONTEXT);
+    if (options->batch == 0)
+        options->batch = DEFAULT_BATCH;
+    options->batch = least(options->batch, options->window ? trained : options->context);
 }
 
 tb_code tb_seq_new(tb_seq **out, const tb_model *model, const tb_seq_options *options, tb_error *err)
 {
     static const tb_seq_options defaults = {0};
-    size_t trained = model->settings.config.context;
     *out = NULL;
     if (!options)
         options = &defaults;
-    if (options->kv_cache != TB_KV_CACHE_F16 && options->kv_cache != TB_KV_CACHE_F32)
-        return tb_fail(err, TB_EINVAL, "KV cache type %d is neither f16 nor f32", (int)options->kv_cache);
+    if (options->window && options->context)
+        return tb_fail(err, TB_EINVAL, "a stream has no end, so it takes no context of %zu tokens", options->context);
     tb_seq *seq = tb_new(tb_seq);
     if (!seq)
         return tb_fail(err, TB_ENOMEM, "no memory for a sequence");
     seq->model = model;
-    seq->kv_cache = options->kv_cache;
-    seq->context = options->context ? options->context : trained < DEFAULT_CONTEXT ? trained : DEFAULT_CONTEXT;
-    size_t batch = options->batch ? options->batch : DEFAULT_BATCH;
-    tb_code rc = allocate(seq, batch < seq->context ? batch : seq->context, err);
+    seq->options = *options;
+    fill_in(&seq->options, model->settings.config.context);
+    seq->context = is_stream(seq) ? INT32_MAX : seq->options.context;
+    tb_code rc = allocate(seq, err);
     if (rc) {
         tb_seq_free(seq);
         return rc;
@@ -64,15 +108,16 @@ tb_code tb_seq_new(tb_seq **out, const tb_model *model, const tb_seq_options *op
 
 tb_code tb_seq_fork(tb_seq **out, const tb_seq *seq, tb_error *err)
 {
-    tb_seq_options options = {.context = seq->context, .batch = seq->runner.rows, .kv_cache = seq->kv_cache};
+    tb_seq_options options = seq->options;
+    if (is_stream(seq))
+        options.context = 0;
     tb_code rc = tb_seq_new(out, seq->model, &options, err);
     if (rc)
         return rc;
     tb_seq *fork = *out;
-    fork->length = seq->length;
     fork->turned = seq->turned;
     fork->has_logits = seq->has_logits;
-    memcpy(fork->tokens, seq->tokens, seq->length * sizeof *seq->tokens);
+    tb_token_list_copy(&fork->tokens, &seq->tokens);
     memcpy(fork->logits, seq->logits, tb_model_vocab_size(seq->model) * sizeof *seq->logits);
     tb_memory_copy(&fork->memory, &seq->memory);
     return TB_OK;
@@ -85,7 +130,7 @@ void tb_seq_free(tb_seq *seq)
     tb_runner_clear(&seq->runner);
     tb_memory_clear(&seq->memory);
     tb_free(seq->positions);
-    tb_free(seq->tokens);
+    tb_token_list_clear(&seq->tokens);
     tb_free(seq->logits);
     tb_free(seq);
 }
@@ -103,8 +148,8 @@ void tb_seq_set_probe(tb_seq *seq, const tb_probe *probe)
 static tb_code check_push(const tb_seq *seq, const int32_t *tokens, size_t n, tb_error *err)
 {
     size_t vocab = seq->model->settings.config.vocab;
-    if (n > seq->context - seq->length)
-        return tb_fail(err, TB_ELIMIT, "%zu tokens do not fit behind %zu in a context of %zu", n, seq->length,
+    if (n > seq->context - seq->tokens.length)
+        return tb_fail(err, TB_ELIMIT, "%zu tokens do not fit behind %zu in a context of %zu", n, seq->tokens.length,
                        seq->context);
     for (size_t i = 0; i < n; i++)
         if (tokens[i] < 0 || (size_t)tokens[i] >= vocab)
@@ -112,16 +157,20 @@ static tb_code check_push(const tb_seq *seq, const int32_t *tokens, size_t n, tb
     return TB_OK;
 }
 
-// Computes n tokens, at most a batch, with the logits after the last `wanted` of them.
-static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n, float *logits, size_t wanted)
+// Computes n tokens, at most a batch, behind `length` others, with the logits after the last `wanted` of them.
+static void compute(tb_seq *seq, size_t length, const int32_t *tokens, size_t n, float *logits, size_t wanted)
 {
     for (size_t i = 0; i < n; i++)
-        seq->positions[i] = (int32_t)(seq->length + i);
+        seq->positions[i] = (int32_t)(length + i);
     tb_span span = {&seq->memory, seq->turned, 0, n, wanted, logits};
     tb_batch batch = {tokens, seq->positions, n, &span, 1};
     tb_runner_run(&seq->runner, &batch, seq->probe);
-    memmove(seq->tokens + seq->length, tokens, n * sizeof *tokens);
-    seq->length += n;
+}
+
+static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n, float *logits, size_t wanted)
+{
+    compute(seq, seq->tokens.length, tokens, n, logits, wanted);
+    tb_token_list_add(&seq->tokens, tokens, n);
 }
 
 // Makes the sequence one that is going to have `length` tokens: where RoPE turns such a one otherwise than the keys
@@ -129,16 +178,13 @@ static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n, float *logi
 // back.)
 static void prepare_length(tb_seq *seq, size_t length)
 {
-    size_t done = seq->length, turned = seq->turned;
+    size_t there = seq->tokens.length, turned = seq->turned, most = seq->runner.rows;
     seq->turned = length;
-    if (done == 0 || !tb_rope_turns_again(&seq->model->settings.rope, turned, length))
+    if (there == 0 || !tb_rope_turns_again(&seq->model->settings.rope, turned, length))
         return;
     tb_memory_truncate(&seq->memory, 0);
-    seq->length = 0;
-    while (seq->length < done) {
-        size_t left = done - seq->length, most = seq->runner.rows;
-        push_batch(seq, seq->tokens + seq->length, left < most ? left : most, NULL, 0);
-    }
+    for (size_t done = 0; done < there; done += most)
+        compute(seq, done, seq->tokens.ids + done, least(there - done, most), NULL, 0);
 }
 
 // `all` [n][vocab] or NULL.
@@ -148,9 +194,9 @@ static tb_code push(tb_seq *seq, const int32_t *tokens, size_t n, float *all, tb
     tb_code rc = check_push(seq, tokens, n, err);
     if (rc || n == 0)
         return rc;
-    prepare_length(seq, seq->length + n);
+    prepare_length(seq, seq->tokens.length + n);
     for (size_t done = 0; done < n; done += count) {
-        count = n - done < most ? n - done : most;
+        count = least(n - done, most);
         if (all)
             push_batch(seq, tokens + done, count, all + done * vocab, count);
         else
@@ -179,7 +225,7 @@ const float *tb_seq_logits(const tb_seq *seq)
 
 size_t tb_seq_length(const tb_seq *seq)
 {
-    return seq->length;
+    return seq->tokens.length;
 }
 
 size_t tb_seq_context(const tb_seq *seq)
@@ -187,25 +233,29 @@ size_t tb_seq_context(const tb_seq *seq)
     return seq->context;
 }
 
-const int32_t *tb_seq_tokens(const tb_seq *seq)
+size_t tb_seq_dropped(const tb_seq *seq)
 {
-    return seq->tokens;
+    size_t seen = seq->options.keep_sinks + seq->options.window, length = seq->tokens.length;
+    return is_stream(seq) && length > seen ? length - seen : 0;
 }
 
-void tb_seq_truncate(tb_seq *seq, size_t length)
+const int32_t *tb_seq_tokens(const tb_seq *seq)
 {
-    if (length >= seq->length)
-        return;
-    tb_memory_truncate(&seq->memory, length);
-    seq->length = length;
+    return seq->tokens.ids + (tb_seq_dropped(seq) - seq->tokens.first);
+}
+
+size_t tb_seq_truncate(tb_seq *seq, size_t length)
+{
+    if (length >= seq->tokens.length)
+        return seq->tokens.length;
+    if (!tb_memory_truncate(&seq->memory, length))
+        length = 0;
+    tb_token_list_truncate(&seq->tokens, length);
     seq->has_logits = false;
+    return length;
 }
 
 size_t tb_seq_reuse(tb_seq *seq, const int32_t *ids, size_t count)
 {
-    size_t most = seq->length < count - 1 ? seq->length : count - 1, n = 0;
-    while (n < most && seq->tokens[n] == ids[n])
-        n++;
-    tb_seq_truncate(seq, n);
-    return n;
+    return tb_seq_truncate(seq, tb_token_list_match(&seq->tokens, ids, count - 1));
 }

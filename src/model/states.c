@@ -53,9 +53,10 @@ typedef struct block_job {
 static tb_code job_init(block_job *job, const tb_model *model, tb_error *err)
 {
     size_t length = job->length;
-    tb_code rc = tb_runner_init(&job->runner, model, length < BATCH ? length : BATCH, length, err);
+    tb_kv_plan plan = {.type = TB_KV_CACHE_F32, .capacity = length};
+    tb_code rc = tb_runner_init(&job->runner, model, length < BATCH ? length : BATCH, &plan, err);
     if (!rc)
-        rc = tb_memory_init(&job->memory, &model->settings, job->block, 1, TB_KV_CACHE_F32, length, err);
+        rc = tb_memory_init(&job->memory, &model->settings, job->block, 1, &plan, err);
     if (rc)
         return rc;
     job->positions = tb_alloc_array(length, sizeof *job->positions);
@@ -102,7 +103,7 @@ tb_code tb_states_logits(float *logits, const tb_model *model, const float *x, s
 {
     size_t vocab = model->settings.config.vocab;
     tb_runner runner;
-    tb_code rc = tb_runner_init(&runner, model, n < BATCH ? n : BATCH, 1, err);
+    tb_code rc = tb_runner_init(&runner, model, n < BATCH ? n : BATCH, &(tb_kv_plan){.capacity = 1}, err);
     for (size_t done = 0; done < n && !rc; done += runner.rows) {
         size_t rows = n - done < runner.rows ? n - done : runner.rows;
         tb_runner_run_head(logits + done * vocab, &runner, x + done * stride, stride, rows);

@@ -16,7 +16,14 @@ typedef struct ref {
     const tb_probe *probe;
     size_t tokens;
     bool failed;
+    size_t sinks, window; // of a stream; window 0: none
 } ref;
+
+// Keys are numbered afresh for every query of this block.
+static bool renumbers(const ref *r, size_t block)
+{
+    return r->window > 0 && !r->settings->near[block];
+}
 
 static rows new_rows(ref *r, size_t count, size_t cols)
 {
@@ -93,7 +100,7 @@ static void finish_heads(const ref *r, rows x, size_t block, const float *weight
             double *at = x.at + t * x.cols + head * n;
             if (weight)
                 norm(at, n, weight, r->config->norm_eps);
-            if (r->settings->rotated[block])
+            if (r->settings->rotated[block] && !renumbers(r, block))
                 turn(at, r, rope, t);
         }
 }
@@ -150,6 +157,38 @@ static double scale_score(const tb_settings *s, double score, size_t position)
     return capped(score * s->query_scale * (1 + growth), s->attention_cap);
 }
 
+// The product of a query with a key, as they are.
+static double product(const ref *r, const double *q, const double *k)
+{
+    double sum = 0;
+    for (size_t i = 0; i < r->config->head_size; i++)
+        sum += q[i] * k[i];
+    return sum;
+}
+
+// The same of a stream, both turned by their new numbers; −∞ where the key is not seen.
+static double renumbered_product(ref *r, const double *q, const double *k, size_t block, size_t position, size_t key)
+{
+    size_t n = r->config->head_size, last = r->sinks + r->window - 1, at = position < last ? position : last;
+    if (key >= r->sinks && position - key >= r->window)
+        return -INFINITY;
+    double *turned = malloc(2 * n * sizeof *turned);
+    r->failed = r->failed || !turned;
+    if (r->failed)
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        turned[i] = q[i];
+        turned[n + i] = k[i];
+    }
+    if (r->settings->rotated[block]) {
+        turn(turned, r, &r->settings->rope, at);
+        turn(turned + n, r, &r->settings->rope, key < r->sinks ? key : at - (position - key));
+    }
+    double sum = product(r, turned, turned + n);
+    free(turned);
+    return sum;
+}
+
 // Weights of one query over the keys 0 … position, in double and for the probe in float.
 static void attend_row(ref *r, double *out, double *weights, float *shown, rows q, rows k, rows v, size_t block,
                        size_t head, size_t position)
@@ -158,10 +197,11 @@ static void attend_row(ref *r, double *out, double *weights, float *shown, rows 
     size_t reach = r->settings->near[block] ? r->settings->reach : SIZE_MAX;
     double top = -INFINITY, sum = 0;
     for (size_t p = 0; p <= position; p++) {
-        weights[p] = 0;
-        for (size_t i = 0; i < n; i++)
-            weights[p] += q.at[position * q.cols + head * n + i] * k.at[p * k.cols + kv_head * n + i];
-        weights[p] = position - p < reach ? scale_score(r->settings, weights[p], position) : -INFINITY;
+        const double *query = q.at + position * q.cols + head * n, *key = k.at + p * k.cols + kv_head * n;
+        weights[p] =
+            renumbers(r, block) ? renumbered_product(r, query, key, block, position, p) : product(r, query, key);
+        bool seen = position - p < reach && weights[p] > -INFINITY;
+        weights[p] = seen ? scale_score(r->settings, weights[p], position) : -INFINITY;
         top = fmax(top, weights[p]);
     }
     for (size_t p = 0; p <= position; p++)
@@ -252,9 +292,9 @@ static rows embed(ref *r, const int32_t *ids)
     return x;
 }
 
-bool ref_forward(double *logits, const tb_model *model, const int32_t *ids, size_t n, const tb_probe *probe)
+static bool forward(double *logits, ref r, const int32_t *ids)
 {
-    ref r = {model, &model->settings, &model->settings.config, probe, n, false};
+    const tb_model *model = r.model;
     rows x = embed(&r, ids);
     show_residual(&r, SIZE_MAX, x);
     for (size_t i = 0; i < r.config->blocks && !r.failed; i++) {
@@ -268,4 +308,20 @@ bool ref_forward(double *logits, const tb_model *model, const int32_t *ids, size
         logits[i] = capped(y.at[i], model->settings.final_cap);
     free(x.at), free(last.at), free(y.at);
     return !r.failed;
+}
+
+bool ref_forward(double *logits, const tb_model *model, const int32_t *ids, size_t n, const tb_probe *probe)
+{
+    ref r = {
+        .model = model, .settings = &model->settings, .config = &model->settings.config, .probe = probe, .tokens = n};
+    return forward(logits, r, ids);
+}
+
+bool ref_forward_stream(double *logits, const tb_model *model, const int32_t *ids, size_t n, size_t sinks,
+                        size_t window)
+{
+    ref r = {.model = model, .settings = &model->settings, .config = &model->settings.config, .tokens = n};
+    r.sinks = sinks;
+    r.window = window;
+    return forward(logits, r, ids);
 }

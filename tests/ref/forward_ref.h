@@ -9,4 +9,9 @@
 // that of tb_seq sees; all tokens are one batch. False when memory ran out.
 bool ref_forward(double *logits, const tb_model *model, const int32_t *ids, size_t n, const tb_probe *probe);
 
+// The same of a stream: row i of a block that sees everything sees keys 0 … sinks − 1 and the `window` newest, all
+// numbered afresh from 0 on, keys and query turned at those numbers.
+bool ref_forward_stream(double *logits, const tb_model *model, const int32_t *ids, size_t n, size_t sinks,
+                        size_t window);
+
 #endif

@@ -71,7 +71,8 @@ static void scene_init(scene *s, uint64_t seed, tb_kv_cache_type type, size_t re
     s->near[0] = reach > 0;
     s->settings = (tb_settings){.config = s->config, .reach = reach, .near = s->near, .rotated = s->rotated};
     assert_int_equal(tb_compute_init(&s->compute, tb_cpu_detect(), 2, &err), TB_OK);
-    assert_int_equal(tb_memory_init(&s->memory, &s->settings, 0, 1, type, KEYS, &err), TB_OK);
+    assert_int_equal(
+        tb_memory_init(&s->memory, &s->settings, 0, 1, &(tb_kv_plan){.type = type, .capacity = KEYS}, &err), TB_OK);
     for (size_t t = 0; t < KEYS; t++) {
         all_positions[t] = (int32_t)(first + t);
         for (size_t i = 0; i < KV_HEADS * HEAD; i++) {
@@ -429,7 +430,8 @@ static void memory_init__refuses_what_does_not_fit(void **state)
     tb_memory memory;
     scene *s = tb_new(scene);
     scene_init(s, 1, TB_KV_CACHE_F16, 0, 1, 0);
-    assert_int_equal(tb_memory_init(&memory, &s->settings, 0, 1, TB_KV_CACHE_F16, SIZE_MAX / 8, &err), TB_ENOMEM);
+    assert_int_equal(tb_memory_init(&memory, &s->settings, 0, 1, &(tb_kv_plan){.capacity = SIZE_MAX / 8}, &err),
+                     TB_ENOMEM);
     tb_memory_clear(&memory);
     scene_clear(s);
     tb_free(s);

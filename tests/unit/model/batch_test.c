@@ -14,6 +14,8 @@
 
 enum { SEQUENCES = 4, TOKENS = 60, ROWS = 64 };
 
+static const tb_kv_plan f16_plan = {.capacity = TOKENS};
+
 static tb_model *open_tiny(const char *family, size_t threads)
 {
     char name[64];
@@ -33,10 +35,10 @@ static void line_init(line *l, const tb_model *model, uint64_t seed)
 {
     tb_error err;
     const tb_config *config = tb_model_config(model);
-    tb_kv_cache_type type = seed % 2 ? TB_KV_CACHE_F32 : TB_KV_CACHE_F16;
+    tb_kv_plan plan = {.type = seed % 2 ? TB_KV_CACHE_F32 : TB_KV_CACHE_F16, .capacity = TOKENS};
     *l = (line){.ids = random_ids(TOKENS, config->vocab, seed)};
-    assert_int_equal(tb_memory_init(&l->together, &model->settings, 0, config->blocks, type, TOKENS, &err), TB_OK);
-    assert_int_equal(tb_memory_init(&l->alone, &model->settings, 0, config->blocks, type, TOKENS, &err), TB_OK);
+    assert_int_equal(tb_memory_init(&l->together, &model->settings, 0, config->blocks, &plan, &err), TB_OK);
+    assert_int_equal(tb_memory_init(&l->alone, &model->settings, 0, config->blocks, &plan, &err), TB_OK);
     l->together_logits = tb_alloc_array(TOKENS * config->vocab, sizeof(float));
     l->alone_logits = tb_alloc_array(TOKENS * config->vocab, sizeof(float));
 }
@@ -92,8 +94,8 @@ static void batch__gives_each_sequence_its_own_bits(void **state)
             tb_rng_init(&rng, 15, f);
             for (size_t i = 0; i < SEQUENCES; i++)
                 line_init(&lines[i], model, 10 * f + i);
-            assert_int_equal(tb_runner_init(&b->together, model, ROWS, TOKENS, &err), TB_OK);
-            assert_int_equal(tb_runner_init(&b->alone, model, 20, TOKENS, &err), TB_OK);
+            assert_int_equal(tb_runner_init(&b->together, model, ROWS, &f16_plan, &err), TB_OK);
+            assert_int_equal(tb_runner_init(&b->alone, model, 20, &f16_plan, &err), TB_OK);
             for (size_t done = 0; done < SEQUENCES * TOKENS; done += b->batch.rows) {
                 b->batch = (tb_batch){b->tokens, b->positions, 0, b->spans, 0};
                 for (size_t i = 0; i < SEQUENCES; i++) {
@@ -169,10 +171,9 @@ static void probe__tells_the_sequences_of_a_batch_apart(void **state)
     int32_t *ids = random_ids(ROWS, config->vocab, 1), positions[ROWS];
     tb_runner runner;
     size_t rows = 0;
-    assert_int_equal(tb_runner_init(&runner, model, ROWS, TOKENS, &err), TB_OK);
+    assert_int_equal(tb_runner_init(&runner, model, ROWS, &f16_plan, &err), TB_OK);
     for (size_t i = 0; i < SPANS; rows += counts[i++]) {
-        assert_int_equal(
-            tb_memory_init(&memories[i], &model->settings, 0, config->blocks, TB_KV_CACHE_F16, TOKENS, &err), TB_OK);
+        assert_int_equal(tb_memory_init(&memories[i], &model->settings, 0, config->blocks, &f16_plan, &err), TB_OK);
         spans[i] = (tb_span){.memory = &memories[i], .first = rows, .count = counts[i]};
         for (size_t t = 0; t < counts[i]; t++)
             positions[rows + t] = (int32_t)t;
@@ -213,7 +214,7 @@ static void batch__may_begin_at_any_position(void **state)
         int32_t *ids = random_ids(COUNT, vocab, f), positions[COUNT];
         float *logits[2];
         tb_runner runner;
-        assert_int_equal(tb_runner_init(&runner, model, COUNT, TOKENS, &err), TB_OK);
+        assert_int_equal(tb_runner_init(&runner, model, COUNT, &f16_plan, &err), TB_OK);
         for (size_t k = 0; k < 2; k++) {
             line l;
             line_init(&l, model, 1);
