@@ -180,8 +180,8 @@ TB_API const int32_t *tb_seq_tokens(const tb_seq *seq); // [length − dropped]:
 // seen by the other.
 TB_API tb_code tb_seq_fork(tb_seq **out, const tb_seq *seq, tb_error *err);
 
-// Forgets all tokens from position `length` on. The logits are gone with them. Returns how many are left: `length`, or 0
-// where a stream has dropped what the next token would see, so that the text must be pushed again. (It can go back by
+// Forgets all tokens from position `length` on. The logits are gone with them. Returns how many are left: `length`, or
+// 0 where a stream has dropped what the next token would see, so that the text must be pushed again. (It can go back by
 // its batch at least.)
 TB_API size_t tb_seq_truncate(tb_seq *seq, size_t length);
 
@@ -206,6 +206,7 @@ typedef struct tb_sampler_options {
     const int32_t *bias_ids; // logit bias: [bias_count] ids and what is added to their logits
     const float *bias_values;
     size_t bias_count;
+    bool no_end; // tokens that end a text are never picked
     uint64_t seed;
 } tb_sampler_options;
 

@@ -19,6 +19,7 @@ typedef struct tb_chat {
     const char *const *stops;
     size_t stop_count, most_tokens; // of an answer
     bool special;                   // control tokens written in messages count
+    bool streams;                   // the conversation has no end, and its middle is dropped
     tb_line_input *input;
     bool over; // nobody reads the answers any more
 

@@ -57,6 +57,9 @@ static void tell_end(const tb_chat *chat)
         tb_report_note(report, TB_NOTE_INFO, "stopped; the conversation keeps the answer so far");
     if (tb_line_input_is_person(chat->input)) // whom the prompt tells how full the context is
         fputs("\n", stderr);
+    else if (chat->streams)
+        tb_report_note(report, TB_NOTE_INFO, "%zu of %zu tokens were dropped from the stream",
+                       tb_seq_dropped(chat->seq), used);
     else
         tb_report_note(report, TB_NOTE_INFO, "context: %zu of %zu tokens", used, context);
 }

@@ -64,8 +64,12 @@ static tb_code stats(tb_chat *chat, const char *argument, tb_error *err)
     (void)err;
     const tb_generate_stats *s = &chat->last;
     char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT];
-    fprintf(stderr, "context   %zu of %zu tokens, %zu messages\n", tb_seq_length(chat->seq), tb_seq_context(chat->seq),
-            tb_conversation_size(chat->conversation));
+    size_t length = tb_seq_length(chat->seq), messages = tb_conversation_size(chat->conversation);
+    if (chat->streams)
+        fprintf(stderr, "stream    %zu tokens, %zu of them dropped, %zu messages\n", length, tb_seq_dropped(chat->seq),
+                messages);
+    else
+        fprintf(stderr, "context   %zu of %zu tokens, %zu messages\n", length, tb_seq_context(chat->seq), messages);
     if (chat->answers)
         fprintf(stderr,
                 "prompt    %zu tokens computed, %s tokens/s; %zu were there already\n"

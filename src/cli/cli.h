@@ -32,6 +32,14 @@ typedef struct tb_cli {
     int output_errno; // why the first write to stdout failed that was seen to fail; 0: none
 } tb_cli;
 
+// A table that several commands share, and where the structure that it describes lies within the arguments; NULL: none.
+typedef struct tb_shared_options {
+    const tb_option *options;
+    size_t offset;
+} tb_shared_options;
+
+enum { TB_MOST_SHARED_OPTIONS = 2 };
+
 struct tb_command {
     const char *name;
     const char *summary;         // one line
@@ -40,11 +48,10 @@ struct tb_command {
     const char *notes;           // paragraphs for the help; may be NULL
     size_t least_operands, most_operands;
     const tb_option *options;
-    const void *defaults;            // of the structure that `options` describes
-    size_t args_size;                // of that structure
-    const tb_option *shared_options; // a table that several commands share; NULL: none
-    size_t shared_offset;            // of the structure that it describes, within the arguments
-    bool takes_ranks;                // knows what to do as one of several processes
+    const void *defaults; // of the structure that `options` describes
+    size_t args_size;     // of that structure
+    tb_shared_options shared[TB_MOST_SHARED_OPTIONS];
+    bool takes_ranks; // knows what to do as one of several processes
     tb_code (*run)(tb_cli *cli, const void *args, tb_error *err);
 };
 

@@ -5,12 +5,14 @@
 
 #include "cli/chat.h"
 #include "cli/interrupt.h"
+#include "cli/memory_args.h"
 
 typedef struct chat_args {
     const char *system, *tmpl;
     uint64_t tokens, context;
     bool special;
     tb_sampling_args sampling;
+    tb_memory_args memory;
 } chat_args;
 
 static const chat_args defaults = {.tokens = 1024, .sampling = {.temperature = 0.7, .top_k = 40, .top_p = 0.9}};
@@ -34,18 +36,20 @@ static const char *const examples[] = {
     "short and sober answers",
     "printf 'Who was Euler?\\nWhere was he born?\\n' | twobit chat model.gguf -q > answers.txt",
     "two messages of one conversation; nothing but the answers is printed",
+    "twobit chat model.gguf --stream 4:2000",
+    "a conversation without end: of all that was said each token sees the first 4 and the last 2000",
     NULL,
 };
 
 // ---- setting up ----
 
-static tb_code open_sequence(tb_chat *chat, size_t context, tb_error *err)
+static tb_code open_sequence(tb_chat *chat, const tb_seq_options *memory, tb_error *err)
 {
     size_t trained = tb_model_context_length(chat->model);
-    if (context > trained)
+    if (memory->context > trained)
         tb_report_note(&chat->cli->report, TB_NOTE_WARNING,
                        "the model was trained for %zu tokens: beyond them its answers may be poor", trained);
-    return tb_seq_new(&chat->seq, chat->model, &(tb_seq_options){.context = context}, err);
+    return tb_seq_new(&chat->seq, chat->model, memory, err);
 }
 
 // The model's own template, or that of a file.
@@ -61,7 +65,8 @@ static tb_code open_template(tb_prompt_template **out, const tb_checkpoint *chec
     return rc;
 }
 
-static tb_code open_model(tb_chat *chat, const chat_args *args, const tb_sampler_options *sampler, tb_error *err)
+static tb_code open_model(tb_chat *chat, const chat_args *args, const tb_sampler_options *sampler,
+                          const tb_seq_options *memory, tb_error *err)
 {
     tb_code rc = tb_cli_open_model(&chat->model, chat->cli, chat->cli->operands.items[0], err);
     if (rc)
@@ -72,7 +77,7 @@ static tb_code open_model(tb_chat *chat, const chat_args *args, const tb_sampler
     rc = open_template(&chat->tmpl, checkpoint, args->tmpl, err);
     if (!rc)
         rc = tb_sampler_new(&chat->sampler, chat->model, sampler, err);
-    return rc ? rc : open_sequence(chat, (size_t)args->context, err);
+    return rc ? rc : open_sequence(chat, memory, err);
 }
 
 static tb_code begin_conversation(tb_chat *chat, const char *system, tb_error *err)
@@ -107,6 +112,8 @@ static void format_prompt(char *out, size_t size, const tb_chat *chat)
 {
     if (chat->cli->common.quiet)
         snprintf(out, size, "> ");
+    else if (chat->streams)
+        snprintf(out, size, "%zu, %zu dropped> ", tb_seq_length(chat->seq), tb_seq_dropped(chat->seq));
     else
         snprintf(out, size, "%zu/%zu> ", tb_seq_length(chat->seq), tb_seq_context(chat->seq));
 }
@@ -185,11 +192,15 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         .stop_count = args->sampling.stops.count,
         .most_tokens = (size_t)args->tokens,
         .special = args->special,
+        .streams = args->memory.stream,
     };
+    tb_seq_options memory = {.context = (size_t)args->context};
     tb_code rc = tb_sampling_init(&sampling, &args->sampling, cli->common.seed, err);
+    if (!rc)
+        rc = tb_memory_args_read(&memory, &args->memory, err);
     cli->misused = rc == TB_EINVAL;
     if (!rc)
-        rc = open_model(&chat, args, &sampling.options, err);
+        rc = open_model(&chat, args, &sampling.options, &memory, err);
     if (!rc)
         rc = begin_conversation(&chat, args->system, err);
     if (!rc)
@@ -214,8 +225,8 @@ const tb_command tb_command_chat = {
     .least_operands = 1,
     .most_operands = 1,
     .options = options,
-    .shared_options = tb_sampling_option_table,
-    .shared_offset = offsetof(chat_args, sampling),
+    .shared = {{tb_sampling_option_table, offsetof(chat_args, sampling)},
+               {tb_memory_option_table, offsetof(chat_args, memory)}},
     .defaults = &defaults,
     .args_size = sizeof defaults,
     .run = run,

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/memory_args.h"
 #include "cli/number_text.h"
 #include "generate/generate.h"
 
@@ -11,7 +12,8 @@ typedef struct run_args {
     const char *prompt, *prompt_file;
     uint64_t tokens;
     tb_sampling_args sampling;
-    bool no_prompt, special;
+    tb_memory_args memory;
+    bool no_prompt, special, ignore_eos;
 } run_args;
 
 static const run_args defaults = {.tokens = 128, .sampling = TB_SAMPLING_DEFAULTS};
@@ -22,6 +24,8 @@ static const tb_option options[] = {
      "read it from a file; - for standard input"},
     {"tokens", 'n', TB_OPTION_COUNT, offsetof(run_args, tokens), "N", 0, 1 << 24, "most tokens to add"},
     {"no-prompt", 0, TB_OPTION_FLAG, offsetof(run_args, no_prompt), NULL, 0, 0, "print the continuation only"},
+    {"ignore-eos", 0, TB_OPTION_FLAG, offsetof(run_args, ignore_eos), NULL, 0, 0,
+     "never choose a token that ends the text"},
     {"special", 0, TB_OPTION_FLAG, offsetof(run_args, special), NULL, 0, 0,
      "take control tokens written in the prompt, such as <|im_start|>, for what they say"},
     {0},
@@ -34,6 +38,8 @@ static const char *const examples[] = {
     "the likeliest eight tokens behind the prompt, without the prompt",
     "twobit run model.gguf -f story.txt -n 500 --seed 7 -v > more.txt",
     "a prompt from a file; speed and seed are told on stderr",
+    "twobit run model.gguf -p \"Once upon a time\" --stream 4:508 --ignore-eos -n 100000",
+    "a text without end, in memory that does not grow: each token sees the first 4 and the last 508",
     NULL,
 };
 
@@ -57,6 +63,9 @@ static void tell_stats(const tb_cli *cli, const tb_generate_stats *s)
                    tb_text_of_real(b, s->seconds > 0 ? (double)s->tokens / s->seconds : 0));
     tb_report_note(&cli->report, TB_NOTE_DETAIL, "seed %llu; stopped: %s", (unsigned long long)cli->common.seed,
                    ends[s->end]);
+    if (s->dropped)
+        tb_report_note(&cli->report, TB_NOTE_INFO, "%zu of %zu tokens were dropped from the stream", s->dropped,
+                       s->length);
     if (s->end == TB_GENERATE_CONTEXT)
         tb_report_note(&cli->report, TB_NOTE_INFO, "the model's context is full after %zu tokens",
                        s->prompt_tokens + s->tokens);
@@ -66,7 +75,11 @@ static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *pr
 {
     tb_model *model;
     tb_sampling sampling;
+    tb_seq_options memory = {0};
     tb_code rc = tb_sampling_init(&sampling, &args->sampling, cli->common.seed, err);
+    sampling.options.no_end = args->ignore_eos;
+    if (!rc)
+        rc = tb_memory_args_read(&memory, &args->memory, err);
     cli->misused = rc == TB_EINVAL;
     if (rc)
         return rc;
@@ -77,6 +90,7 @@ static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *pr
         .tokenize = TB_TOKENIZE_BOS | (args->special ? TB_TOKENIZE_SPECIAL : 0),
         .most = (size_t)args->tokens,
         .echo = !args->no_prompt,
+        .memory = memory,
         .sampler = sampling.options,
         .stops = args->sampling.stops.items,
         .stop_count = args->sampling.stops.count,
@@ -121,8 +135,8 @@ const tb_command tb_command_run = {
     .least_operands = 1,
     .most_operands = 1,
     .options = options,
-    .shared_options = tb_sampling_option_table,
-    .shared_offset = offsetof(run_args, sampling),
+    .shared = {{tb_sampling_option_table, offsetof(run_args, sampling)},
+               {tb_memory_option_table, offsetof(run_args, memory)}},
     .defaults = &defaults,
     .args_size = sizeof defaults,
     .run = run,

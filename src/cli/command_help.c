@@ -21,8 +21,8 @@ static tb_code append_page(tb_str *text, const tb_command *c, tb_error *err)
         rc = tb_str_printf(text, err, "\nUsage: twobit %s %s\n\nOptions:\n", c->name, c->usage);
     if (!rc)
         rc = tb_options_describe(text, c->options, c->defaults, err);
-    if (!rc && c->shared_options)
-        rc = tb_options_describe(text, c->shared_options, (const char *)c->defaults + c->shared_offset, err);
+    for (size_t i = 0; !rc && i < TB_MOST_SHARED_OPTIONS && c->shared[i].options; i++)
+        rc = tb_options_describe(text, c->shared[i].options, (const char *)c->defaults + c->shared[i].offset, err);
     if (!rc)
         rc = tb_str_append_text(text, "\nOptions of every command:\n", err);
     if (!rc)

@@ -116,14 +116,13 @@ static tb_code check_ranks(const tb_cli *cli, tb_error *err)
 // Parses into `args` (which holds the defaults) and runs the command.
 static tb_code parse_and_run(tb_cli *cli, void *args, int argc, const char *const *argv, tb_error *err)
 {
-    static const tb_option none[] = {{0}};
     const tb_command *c = cli->command;
-    const tb_option_set sets[] = {
-        {c->options, args},
-        {c->shared_options ? c->shared_options : none, (char *)args + c->shared_offset},
-        {tb_common_option_table, &cli->common},
-    };
-    tb_code rc = tb_options_parse(&cli->operands, sets, sizeof sets / sizeof sets[0], argc, argv, err);
+    tb_option_set sets[2 + TB_MOST_SHARED_OPTIONS] = {{c->options, args}};
+    size_t n = 1;
+    for (size_t i = 0; i < TB_MOST_SHARED_OPTIONS && c->shared[i].options; i++)
+        sets[n++] = (tb_option_set){c->shared[i].options, (char *)args + c->shared[i].offset};
+    sets[n++] = (tb_option_set){tb_common_option_table, &cli->common};
+    tb_code rc = tb_options_parse(&cli->operands, sets, n, argc, argv, err);
     cli->misused = rc == TB_EINVAL;
     if (rc)
         return rc;

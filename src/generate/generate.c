@@ -9,6 +9,22 @@ static tb_code fail_stopped(tb_error *err)
     return tb_fail(err, TB_ECANCELLED, "stopped");
 }
 
+// ---- tokens ----
+
+// Pushes, and says so when the first tokens fall out of a stream.
+static tb_code push(tb_generate_stats *stats, tb_seq *seq, const int32_t *ids, size_t n, const tb_report *report,
+                    tb_error *err)
+{
+    size_t before = tb_seq_dropped(seq);
+    tb_code rc = tb_seq_push(seq, ids, n, err);
+    stats->length = tb_seq_length(seq);
+    stats->dropped = tb_seq_dropped(seq);
+    if (before == 0 && stats->dropped > 0)
+        tb_report_note(report, TB_NOTE_INFO,
+                       "the stream is full: from here on tokens are dropped behind the first ones");
+    return rc;
+}
+
 // ---- the prompt ----
 
 tb_code tb_generate_push(tb_generate_stats *stats, tb_seq *seq, const int32_t *ids, size_t count,
@@ -18,7 +34,7 @@ tb_code tb_generate_push(tb_generate_stats *stats, tb_seq *seq, const int32_t *i
     double start = tb_clock_seconds();
     for (size_t done = 0; !rc && done < count; done += PROMPT_PIECE) {
         size_t left = count - done, n = left < PROMPT_PIECE ? left : PROMPT_PIECE;
-        rc = tb_seq_push(seq, ids + done, n, err);
+        rc = push(stats, seq, ids + done, n, report, err);
         if (!rc && tb_report_progress(report, "prompt", (double)(done + n), (double)count, "tokens"))
             rc = fail_stopped(err);
     }
@@ -79,7 +95,7 @@ static tb_code add_token(continuation *c, tb_error *err)
         end(c, TB_GENERATE_CONTEXT);
     else if (tb_report_stopped(c->options->report))
         end(c, TB_GENERATE_INTERRUPT);
-    return c->ended ? TB_OK : tb_seq_push(c->seq, &id, 1, err);
+    return c->ended ? TB_OK : push(c->stats, c->seq, &id, 1, c->options->report, err);
 }
 
 // Hands on what waited for the rest of a character or of a stop string.
@@ -130,25 +146,29 @@ static tb_code take_bos(int32_t **ids, size_t *count, const tb_model *model, tb_
 }
 
 static tb_code tokenize_prompt(int32_t **ids, size_t *count, const tb_model *model, const char *prompt, size_t size,
-                               unsigned flags, tb_error *err)
+                               const tb_generate_options *options, tb_error *err)
 {
-    tb_code rc = tb_model_tokenize(model, prompt, size, flags, ids, count, err);
+    tb_code rc = tb_model_tokenize(model, prompt, size, options->tokenize, ids, count, err);
     if (!rc && *count == 0) {
         tb_free_ids(*ids);
         *ids = NULL;
         rc = take_bos(ids, count, model, err);
     }
     size_t context = tb_model_context_length(model);
-    if (!rc && *count >= context)
+    if (!rc && !options->memory.window && *count >= context)
         rc = tb_fail(err, TB_ELIMIT, "the prompt has %zu tokens and leaves no room in the model's context of %zu",
                      *count, context);
     return rc;
 }
 
-static tb_code new_sequence(tb_seq **seq, const tb_model *model, size_t prompt_tokens, size_t most, tb_error *err)
+static tb_code new_sequence(tb_seq **seq, const tb_model *model, size_t prompt_tokens,
+                            const tb_generate_options *options, tb_error *err)
 {
+    tb_seq_options memory = options->memory;
     size_t room = tb_model_context_length(model) - prompt_tokens;
-    return tb_seq_new(seq, model, &(tb_seq_options){.context = prompt_tokens + (most < room ? most : room)}, err);
+    if (!memory.window)
+        memory.context = prompt_tokens + (options->most < room ? options->most : room);
+    return tb_seq_new(seq, model, &memory, err);
 }
 
 tb_code tb_generate(tb_generate_stats *stats, const tb_model *model, const char *prompt, size_t prompt_size,
@@ -159,9 +179,9 @@ tb_code tb_generate(tb_generate_stats *stats, const tb_model *model, const char 
     size_t count;
     tb_seq *seq = NULL;
     tb_sampler *sampler = NULL;
-    tb_code rc = tokenize_prompt(&ids, &count, model, prompt, prompt_size, options->tokenize, err);
+    tb_code rc = tokenize_prompt(&ids, &count, model, prompt, prompt_size, options, err);
     if (!rc)
-        rc = new_sequence(&seq, model, count, options->most, err);
+        rc = new_sequence(&seq, model, count, options, err);
     if (!rc)
         rc = tb_sampler_new(&sampler, model, &options->sampler, err);
     if (!rc)

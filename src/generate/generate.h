@@ -20,9 +20,10 @@ typedef enum tb_generate_end {
 } tb_generate_end;
 
 typedef struct tb_generate_options {
-    unsigned tokenize; // flags of tb_model_tokenize
-    size_t most;       // tokens to generate
-    bool echo;         // hand on the prompt, too, before its continuation
+    unsigned tokenize;     // flags of tb_model_tokenize
+    size_t most;           // tokens to generate
+    bool echo;             // hand on the prompt, too, before its continuation
+    tb_seq_options memory; // how the sequence remembers; its context is made to fit
     tb_sampler_options sampler;
     const char *const *stops; // [stop_count] texts that end the continuation; see generate/stop.h
     size_t stop_count;
@@ -34,6 +35,7 @@ typedef struct tb_generate_options {
 
 typedef struct tb_generate_stats {
     size_t prompt_tokens, tokens;
+    size_t length, dropped;         // tokens of the sequence, and those that fell out of its stream
     double prompt_seconds, seconds; // seconds: of the continuation
     tb_generate_end end;
 } tb_generate_stats;

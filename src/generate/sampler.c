@@ -58,20 +58,38 @@ static tb_code check_options(const tb_sampler_options *o, size_t vocab, tb_error
     return TB_OK;
 }
 
+// Tokens that are never picked because they end a text; their ids in ends[], where that is not NULL.
+static size_t find_ends(int32_t *ends, const tb_sampler *sampler)
+{
+    size_t n = 0;
+    for (size_t id = 0; sampler->options.no_end && id < tb_model_vocab_size(sampler->model); id++) {
+        if (!tb_model_is_end(sampler->model, (int32_t)id))
+            continue;
+        if (ends)
+            ends[n] = (int32_t)id;
+        n++;
+    }
+    return n;
+}
+
 static tb_code allocate(tb_sampler *sampler, tb_error *err)
 {
-    const tb_sampler_options *o = &sampler->options;
-    size_t vocab = tb_model_vocab_size(sampler->model);
+    tb_sampler_options *o = &sampler->options;
+    size_t vocab = tb_model_vocab_size(sampler->model), given = o->bias_count;
+    o->bias_count += find_ends(NULL, sampler);
     sampler->list = tb_alloc_array(vocab, sizeof *sampler->list);
     sampler->seen = tb_alloc_array(vocab, sizeof *sampler->seen);
     sampler->bias_ids = tb_alloc_array(o->bias_count, sizeof *sampler->bias_ids);
     sampler->bias_values = tb_alloc_array(o->bias_count, sizeof *sampler->bias_values);
     if (!sampler->list || !sampler->seen || !sampler->bias_ids || !sampler->bias_values)
         return tb_fail(err, TB_ENOMEM, "no memory to sample from a vocabulary of %zu", vocab);
-    for (size_t i = 0; i < o->bias_count; i++) {
+    for (size_t i = 0; i < given; i++) {
         sampler->bias_ids[i] = o->bias_ids[i];
         sampler->bias_values[i] = o->bias_values[i];
     }
+    find_ends(sampler->bias_ids + given, sampler);
+    for (size_t i = given; i < o->bias_count; i++)
+        sampler->bias_values[i] = -INFINITY;
     return TB_OK;
 }
 
@@ -266,7 +284,8 @@ static void penalize(tb_sampler *s, const tb_seq *seq)
     double repeat = o->repeat_penalty > 0 ? o->repeat_penalty : 1;
     if (repeat == 1 && o->presence_penalty == 0 && o->frequency_penalty == 0)
         return;
-    size_t length = tb_seq_length(seq) - tb_seq_dropped(seq), n = length < o->penalty_window ? length : o->penalty_window;
+    size_t length = tb_seq_length(seq) - tb_seq_dropped(seq),
+           n = length < o->penalty_window ? length : o->penalty_window;
     const int32_t *tokens = tb_seq_tokens(seq) + length - n;
     for (size_t i = 0; i < n; i++)
         s->seen[tokens[i]]++;

@@ -83,6 +83,20 @@ $ echo /reset now | twobit chat tiny.gguf
 ! twobit: '/reset' stands alone
 = 1
 
+# A stream has no limit: what it drops is told.
+$ printf 'the end of the end\nmore of it\n/stats\n' | twobit chat tiny.gguf -n 20 --temp 0 --stream 2:20 >/dev/null
+! twobit: the stream is full: from here on tokens are dropped behind the first ones
+! twobit: the answer ends after 20 tokens, the most that -n allows
+! twobit: 27 of 49 tokens were dropped from the stream
+! twobit: the answer ends after 20 tokens, the most that -n allows
+! twobit: 95 of 117 tokens were dropped from the stream
+! stream    117 tokens, 95 of them dropped, 4 messages
+! prompt    68 tokens computed, * tokens/s; 30 were there already (glob)
+! answer    20 tokens, * tokens/s (glob)
+! memory    * MiB at most (glob)
+$ twobit chat tiny.gguf --stream 2:20 --ctx 100 2>&1 </dev/null | head -n 1
+twobit: option '--stream': a stream has no end; it goes without '--ctx'
+
 # The context is a limit that is told; nothing is shifted out of it.
 $ printf 'Hi\nHi\n' | twobit chat tiny.gguf --ctx 30 --temp 0 --logit-bias 268=1000
 rrrrrrrrr

@@ -59,6 +59,33 @@ $ twobit run small.gguf -p "the end of the end of the end of the end of the end"
 ! twobit: the prompt has 33 tokens and leaves no room in the model's context of 16
 = 1
 
+# A stream goes on where the context would be full. What it drops is told when it begins and at the end; until then it is
+# the same text.
+$ twobit run small.gguf -p "the end" -n 100 --temp 0 --stream 4:12 --ignore-eos >a; head -c 7 a
+the end
+! twobit: the stream is full: from here on tokens are dropped behind the first ones
+! twobit: 88 of 104 tokens were dropped from the stream
+$ twobit run tiny.gguf -p "the end" -n 50 --ignore-eos >a
+$ twobit run tiny.gguf -p "the end" -n 50 --ignore-eos --stream 4:100 | cmp - a
+$ twobit run tiny.gguf -p "the end" -n 50 --ignore-eos --stream 0:1 -q >b; cmp -s a b
+= 1
+$ twobit run small.gguf -p "the end of the end of the end of the end of the end" --stream 1:8 -n 1 -q >a; test -s a
+$ twobit run small.gguf -p a --stream 5:12
+! twobit: a stream of 5 + 12 tokens is longer than the 16 that the model was trained for
+= 1
+$ for s in 5:4 0:0 4 4:x -1:4 :4 4: 4:5:6 99999999999999999999999:4; do
+>     twobit run small.gguf -p a --stream $s 2>&1 >/dev/null | head -n 1
+> done
+twobit: option '--stream': '5:4' keeps more first tokens than its window has
+twobit: option '--stream': the window of '0:0' is empty; a token sees itself at least
+twobit: option '--stream': '4' is not two numbers of tokens, S:W
+twobit: option '--stream': 'x' is not a whole number
+twobit: option '--stream': '-1' is not a whole number
+twobit: option '--stream': '' is not a whole number
+twobit: option '--stream': '' is not a whole number
+twobit: option '--stream': '5:6' is not a whole number
+twobit: option '--stream': '99999999999999999999999' is too large
+
 # A model of NaN is noticed.
 $ make_tiny_model nan.gguf --nan; twobit run nan.gguf -p "the end" >out
 ! twobit: the model is broken: the logit of token 0 is nan

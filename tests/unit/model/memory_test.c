@@ -27,6 +27,15 @@ static tb_code make_seq(void *user, tb_error *err)
     return rc;
 }
 
+static tb_code make_stream(void *user, tb_error *err)
+{
+    tb_seq *seq;
+    tb_code rc = tb_seq_new(&seq, user, &(tb_seq_options){.keep_sinks = 2, .window = 8}, err);
+    assert_true(rc == TB_OK || !seq);
+    tb_seq_free(seq);
+    return rc;
+}
+
 static tb_code fork_seq(void *user, tb_error *err)
 {
     tb_seq *fork;
@@ -103,6 +112,7 @@ static void objects_on_a_model__survive_lack_of_memory(void **state)
     (void)state;
     tb_model *model = open_model(tiny_path("llama.gguf"), 1);
     assert_true(fail_each_allocation(make_seq, model) > 5);
+    assert_true(fail_each_allocation(make_stream, model) > 5);
     tb_seq *seq = new_seq(model, 8, 0, TB_KV_CACHE_F16);
     assert_true(fail_each_allocation(fork_seq, seq) > 5);
     tb_seq_free(seq);

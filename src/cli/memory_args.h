@@ -1,0 +1,19 @@
+// How a sequence remembers, as options say it: one table for every command that runs a model on a text.
+#ifndef TB_CLI_MEMORY_ARGS_H
+#define TB_CLI_MEMORY_ARGS_H
+
+#include "base/base.h"
+#include "twobit/twobit.h"
+
+// What was given on the command line.
+typedef struct tb_memory_args {
+    const char *stream; // "S:W"; NULL: no stream
+} tb_memory_args;
+
+// Describes a tb_memory_args.
+extern const tb_option tb_memory_option_table[];
+
+// Sets what was given in `options`. TB_EINVAL names the option that makes no sense.
+tb_code tb_memory_args_read(tb_seq_options *options, const tb_memory_args *args, tb_error *err);
+
+#endif
