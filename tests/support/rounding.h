@@ -60,19 +60,19 @@ static inline double rounding_of_logits(const tb_config *config, size_t tokens, 
     return rounding_of_passes(config, tokens, n) * largest;
 }
 
-// The log of a probability, or a mean of such, from logits that are `off` apart: the logit moves by that, and so does
-// the log of the sum.
-static inline double rounding_of_log_probability(double off)
+// The mean of n logs of probabilities, from logits that are `off` apart: a logit moves by that, and so does the log of
+// the sum. Different predictions do so independently.
+static inline double rounding_of_log_probability(double off, size_t n)
 {
-    return 2 * off;
+    return 2 * off / sqrt((double)n);
 }
 
-// A divergence `kl` of q from p, their logits p_off and q_off apart. To first order Σp·(log p − log q) moves by
-// Σp·d(log q) and by Σdp·(log p − log q), where |dp| is at most 2·p_off·p and Σp·|log p − log q| at most kl + 2,
-// as p·log(q/p) ≤ q − p.
-static inline double rounding_of_divergence(double p_off, double q_off, double kl)
+// The mean over n predictions of a divergence of q from p, `kl`, their logits p_off and q_off apart. To first order
+// Σp·(log p − log q) moves by Σp·d(log q) and by Σdp·(log p − log q), where |dp| is at most 2·p_off·p and
+// Σp·|log p − log q| at most kl + 2, as p·log(q/p) ≤ q − p.
+static inline double rounding_of_divergence(double p_off, double q_off, double kl, size_t n)
 {
-    return 2 * q_off + 2 * p_off * (kl + 2);
+    return (2 * q_off + 2 * p_off * (kl + 2)) / sqrt((double)n);
 }
 
 #endif
