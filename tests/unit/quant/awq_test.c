@@ -122,7 +122,7 @@ static void awq_search__finds_the_best_alpha_of_its_list(void **state)
                 best = cost < least ? step / 20.0 : best;
                 least = fmin(least, cost);
             }
-            assert_true(fabs(alpha - best) < 1e-9);
+            assert_true(alpha == best);
             assert_true(cost_with(&c, scales, bits) == least);
             assert_true(alpha > 0 && least < 0.95 * plain); // loud inputs are worth it
             layer_free(&c.layer);

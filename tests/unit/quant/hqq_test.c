@@ -83,7 +83,7 @@ static void hqq__chooses_the_nearest_level(void **state)
             double w = (double)l.weights[r * COLS + c], least = INFINITY;
             for (unsigned q = 0; q < 8; q++)
                 least = fmin(least, fabs(w - (q * scale + offset)));
-            assert_true(fabs(w - (double)row[c]) <= least + 1e-7 * fabs(w));
+            assert_true(fabs(w - (double)row[c]) <= least + 0x1p-24 * fabs((double)row[c])); // a float
         }
     }
     tb_packed_clear(&packed);
