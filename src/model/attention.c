@@ -66,7 +66,10 @@ static scratch get_scratch(const tb_attention *a, size_t worker)
 static size_t segments_of(tb_kv_segment *out, const tb_attention *a, size_t kv_head)
 {
     const tb_kv_head *head = &a->kv->heads[kv_head];
-    return head->policy->segments(out, head);
+    size_t count = head->policy->segments(out, head);
+    for (size_t i = 0; a->probe && i < count; i++)
+        out[i].hidden = a->probe->hidden;
+    return count;
 }
 
 static const void *row_at(const tb_kv_segment *segment, const void *base, size_t row, size_t head_size)

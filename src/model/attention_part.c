@@ -122,8 +122,12 @@ void tb_forward_attention(const tb_pass *pass)
     tb_pass_multiply(r->value, r->key_stride, pass, TB_LINEAR_V, &normed);
     fill_angles(pass);
     tb_pass_each_row(pass, finish_rows);
+    tb_pass_edit(pass, TB_EDIT_KEY, r->key, r->key_stride, config->kv_heads * config->head_size);
+    tb_pass_edit(pass, TB_EDIT_VALUE, r->value, r->key_stride, config->kv_heads * config->head_size);
+    tb_pass_edit(pass, TB_EDIT_QUERY, r->query, r->query_stride, queries);
     for (size_t i = 0; i < pass->batch->span_count; i++)
         attend(pass, i);
+    tb_pass_edit(pass, TB_EDIT_ATTENDED, r->attended, r->query_stride, queries);
     tb_pass_show_input(pass, TB_INPUT_OUTPUT, r->attended, r->query_stride, queries);
     tb_pass_multiply(r->delta, r->width_stride, pass, TB_LINEAR_O, &attended);
     tb_pass_add(pass, pass->weights->attention_post_norm);

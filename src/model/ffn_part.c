@@ -33,5 +33,6 @@ void tb_forward_ffn(const tb_pass *pass)
     tb_pass_each_row(pass, activate_rows);
     tb_pass_show_input(pass, TB_INPUT_DOWN, r->gate, r->ffn_stride, config->ffn_width);
     tb_pass_multiply(r->delta, r->width_stride, pass, TB_LINEAR_DOWN, &hidden);
+    tb_pass_edit(pass, TB_EDIT_FFN, r->delta, r->width_stride, config->width);
     tb_pass_add(pass, pass->weights->ffn_post_norm);
 }

@@ -16,5 +16,7 @@ void tb_forward_block(const tb_pass *pass)
 {
     tb_forward_attention(pass);
     tb_forward_ffn(pass);
+    tb_pass_edit(pass, TB_EDIT_RESIDUAL, pass->x, pass->runner->width_stride,
+                 pass->runner->model->settings.config.width);
     tb_pass_show_residual(pass);
 }

@@ -31,6 +31,8 @@ tb_kv_range tb_kv_get_seen(const tb_kv_segment *segment, size_t position)
 {
     size_t reach = segment->reach;
     size_t from = reach && position >= reach ? position - reach + 1 : 0, to = position + 1;
+    if (position >= segment->hidden && from < segment->hidden)
+        from = segment->hidden;
     if (segment->age != TB_KV_ANY_AGE) {
         size_t border = tb_kv_get_old_end(&segment->aging, position);
         if (segment->age == TB_KV_OLD)

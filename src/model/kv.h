@@ -44,8 +44,9 @@ struct tb_kv_segment {
     size_t count;
     const int32_t *positions; // [count], ascending; NULL: first, first + 1, …
     size_t first;
-    size_t reach; // a query at position p sees positions p − reach + 1 … p; 0: 0 … p
-    bool pinned;  // scored with the pinned query (tb_attention), if there is one
+    size_t reach;  // a query at position p sees positions p − reach + 1 … p; 0: 0 … p
+    bool pinned;   // scored with the pinned query (tb_attention), if there is one
+    size_t hidden; // positions below are not seen by queries at this one and later; 0: all are
     tb_kv_aging aging;
     tb_kv_age age; // a query sees those rows that are so for it
 };

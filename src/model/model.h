@@ -120,6 +120,23 @@ typedef struct tb_attention_piece {
     size_t first;
 } tb_attention_piece;
 
+// What a block computes and an experiment may change before it is used.
+typedef enum tb_edit_stage {
+    TB_EDIT_KEY,      // heads one behind the other, normed and turned, about to go into the sequence's memory
+    TB_EDIT_VALUE,    // the same, neither normed nor turned
+    TB_EDIT_QUERY,    // heads as attention takes them: normed and turned
+    TB_EDIT_ATTENDED, // what the heads have read, in front of Wo
+    TB_EDIT_FFN,      // what the feed-forward part is about to add to the stream, in front of a norm of its own
+    TB_EDIT_RESIDUAL, // the stream of the embeddings, and behind each block
+} tb_edit_stage;
+
+// Rows of one span, as they lie in the workspace; padding behind `cols` stays zero.
+typedef struct tb_edit_rows {
+    float *x; // [rows] rows of `stride` floats
+    size_t stride, rows, cols;
+    const int32_t *positions; // [rows]
+} tb_edit_rows;
+
 // Callbacks on the forward pass; unused ones are NULL. What they are shown is the pass's own memory, borrowed for the
 // call. Blocks and stages come in order, within a stage the spans.
 typedef struct tb_probe {
@@ -131,6 +148,11 @@ typedef struct tb_probe {
                           const tb_attention_piece *pieces, size_t count);
     // The residual stream, of the embeddings and behind each block. Called as linear_input is.
     void (*residual)(void *user, const tb_probe_place *at, const tb_probe_rows *rows);
+    // Rows that it may change, or only look at. What comes later, the other callbacks too, sees what it left. Called as
+    // linear_input is.
+    void (*edit)(void *user, const tb_probe_place *at, tb_edit_stage stage, const tb_edit_rows *rows);
+    // Positions below are hidden from queries at this one and later, as if their keys were masked; 0: none is.
+    size_t hidden;
     void *user;
 } tb_probe;
 

@@ -131,3 +131,13 @@ void tb_pass_show_residual(const tb_pass *pass)
         probe->residual(probe->user, &(tb_probe_place){.block = pass->block, .span = i}, &rows);
     }
 }
+
+void tb_pass_edit(const tb_pass *pass, tb_edit_stage stage, float *x, size_t stride, size_t cols)
+{
+    const tb_probe *probe = pass->probe;
+    for (size_t i = 0; probe && probe->edit && i < pass->batch->span_count; i++) {
+        const tb_span *s = &pass->batch->spans[i];
+        tb_edit_rows rows = {x + s->first * stride, stride, s->count, cols, pass->batch->positions + s->first};
+        probe->edit(probe->user, &(tb_probe_place){.block = pass->block, .span = i}, stage, &rows);
+    }
+}

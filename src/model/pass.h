@@ -38,4 +38,7 @@ void tb_pass_add(const tb_pass *pass, const float *norm);
 void tb_pass_show_input(const tb_pass *pass, tb_linear_input input, const float *x, size_t stride, size_t cols);
 void tb_pass_show_residual(const tb_pass *pass);
 
+// Lets the probe change x[rows] rows of `stride` floats, `cols` used.
+void tb_pass_edit(const tb_pass *pass, tb_edit_stage stage, float *x, size_t stride, size_t cols);
+
 #endif

@@ -127,7 +127,9 @@ void tb_runner_run_block(const tb_runner *runner, float *x, const tb_batch *batc
 void tb_runner_run(const tb_runner *r, const tb_batch *batch, const tb_probe *probe)
 {
     tb_embed(r->x, r->model, batch->tokens, batch->rows);
-    tb_pass_show_residual(&(tb_pass){.runner = r, .batch = batch, .block = SIZE_MAX, .probe = probe, .x = r->x});
+    const tb_pass embeddings = {.runner = r, .batch = batch, .block = SIZE_MAX, .probe = probe, .x = r->x};
+    tb_pass_edit(&embeddings, TB_EDIT_RESIDUAL, r->x, r->width_stride, r->model->settings.config.width);
+    tb_pass_show_residual(&embeddings);
     for (size_t block = 0; block < r->model->settings.config.blocks; block++)
         tb_runner_run_block(r, r->x, batch, block, NULL, probe);
     for (size_t i = 0; i < batch->span_count; i++) {

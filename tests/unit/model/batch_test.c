@@ -178,7 +178,8 @@ static void probe__tells_the_sequences_of_a_batch_apart(void **state)
         for (size_t t = 0; t < counts[i]; t++)
             positions[rows + t] = (int32_t)t;
     }
-    tb_probe probe = {see_input, see_weights, see_stream, together};
+    tb_probe probe = {
+        .linear_input = see_input, .attention_row = see_weights, .residual = see_stream, .user = together};
     together->only = SPANS;
     tb_runner_run(&runner, &(tb_batch){ids, positions, rows, spans, SPANS}, &probe);
     probe.user = alone;

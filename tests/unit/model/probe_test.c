@@ -121,11 +121,19 @@ static void probe__sees_what_plain_loops_compute(void **state)
     tb_free(seen), tb_free(expected);
 }
 
+static void leave(void *user, const tb_probe_place *at, tb_edit_stage stage, const tb_edit_rows *rows)
+{
+    trace *t = user;
+    (void)at, (void)stage, (void)rows;
+    t->calls++;
+}
+
 static void probe__changes_no_bit(void **state)
 {
     (void)state;
     trace *t = tb_new(trace);
     tb_probe probe = probe_into(t);
+    probe.edit = leave;
     tb_model *model = open_model(tiny_path("gemma3.gguf"), 2);
     size_t n = TOKENS * tb_model_vocab_size(model);
     int32_t *ids = random_ids(TOKENS, tb_model_vocab_size(model), 3);
@@ -144,6 +152,97 @@ static void probe__changes_no_bit(void **state)
     tb_free(with), tb_free(without), tb_free(ids), tb_free(t);
     tb_seq_free(seq);
     tb_model_close(model);
+}
+
+// ---- edits ----
+
+// What an experiment does to rows at a stage.
+typedef struct experiment {
+    unsigned stages; // bits by tb_edit_stage: rows become `value`, the first one only where `first`
+    bool first;
+    float value;
+    float residual[TOKENS][WIDEST]; // as it left the last block
+} experiment;
+
+static void change(void *user, const tb_probe_place *at, tb_edit_stage stage, const tb_edit_rows *rows)
+{
+    const experiment *e = user;
+    for (size_t t = 0; at->block != SIZE_MAX && (e->stages >> stage & 1) && t < rows->rows; t++)
+        for (size_t c = 0; c < rows->cols && (rows->positions[t] == 0 || !e->first); c++)
+            rows->x[t * rows->stride + c] = e->value;
+}
+
+static void keep_residual(void *user, const tb_probe_place *at, const tb_probe_rows *rows)
+{
+    experiment *e = user;
+    (void)at;
+    for (size_t t = 0; t < rows->rows; t++)
+        memcpy(e->residual[rows->positions[t]], rows->x + t * rows->stride, rows->cols * sizeof(float));
+}
+
+static float *run_experiment(experiment *e, const tb_model *model, size_t hidden)
+{
+    int32_t *ids = random_ids(TOKENS, tb_model_vocab_size(model), 6);
+    tb_seq *seq = new_seq(model, TOKENS, 0, TB_KV_CACHE_F16);
+    tb_probe probe = {.edit = change, .residual = keep_residual, .hidden = hidden, .user = e};
+    tb_seq_set_probe(seq, &probe);
+    float *logits = push_all(seq, ids, TOKENS);
+    tb_seq_free(seq);
+    tb_free(ids);
+    return logits;
+}
+
+static void edit__parts_without_output_leave_the_stream_alone(void **state)
+{
+    (void)state;
+    experiment *e = tb_new(experiment);
+    e->stages = 1u << TB_EDIT_ATTENDED | 1u << TB_EDIT_FFN;
+    tb_model *model = open_model(tiny_path("qwen3.gguf"), 2);
+    int32_t *ids = random_ids(TOKENS, tb_model_vocab_size(model), 6);
+    tb_states states;
+    tb_error err;
+    tb_free(run_experiment(e, model, 0));
+    assert_int_equal(tb_states_init(&states, model, ids, 1, TOKENS, &err), TB_OK);
+    for (size_t t = 0; t < TOKENS; t++)
+        assert_memory_equal(e->residual[t], states.x + t * states.stride,
+                            tb_model_config(model)->width * sizeof(float));
+    tb_states_clear(&states);
+    tb_free(ids), tb_free(e);
+    tb_model_close(model);
+}
+
+static void edit__stream_behind_the_blocks_is_what_the_head_reads(void **state)
+{
+    (void)state;
+    experiment *e = tb_new(experiment);
+    e->stages = 1u << TB_EDIT_RESIDUAL, e->value = 1;
+    tb_model *model = open_model(tiny_path("llama.gguf"), 2);
+    size_t vocab = tb_model_vocab_size(model);
+    float *logits = run_experiment(e, model, 0);
+    for (size_t t = 1; t < TOKENS; t++)
+        assert_memory_equal(logits + t * vocab, logits, vocab * sizeof *logits);
+    tb_free(logits), tb_free(e);
+    tb_model_close(model);
+}
+
+// What the first token's key and value are makes no difference to those that do not see them.
+static void hidden__is_not_seen(void **state)
+{
+    (void)state;
+    static const char *const families[] = {"llama.gguf", "gemma3.gguf"};
+    for (size_t f = 0; f < 2; f++) {
+        experiment *e = tb_new(experiment);
+        tb_model *model = open_model(tiny_path(families[f]), 2);
+        size_t vocab = tb_model_vocab_size(model);
+        float *plain = run_experiment(e, model, 0), *without = run_experiment(e, model, 1);
+        e->stages = 1u << TB_EDIT_KEY | 1u << TB_EDIT_VALUE, e->first = true, e->value = 3;
+        float *other = run_experiment(e, model, 1);
+        assert_memory_equal(plain, without, vocab * sizeof *plain); // it still sees itself
+        assert_memory_equal(without + vocab, other + vocab, (TOKENS - 1) * vocab * sizeof *plain);
+        assert_memory_not_equal(plain + vocab, without + vocab, (TOKENS - 1) * vocab * sizeof *plain);
+        tb_free(plain), tb_free(without), tb_free(other), tb_free(e);
+        tb_model_close(model);
+    }
 }
 
 // Windows of blocks with a window: no weight lies outside, and the weights are a distribution.
@@ -204,6 +303,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(probe__sees_what_plain_loops_compute),
         cmocka_unit_test(probe__changes_no_bit),
+        cmocka_unit_test(edit__parts_without_output_leave_the_stream_alone),
+        cmocka_unit_test(edit__stream_behind_the_blocks_is_what_the_head_reads),
+        cmocka_unit_test(hidden__is_not_seen),
         cmocka_unit_test(attention_row__is_a_distribution_over_the_window),
         cmocka_unit_test(states_run_block__shows_inputs_of_its_block),
     };
