@@ -13,6 +13,8 @@ typedef struct tb_perplexity_options {
     size_t skip;       // first scored position; llama.cpp's convention is ctx/2
     size_t max_tokens; // of the text, in whole windows; 0: all
     const tb_report *report;
+    // How the measured models remember; NULL: every token, as 32-bit floats, as the reference does in any case.
+    const tb_seq_options *memory;
 } tb_perplexity_options;
 
 typedef struct tb_perplexity_result {
@@ -41,6 +43,31 @@ tb_code tb_measure_perplexity(tb_perplexity_result *result, const tb_model *mode
 tb_code tb_measure_perplexities(tb_perplexity_result *results, const tb_model *const *models, size_t count,
                                 const tb_model *reference, const int32_t *tokens, size_t token_count,
                                 const tb_perplexity_options *options, tb_error *err);
+
+// ---- a text as one sequence ----
+
+// Where on the way through a text a model stands how well: the means of a piece.
+typedef struct tb_curve_point {
+    size_t first;   // position of its first prediction
+    double nll, kl; // nats per token; kl is 0 without a reference
+    double reference_nll;
+} tb_curve_point;
+
+typedef struct tb_curve {
+    tb_curve_point *points; // [count]; free with tb_free
+    size_t count;
+    size_t dropped; // tokens that had fallen out of the stream in the end
+} tb_curve;
+
+// Perplexity along a text that is one sequence, a stream by options->memory. The text's tokens follow one another, with
+// the BOS, where the tokenizer's own settings add one, in the place of the first. The prediction of every token but the
+// first is scored; options->ctx of them are a piece of the curve (which result->windows counts), a last shorter one is
+// dropped. options->skip is 0. The reference, which may be NULL, sees all of the text: TB_ELIMIT where it is longer
+// than its context. Else fails as tb_measure_perplexity does. Clear also after failure.
+tb_code tb_measure_stream(tb_perplexity_result *result, tb_curve *curve, const tb_model *model,
+                          const tb_model *reference, const int32_t *tokens, size_t token_count,
+                          const tb_perplexity_options *options, tb_error *err);
+void tb_curve_clear(tb_curve *curve);
 
 // ---- a quantized model beside its original ----
 

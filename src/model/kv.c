@@ -83,6 +83,17 @@ const tb_kv_policy tb_kv_plain = {tb_kv_store_bytes, plain_store, plain_segments
 
 // ---- plans ----
 
+tb_kv_plan tb_kv_plan_of(const tb_seq_options *o)
+{
+    return (tb_kv_plan){
+        .type = o->kv_cache,
+        .capacity = o->context,
+        .sinks = o->keep_sinks,
+        .window = o->window,
+        .batch = o->batch,
+    };
+}
+
 size_t tb_kv_plan_pin(const tb_kv_plan *plan)
 {
     return plan->window > 0 && plan->sinks > 0 ? plan->sinks + plan->window - 1 : SIZE_MAX;

@@ -111,6 +111,9 @@ typedef struct tb_kv_plan {
     size_t batch; // of a stream: most rows stored at once
 } tb_kv_plan;
 
+// What the options of a sequence ask for.
+tb_kv_plan tb_kv_plan_of(const tb_seq_options *options);
+
 // Most rows that a head keeps; SIZE_MAX on overflow.
 size_t tb_kv_plan_rows(const tb_kv_plan *plan, const tb_settings *settings);
 

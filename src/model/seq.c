@@ -27,18 +27,6 @@ static bool is_stream(const tb_seq *seq)
     return seq->options.window > 0;
 }
 
-static tb_kv_plan plan_of(const tb_seq *seq)
-{
-    const tb_seq_options *o = &seq->options;
-    return (tb_kv_plan){
-        .type = o->kv_cache,
-        .capacity = o->context,
-        .sinks = o->keep_sinks,
-        .window = o->window,
-        .batch = o->batch,
-    };
-}
-
 static bool init_tokens(tb_seq *seq)
 {
     const tb_seq_options *o = &seq->options;
@@ -51,7 +39,7 @@ static bool init_tokens(tb_seq *seq)
 static tb_code allocate(tb_seq *seq, tb_error *err)
 {
     const tb_config *config = &seq->model->settings.config;
-    tb_kv_plan plan = plan_of(seq);
+    tb_kv_plan plan = tb_kv_plan_of(&seq->options);
     tb_code rc = tb_kv_plan_check(&plan, &seq->model->settings, err);
     if (!rc)
         rc = tb_runner_init(&seq->runner, seq->model, plan.batch, &plan, err);

@@ -22,6 +22,27 @@ $ twobit perplexity tiny.gguf --text text --ctx 64 --reference tiny.gguf --json 
   "kl_max": 0.0,
   "top1_agreement": 1.0,
 
+# A stream: one sequence, and a curve. As long as it drops nothing it is the text without one.
+$ twobit perplexity tiny.gguf --text text --stream 4:16 --ctx 20 --json >a; grep -c '"first"' a; grep -e dropped -e windows a
+12
+  "windows": 12,
+  "dropped": 220,
+$ twobit perplexity tiny.gguf --text text --stream 1:60 --ctx 20 | grep -e ^stream -e drop
+stream      text: one sequence, BOS in the place of its first token,
+            --stream 1:60 dropped 179 tokens; 12 pieces of 20 predictions; took * (glob)
+$ twobit perplexity tiny.gguf --text text --stream 1:250 --max-tokens 200 --ctx 20 --reference tiny.gguf --json | grep -e kl_max
+  "kl_max": 0.0,
+$ twobit perplexity tiny.gguf --text text --stream 4:16 --skip 3 2>&1 | head -n 1
+twobit: a stream has no windows: it goes without '--skip'
+$ twobit perplexity tiny.gguf --text text --plot a.svg 2>&1 | head -n 1
+twobit: '--plot' shows the curve of a stream: it needs '--stream'
+$ twobit perplexity tiny.gguf --text text --stream 4:16 --plot a.txt
+! twobit: * (glob)
+= 1
+$ twobit perplexity tiny.gguf --text text --stream 4:253 --ctx 20
+! twobit: a stream of 4 + 253 tokens is longer than the 256 that the model was trained for
+= 1
+
 # Only whole windows count.
 $ twobit perplexity tiny.gguf --text text --ctx 64 --max-tokens 130 --skip 32 --json | grep -e tokens -e windows
   "tokens": 62,

@@ -433,10 +433,102 @@ static void heldout__tells_who_is_broken(void **state)
     assert_string_equal(h.warning, "the original model is broken: its logits are not finite");
 }
 
+// ---- a text as one sequence ----
+
+// The stream token by token, and what each piece of PIECE predictions comes to.
+enum { PIECE = 11, PIECES = (TEXT - 1) / PIECE };
+
+static double follow_stream(double *pieces, const tb_model *model, const tb_seq_options *memory)
+{
+    size_t vocab = tb_model_vocab_size(model);
+    double off = 0;
+    tb_seq *seq;
+    OK(tb_seq_new(&seq, model, memory, &err));
+    for (size_t i = 0; i < PIECES * PIECE; i++) {
+        int32_t id = i ? text[i] : tb_tokenizer_bos(tb_model_tokenizer(model));
+        OK(tb_seq_push(seq, &id, 1, &err));
+        if (i % PIECE == 0)
+            pieces[i / PIECE] = 0;
+        pieces[i / PIECE] -= tb_seq_log_probability(seq, text[i + 1]) / PIECE;
+        off = fmax(off, rounding_of_logits(tb_model_config(model), TEXT, tb_seq_logits(seq), vocab));
+    }
+    tb_seq_free(seq);
+    return rounding_of_log_probability(off, PIECE);
+}
+
+static void stream__is_scored_as_token_by_token(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t sinks, window;
+    } shapes[] = {{4, 16}, {0, 1}, {0, 30}, {1, 200}};
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        tb_seq_options memory = {
+            .kv_cache = TB_KV_CACHE_F32, .keep_sinks = shapes[i].sinks, .window = shapes[i].window};
+        tb_perplexity_options options = {.ctx = PIECE, .memory = &memory};
+        tb_perplexity_result r;
+        tb_curve curve;
+        double pieces[PIECES], mean = 0, off = follow_stream(pieces, model_a, &memory);
+        OK(tb_measure_stream(&r, &curve, model_a, NULL, text, TEXT, &options, &err));
+        assert_int_equal(curve.count, PIECES);
+        for (size_t k = 0; k < PIECES; k++) {
+            assert_int_equal(curve.points[k].first, k * PIECE);
+            assert_near(curve.points[k].nll, pieces[k], off);
+            mean += pieces[k] / PIECES;
+        }
+        assert_near(r.nll, mean, off);
+        assert_true(r.windows == PIECES && r.tokens == PIECES * PIECE && r.ctx == PIECE && !r.has_reference);
+        size_t seen = shapes[i].sinks + shapes[i].window;
+        assert_int_equal(curve.dropped, seen < PIECES * PIECE ? PIECES * PIECE - seen : 0);
+        tb_curve_clear(&curve);
+    }
+}
+
+// A stream that drops nothing is the reference itself; one that does is compared with a reference that sees all.
+static void stream__has_a_reference_that_drops_nothing(void **state)
+{
+    (void)state;
+    tb_seq_options wide = {.kv_cache = TB_KV_CACHE_F32, .window = 200},
+                   narrow = {.kv_cache = TB_KV_CACHE_F32, .window = 3};
+    tb_perplexity_options options = {.ctx = PIECE, .memory = &wide};
+    tb_perplexity_result r, dropping;
+    tb_curve curve;
+    OK(tb_measure_stream(&r, &curve, model_a, model_a, text, TEXT, &options, &err));
+    assert_true(r.kl_max == 0 && r.top1_agreement == 1 && r.reference_nll == r.nll && r.has_reference);
+    tb_curve_clear(&curve);
+    options.memory = &narrow;
+    OK(tb_measure_stream(&dropping, &curve, model_a, model_a, text, TEXT, &options, &err));
+    assert_true(dropping.reference_nll == r.nll && dropping.kl_mean > 0);
+    assert_true(curve.points[0].kl < curve.points[1].kl && curve.points[1].reference_nll > 0);
+    tb_curve_clear(&curve);
+}
+
+static void stream__refuses_what_it_cannot_measure(void **state)
+{
+    (void)state;
+    static int32_t many[300];
+    tb_seq_options memory = {.window = 8};
+    tb_perplexity_options options = {.ctx = PIECE, .memory = &memory};
+    tb_perplexity_result r;
+    tb_curve curve;
+    assert_int_equal(tb_measure_stream(&r, &curve, model_a, NULL, text, PIECE, &options, &err), TB_EINVAL);
+    assert_int_equal(tb_measure_stream(&r, &curve, model_a, NULL, text, 0, &options, &err), TB_EINVAL);
+    assert_int_equal(tb_measure_stream(&r, &curve, model_a, model_a, many, 300, &options, &err), TB_ELIMIT);
+    assert_int_equal(tb_measure_stream(&r, &curve, model_a, model_nan, text, TEXT, &options, &err), TB_EINVAL);
+    many[5] = -1;
+    assert_int_equal(tb_measure_stream(&r, &curve, model_a, NULL, many, 300, &options, &err), TB_EINVAL);
+    OK(tb_measure_stream(&r, &curve, model_nan, NULL, text, TEXT, &options, &err));
+    assert_true(r.broken);
+    tb_curve_clear(&curve);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(perplexity__follows_the_protocol),
+        cmocka_unit_test(stream__is_scored_as_token_by_token),
+        cmocka_unit_test(stream__has_a_reference_that_drops_nothing),
+        cmocka_unit_test(stream__refuses_what_it_cannot_measure),
         cmocka_unit_test(perplexity__many_models_are_measured_as_each_alone),
         cmocka_unit_test(windows__are_the_same_bits_whatever_else_is_asked_for),
         cmocka_unit_test(scores__are_compared_window_by_window),
