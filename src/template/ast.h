@@ -32,8 +32,7 @@ typedef enum tb_expr_kind {
     TB_EXPR_MEMBER, // ns.attr as the target of a set
     TB_EXPR_TUPLE,
     TB_EXPR_LIST,
-    TB_EXPR_DICT,   // items: key, value, key, value …
-    TB_EXPR_CONCAT, // a ~ b ~ c
+    TB_EXPR_DICT, // items: key, value, key, value …
     TB_EXPR_UNARY,
     TB_EXPR_BINARY,
     TB_EXPR_COMPARE, // items: operands, each but the first with its operator

@@ -32,14 +32,6 @@ static tb_value eval_dict(tb_render *run, tb_frame *frame, const tb_expr *e)
 
 // ---- operators ----
 
-static tb_value eval_concat(tb_render *run, tb_frame *frame, const tb_expr *e)
-{
-    tb_value all = tb_to_string(run, tb_eval(run, frame, e->as.items.first), false);
-    for (const tb_expr *item = e->as.items.first->next; item && !run->rc; item = item->next)
-        all = tb_string_concat(run, all, tb_to_string(run, tb_eval(run, frame, item), false));
-    return all;
-}
-
 static tb_value eval_unary(tb_render *run, tb_frame *frame, const tb_expr *e)
 {
     tb_value value = tb_eval(run, frame, e->as.operands.left);
@@ -55,6 +47,8 @@ static tb_value eval_binary(tb_render *run, tb_frame *frame, const tb_expr *e)
         return left;
     tb_value right = tb_eval(run, frame, e->as.operands.right);
     run->line = e->line;
+    if (e->op == TB_OPERATOR_TILDE)
+        return tb_string_concat(run, tb_to_string(run, left, false), tb_to_string(run, right, false));
     return is_logic ? right : tb_arith(run, e->op, left, right);
 }
 
@@ -202,8 +196,6 @@ static tb_value eval_kind(tb_render *run, tb_frame *frame, const tb_expr *e)
         return eval_items(run, frame, &e->as.items, TB_VALUE_LIST);
     case TB_EXPR_DICT:
         return eval_dict(run, frame, e);
-    case TB_EXPR_CONCAT:
-        return eval_concat(run, frame, e);
     case TB_EXPR_UNARY:
         return eval_unary(run, frame, e);
     case TB_EXPR_BINARY:

@@ -22,6 +22,7 @@ typedef enum tb_lexeme_kind {
     TB_LEXEME_OPERATOR,
 } tb_lexeme_kind;
 
+// Those of one level of precedence follow each other.
 typedef enum tb_operator {
     TB_OPERATOR_NONE,
     TB_OPERATOR_ADD,
@@ -38,6 +39,7 @@ typedef enum tb_operator {
     TB_OPERATOR_LE,
     TB_OPERATOR_GT,
     TB_OPERATOR_GE,
+    TB_OPERATOR_IN, // this and the last ones are words, which the parser names
     TB_OPERATOR_ASSIGN,
     TB_OPERATOR_DOT,
     TB_OPERATOR_COLON,
@@ -50,8 +52,6 @@ typedef enum tb_operator {
     TB_OPERATOR_RBRACKET,
     TB_OPERATOR_LBRACE,
     TB_OPERATOR_RBRACE,
-    // Not lexed but named by the parser: words that act as operators.
-    TB_OPERATOR_IN,
     TB_OPERATOR_NOT_IN,
     TB_OPERATOR_AND,
     TB_OPERATOR_OR,

@@ -4,7 +4,7 @@
 #include "template/builtin.h"
 #include "template/parse.h"
 
-static tb_expr *parse_unary(tb_parser *p, bool with_filters);
+static tb_expr *parse_unary(tb_parser *p);
 
 static tb_expr *new_binary(tb_parser *p, tb_operator op, tb_expr *left, tb_expr *right)
 {
@@ -354,78 +354,78 @@ static tb_expr *parse_sign(tb_parser *p)
     if (!tb_parser_enter(p))
         return new_constant(p, sign.line, tb_none());
     tb_parser_advance(p);
-    tb_expr *e = new_unary(p, sign.op, sign.line, parse_unary(p, false));
+    tb_expr *e = new_unary(p, sign.op, sign.line, parse_unary(p));
     p->depth--;
     return e;
 }
 
-static tb_expr *parse_unary(tb_parser *p, bool with_filters)
+static tb_expr *parse_unary(tb_parser *p)
 {
     bool is_signed = tb_parser_at_op(p, TB_OPERATOR_SUB) || tb_parser_at_op(p, TB_OPERATOR_ADD);
-    tb_expr *e = parse_postfix(p, is_signed ? parse_sign(p) : parse_primary(p, 0));
-    return with_filters ? parse_filter_expr(p, e) : e;
+    return parse_postfix(p, is_signed ? parse_sign(p) : parse_primary(p, 0));
+}
+
+// The operator here, words that act as one included, or TB_OPERATOR_NONE.
+static tb_operator operator_here(const tb_parser *p)
+{
+    if (tb_parser_at(p, TB_LEXEME_OPERATOR))
+        return p->token.op;
+    return tb_parser_at_word(p, "in")    ? TB_OPERATOR_IN
+           : tb_parser_at_word(p, "and") ? TB_OPERATOR_AND
+           : tb_parser_at_word(p, "or")  ? TB_OPERATOR_OR
+                                         : TB_OPERATOR_NONE;
+}
+
+// Operands with operators of one level between them, from `first` to `last`, which group to the left.
+static tb_expr *parse_level(tb_parser *p, tb_expr *(*parse_operand)(tb_parser *), tb_operator first, tb_operator last)
+{
+    tb_expr *e = parse_operand(p);
+    for (tb_operator op; (op = operator_here(p)) >= first && op <= last;) {
+        tb_parser_advance(p);
+        e = new_binary(p, op, e, parse_operand(p));
+    }
+    return e;
+}
+
+static tb_expr *parse_filtered(tb_parser *p)
+{
+    return parse_filter_expr(p, parse_unary(p));
 }
 
 static tb_expr *parse_power(tb_parser *p)
 {
-    tb_expr *e = parse_unary(p, true);
-    while (tb_parser_skip_op(p, TB_OPERATOR_POW))
-        e = new_binary(p, TB_OPERATOR_POW, e, parse_unary(p, true));
-    return e;
+    return parse_level(p, parse_filtered, TB_OPERATOR_POW, TB_OPERATOR_POW);
 }
 
 static tb_expr *parse_product(tb_parser *p)
 {
-    tb_expr *e = parse_power(p);
-    while (tb_parser_at_op(p, TB_OPERATOR_MUL) || tb_parser_at_op(p, TB_OPERATOR_DIV) ||
-           tb_parser_at_op(p, TB_OPERATOR_FLOORDIV) || tb_parser_at_op(p, TB_OPERATOR_MOD)) {
-        tb_operator op = p->token.op;
-        tb_parser_advance(p);
-        e = new_binary(p, op, e, parse_power(p));
-    }
-    return e;
+    return parse_level(p, parse_power, TB_OPERATOR_MUL, TB_OPERATOR_MOD);
 }
 
 static tb_expr *parse_concat(tb_parser *p)
 {
-    tb_expr *first = parse_product(p);
-    if (!tb_parser_at_op(p, TB_OPERATOR_TILDE))
-        return first;
-    tb_expr *e = tb_parser_expr(p, TB_EXPR_CONCAT, first->line);
-    tb_parser_append(p, e, &e->as.items, first);
-    while (tb_parser_skip_op(p, TB_OPERATOR_TILDE))
-        tb_parser_append(p, e, &e->as.items, parse_product(p));
-    return e;
+    return parse_level(p, parse_product, TB_OPERATOR_TILDE, TB_OPERATOR_TILDE);
 }
 
 static tb_expr *parse_sum(tb_parser *p)
 {
-    tb_expr *e = parse_concat(p);
-    while (tb_parser_at_op(p, TB_OPERATOR_ADD) || tb_parser_at_op(p, TB_OPERATOR_SUB)) {
-        tb_operator op = p->token.op;
-        tb_parser_advance(p);
-        e = new_binary(p, op, e, parse_concat(p));
-    }
-    return e;
+    return parse_level(p, parse_concat, TB_OPERATOR_ADD, TB_OPERATOR_SUB);
 }
 
 // The comparison operator here, which is taken; TB_OPERATOR_NONE when there is none.
 static tb_operator take_comparison(tb_parser *p)
 {
-    tb_operator op = TB_OPERATOR_NONE;
-    if (tb_parser_at(p, TB_LEXEME_OPERATOR) && p->token.op >= TB_OPERATOR_EQ && p->token.op <= TB_OPERATOR_GE) {
-        op = p->token.op;
-    } else if (tb_parser_at_word(p, "in")) {
-        op = TB_OPERATOR_IN;
-    } else if (tb_parser_at_word(p, "not")) {
+    tb_operator op = operator_here(p);
+    if (tb_parser_at_word(p, "not")) {
         tb_lexeme next = tb_parser_peek(p);
-        if (next.kind == TB_LEXEME_NAME && tb_text_is(next.text, "in")) {
-            op = TB_OPERATOR_NOT_IN;
-            tb_parser_advance(p);
-        }
-    }
-    if (op != TB_OPERATOR_NONE)
+        if (next.kind != TB_LEXEME_NAME || !tb_text_is(next.text, "in"))
+            return TB_OPERATOR_NONE;
+        op = TB_OPERATOR_NOT_IN;
         tb_parser_advance(p);
+    } else if (op < TB_OPERATOR_EQ || op > TB_OPERATOR_IN) {
+        return TB_OPERATOR_NONE;
+    }
+    tb_parser_advance(p);
     return op;
 }
 
@@ -459,18 +459,12 @@ static tb_expr *parse_not(tb_parser *p)
 
 static tb_expr *parse_and(tb_parser *p)
 {
-    tb_expr *e = parse_not(p);
-    while (tb_parser_skip_word(p, "and"))
-        e = new_binary(p, TB_OPERATOR_AND, e, parse_not(p));
-    return e;
+    return parse_level(p, parse_not, TB_OPERATOR_AND, TB_OPERATOR_AND);
 }
 
 static tb_expr *parse_or(tb_parser *p)
 {
-    tb_expr *e = parse_and(p);
-    while (tb_parser_skip_word(p, "or"))
-        e = new_binary(p, TB_OPERATOR_OR, e, parse_and(p));
-    return e;
+    return parse_level(p, parse_and, TB_OPERATOR_OR, TB_OPERATOR_OR);
 }
 
 static tb_expr *parse_condexpr(tb_parser *p)

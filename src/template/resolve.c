@@ -163,7 +163,6 @@ static void walk(resolver *r, tb_expr *e, visit_fn visit)
     case TB_EXPR_TUPLE:
     case TB_EXPR_LIST:
     case TB_EXPR_DICT:
-    case TB_EXPR_CONCAT:
     case TB_EXPR_COMPARE:
         walk_list(r, &e->as.items, visit);
         break;
