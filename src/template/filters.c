@@ -165,13 +165,15 @@ static tb_value run_float(tb_render *run, const tb_call *call)
 // int(value), or of a text that is no integer int(float(value)), or the default.
 static tb_value run_int(tb_render *run, const tb_call *call)
 {
-    int64_t base = tb_argument_int(run, "the filter 'int'", call->args[1], 10), number = 0;
+    int64_t number = 0;
     double real;
+    if (tb_argument_int(run, "the filter 'int'", call->args[1], 10) != 10)
+        return tb_render_fail(run, TB_EUNSUPPORTED, "another base than 10 of the filter 'int' is not supported");
     bool found = tb_value_is_integral(call->self);
     if (found)
         number = tb_value_as_int(call->self);
     else if (call->self.kind == TB_VALUE_STRING)
-        found = tb_parse_int(&number, run, tb_value_text(call->self), base >= 0 && base <= 36 ? (unsigned)base : 1);
+        found = tb_parse_int(&number, run, tb_value_text(call->self));
     if (!found) {
         found = read_float(&real, run, call->self) && isfinite(real);
         number = found ? tb_truncate_number(run, real) : 0;

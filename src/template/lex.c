@@ -251,41 +251,62 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-// Digits in groups joined by single underscores: bytes of the longest run at `text`, or 0.
 static size_t digits_size(const char *text, size_t size)
 {
-    size_t at = 0;
-    while (at < size && is_digit(text[at])) {
-        at++;
-        if (at + 1 < size && text[at] == '_' && is_digit(text[at + 1]))
-            at++;
-    }
-    return at;
+    size_t n = 0;
+    while (n < size && is_digit(text[n]))
+        n++;
+    return n;
 }
 
-static size_t exponent_size(const char *text, size_t size)
+// A fraction, an exponent or both, behind digits; 0 where there is none.
+static size_t float_size(const char *text, size_t size)
 {
-    if (size < 2 || (text[0] != 'e' && text[0] != 'E'))
-        return 0;
-    size_t sign = text[1] == '+' || text[1] == '-';
-    size_t digits = digits_size(text + 1 + sign, size - 1 - sign);
-    return digits ? 1 + sign + digits : 0;
+    size_t fraction = size > 0 && text[0] == '.' ? digits_size(text + 1, size - 1) : 0;
+    size_t n = fraction ? 1 + fraction : 0;
+    if (n + 1 >= size || (text[n] | 0x20) != 'e')
+        return n;
+    size_t mark = text[n + 1] == '+' || text[n + 1] == '-' ? 2 : 1;
+    size_t exponent = digits_size(text + n + mark, size - n - mark);
+    return exponent ? n + mark + exponent : n;
 }
 
-// A float has a fraction, an exponent or both, and does not follow a dot (x.1.5 are two items).
-static size_t float_size(const tb_lexer *lexer)
+static tb_code read_integer(tb_lexeme *out, const tb_lexer *lexer)
+{
+    for (size_t i = 0; i < out->text.size; i++) {
+        int64_t digit = out->text.data[i] - '0';
+        if (out->integer > (INT64_MAX - digit) / 10)
+            return tb_fail(lexer->err, TB_EUNSUPPORTED, "the integer at line %u of the template has more than 64 bits",
+                           (unsigned)lexer->line);
+        out->integer = out->integer * 10 + digit;
+    }
+    return out->integer > 0 && out->text.data[0] == '0' ? fail(lexer, TB_EFORMAT, "a number begins with a zero")
+                                                        : TB_OK;
+}
+
+// Python's other numbers, with underscores or in other bases, begin with digits, too.
+static bool is_other_number(tb_text digits, char next)
+{
+    return next == '_' || (digits.size == 1 && digits.data[0] == '0' && next && strchr("xXoObB", next));
+}
+
+static tb_code lex_number(tb_lexeme *out, tb_lexer *lexer)
 {
     const char *text = here(lexer);
-    size_t size = left(lexer), whole = digits_size(text, size), fraction = 0;
-    if (!whole || (lexer->at > 0 && text[-1] == '.'))
-        return 0;
-    if (whole < size && text[whole] == '.') {
-        fraction = digits_size(text + whole + 1, size - whole - 1);
-        fraction += fraction > 0;
-    }
-    size_t exponent = exponent_size(text + whole + fraction, size - whole - fraction);
-    return fraction || exponent ? whole + fraction + exponent : 0;
+    size_t whole = digits_size(text, left(lexer));
+    bool after_dot = lexer->at > 0 && text[-1] == '.'; // x.1.5 are two items
+    size_t rest = after_dot ? 0 : float_size(text + whole, left(lexer) - whole);
+    out->kind = rest ? TB_LEXEME_FLOAT : TB_LEXEME_INTEGER;
+    out->text = (tb_text){text, whole + rest};
+    if (left(lexer) > out->text.size && is_other_number(out->text, text[out->text.size]))
+        return fail(lexer, TB_EUNSUPPORTED, "a number that is not plain decimal is not supported");
+    out->real = rest ? strtod(text, NULL) : 0; // a zero ends the source
+    tb_code rc = rest ? TB_OK : read_integer(out, lexer);
+    advance(lexer, out->text.size);
+    return rc;
 }
+
+// ---- strings ----
 
 static unsigned digit_value(char c)
 {
@@ -294,65 +315,6 @@ static unsigned digit_value(char c)
     c |= 0x20;
     return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 99;
 }
-
-// Bytes of an integer at `text` in its base; a decimal one has no leading zero except zeros only.
-static size_t integer_size(unsigned *base, const char *text, size_t size)
-{
-    char mark = size > 1 && text[0] == '0' ? (char)(text[1] | 0x20) : '\0';
-    *base = mark == 'x' ? 16 : mark == 'o' ? 8 : mark == 'b' ? 2 : 10;
-    if (*base != 10) {
-        size_t at = 2;
-        while (at < size && (digit_value(text[at]) < *base ||
-                             (text[at] == '_' && at + 1 < size && digit_value(text[at + 1]) < *base)))
-            at++;
-        if (at > 2)
-            return at;
-        *base = 10;
-    }
-    size_t n = digits_size(text, size);
-    if (n > 0 && text[0] == '0')
-        for (n = 1; n < size && (text[n] == '0' || (text[n] == '_' && n + 1 < size && text[n + 1] == '0'));)
-            n++;
-    return n;
-}
-
-static tb_code lex_integer(tb_lexeme *out, tb_lexer *lexer)
-{
-    unsigned base;
-    size_t n = integer_size(&base, here(lexer), left(lexer));
-    out->kind = TB_LEXEME_INTEGER;
-    out->text = (tb_text){here(lexer), n};
-    for (size_t i = base == 10 ? 0 : 2; i < n; i++) {
-        if (out->text.data[i] == '_')
-            continue;
-        unsigned digit = digit_value(out->text.data[i]);
-        if (out->integer > (INT64_MAX - (int64_t)digit) / base)
-            return tb_fail(lexer->err, TB_EUNSUPPORTED, "the integer at line %u of the template has more than 64 bits",
-                           (unsigned)lexer->line);
-        out->integer = out->integer * base + digit;
-    }
-    advance(lexer, n);
-    return TB_OK;
-}
-
-static tb_code lex_float(tb_lexeme *out, tb_lexer *lexer, size_t n)
-{
-    char *plain = tb_arena_alloc(lexer->arena, n + 1);
-    if (!plain)
-        return fail(lexer, TB_ENOMEM, "no memory for a number");
-    size_t used = 0;
-    for (size_t i = 0; i < n; i++)
-        if (here(lexer)[i] != '_')
-            plain[used++] = here(lexer)[i];
-    plain[used] = '\0';
-    out->kind = TB_LEXEME_FLOAT;
-    out->text = (tb_text){here(lexer), n};
-    out->real = strtod(plain, NULL);
-    advance(lexer, n);
-    return TB_OK;
-}
-
-// ---- strings ----
 
 typedef struct escape_reader {
     tb_text text; // between the quotes
@@ -549,12 +511,10 @@ static tb_code lex_code(tb_lexeme *out, tb_lexer *lexer)
         out->kind = TB_LEXEME_END;
         return TB_OK;
     }
-    size_t n = float_size(lexer);
-    if (n)
-        return lex_float(out, lexer, n);
     if (is_digit(*here(lexer)))
-        return lex_integer(out, lexer);
-    if ((n = name_size(lexer)) > 0) {
+        return lex_number(out, lexer);
+    size_t n = name_size(lexer);
+    if (n > 0) {
         out->kind = TB_LEXEME_NAME;
         out->text = (tb_text){here(lexer), n};
         advance(lexer, n);

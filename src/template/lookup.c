@@ -243,7 +243,7 @@ static tb_value step(tb_render *run, tb_value object, tb_value part, tb_value fa
 {
     int64_t number;
     if (part.kind == TB_VALUE_STRING && is_number(tb_value_text(part)) &&
-        tb_parse_int(&number, run, tb_value_text(part), 10))
+        tb_parse_int(&number, run, tb_value_text(part)))
         part = tb_int(number);
     tb_value item = tb_get_item(run, object, part);
     return item.kind == TB_VALUE_UNDEFINED && tb_argument_given(fallback) ? fallback : item;

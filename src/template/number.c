@@ -1,4 +1,5 @@
 // Python's arithmetic, with integers of 64 bits: what would need more is refused, never wrapped.
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -316,14 +317,6 @@ void tb_float_repr(char out[TB_FLOAT_TEXT], double value)
 
 // ---- text as numbers ----
 
-static unsigned digit_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return (unsigned)(c - '0');
-    c |= 0x20;
-    return c >= 'a' && c <= 'z' ? (unsigned)(c - 'a' + 10) : 99;
-}
-
 static void check_digits_are_ascii(tb_render *run, tb_piece text)
 {
     uint32_t c;
@@ -341,51 +334,6 @@ static bool take_sign(tb_piece *text)
     if (negative || (text->size > 0 && text->data[0] == '+'))
         *text = tb_piece_behind(*text, 1);
     return negative;
-}
-
-// "0x" and the like, where they fit the base; base 0 takes it from them.
-static bool take_prefix(tb_piece *text, unsigned *base)
-{
-    char mark = text->size > 1 && text->data[0] == '0' ? (char)(text->data[1] | 0x20) : '\0';
-    unsigned said = mark == 'x' ? 16 : mark == 'o' ? 8 : mark == 'b' ? 2 : 0;
-    if (!said || (*base && *base != said)) {
-        if (*base == 0)
-            *base = 10;
-        return false;
-    }
-    *base = said;
-    *text = tb_piece_behind(*text, 2);
-    return true;
-}
-
-bool tb_parse_int(int64_t *out, tb_render *run, tb_piece text, unsigned base)
-{
-    *out = 0;
-    if (base == 1 || base > 36)
-        return false;
-    check_digits_are_ascii(run, text);
-    text = tb_strip_text(run, text, NULL, true, true);
-    bool negative = take_sign(&text), free_base = base == 0;
-    bool prefixed = take_prefix(&text, &base), after_digit = prefixed, nonzero = false;
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned digit = digit_value(text.data[i]);
-        if (text.data[i] == '_' && after_digit) {
-            after_digit = false;
-            continue;
-        }
-        if (digit >= base)
-            return false;
-        if (!mul_fits(*out, base) || !add_fits(*out * base, (int64_t)digit)) {
-            too_big(run);
-            return false;
-        }
-        *out = *out * base + digit;
-        after_digit = true;
-        nonzero |= digit > 0;
-    }
-    bool leading_zero = free_base && !prefixed && nonzero && text.data[0] == '0';
-    *out = negative ? -*out : *out;
-    return text.size > 0 && after_digit && !leading_zero;
 }
 
 static bool equals_ignoring_case(tb_piece text, const char *lower)
@@ -414,47 +362,64 @@ static bool copy_digits(char **out, tb_piece *text)
     return *out > start;
 }
 
-// Copies a decimal float in plain form; false when it is none.
-static bool copy_float(char *out, tb_piece text)
+// Copies a decimal number in plain form; false when it is none.
+static bool copy_decimal(char *out, bool *is_integer, tb_piece text)
 {
     bool whole = copy_digits(&out, &text), fraction = false;
+    *is_integer = whole && text.size == 0;
     if (text.size > 0 && text.data[0] == '.') {
         *out++ = '.';
-        text = tb_piece_cut(text, 1, text.size - 1);
+        text = tb_piece_behind(text, 1);
         fraction = copy_digits(&out, &text);
     }
     if (!whole && !fraction)
         return false;
     if (text.size > 0 && (text.data[0] | 0x20) == 'e') {
+        text = tb_piece_behind(text, 1);
         *out++ = 'e';
-        text = tb_piece_cut(text, 1, text.size - 1);
-        if (text.size > 0 && (text.data[0] == '-' || text.data[0] == '+')) {
-            *out++ = text.data[0];
-            text = tb_piece_cut(text, 1, text.size - 1);
-        }
+        *out++ = take_sign(&text) ? '-' : '+';
         if (!copy_digits(&out, &text))
             return false;
     }
-    *out = '\0';
     return text.size == 0;
+}
+
+// The number as C's functions read it, on the run's memory; NULL when it is none.
+static const char *plain_number(tb_render *run, bool *is_integer, tb_piece text)
+{
+    static const char *const words[] = {"inf", "infinity", "nan"};
+    *is_integer = false;
+    check_digits_are_ascii(run, text);
+    text = tb_strip_text(run, text, NULL, true, true);
+    char *plain = tb_render_alloc(run, text.size + 3); // signs and the end
+    if (!plain)
+        return NULL;
+    *plain = take_sign(&text) ? '-' : '+';
+    for (size_t i = 0; i < 3; i++)
+        if (equals_ignoring_case(text, words[i])) {
+            memcpy(plain + 1, words[i], text.size);
+            return plain;
+        }
+    return copy_decimal(plain + 1, is_integer, text) ? plain : NULL;
+}
+
+bool tb_parse_int(int64_t *out, tb_render *run, tb_piece text)
+{
+    bool is_integer;
+    const char *plain = plain_number(run, &is_integer, text);
+    errno = 0;
+    *out = plain && is_integer ? strtoll(plain, NULL, 10) : 0;
+    if (errno)
+        too_big(run);
+    return plain && is_integer && !errno;
 }
 
 bool tb_parse_float(double *out, tb_render *run, tb_piece text)
 {
-    check_digits_are_ascii(run, text);
-    text = tb_strip_text(run, text, NULL, true, true);
-    bool negative = take_sign(&text), found = true;
-    if (equals_ignoring_case(text, "inf") || equals_ignoring_case(text, "infinity")) {
-        *out = INFINITY;
-    } else if (equals_ignoring_case(text, "nan")) {
-        *out = NAN;
-    } else {
-        char *plain = tb_render_alloc(run, text.size + 1);
-        found = plain && copy_float(plain, text);
-        *out = found ? strtod(plain, NULL) : 0;
-    }
-    *out = negative ? -*out : *out;
-    return found;
+    bool is_integer;
+    const char *plain = plain_number(run, &is_integer, text);
+    *out = plain ? strtod(plain, NULL) : 0;
+    return plain != NULL;
 }
 
 // ---- rounding ----
@@ -467,33 +432,17 @@ int64_t tb_truncate_number(tb_render *run, double value)
     return 0;
 }
 
-// To a multiple of 10^places, halves to the even multiple.
-static tb_value round_int(tb_render *run, int64_t value, int64_t places)
-{
-    tb_value unit = places > 18 ? too_big(run) : power_of_ints(run, 10, places);
-    if (run->rc)
-        return unit;
-    int64_t size = unit.as.integer, quotient = floor_quotient(value, size), rest = value - quotient * size;
-    if (rest > size - rest || (rest == size - rest && quotient % 2 != 0))
-        quotient++;
-    return mul_fits(quotient, size) ? tb_int(quotient * size) : too_big(run);
-}
-
 tb_value tb_round_number(tb_render *run, tb_value value, int64_t digits)
 {
     char text[700]; // 309 digits before the point, at most 323 behind it
     if (!tb_value_is_number(value))
         return tb_render_fail(run, TB_EINVAL, "a value of type '%s' cannot be rounded", tb_value_kind_name(value.kind));
-    if (value.kind != TB_VALUE_FLOAT) {
-        tb_value rounded =
-            digits >= 0 ? tb_int(tb_value_as_int(value)) : round_int(run, tb_value_as_int(value), -digits);
-        rounded.origin = value.origin;
-        return rounded;
-    }
-    if (!isfinite(value.as.real) || digits > 323) // more digits than any double has
-        return value;
     if (digits < 0)
-        return tb_render_fail(run, TB_EUNSUPPORTED, "rounding a float to tens or more is not supported");
+        return tb_render_fail(run, TB_EUNSUPPORTED, "rounding to tens or more is not supported");
+    if (value.kind != TB_VALUE_FLOAT)
+        return tb_negate(run, TB_OPERATOR_ADD, value); // of a truth value the number
+    if (!isfinite(value.as.real) || digits > 323)      // more digits than any double has
+        return value;
     tb_render_work(run, TB_STEPS_PER_FLOAT);
     snprintf(text, sizeof text, "%.*f", (int)digits, value.as.real); // exact, halves to even
     value.as.real = strtod(text, NULL);

@@ -191,8 +191,8 @@ tb_value tb_negate(tb_render *run, tb_operator op, tb_value value);
 enum { TB_FLOAT_TEXT = 48 };
 void tb_float_repr(char out[TB_FLOAT_TEXT], double value);
 
-// int(text, base) and float(text): false where Python raises ValueError.
-bool tb_parse_int(int64_t *out, tb_render *run, tb_piece text, unsigned base);
+// int(text) and float(text): false where Python raises ValueError.
+bool tb_parse_int(int64_t *out, tb_render *run, tb_piece text);
 bool tb_parse_float(double *out, tb_render *run, tb_piece text);
 // int(value) of a float, rounding towards zero.
 int64_t tb_truncate_number(tb_render *run, double value);
