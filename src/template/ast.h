@@ -153,9 +153,8 @@ typedef struct tb_for {
     tb_expr *target, *iterable, *test; // test: NULL without
     tb_body body, otherwise;
     tb_expr *loop; // the name, NULL where the body does not use it
-    bool recursive, has_otherwise;
+    bool has_otherwise;
     tb_scope *scope, *otherwise_scope;
-    size_t slots; // of a recursive loop, which is a function
     // The filter is a function with the target's names in a frame of its own.
     tb_expr *test_target;
     tb_scope *test_scope;

@@ -45,6 +45,9 @@ extern const tb_builtin tb_loop_methods[];
 const tb_builtin *tb_filter_find(tb_piece name); // NULL: unknown to jinja2
 const tb_builtin *tb_test_find(tb_piece name);
 
+// The tests lower and upper, and the methods; `how` is the tb_letter_case.
+tb_value tb_text_is_in_case(tb_render *run, const tb_call *call);
+
 // Binds the arguments to the parameters and runs it. `what` is "filter", "test", "method" or "function".
 tb_value tb_builtin_call(tb_render *run, const tb_builtin *function, const char *what, tb_value self,
                          const tb_call *call);
@@ -52,7 +55,7 @@ tb_value tb_builtin_call(tb_render *run, const tb_builtin *function, const char 
 // The keyword by which a call block gives its body to a macro.
 extern const tb_string tb_caller_name;
 
-// Calls a value: a function, method, macro, loop or joiner.
+// Calls a value: a function, method, macro or joiner.
 tb_value tb_value_call(tb_render *run, tb_value callee, const tb_call *call);
 bool tb_value_is_callable(tb_value value);
 

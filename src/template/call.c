@@ -223,14 +223,6 @@ static tb_value call_joiner(tb_render *run, tb_joiner *joiner, const tb_call *ca
     return used ? joiner->separator : tb_string_borrow(run, tb_piece_literal(""));
 }
 
-static tb_value call_loop(tb_render *run, const tb_loop *loop, const tb_call *call)
-{
-    static const tb_builtin function = {"loop", "iterable", NULL, 0};
-    tb_call bound = *call;
-    bind(&bound, run, &function, "function");
-    return tb_loop_recurse(run, loop, bound.args[0]);
-}
-
 tb_value tb_value_call(tb_render *run, tb_value callee, const tb_call *call)
 {
     if (run->rc)
@@ -242,8 +234,6 @@ tb_value tb_value_call(tb_render *run, tb_value callee, const tb_call *call)
         return tb_builtin_call(run, callee.as.function, "function", tb_none(), call);
     case TB_VALUE_MACRO:
         return call_macro(run, callee.as.macro, call);
-    case TB_VALUE_LOOP:
-        return call_loop(run, callee.as.loop, call);
     case TB_VALUE_JOINER:
         return call_joiner(run, callee.as.joiner, call);
     default:

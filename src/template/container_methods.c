@@ -11,21 +11,12 @@ static tb_value count(tb_render *run, const tb_call *call)
     return tb_int(n);
 }
 
-// A bound of list.index(), counted from the end when negative.
-static size_t read_bound(tb_render *run, tb_value bound, size_t count, size_t fallback)
-{
-    int64_t n = tb_argument_int(run, "index()", bound, (int64_t)fallback);
-    if (n < 0)
-        n = n < -(int64_t)count ? 0 : n + (int64_t)count;
-    return (size_t)n < count ? (size_t)n : count;
-}
-
 static tb_value find_index(tb_render *run, const tb_call *call)
 {
     const tb_list *list = call->self.as.list;
-    size_t start = read_bound(run, call->args[1], list->count, 0);
-    size_t end = read_bound(run, call->args[2], list->count, list->count);
-    for (size_t i = start; i < end && !run->rc; i++)
+    if (call->args[1].kind != TB_VALUE_MISSING)
+        return tb_render_fail(run, TB_EUNSUPPORTED, "index() of a part of a list is not supported");
+    for (size_t i = 0; i < list->count && !run->rc; i++)
         if (tb_value_equal(run, list->items[i], call->args[0]))
             return tb_int((int64_t)i);
     return tb_render_fail(run, TB_EINVAL, "the value that index() looks for is not there");

@@ -123,51 +123,17 @@ static tb_flow run_rounds(tb_render *run, tb_frame *frame, const tb_for *loop, t
     return flow;
 }
 
-// Runs a loop whose variables are in `frame`; `outside` is where it stands.
-static tb_flow run_loop(tb_render *run, tb_frame *frame, tb_frame *outside, const tb_for *loop, tb_value source,
-                        size_t depth0)
-{
-    tb_loop *state = tb_render_alloc(run, sizeof *state);
-    if (loop->test)
-        source = filter_source(run, source, outside, loop);
-    tb_iter *iter = tb_iter_new(run, source);
-    if (run->rc)
-        return TB_FLOW_NEXT;
-    *state = (tb_loop){
-        .source = source,
-        .iter = iter,
-        .index0 = -1,
-        .depth0 = depth0,
-        .recursive = loop->recursive ? loop : NULL,
-        .frame = outside,
-    };
-    return run_rounds(run, frame, loop, state);
-}
-
-// A recursive loop is a function: it runs in a frame of its own and its `else` cannot leave a loop around it.
-static void run_recursive(tb_render *run, tb_frame *outside, const tb_for *loop, tb_value source, size_t depth0)
-{
-    tb_frame *frame = tb_frame_new(run, outside, loop->slots);
-    if (frame)
-        run_loop(run, frame, outside, loop, source, depth0);
-}
-
-tb_value tb_loop_recurse(tb_render *run, const tb_loop *loop, tb_value iterable)
-{
-    if (!loop->recursive)
-        return tb_render_fail(run, TB_EINVAL, "the loop is called, but is not marked 'recursive'");
-    size_t mark = tb_render_begin(run);
-    run_recursive(run, loop->frame, loop->recursive, iterable, loop->depth0 + 1);
-    return tb_render_take(run, mark);
-}
-
 static tb_flow exec_for(tb_render *run, tb_frame *frame, const tb_for *loop)
 {
     tb_value source = tb_eval(run, frame, loop->iterable);
-    if (!loop->recursive)
-        return run_loop(run, frame, frame, loop, source, 0);
-    run_recursive(run, frame, loop, source, 0);
-    return TB_FLOW_NEXT;
+    tb_loop *state = tb_render_alloc(run, sizeof *state);
+    if (loop->test)
+        source = filter_source(run, source, frame, loop);
+    tb_iter *iter = tb_iter_new(run, source);
+    if (run->rc)
+        return TB_FLOW_NEXT;
+    *state = (tb_loop){.source = source, .iter = iter, .index0 = -1};
+    return run_rounds(run, frame, loop, state);
 }
 
 // ---- blocks that capture what they print ----
@@ -181,8 +147,7 @@ static tb_value capture(tb_flow *flow, tb_render *run, tb_frame *frame, const tb
     tb_scope_enter(run, frame, scope);
     *flow = tb_exec(run, frame, body);
     run->content = tb_render_take(run, mark); // read before anything else is evaluated: it is the innermost subject
-    tb_value value = *flow == TB_FLOW_NEXT ? tb_eval(run, frame, filter) : tb_missing();
-    return value;
+    return *flow == TB_FLOW_NEXT ? tb_eval(run, frame, filter) : tb_missing();
 }
 
 static tb_flow exec_set_block(tb_render *run, tb_frame *frame, const tb_stmt *s)

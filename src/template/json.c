@@ -166,32 +166,13 @@ static void write_json_string(tb_render *run, const tb_json_style *how, tb_piece
 
 static void write_json_scalar(tb_render *run, const tb_json_style *how, tb_value value)
 {
-    char number[TB_FLOAT_TEXT];
-    tb_origin origin = (tb_origin)value.origin;
-    switch (value.kind) {
-    case TB_VALUE_NONE:
-        tb_render_printf(run, origin, "null");
-        break;
-    case TB_VALUE_BOOL:
-        tb_render_printf(run, origin, value.as.boolean ? "true" : "false");
-        break;
-    case TB_VALUE_INT:
-        tb_render_printf(run, origin, "%lld", (long long)value.as.integer);
-        break;
-    case TB_VALUE_FLOAT:
-        tb_render_work(run, TB_STEPS_PER_FLOAT);
-        tb_float_repr(number, value.as.real);
-        if (!isfinite(value.as.real))
-            tb_render_printf(run, origin, isnan(value.as.real) ? "NaN" : value.as.real > 0 ? "Infinity" : "-Infinity");
-        else
-            tb_render_printf(run, origin, "%s", number);
-        break;
-    case TB_VALUE_STRING:
+    static const char *const words[] = {"null", "false", "true", "NaN", "Infinity", "-Infinity"};
+    if (value.kind == TB_VALUE_STRING)
         write_json_string(run, how, tb_value_text(value));
-        break;
-    default:
+    else if (value.kind == TB_VALUE_NONE || tb_value_is_number(value))
+        tb_write_scalar(run, words, value);
+    else
         tb_render_wrong_type(run, "writing JSON", value);
-    }
 }
 
 // A line break and the indent of a level, where there are indents.

@@ -58,7 +58,7 @@ static tb_value get_loop_attribute(tb_render *run, tb_loop *loop, tb_piece name)
     if (tb_piece_is(name, "nextitem"))
         return peek(run, loop).kind == TB_VALUE_MISSING ? tb_undefined_hint("there is no next item") : loop->after;
     if (tb_piece_is(name, "depth0") || tb_piece_is(name, "depth"))
-        return tb_int((int64_t)loop->depth0 + (name.size == 5));
+        return tb_int(name.size == 5); // loops inside each other do not count, recursive ones would
     return tb_missing();
 }
 
@@ -116,12 +116,6 @@ static tb_value get_data_attribute(tb_render *run, tb_value object, tb_piece nam
         return tb_dict_get_text(run, object.as.dict, name);
     case TB_VALUE_LOOP:
         return get_loop_attribute(run, object.as.loop, name);
-    case TB_VALUE_RANGE:
-        if (tb_piece_is(name, "start"))
-            return tb_int(object.as.range->start);
-        if (tb_piece_is(name, "stop") || tb_piece_is(name, "step"))
-            return tb_int(tb_piece_is(name, "stop") ? object.as.range->stop : object.as.range->step);
-        return tb_missing();
     case TB_VALUE_MACRO:
         return tb_piece_is(name, "name") && object.as.macro->def->name ? tb_string_value(object.as.macro->def->name)
                                                                        : tb_missing();
@@ -140,7 +134,7 @@ static bool is_left_out(tb_value_kind kind, tb_piece name)
         "conjugate",  "to_bytes", "as_integer_ratio", "from_bytes",  "hex",        "fromhex",
         "is_integer", NULL};
     static const char *const of_joiners[] = {"sep", "used", NULL};
-    static const char *const of_ranges[] = {"count", "index", NULL};
+    static const char *const of_ranges[] = {"count", "index", "start", "stop", "step", NULL};
     static const char *const of_views[] = {"isdisjoint", "mapping", NULL};
     static const char *const of_generators[] = {"send", "throw", "close", NULL};
     static const char *const *const tables[TB_VALUE_KINDS] = {

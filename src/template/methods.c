@@ -218,9 +218,9 @@ static tb_value all_are(tb_render *run, const tb_call *call)
     return tb_bool(all);
 }
 
-static tb_value is_in_case(tb_render *run, const tb_call *call)
+tb_value tb_text_is_in_case(tb_render *run, const tb_call *call)
 {
-    tb_piece text = tb_value_text(call->self);
+    tb_piece text = tb_value_text(tb_to_string(run, call->self, false));
     tb_render_work(run, 1 + text.size / TB_BYTES_READ_PER_STEP);
     return tb_bool(!run->rc && tb_unicode_text_has_case(text, (tb_letter_case)call->how));
 }
@@ -248,12 +248,12 @@ const tb_builtin tb_string_methods[] = {
     {"isdecimal", NULL, NULL, 0},
     {"isdigit", "", all_are, DIGIT},
     {"isidentifier", NULL, NULL, 0},
-    {"islower", "", is_in_case, TB_CASE_LOWER},
+    {"islower", "", tb_text_is_in_case, TB_CASE_LOWER},
     {"isnumeric", NULL, NULL, 0},
     {"isprintable", NULL, NULL, 0},
     {"isspace", "", all_are, SPACE},
     {"istitle", NULL, NULL, 0},
-    {"isupper", "", is_in_case, TB_CASE_UPPER},
+    {"isupper", "", tb_text_is_in_case, TB_CASE_UPPER},
     {"join", "/ iterable", join, 0},
     {"ljust", NULL, NULL, 0},
     {"lower", "", convert, TB_CASE_LOWER},

@@ -166,7 +166,7 @@ static void parse_if(tb_parser *p, tb_body *body)
         parse_whole_body(p, &s->as.branch.otherwise, "endif");
 }
 
-// "for" target "in" iterable ["if" test] ["recursive"]
+// "for" target "in" iterable ["if" test]
 static void parse_for_head(tb_parser *p, tb_for *loop)
 {
     loop->target = parse_target(p, 0);
@@ -177,26 +177,27 @@ static void parse_for_head(tb_parser *p, tb_for *loop)
         loop->test = tb_parse_expression(p);
         loop->test_target = clone_target(p, loop->target);
     }
-    loop->recursive = tb_parser_skip_word(p, "recursive");
+    if (tb_parser_at_word(p, "recursive"))
+        tb_parser_stop(p, tb_fail(p->err, TB_EUNSUPPORTED,
+                                  "the template uses 'recursive' at line %u, which is not supported",
+                                  (unsigned)p->token.line));
 }
 
 static void parse_for(tb_parser *p, tb_body *body)
 {
     static const char *const ends[] = {"endfor", "else", NULL};
     tb_for *loop = &begin_statement(p, body, TB_STMT_FOR)->as.loop;
-    unsigned breakable = p->breakable;
     p->loops++;
     parse_for_head(p, loop);
     p->breakable++;
     unsigned used = parse_own_body(p, &loop->body, ends);
     if (used & TB_SPECIAL_LOOP)
         loop->loop = tb_parser_variable(p, (tb_text){"loop", 4}, p->token.line);
-    p->breakable = loop->recursive ? 0 : breakable; // a recursive loop is a function of its own
+    p->breakable--;
     loop->has_otherwise = tb_parser_at_word(p, "else");
     tb_parser_advance(p);
     if (loop->has_otherwise)
         parse_whole_body(p, &loop->otherwise, "endfor");
-    p->breakable = breakable;
     p->loops--;
 }
 

@@ -1,4 +1,5 @@
 // How Python prints values: str() and repr().
+#include <math.h>
 #include <string.h>
 
 #include "template/run.h"
@@ -149,34 +150,35 @@ static void write_container(tb_render *run, tb_value value)
     }
 }
 
-void tb_write_repr(tb_render *run, tb_value value)
+void tb_write_scalar(tb_render *run, const char *const words[6], tb_value value)
 {
     char number[TB_FLOAT_TEXT];
     tb_origin origin = (tb_origin)value.origin;
-    switch (value.kind) {
-    case TB_VALUE_UNDEFINED:
-        tb_render_write_text(run, "Undefined");
-        break;
-    case TB_VALUE_NONE:
-        tb_render_printf(run, origin, "None");
-        break;
-    case TB_VALUE_BOOL:
-        tb_render_printf(run, origin, value.as.boolean ? "True" : "False");
-        break;
-    case TB_VALUE_INT:
+    if (value.kind == TB_VALUE_NONE) {
+        tb_render_printf(run, origin, "%s", words[0]);
+    } else if (value.kind == TB_VALUE_BOOL) {
+        tb_render_printf(run, origin, "%s", words[1 + value.as.boolean]);
+    } else if (value.kind == TB_VALUE_INT) {
         tb_render_printf(run, origin, "%lld", (long long)value.as.integer);
-        break;
-    case TB_VALUE_FLOAT:
+    } else if (!isfinite(value.as.real)) {
+        tb_render_printf(run, origin, "%s", words[isnan(value.as.real) ? 3 : value.as.real > 0 ? 4 : 5]);
+    } else {
         tb_render_work(run, TB_STEPS_PER_FLOAT);
         tb_float_repr(number, value.as.real);
         tb_render_printf(run, origin, "%s", number);
-        break;
-    case TB_VALUE_STRING:
+    }
+}
+
+void tb_write_repr(tb_render *run, tb_value value)
+{
+    static const char *const words[] = {"None", "False", "True", "nan", "inf", "-inf"};
+    if (value.kind == TB_VALUE_UNDEFINED) {
+        tb_render_write_text(run, "Undefined");
+    } else if (value.kind == TB_VALUE_NONE || tb_value_is_number(value)) {
+        tb_write_scalar(run, words, value);
+    } else if (value.kind == TB_VALUE_STRING) {
         write_string_repr(run, value);
-        break;
-    default:
-        if (!tb_render_enter(run))
-            return;
+    } else if (tb_render_enter(run)) {
         write_container(run, value);
         run->depth--;
     }

@@ -9,7 +9,7 @@
 // it, which starts as the context's. `if` has no scope of its own.
 #include "template/ast.h"
 
-// A function has frames of its own: the template, macros, callers, recursive loops, filters of loops.
+// A function has frames of its own: the template, macros, callers, filters of loops.
 typedef struct unit {
     uint32_t level;
     size_t slots;
@@ -348,16 +348,15 @@ static void resolve_inner(tb_scope **out, resolver *r, unit *u, const inner_scop
     close_scope(r, outer);
 }
 
-// The filter of a loop is a function, and so is a recursive loop.
+// The filter of a loop is a function.
 static void resolve_for(resolver *r, tb_for *loop)
 {
-    unit own = {.level = r->scope->unit->level + 1}, filter = own, *u = loop->recursive ? &own : r->scope->unit;
+    unit filter = {.level = r->scope->unit->level + 1}, *u = r->scope->unit;
     if (loop->test)
         resolve_inner(&loop->test_scope, r, &filter, &(inner_scope){.target = loop->test_target, .value = loop->test});
     resolve_inner(&loop->scope, r, u, &(inner_scope){.target = loop->target, .loop = loop->loop, .body = &loop->body});
     if (loop->has_otherwise)
         resolve_inner(&loop->otherwise_scope, r, u, &(inner_scope){.body = &loop->otherwise});
-    loop->slots = own.slots;
     loop->test_slots = filter.slots;
 }
 

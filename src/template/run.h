@@ -12,7 +12,7 @@
 #include "template/builtin.h"
 #include "template/template.h"
 
-// The variables of one call of a function: the template, a macro, a recursive loop, a loop's filter.
+// The variables of one call of a function: the template, a macro, a loop's filter.
 typedef struct tb_frame {
     struct tb_frame *outer; // the frame where the function was defined
     tb_value slots[];
@@ -43,13 +43,10 @@ struct tb_loop {
     tb_value source; // what is walked, when its length is known without walking
     tb_iter *iter;
     int64_t index0;
-    size_t depth0;
     bool has_length;
     int64_t length;
     tb_value before, current, after; // MISSING: none; `after` has been fetched ahead
     tb_value last_changed;           // the tuple of arguments of loop.changed()
-    const tb_for *recursive;         // NULL unless the loop is
-    tb_frame *frame;                 // where a recursive loop was defined
 };
 
 // ---- failing ----
@@ -124,6 +121,8 @@ tb_value tb_render_take_alike(tb_render *run, size_t mark, tb_value string);
 // Writes str(value), repr(value).
 void tb_write_str(tb_render *run, tb_value value);
 void tb_write_repr(tb_render *run, tb_value value);
+// Writes a number, truth value or none; the words are for none, false, true, nan, infinity and minus infinity.
+void tb_write_scalar(tb_render *run, const char *const words[6], tb_value value);
 // str(value): the value itself when it is a string, Markup included if `keep_markup`.
 tb_value tb_to_string(tb_render *run, tb_value value, bool keep_markup);
 
@@ -149,9 +148,6 @@ void tb_scope_leave(tb_frame *frame, const tb_scope *scope);
 
 // The context's variable, or the global function of this name, or MISSING.
 tb_value tb_context_get(tb_render *run, const tb_string *name);
-
-// Renders the body of a recursive loop over `iterable`: what loop(iterable) returns.
-tb_value tb_loop_recurse(tb_render *run, const tb_loop *loop, tb_value iterable);
 
 static inline tb_value *tb_frame_slot(tb_frame *frame, tb_slot_ref ref)
 {

@@ -2,7 +2,7 @@
 #include "template/builtin.h"
 #include "template/iter.h"
 #include "template/run.h"
-#include "template/unicode.h"
+#include "template/text_search.h"
 
 // ---- what a value is ----
 
@@ -55,13 +55,6 @@ static tb_value is_named(tb_render *run, const tb_call *call)
     return tb_bool((call->how == FILTER ? tb_filter_find(name) : tb_test_find(name)) != NULL);
 }
 
-static tb_value is_in_case(tb_render *run, const tb_call *call)
-{
-    tb_piece text = tb_value_text(tb_to_string(run, call->self, false));
-    tb_render_work(run, text.size / TB_BYTES_READ_PER_STEP);
-    return tb_bool(!run->rc && tb_unicode_text_has_case(text, (tb_letter_case)call->how));
-}
-
 // ---- divisibility ----
 
 enum { EVEN, ODD, DIVISIBLE };
@@ -104,8 +97,8 @@ const tb_builtin tb_tests[] = {
     {"escaped", "", has_property, ESCAPED},
     {"filter", "", is_named, FILTER},
     {"test", "", is_named, TEST},
-    {"lower", "", is_in_case, TB_CASE_LOWER},
-    {"upper", "", is_in_case, TB_CASE_UPPER},
+    {"lower", "", tb_text_is_in_case, TB_CASE_LOWER},
+    {"upper", "", tb_text_is_in_case, TB_CASE_UPPER},
     {"odd", "", is_divisible, ODD},
     {"even", "", is_divisible, EVEN},
     {"divisibleby", "num", is_divisible, DIVISIBLE},

@@ -101,25 +101,11 @@ void tb_write_converted(tb_render *run, tb_piece text, tb_letter_case how)
     }
 }
 
-// An empty `old` stands between all characters and at both ends.
-static void write_interleaved(tb_render *run, tb_piece text, tb_piece new, int64_t count)
-{
-    size_t at = 0, n;
-    for (; at < text.size && count != 0 && !run->rc; at += n, count--) {
-        character_at(&n, text, at);
-        tb_render_write(run, new);
-        tb_render_write(run, tb_piece_cut(text, at, n));
-    }
-    if (count != 0)
-        tb_render_write(run, new);
-    tb_render_write(run, tb_piece_behind(text, at));
-}
-
 void tb_write_replaced(tb_render *run, tb_piece text, tb_piece old, tb_piece new, int64_t count)
 {
     size_t from = 0, at;
     if (old.size == 0) {
-        write_interleaved(run, text, new, count);
+        tb_render_fail(run, TB_EUNSUPPORTED, "replacing an empty text is not supported");
         return;
     }
     for (; count != 0 && tb_find_text(&at, run, text, old, from); count--) {
@@ -143,33 +129,19 @@ static void add_part(splitter *s, tb_piece text)
     tb_list_builder_add(&s->parts, s->run, tb_marked_like(tb_string_borrow(s->run, text), s->string));
 }
 
-// Where the word at the left or right end of `text` ends, which has no white space at that end.
-static size_t word_end(tb_piece text, bool from_right)
-{
-    size_t at = from_right ? text.size : 0, n;
-    while (from_right ? at > 0 : at < text.size) {
-        size_t next = from_right ? character_before(text, at) : at;
-        if (tb_unicode_is_space(character_at(&n, text, next)))
-            break;
-        at = from_right ? next : at + n;
-    }
-    return at;
-}
-
-// Parts between white space, from the left or the right; the parts from the right come last first.
-static void split_at_spaces(splitter *s, tb_piece text, int64_t most, bool from_right)
+// Parts between white space.
+static void split_at_spaces(splitter *s, tb_piece text, int64_t most)
 {
     tb_render_work(s->run, text.size / TB_BYTES_READ_PER_STEP);
-    text = tb_strip_text(s->run, text, NULL, !from_right, from_right);
+    text = tb_strip_text(s->run, text, NULL, true, false);
     while (text.size > 0 && !s->run->rc) {
-        if (most-- == 0) { // the rest is one part, with the spaces at its other end
-            add_part(s, text);
-            return;
-        }
-        size_t end = word_end(text, from_right);
-        add_part(s, from_right ? tb_piece_behind(text, end) : tb_piece_cut(text, 0, end));
-        text = from_right ? tb_piece_cut(text, 0, end) : tb_piece_behind(text, end);
-        text = tb_strip_text(s->run, text, NULL, !from_right, from_right);
+        size_t end = 0, n = 0;
+        if (most-- == 0) // the rest is one part, with the spaces at its end
+            end = text.size;
+        while (end < text.size && !tb_unicode_is_space(character_at(&n, text, end)))
+            end += n;
+        add_part(s, tb_piece_cut(text, 0, end));
+        text = tb_strip_text(s->run, tb_piece_behind(text, end), NULL, true, false);
     }
 }
 
@@ -203,9 +175,11 @@ tb_value tb_split_text(tb_render *run, tb_value string, const tb_piece *separato
         return tb_render_fail(run, TB_EINVAL, "the separator is empty");
     if (separator)
         split_at_text(&s, tb_value_text(string), *separator, most, from_right);
+    else if (from_right && most >= 0)
+        tb_render_fail(run, TB_EUNSUPPORTED, "splitting at some white space from the right is not supported");
     else
-        split_at_spaces(&s, tb_value_text(string), most, from_right);
-    if (from_right)
+        split_at_spaces(&s, tb_value_text(string), most);
+    if (separator && from_right)
         reverse_parts(&s.parts);
     return tb_list_builder_finish(run, &s.parts, TB_VALUE_LIST);
 }
