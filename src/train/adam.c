@@ -35,13 +35,13 @@ void tb_adam_step(tb_params *params, const tb_adam *adam, double rate, uint64_t 
     move m = {.rate = rate,
               .beta1 = value_or(adam->beta1, 0.9),
               .beta2 = value_or(adam->beta2, 0.999),
-              .epsilon = value_or(adam->epsilon, 1e-8),
-              .decay = adam->decay};
+              .epsilon = value_or(adam->epsilon, 1e-8)};
     m.correct1 = 1 / (1 - pow(m.beta1, (double)step));
     m.correct2 = 1 / (1 - pow(m.beta2, (double)step));
     bool is_double = tb_params_precision(params) == TB_DOUBLE;
     for (size_t i = 0; i < tb_params_count(params); i++) {
         m.param = tb_params_at(params, i);
+        m.decay = m.param->vector ? 0 : adam->decay;
         if (!m.param->frozen && m.param->gradient)
             tb_parallel(adam->threads ? adam->threads : 1, m.param->rows * m.param->cols, STRIP,
                         is_double ? move_strip_f64 : move_strip_f32, &m);

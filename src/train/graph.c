@@ -5,13 +5,11 @@
 #include <assert.h>
 #include <string.h>
 
-enum { MOST_NODES = 1024 };
-
 struct tb_graph {
     tb_params *params;
     const tb_op *ops; // of the precision
-    tb_node *nodes[MOST_NODES];
-    size_t count, threads;
+    tb_node **nodes;  // [room], the first `count` in the arena
+    size_t count, room, threads;
     tb_arena arena;
     tb_error failure; // the first of the builders
     bool finished;
@@ -33,6 +31,7 @@ void tb_graph_free(tb_graph *graph)
     if (!graph)
         return;
     tb_arena_clear(&graph->arena);
+    tb_free(graph->nodes);
     tb_free(graph);
 }
 
@@ -45,12 +44,24 @@ static tb_node *fail(tb_graph *graph, tb_code code, const char *reason)
     return NULL;
 }
 
+// Room for one more node.
+static bool grow(tb_graph *graph)
+{
+    if (graph->count < graph->room)
+        return true;
+    size_t room = graph->room ? 2 * graph->room : 64;
+    tb_node **nodes = tb_realloc(graph->nodes, graph->room * sizeof *nodes, room * sizeof *nodes);
+    if (!nodes)
+        return false;
+    graph->nodes = nodes;
+    graph->room = room;
+    return true;
+}
+
 static tb_node *add_node(tb_graph *graph, tb_op_kind op, size_t rows, size_t cols)
 {
     assert(!graph->finished);
-    if (graph->count == MOST_NODES)
-        return fail(graph, TB_ELIMIT, "the graph has too many nodes");
-    tb_node *node = tb_arena_alloc(&graph->arena, sizeof *node);
+    tb_node *node = grow(graph) ? tb_arena_alloc(&graph->arena, sizeof *node) : NULL;
     if (!node)
         return fail(graph, TB_ENOMEM, "no memory for a node of a graph");
     node->op = op;

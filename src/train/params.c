@@ -4,13 +4,11 @@
 
 #include "train/train.h"
 
-enum { MOST_PARAMS = 256 };
-
 struct tb_params {
     tb_precision precision;
     bool trained;
-    tb_param items[MOST_PARAMS];
-    size_t count;
+    tb_param **items; // [room], the first `count` in the arena
+    size_t count, room;
     tb_arena arena;
 };
 
@@ -29,6 +27,7 @@ void tb_params_free(tb_params *params)
     if (!params)
         return;
     tb_arena_clear(&params->arena);
+    tb_free(params->items);
     tb_free(params);
 }
 
@@ -37,17 +36,34 @@ static void *new_values(tb_params *params, size_t size)
     return tb_arena_array(&params->arena, size, tb_precision_bytes(params->precision));
 }
 
+// Room for one more.
+static tb_code grow(tb_params *params, tb_error *err)
+{
+    if (params->count < params->room)
+        return TB_OK;
+    size_t room = params->room ? 2 * params->room : 64;
+    tb_param **items = tb_realloc(params->items, params->room * sizeof *items, room * sizeof *items);
+    if (!items)
+        return tb_fail(err, TB_ENOMEM, "no memory for %zu parameters", room);
+    params->items = items;
+    params->room = room;
+    return TB_OK;
+}
+
 tb_code tb_params_add(tb_param **out, tb_params *params, const char *name, size_t rows, size_t cols, tb_error *err)
 {
     size_t size;
     *out = NULL;
     if (tb_params_find(params, name))
         return tb_fail(err, TB_EINVAL, "there are two parameters '%s'", name);
-    if (params->count == MOST_PARAMS)
-        return tb_fail(err, TB_ELIMIT, "more than %d parameters", MOST_PARAMS);
     if (!tb_mul_size(&size, rows, cols) || size == 0)
         return tb_fail(err, TB_EINVAL, "parameter '%s' cannot be %zu × %zu", name, rows, cols);
-    tb_param *p = &params->items[params->count];
+    tb_code rc = grow(params, err);
+    if (rc)
+        return rc;
+    tb_param *p = tb_arena_alloc(&params->arena, sizeof *p);
+    if (!p)
+        return tb_fail(err, TB_ENOMEM, "no memory for parameter '%s'", name);
     *p = (tb_param){.name = tb_arena_text(&params->arena, name, strlen(name)), .rows = rows, .cols = cols};
     p->value = new_values(params, size);
     if (params->trained) {
@@ -57,7 +73,7 @@ tb_code tb_params_add(tb_param **out, tb_params *params, const char *name, size_
     }
     if (!p->name || !p->value || (params->trained && (!p->gradient || !p->mean || !p->square)))
         return tb_fail(err, TB_ENOMEM, "no memory for parameter '%s' of %zu × %zu", name, rows, cols);
-    params->count++;
+    params->items[params->count++] = p;
     *out = p;
     return TB_OK;
 }
@@ -74,14 +90,14 @@ size_t tb_params_count(const tb_params *params)
 
 tb_param *tb_params_at(tb_params *params, size_t index)
 {
-    return &params->items[index];
+    return params->items[index];
 }
 
 tb_param *tb_params_find(tb_params *params, const char *name)
 {
     for (size_t i = 0; i < params->count; i++)
-        if (strcmp(params->items[i].name, name) == 0)
-            return &params->items[i];
+        if (strcmp(params->items[i]->name, name) == 0)
+            return params->items[i];
     return NULL;
 }
 
@@ -124,7 +140,7 @@ static tb_code part_name(tb_str *name, const tb_param *param, size_t part, tb_er
 static tb_code describe(tb_safetensor *out, tb_arena *arena, const tb_params *params, size_t index, size_t part,
                         tb_error *err)
 {
-    const tb_param *p = &params->items[index];
+    const tb_param *p = params->items[index];
     tb_str name = {0};
     tb_code rc = part_name(&name, p, part, err);
     char *copy = rc ? NULL : tb_arena_text(arena, name.data, name.size);
@@ -188,7 +204,7 @@ tb_code tb_params_load(tb_params *params, bool state, const tb_safetensors *file
     tb_str name = {0};
     tb_code rc = TB_OK;
     for (size_t i = 0; !rc && i < params->count * parts; i++) {
-        const tb_param *p = &params->items[i / parts];
+        const tb_param *p = params->items[i / parts];
         rc = part_name(&name, p, i % parts, err);
         if (!rc)
             rc = load_part(params, p, i % parts, file, tb_str_get(&name), path, err);
