@@ -42,6 +42,11 @@ static inline float tb_silu(float x)
     return x / (1.0f + tb_exp(-x));
 }
 
+static inline float tb_sigmoid(float x)
+{
+    return 1.0f / (1.0f + tb_exp(-x));
+}
+
 // tanh x. Largest error measured over all floats: 2 units in the last place. Near 0 an odd polynomial of degree 11 with
 // the least largest relative error (0.07 units, by weighted least squares), further out 1 − 2/(e^2x + 1). The border is
 // where that formula no longer cancels.

@@ -210,15 +210,18 @@ static tb_code print_json(const tb_model *model, bool verified, tb_error *err)
     const tb_checkpoint *checkpoint = tb_model_checkpoint(model);
     const tb_config *c = tb_model_config(model);
     return tb_json_print(
-        json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o}",
-                  "architecture", tb_model_architecture(model), "parameters", (json_int_t)tb_model_parameters(model),
-                  "file_bytes", (json_int_t)tb_checkpoint_file_bytes(checkpoint), "linear_bits_per_weight",
-                  tb_json_real(tb_model_linear_bits(model)), "file_bits_per_weight", tb_json_real(file_bits(model)),
-                  "blocks", (json_int_t)c->blocks, "width", (json_int_t)c->width, "ffn_width", (json_int_t)c->ffn_width,
-                  "heads", (json_int_t)c->heads, "kv_heads", (json_int_t)c->kv_heads, "head_size",
-                  (json_int_t)c->head_size, "vocab", (json_int_t)c->vocab, "context", (json_int_t)c->context,
-                  "tied_head", tb_model_head_is_tied(model), "verified", verified ? json_true() : json_null(), "recipe",
-                  make_recipe(checkpoint), "tensors", make_tensors(checkpoint)),
+        json_pack(
+            "{s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:o}",
+            "architecture", tb_model_architecture(model), "parameters", (json_int_t)tb_model_parameters(model),
+            "file_bytes", (json_int_t)tb_checkpoint_file_bytes(checkpoint), "linear_bits_per_weight",
+            tb_json_real(tb_model_linear_bits(model)), "file_bits_per_weight", tb_json_real(file_bits(model)), "blocks",
+            (json_int_t)c->blocks, "width", (json_int_t)c->width, "ffn_width", (json_int_t)c->ffn_width, "experts",
+            (json_int_t)c->experts, "experts_used", (json_int_t)c->experts_used, "expert_width",
+            (json_int_t)c->expert_width, "shared_width", (json_int_t)c->shared_width, "heads", (json_int_t)c->heads,
+            "kv_heads", (json_int_t)c->kv_heads, "head_size", (json_int_t)c->head_size, "vocab", (json_int_t)c->vocab,
+            "context", (json_int_t)c->context, "tied_head", tb_model_head_is_tied(model), "verified",
+            verified ? json_true() : json_null(), "recipe", make_recipe(checkpoint), "tensors",
+            make_tensors(checkpoint)),
         err);
 }
 
@@ -230,6 +233,11 @@ static void print_shape(const tb_model *model)
            tb_text_of_count(a, tb_model_parameters(model)));
     printf("shape         %zu blocks of width %zu, feed-forward %zu, %zu heads of %zu (%zu for keys and values)\n",
            c->blocks, c->width, c->ffn_width, c->heads, c->head_size, c->kv_heads);
+    if (c->experts)
+        printf("mixture       %zu experts of width %zu, %zu for a token\n", c->experts, c->expert_width,
+               c->experts_used);
+    if (c->shared_width)
+        printf("              one more of width %zu for every token\n", c->shared_width);
     printf("text          %s tokens in the vocabulary, context of %s%s\n", tb_text_of_count(a, c->vocab),
            tb_text_of_count(b, c->context), tb_model_head_is_tied(model) ? ", head tied to the embedding" : "");
     printf("file          %s bytes, %.3f bits per weight, linears %.3f\n",

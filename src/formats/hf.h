@@ -10,12 +10,13 @@ struct json_t;
 
 // Which blocks are near ones, that see a reach of keys, where "layer_types" does not say it.
 typedef enum tb_hf_near {
-    TB_HF_NEAR_NONE,  // whatever "sliding_window" says
-    TB_HF_NEAR_ALL,   // every block
-    TB_HF_NEAR_UPPER, // blocks from "max_window_layers" on
-    TB_HF_NEAR_NOPE,  // blocks without RoPE
-    TB_HF_NEAR_ODD,   // the first, the third, …
-    TB_HF_NEAR_MOST,  // all but every "sliding_window_pattern"-th
+    TB_HF_NEAR_NONE,      // whatever "sliding_window" says
+    TB_HF_NEAR_ALL,       // every block
+    TB_HF_NEAR_UPPER,     // blocks from "max_window_layers" on
+    TB_HF_NEAR_NOPE,      // blocks without RoPE
+    TB_HF_NEAR_ODD,       // the first, the third, …
+    TB_HF_NEAR_ODD_LOWER, // those of them below "max_window_layers"
+    TB_HF_NEAR_MOST,      // all but every "sliding_window_pattern"-th
 } tb_hf_near;
 
 // A family of models: what its config.json leaves unsaid.
@@ -23,7 +24,8 @@ typedef struct tb_hf_family {
     const char *model_type;   // of config.json
     const char *architecture; // of GGUF
     const char *activation;
-    bool sandwich_norms; // norms also behind attention and ffn; all norm weights stored minus 1
+    bool sandwich_norms; // norms also behind attention and ffn
+    bool reduced_norms;  // all norm weights are stored minus 1
     bool sees;           // names may be those of a model with a vision tower
     bool fused;          // q, k and v are one matrix, gate and up another
     bool capped;         // "attn_logit_softcapping" and "final_logit_softcapping"
@@ -42,6 +44,11 @@ typedef struct tb_hf_family {
     uint32_t original_context; // of "original_max_position_embeddings", where it stands outside of RoPE's settings
     const char *rope;          // "rope_parameters" where there are none at all
     double query_scalar;       // attention scores are divided by its root; 0: by that of the head size
+    // Mixtures of experts. expert_width 0: that of dense blocks; shared_width 0: no expert is shared.
+    uint32_t experts, experts_used, expert_width, shared_width;
+    bool shares_to_one;   // without "norm_topk_prob"
+    bool expert_columns;  // experts as gpt-oss has them (hf_experts.c)
+    const char *ffn_norm; // GGUF's name of "post_attention_layernorm"; NULL: "ffn_norm"
 } tb_hf_family;
 
 // Factors of longrope, in the checkpoint's arena; NULL where there is no longrope.
@@ -84,6 +91,12 @@ typedef enum tb_hf_name {
 } tb_hf_name;
 
 #define TB_HF_NAME_SIZE 64
+
+// Adds what a tensor of experts in gpt-oss's layout holds, as GGUF has it, to tensors that have room for two more:
+// copies, in the arena. `name` is that of the whole in GGUF, "blk.7.ffn_gate_up_exps.weight"; `scales` belong to a
+// tensor of MXFP4 and are NULL for others.
+tb_code tb_hf_add_experts(tb_checkpoint *out, const char *name, const tb_safetensor *from, const tb_safetensor *scales,
+                          tb_error *err);
 
 // Translates a tensor's name; `out` is filled when it is known.
 tb_hf_name tb_hf_translate_name(char out[TB_HF_NAME_SIZE], const char *name, const tb_hf_model *model);

@@ -91,11 +91,13 @@ static void derive_near(tb_hf_config *c, unsigned char *near, const unsigned cha
     tb_hf_near kind = c->family->near;
     const char *key =
         tb_hf_member(c->json, "sliding_window_pattern") ? "sliding_window_pattern" : "_sliding_window_pattern";
-    uint32_t upper = kind == TB_HF_NEAR_UPPER ? tb_hf_read_whole(c, "max_window_layers", 0, 28) : 0;
+    bool counts = kind == TB_HF_NEAR_UPPER || kind == TB_HF_NEAR_ODD_LOWER;
+    uint32_t upper = counts ? tb_hf_read_whole(c, "max_window_layers", 0, 28) : 0;
     uint32_t period = kind == TB_HF_NEAR_MOST ? tb_hf_read_count(c, key, 6) : 1;
     for (size_t i = 0; i < c->blocks; i++)
         near[i] = kind == TB_HF_NEAR_ALL || (kind == TB_HF_NEAR_UPPER && i >= upper) ||
-                  (kind == TB_HF_NEAR_ODD && i % 2 == 0) || (kind == TB_HF_NEAR_NOPE && rotates && !rotates[i]) ||
+                  (kind == TB_HF_NEAR_ODD && i % 2 == 0) || (kind == TB_HF_NEAR_ODD_LOWER && i % 2 == 0 && i < upper) ||
+                  (kind == TB_HF_NEAR_NOPE && rotates && !rotates[i]) ||
                   (kind == TB_HF_NEAR_MOST && (i + 1) % period != 0);
 }
 
@@ -140,20 +142,55 @@ static void translate_cap(tb_hf_config *c, const char *name, double absent)
         tb_hf_put_f32(c, name, cap);
 }
 
+// Numbers under whichever of two names.
+static const char *experts_key(const tb_hf_config *c)
+{
+    return tb_hf_member(c->json, "num_experts") ? "num_experts" : "num_local_experts";
+}
+
+// A mixture of experts. Which blocks are one, the tensors say.
+static void translate_experts(tb_hf_config *c)
+{
+    const tb_hf_family *f = c->family;
+    if (!f->experts)
+        return;
+    tb_hf_put_u32(c, "expert_count", tb_hf_read_count(c, experts_key(c), f->experts));
+    tb_hf_put_u32(c, "expert_used_count", tb_hf_read_count(c, "num_experts_per_tok", f->experts_used));
+    if (f->expert_width)
+        tb_hf_put_u32(c, "expert_feed_forward_length", tb_hf_read_count(c, "moe_intermediate_size", f->expert_width));
+    if (f->shared_width)
+        tb_hf_put_u32(c, "expert_shared_feed_forward_length",
+                      tb_hf_read_count(c, "shared_expert_intermediate_size", f->shared_width));
+    tb_hf_put_bool(c, "expert_weights_norm", f->shares_to_one || tb_hf_read_bool(c, "norm_topk_prob", false));
+}
+
 // ---- what twobit does not do ----
 
 static void refuse_quantization(tb_hf_config *c, const json_t *whole)
 {
     const json_t *quantization = tb_hf_member(whole, "quantization_config");
-    if (quantization)
-        tb_hf_refuse_unsupported(c, "quantization_config",
-                                 json_string_value(tb_hf_member(quantization, "quant_method")));
+    const char *method = json_string_value(tb_hf_member(quantization, "quant_method"));
+    bool known = c->family->expert_columns && method && strcmp(method, "mxfp4") == 0;
+    if (quantization && !known)
+        tb_hf_refuse_unsupported(c, "quantization_config", method);
+}
+
+// The activation of gpt-oss has two numbers.
+static void refuse_other_clamps(tb_hf_config *c)
+{
+    static const struct {
+        const char *name;
+        double value;
+    } clamps[] = {{"swiglu_alpha", 1.702}, {"swiglu_limit", 7}};
+    for (size_t i = 0; c->family->expert_columns && i < sizeof clamps / sizeof clamps[0]; i++)
+        if (tb_hf_read_positive(c, c->json, clamps[i].name, clamps[i].value) != clamps[i].value)
+            tb_hf_refuse_unsupported(c, clamps[i].name, NULL);
 }
 
 static void refuse_unknown_settings(tb_hf_config *c)
 {
     static const char *const unknown[] = {"num_local_experts", "num_experts"};
-    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
+    for (size_t i = 0; !c->family->experts && i < sizeof unknown / sizeof unknown[0]; i++)
         if (tb_hf_member(c->json, unknown[i]))
             tb_hf_refuse_unsupported(c, unknown[i], NULL);
     if (tb_hf_read_bool(c, "use_bidirectional_attention", false))
@@ -193,7 +230,7 @@ static tb_code choose_family(tb_hf_config *c, bool *sees)
         c->rc = tb_fail(
             c->err, TB_EUNSUPPORTED,
             "model type '%.64s' of '%s' is not known (known: llama, mistral, mistral3, ministral3, qwen2, qwen3, "
-            "gemma2, gemma3, phi3, smollm3)",
+            "gemma2, gemma3, phi3, smollm3, qwen2_moe, qwen3_moe, gpt_oss)",
             type, c->out->path);
     return c->rc;
 }
@@ -219,8 +256,10 @@ tb_code tb_hf_config_read(tb_hf_model *out, tb_checkpoint *checkpoint, const str
     read_tied(out, &c, json);
     refuse_quantization(&c, json);
     refuse_unknown_settings(&c);
+    refuse_other_clamps(&c);
     tb_hf_put_text(&c, "general.architecture", c.family->architecture);
     translate_sizes(&c);
+    translate_experts(&c);
     translate_cap(&c, "attn_logit_softcapping", c.family->attention_cap);
     translate_cap(&c, "final_logit_softcapping", c.family->final_cap);
     tb_hf_translate_rope(&c, &out->rope_factors);

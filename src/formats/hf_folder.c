@@ -5,6 +5,7 @@
 #include "formats/safetensors.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 // Far above any model known; bounds the search for a file's name in the list.
@@ -251,14 +252,34 @@ static tb_code add_tensor(reader *r, const tb_safetensor *from, const char *name
     if (!tensor->name.data || !tensor->data)
         return tb_checkpoint_no_memory(out, err);
     out->tensor_count++;
-    return r->model.family->sandwich_norms && tensor->dim_count == 1 && ends_with(name, "norm.weight")
+    return r->model.family->reduced_norms && tensor->dim_count == 1 && ends_with(name, "norm.weight")
                ? add_one(tensor, out, err)
                : TB_OK;
+}
+
+// The tensor whose name is that of `from` with another ending; NULL where there is none.
+static const tb_safetensor *find_twin(const reader *r, const tb_safetensor *from, const char *ending, const char *other)
+{
+    char name[256];
+    size_t stem = from->name.size - strlen(ending);
+    if (!ends_with(from->name.data, ending) || stem + strlen(other) >= sizeof name)
+        return NULL;
+    snprintf(name, sizeof name, "%.*s%s", (int)stem, from->name.data, other);
+    for (size_t i = 0; i < r->shard_count; i++)
+        for (size_t k = 0; k < r->shards[i].count; k++)
+            if (strcmp(r->shards[i].tensors[k].name.data, name) == 0)
+                return &r->shards[i].tensors[k];
+    return NULL;
 }
 
 static tb_code translate_tensor(reader *r, const tb_safetensor *from, tb_error *err)
 {
     char name[TB_HF_NAME_SIZE];
+    const tb_safetensor *scales = NULL;
+    if (r->model.family->expert_columns && find_twin(r, from, "_scales", "_blocks"))
+        return TB_OK; // goes with its twin
+    if (r->model.family->expert_columns)
+        scales = find_twin(r, from, "_blocks", "_scales");
     switch (tb_hf_translate_name(name, from->name.data, &r->model)) {
     case TB_HF_NAME_UNKNOWN:
         return tb_fail(err, TB_EUNSUPPORTED, "tensor '%.96s' of '%s' is not one of a %s model", from->name.data,
@@ -271,6 +292,8 @@ static tb_code translate_tensor(reader *r, const tb_safetensor *from, tb_error *
     case TB_HF_NAME_KNOWN:
         break;
     }
+    if (r->model.family->expert_columns && strstr(name, "_exps."))
+        return tb_hf_add_experts(r->out, name, from, scales, err);
     return add_tensor(r, from, name, err);
 }
 
@@ -290,7 +313,7 @@ static tb_code translate_tensors(reader *r, tb_error *err)
     const tb_hf_rope_factors *factors = &r->model.rope_factors;
     size_t most = 2; // the factors
     for (size_t i = 0; i < r->shard_count; i++)
-        most += r->shards[i].count;
+        most += 2 * r->shards[i].count; // gate and up in one
     r->out->tensors = tb_arena_array(&r->out->arena, most, sizeof r->out->tensors[0]);
     tb_code rc = r->out->tensors ? TB_OK : tb_checkpoint_no_memory(r->out, err);
     for (size_t i = 0; i < r->shard_count; i++)

@@ -17,10 +17,35 @@ static const struct {
     {"mlp.down_proj", "ffn_down", "ffn_down"},
 };
 
+// Those of families with a mixture of experts.
+static const struct {
+    const char *hf, *gguf;
+} mixture_stems[] = {
+    {"mlp.gate", "ffn_gate_inp"},
+    {"mlp.router", "ffn_gate_inp"},
+    {"mlp.shared_expert_gate", "ffn_gate_inp_shexp"},
+    {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
+    {"mlp.shared_expert.up_proj", "ffn_up_shexp"},
+    {"mlp.shared_expert.down_proj", "ffn_down_shexp"},
+};
+
 // Those of families whose matrices are fused.
 static const struct {
     const char *hf, *gguf;
 } fused_stems[] = {{"self_attn.qkv_proj", "attn_qkv"}, {"mlp.gate_up_proj", "ffn_up"}};
+
+// Names within a block that have no ending of their own.
+static const struct {
+    const char *hf, *gguf;
+} block_names[] = {
+    {"mlp.experts.gate_up_proj", "ffn_gate_up_exps.weight"},
+    {"mlp.experts.gate_up_proj_blocks", "ffn_gate_up_exps.weight"},
+    {"mlp.experts.gate_up_proj_bias", "ffn_gate_up_exps.bias"},
+    {"mlp.experts.down_proj", "ffn_down_exps.weight"},
+    {"mlp.experts.down_proj_blocks", "ffn_down_exps.weight"},
+    {"mlp.experts.down_proj_bias", "ffn_down_exps.bias"},
+    {"self_attn.sinks", "attn_sinks.weight"},
+};
 
 // Names outside of blocks, without the prefix of the text model.
 static const struct {
@@ -74,11 +99,35 @@ static const char *find_stem(tb_text stem, const tb_hf_family *family)
 {
     for (size_t i = 0; i < sizeof block_stems / sizeof block_stems[0]; i++)
         if (tb_text_is(stem, block_stems[i].hf))
-            return family->sandwich_norms ? block_stems[i].sandwich : block_stems[i].gguf;
+            return family->sandwich_norms                                             ? block_stems[i].sandwich
+                   : family->ffn_norm && strcmp(block_stems[i].gguf, "ffn_norm") == 0 ? family->ffn_norm
+                                                                                      : block_stems[i].gguf;
     for (size_t i = 0; family->fused && i < sizeof fused_stems / sizeof fused_stems[0]; i++)
         if (tb_text_is(stem, fused_stems[i].hf))
             return fused_stems[i].gguf;
+    for (size_t i = 0; family->experts && i < sizeof mixture_stems / sizeof mixture_stems[0]; i++)
+        if (tb_text_is(stem, mixture_stems[i].hf))
+            return mixture_stems[i].gguf;
     return NULL;
+}
+
+// The number in "mlp.experts.7.up_proj", which goes behind the stem in GGUF, as digits of *stem; empty for others.
+// Leaves "mlp.up_proj" in `plain`.
+static tb_text take_expert(char plain[TB_HF_NAME_SIZE], tb_text *stem, const tb_hf_family *family)
+{
+    static const char prefix[] = "mlp.experts.";
+    size_t size = strlen(prefix), digits;
+    if (!family->experts || stem->size < size || memcmp(stem->data, prefix, size) != 0)
+        return (tb_text){NULL, 0};
+    tb_text number = {stem->data + size, 0};
+    digits = strspn(number.data, "0123456789");
+    if (digits < 1 || digits > 4 || (digits > 1 && number.data[0] == '0') || number.data[digits] != '.')
+        return (tb_text){NULL, 0};
+    number.size = digits;
+    size_t rest = stem->size - size - digits;
+    int written = snprintf(plain, TB_HF_NAME_SIZE, "mlp%.*s", (int)rest, number.data + digits);
+    *stem = (tb_text){plain, (size_t)written < TB_HF_NAME_SIZE ? (size_t)written : 0};
+    return number;
 }
 
 // "7.self_attn.q_proj.weight"
@@ -89,11 +138,19 @@ static bool translate_block(char out[TB_HF_NAME_SIZE], const char *name, const t
         return false;
     const char *stem = name + digits + 1;
     const char *suffix = strrchr(stem, '.');
+    for (size_t i = 0; family->experts && i < sizeof block_names / sizeof block_names[0]; i++)
+        if (strcmp(stem, block_names[i].hf) == 0) {
+            snprintf(out, TB_HF_NAME_SIZE, "blk.%.*s.%s", (int)digits, name, block_names[i].gguf);
+            return true;
+        }
     if (!suffix || (strcmp(suffix, ".weight") != 0 && strcmp(suffix, ".bias") != 0))
         return false;
-    const char *gguf = find_stem((tb_text){stem, (size_t)(suffix - stem)}, family);
+    char plain[TB_HF_NAME_SIZE];
+    tb_text whole = {stem, (size_t)(suffix - stem)}, expert = take_expert(plain, &whole, family);
+    const char *gguf = find_stem(whole, family);
     if (gguf)
-        snprintf(out, TB_HF_NAME_SIZE, "blk.%.*s.%s%s", (int)digits, name, gguf, suffix);
+        snprintf(out, TB_HF_NAME_SIZE, "blk.%.*s.%s%s%.*s%s", (int)digits, name, gguf, expert.size ? "." : "",
+                 (int)expert.size, expert.size ? expert.data : "", suffix);
     return gguf != NULL;
 }
 

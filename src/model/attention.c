@@ -216,7 +216,7 @@ static void show_row(const tb_attention *a, size_t worker, size_t head, size_t r
             .first = v->segment->first + v->seen.begin,
         };
     }
-    const tb_probe_place at = {a->block, a->span, worker};
+    const tb_probe_place at = {.block = a->block, .span = a->span, .worker = worker};
     a->probe->attention_row(a->probe->user, &at, head, (size_t)a->positions[row], pieces, n);
 }
 

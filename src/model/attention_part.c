@@ -95,6 +95,7 @@ static void attend(const tb_pass *pass, size_t index)
         .scale = (float)settings->query_scale,
         .cap = (float)settings->attention_cap,
         .growth = settings->query_growth,
+        .sink_logits = pass->weights->sink_logits,
         .query = r->query + span->first * r->query_stride,
         .pinned_query = pins_queries(pass) ? r->pinned_query + span->first * r->query_stride : NULL,
         .out = r->attended + span->first * r->query_stride,
@@ -117,6 +118,7 @@ void tb_forward_attention(const tb_pass *pass)
     tb_activations normed = tb_pass_input(pass, r->normed, r->width_stride, config->width);
     tb_activations attended = tb_pass_input(pass, r->attended, r->query_stride, queries);
     tb_pass_norm(pass, TB_INPUT_ATTENTION);
+    tb_pass_show_input(pass, TB_INPUT_ATTENTION, r->normed, r->width_stride, config->width);
     tb_pass_multiply(r->query, r->query_stride, pass, TB_LINEAR_Q, &normed);
     tb_pass_multiply(r->key, r->key_stride, pass, TB_LINEAR_K, &normed);
     tb_pass_multiply(r->value, r->key_stride, pass, TB_LINEAR_V, &normed);

@@ -8,22 +8,28 @@
 #include <string.h>
 
 // How long the rows and columns of a matrix are.
-typedef enum extent { WIDTH, QUERIES, KEYS, FFN_WIDTH } extent;
+typedef enum extent { WIDTH, QUERIES, KEYS, HIDDEN, HEADS, PER_HEAD } extent;
 
-// The matrices of a block.
-static const struct {
+// A kind of matrix of a block.
+typedef struct linear_shape {
     tb_linear_kind kind;
     tb_linear_input input;
     const char *stem;
     extent rows, cols;
-} linears[] = {
+} linear_shape;
+
+static const linear_shape attention_linears[] = {
     {TB_LINEAR_Q, TB_INPUT_ATTENTION, "attn_q", QUERIES, WIDTH},
     {TB_LINEAR_K, TB_INPUT_ATTENTION, "attn_k", KEYS, WIDTH},
     {TB_LINEAR_V, TB_INPUT_ATTENTION, "attn_v", KEYS, WIDTH},
     {TB_LINEAR_O, TB_INPUT_OUTPUT, "attn_output", WIDTH, QUERIES},
-    {TB_LINEAR_GATE, TB_INPUT_FFN, "ffn_gate", FFN_WIDTH, WIDTH},
-    {TB_LINEAR_UP, TB_INPUT_FFN, "ffn_up", FFN_WIDTH, WIDTH},
-    {TB_LINEAR_DOWN, TB_INPUT_DOWN, "ffn_down", WIDTH, FFN_WIDTH},
+};
+
+// Of a dense block, or of each expert.
+static const linear_shape ffn_linears[] = {
+    {TB_LINEAR_GATE, TB_INPUT_FFN, "ffn_gate", HIDDEN, WIDTH},
+    {TB_LINEAR_UP, TB_INPUT_FFN, "ffn_up", HIDDEN, WIDTH},
+    {TB_LINEAR_DOWN, TB_INPUT_DOWN, "ffn_down", WIDTH, HIDDEN},
 };
 
 // Vectors of a block besides the biases. `trait`: offset of the switch in tb_arch that brings it; 0: all have it.
@@ -31,31 +37,38 @@ static const struct {
     const char *stem;
     size_t offset; // of its pointer in tb_block
     size_t trait;
-    bool per_head; // head_size long, else width
+    extent length;
 } norms[] = {
-    {"attn_norm", offsetof(tb_block, attention_norm), 0, false},
-    {"ffn_norm", offsetof(tb_block, ffn_norm), 0, false},
-    {"post_attention_norm", offsetof(tb_block, attention_post_norm), offsetof(tb_arch, has_post_norms), false},
-    {"post_ffw_norm", offsetof(tb_block, ffn_post_norm), offsetof(tb_arch, has_post_norms), false},
-    {"attn_q_norm", offsetof(tb_block, query_norm), offsetof(tb_arch, has_head_norms), true},
-    {"attn_k_norm", offsetof(tb_block, key_norm), offsetof(tb_arch, has_head_norms), true},
+    {"attn_norm", offsetof(tb_block, attention_norm), 0, WIDTH},
+    {"ffn_norm", offsetof(tb_block, ffn_norm), 0, WIDTH},
+    {"post_attention_norm", offsetof(tb_block, attention_post_norm), offsetof(tb_arch, has_post_norms), WIDTH},
+    {"post_ffw_norm", offsetof(tb_block, ffn_post_norm), offsetof(tb_arch, has_post_norms), WIDTH},
+    {"attn_q_norm", offsetof(tb_block, query_norm), offsetof(tb_arch, has_head_norms), PER_HEAD},
+    {"attn_k_norm", offsetof(tb_block, key_norm), offsetof(tb_arch, has_head_norms), PER_HEAD},
+    {"attn_sinks", offsetof(tb_block, sink_logits), offsetof(tb_arch, has_sink_logits), HEADS},
 };
 
 enum {
-    LINEARS = sizeof linears / sizeof linears[0],
+    ATTENTION_LINEARS = sizeof attention_linears / sizeof attention_linears[0],
+    FFN_LINEARS = sizeof ffn_linears / sizeof ffn_linears[0],
     NORMS = sizeof norms / sizeof norms[0],
     LONGEST_NAME = 96,
 };
 
-static size_t length_of(extent which, const tb_config *c)
+// hidden: of the feed-forward part at hand.
+static size_t length_of(extent which, const tb_config *c, size_t hidden)
 {
     switch (which) {
     case QUERIES:
         return c->heads * c->head_size;
     case KEYS:
         return c->kv_heads * c->head_size;
-    case FFN_WIDTH:
-        return c->ffn_width;
+    case HEADS:
+        return c->heads;
+    case PER_HEAD:
+        return c->head_size;
+    case HIDDEN:
+        return hidden;
     default:
         return c->width;
     }
@@ -72,6 +85,12 @@ size_t tb_linears_find(tb_linears list, tb_linear_kind kind, size_t expert)
 static bool arch_has(const tb_arch *arch, size_t trait)
 {
     return trait == 0 || *(const bool *)((const char *)arch + trait);
+}
+
+static const char *norm_stem(const tb_model *model, size_t which)
+{
+    bool renamed = model->settings.arch->ffn_norm && norms[which].offset == offsetof(tb_block, ffn_norm);
+    return renamed ? model->settings.arch->ffn_norm : norms[which].stem;
 }
 
 static tb_code no_memory(tb_error *err, const char *name)
@@ -144,38 +163,94 @@ static tb_code bind_norms(tb_model *model, size_t index, tb_error *err)
         if (!arch_has(model->settings.arch, norms[i].trait))
             continue;
         char name[LONGEST_NAME];
-        snprintf(name, sizeof name, "blk.%zu.%s.weight", index, norms[i].stem);
+        snprintf(name, sizeof name, "blk.%zu.%s.weight", index, norm_stem(model, i));
         const float **slot = (const float **)((char *)&model->blocks[index] + norms[i].offset);
-        rc = bind_vector(slot, model, name, norms[i].per_head ? config->head_size : config->width, true, err);
+        rc = bind_vector(slot, model, name, length_of(norms[i].length, config, 0), true, err);
     }
     return rc;
 }
 
-static tb_code bind_linear(tb_linear *out, tb_model *model, size_t block, size_t which, tb_error *err)
+// The list of a block under way.
+typedef struct list {
+    tb_model *model;
+    size_t block, count;
+    tb_linear *at;
+} list;
+
+// `ending`: what an expert's stem has behind the kind's.
+static tb_code bind_linear(list *l, const linear_shape *shape, size_t expert, const char *ending, size_t hidden,
+                           tb_error *err)
 {
+    tb_model *model = l->model;
     const tb_settings *settings = &model->settings;
-    size_t rows = length_of(linears[which].rows, &settings->config);
-    size_t cols = length_of(linears[which].cols, &settings->config);
-    *out = (tb_linear){.kind = linears[which].kind, .input = linears[which].input, .stem = linears[which].stem};
-    char name[LONGEST_NAME];
-    snprintf(name, sizeof name, "blk.%zu.%s.weight", block, out->stem);
+    size_t rows = length_of(shape->rows, &settings->config, hidden);
+    size_t cols = length_of(shape->cols, &settings->config, hidden);
+    tb_linear *out = &l->at[l->count++];
+    char stem[LONGEST_NAME / 2], name[LONGEST_NAME];
+    snprintf(stem, sizeof stem, "%s%s", shape->stem, ending);
+    snprintf(name, sizeof name, "blk.%zu.%s.weight", l->block, stem);
+    *out = (tb_linear){.kind = shape->kind, .expert = expert, .input = shape->input};
+    out->stem = tb_arena_text(&model->arena, stem, strlen(stem));
     out->name = tb_arena_text(&model->arena, name, strlen(name));
-    tb_code rc = out->name ? bind_matrix(&out->matrix, model, name, rows, cols, err) : no_memory(err, name);
+    tb_code rc =
+        out->stem && out->name ? bind_matrix(&out->matrix, model, name, rows, cols, err) : no_memory(err, name);
     if (rc)
         return rc;
     bool required = settings->arch->needs_qkv_bias && out->input == TB_INPUT_ATTENTION;
-    snprintf(name, sizeof name, "blk.%zu.%s.bias", block, out->stem);
+    snprintf(name, sizeof name, "blk.%zu.%s.bias", l->block, stem);
     return bind_vector(&out->bias, model, name, rows, required, err);
 }
 
-static tb_code bind_linears(tb_model *model, size_t block, tb_error *err)
+static tb_code bind_ffn_linears(list *l, size_t expert, const char *ending, size_t hidden, tb_error *err)
 {
-    tb_linear *list = tb_arena_array(&model->arena, LINEARS, sizeof *list);
-    tb_code rc = list ? TB_OK : no_memory(err, "matrices");
-    for (size_t i = 0; i < LINEARS && !rc; i++)
-        rc = bind_linear(&list[i], model, block, i, err);
-    model->blocks[block].linears = (tb_linears){list, LINEARS, model->linear_count};
-    model->linear_count += LINEARS;
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < FFN_LINEARS && !rc; i++)
+        rc = bind_linear(l, &ffn_linears[i], expert, ending, hidden, err);
+    return rc;
+}
+
+static tb_code bind_experts(list *l, tb_error *err)
+{
+    const tb_config *config = &l->model->settings.config;
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < config->experts && !rc; i++) {
+        char ending[LONGEST_NAME / 4];
+        snprintf(ending, sizeof ending, ".%zu", i);
+        rc = bind_ffn_linears(l, i, ending, config->expert_width, err);
+    }
+    return rc || !config->shared_width ? rc : bind_ffn_linears(l, config->experts, "_shexp", config->shared_width, err);
+}
+
+// A block with a router is a mixture.
+static tb_code bind_router(tb_model *model, size_t index, tb_error *err)
+{
+    const tb_config *config = &model->settings.config;
+    tb_block *block = &model->blocks[index];
+    char name[LONGEST_NAME];
+    snprintf(name, sizeof name, "blk.%zu.ffn_gate_inp.weight", index);
+    if (!config->experts || !tb_checkpoint_tensor(model->checkpoint, name))
+        return TB_OK;
+    tb_code rc = bind_matrix(&block->router, model, name, config->experts, config->width, err);
+    snprintf(name, sizeof name, "blk.%zu.ffn_gate_inp.bias", index);
+    if (!rc)
+        rc = bind_vector(&block->router_bias, model, name, config->experts, false, err);
+    snprintf(name, sizeof name, "blk.%zu.ffn_gate_inp_shexp.weight", index);
+    return rc || !config->shared_width ? rc : bind_vector(&block->shared_gate, model, name, config->width, false, err);
+}
+
+static tb_code bind_linears(tb_model *model, size_t index, tb_error *err)
+{
+    const tb_config *config = &model->settings.config;
+    tb_block *block = &model->blocks[index];
+    size_t ffns = block->router.rows ? config->experts + (config->shared_width ? 1 : 0) : 1;
+    list l = {model, index, 0, tb_arena_array(&model->arena, ATTENTION_LINEARS + ffns * FFN_LINEARS, sizeof *l.at)};
+    tb_code rc = l.at ? TB_OK : no_memory(err, "matrices");
+    for (size_t i = 0; i < ATTENTION_LINEARS && !rc; i++)
+        rc = bind_linear(&l, &attention_linears[i], 0, "", 0, err);
+    if (!rc)
+        rc = block->router.rows ? bind_experts(&l, err) : bind_ffn_linears(&l, 0, "", config->ffn_width, err);
+    block->linears = (tb_linears){l.at, l.count, model->linear_count};
+    model->linear_count += l.count;
     return rc;
 }
 
@@ -209,15 +284,19 @@ static bool name_is(const char *name, const char *stem, const char *ending, bool
     return *rest == '\0';
 }
 
-static bool block_uses(const tb_model *model, const char *stem)
+static bool block_uses(const tb_model *model, const tb_block *block, const char *stem)
 {
     for (size_t i = 0; i < NORMS; i++)
-        if (arch_has(model->settings.arch, norms[i].trait) && name_is(stem, norms[i].stem, ".weight", false))
+        if (arch_has(model->settings.arch, norms[i].trait) && name_is(stem, norm_stem(model, i), ".weight", false))
             return true;
-    for (size_t i = 0; i < LINEARS; i++)
-        if (name_is(stem, linears[i].stem, ".weight", true) || name_is(stem, linears[i].stem, ".bias", false))
+    for (size_t i = 0; i < block->linears.count; i++) {
+        const char *used = block->linears.at[i].stem;
+        if (name_is(stem, used, ".weight", true) || name_is(stem, used, ".bias", false))
             return true;
-    return false;
+    }
+    bool of_router = name_is(stem, "ffn_gate_inp", ".weight", false) || name_is(stem, "ffn_gate_inp", ".bias", false);
+    bool of_shared = name_is(stem, "ffn_gate_inp_shexp", ".weight", false);
+    return (block->router.rows && of_router) || (block->shared_gate && of_shared);
 }
 
 static bool model_uses(const tb_model *model, const char *name)
@@ -226,7 +305,7 @@ static bool model_uses(const tb_model *model, const char *name)
     size_t index;
     int stem = 0;
     if (sscanf(name, "blk.%4zu.%n", &index, &stem) == 1 && stem > 0)
-        return index < model->settings.config.blocks && block_uses(model, name + stem);
+        return index < model->settings.config.blocks && block_uses(model, &model->blocks[index], name + stem);
     for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
         if (name_is(name, vectors[i], ".weight", false))
             return true;
@@ -279,7 +358,9 @@ tb_code tb_model_bind(tb_model *model, tb_error *err)
     if (!model->blocks)
         return no_memory(err, "blocks");
     for (size_t i = 0; i < blocks && !rc; i++) {
-        rc = bind_linears(model, i, err);
+        rc = bind_router(model, i, err);
+        if (!rc)
+            rc = bind_linears(model, i, err);
         if (!rc)
             rc = bind_norms(model, i, err);
     }

@@ -34,9 +34,9 @@ typedef enum tb_linear_input {
 // A matrix of a block, as the checkpoint stores it. Everything is borrowed from the model.
 typedef struct tb_linear {
     tb_linear_kind kind;
-    size_t expert; // which of several of its kind; 0 where there is one
+    size_t expert; // which of several of its kind; 0 where there is one. The shared expert stands behind the others
     tb_linear_input input;
-    const char *stem; // its name within the block: "attn_q"
+    const char *stem; // its name within the block: "attn_q", "ffn_up.7"
     const char *name; // of its tensor: "blk.0.attn_q.weight"
     tb_matrix matrix;
     const float *bias; // [rows], or NULL
@@ -55,6 +55,8 @@ size_t tb_linears_find(tb_linears linears, tb_linear_kind kind, size_t expert);
 
 typedef struct tb_config {
     size_t blocks, width, ffn_width, heads, kv_heads, head_size, vocab, context;
+    size_t experts, experts_used;      // of a mixture, and how many of them a token goes through; 0: there is none
+    size_t expert_width, shared_width; // of an expert, and of the one that all tokens go through (0: there is none)
     double norm_eps;
 } tb_config;
 
@@ -102,6 +104,7 @@ bool tb_is_tokenizer_key(tb_text key);
 typedef struct tb_probe_place {
     size_t block;  // SIZE_MAX: the embeddings, in front of all blocks
     size_t span;   // which sequence of the batch; 0 where there is one
+    size_t expert; // whose linears read the input, as tb_linear has it; 0 where there is one
     size_t worker; // the thread that calls, below the model's number of threads
 } tb_probe_place;
 
@@ -140,7 +143,8 @@ typedef struct tb_edit_rows {
 // Callbacks on the forward pass; unused ones are NULL. What they are shown is the pass's own memory, borrowed for the
 // call. Blocks and stages come in order, within a stage the spans.
 typedef struct tb_probe {
-    // An input of linears. Called by worker 0 while no loop runs: it may run its own.
+    // An input of linears. Called by worker 0 while no loop runs: it may run its own. In a mixture of experts the
+    // inputs TB_INPUT_FFN and TB_INPUT_DOWN come once for each expert that a row chose, with the rows that chose it.
     void (*linear_input)(void *user, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows);
     // Attention weights of one head for the query at `position`, over the keys it sees, in `count` pieces. What is
     // missing of 1 went to a sink. Calls for different rows and heads come side by side, from all workers.

@@ -4,8 +4,6 @@
 
 #include <math.h>
 
-enum { ROW_GRAIN = 4 }; // rows a thread takes at a time
-
 // ---- row by row ----
 
 void tb_rms_norm(float *out, const tb_model *model, const float *x, const float *weight, size_t n)
@@ -24,7 +22,7 @@ static void add(float *restrict x, const float *restrict y, size_t n)
 
 static void each_row(const tb_pass *pass, tb_range_fn fn, const void *user)
 {
-    tb_parallel(pass->runner->model->compute.threads, pass->batch->rows, ROW_GRAIN, fn, (void *)(uintptr_t)user);
+    tb_parallel(pass->runner->model->compute.threads, pass->batch->rows, TB_ROW_GRAIN, fn, (void *)(uintptr_t)user);
 }
 
 void tb_pass_each_row(const tb_pass *pass, tb_range_fn fn)
@@ -64,12 +62,10 @@ static void add_rows(void *user, size_t begin, size_t end, size_t worker)
 
 void tb_pass_norm(const tb_pass *pass, tb_linear_input input)
 {
-    const tb_runner *r = pass->runner;
-    norm_loop loop = {pass, tb_model_norm(r->model, pass->block, input)};
+    norm_loop loop = {pass, tb_model_norm(pass->runner->model, pass->block, input)};
     if (pass->override && pass->override->norms[input])
         loop.norm = pass->override->norms[input];
     each_row(pass, norm_rows, &loop);
-    tb_pass_show_input(pass, input, r->normed, r->width_stride, r->model->settings.config.width);
 }
 
 void tb_pass_add(const tb_pass *pass, const float *norm)
@@ -85,23 +81,38 @@ tb_activations tb_pass_input(const tb_pass *pass, const float *x, size_t stride,
         .x = x, .stride = stride, .rows = pass->batch->rows, .cols = cols, .room = pass->runner->room};
 }
 
-void tb_pass_multiply(float *y, size_t y_stride, const tb_pass *pass, tb_linear_kind kind, tb_activations *x)
+// What stands for a linear in this pass: its own weights, or what replaces them.
+static tb_linear_override used_linear(const tb_pass *pass, tb_linear_kind kind, size_t expert)
 {
-    const tb_runner *r = pass->runner;
-    size_t which = tb_linears_find(pass->weights->linears, kind, 0);
+    size_t which = tb_linears_find(pass->weights->linears, kind, expert);
     const tb_linear *own = &pass->weights->linears.at[which];
     tb_linear_override used = {0};
     if (pass->override && pass->override->linears)
         used = pass->override->linears[which];
-    const tb_matrix *matrix = used.matrix ? used.matrix : &own->matrix;
-    const float *bias = used.bias ? used.bias : own->bias;
-    for (size_t i = 0; i < pass->batch->span_count; i++) {
-        const tb_span *span = &pass->batch->spans[i];
-        tb_matmul(&r->model->compute, y + span->first * y_stride, y_stride, matrix, x, span->first, span->count,
-                  r->matmul_scratch);
-    }
-    for (size_t t = 0; bias && t < pass->batch->rows; t++)
-        add(y + t * y_stride, bias, matrix->rows);
+    return (tb_linear_override){used.matrix ? used.matrix : &own->matrix, used.bias ? used.bias : own->bias};
+}
+
+static void multiply_rows(float *y, size_t y_stride, const tb_pass *pass, const tb_linear_override *linear,
+                          tb_activations *x, size_t first, size_t count)
+{
+    const tb_runner *r = pass->runner;
+    tb_matmul(&r->model->compute, y + first * y_stride, y_stride, linear->matrix, x, first, count, r->matmul_scratch);
+    for (size_t t = first; linear->bias && t < first + count; t++)
+        add(y + t * y_stride, linear->bias, linear->matrix->rows);
+}
+
+void tb_pass_multiply_rows(float *y, size_t y_stride, const tb_pass *pass, tb_linear_kind kind, size_t expert,
+                           tb_activations *x, size_t count)
+{
+    tb_linear_override linear = used_linear(pass, kind, expert);
+    multiply_rows(y, y_stride, pass, &linear, x, 0, count);
+}
+
+void tb_pass_multiply(float *y, size_t y_stride, const tb_pass *pass, tb_linear_kind kind, tb_activations *x)
+{
+    tb_linear_override linear = used_linear(pass, kind, 0);
+    for (size_t i = 0; i < pass->batch->span_count; i++)
+        multiply_rows(y, y_stride, pass, &linear, x, pass->batch->spans[i].first, pass->batch->spans[i].count);
 }
 
 // ---- probe ----
@@ -113,12 +124,17 @@ static tb_probe_rows rows_of(const tb_pass *pass, size_t span, const float *x, s
     return (tb_probe_rows){x + s->first * stride, stride, s->count, cols, pass->batch->positions + s->first};
 }
 
+void tb_pass_show_rows(const tb_pass *pass, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows)
+{
+    if (pass->probe && pass->probe->linear_input)
+        pass->probe->linear_input(pass->probe->user, at, input, rows);
+}
+
 void tb_pass_show_input(const tb_pass *pass, tb_linear_input input, const float *x, size_t stride, size_t cols)
 {
-    const tb_probe *probe = pass->probe;
-    for (size_t i = 0; probe && probe->linear_input && i < pass->batch->span_count; i++) {
+    for (size_t i = 0; i < pass->batch->span_count; i++) {
         tb_probe_rows rows = rows_of(pass, i, x, stride, cols);
-        probe->linear_input(probe->user, &(tb_probe_place){.block = pass->block, .span = i}, input, &rows);
+        tb_pass_show_rows(pass, &(tb_probe_place){.block = pass->block, .span = i}, input, &rows);
     }
 }
 

@@ -4,6 +4,8 @@
 
 #include "model/runner.h"
 
+enum { TB_ROW_GRAIN = 4 }; // rows that a thread takes at a time
+
 // A block under way.
 typedef struct tb_pass {
     const tb_runner *runner; // the workspace
@@ -21,7 +23,7 @@ void tb_rms_norm(float *out, const tb_model *model, const float *x, const float 
 // `fn` on all rows of the batch, divided among threads by rows; its user is the pass.
 void tb_pass_each_row(const tb_pass *pass, tb_range_fn fn);
 
-// normed = norm(x), by the norm in front of `input`, which the probe is then shown.
+// normed = norm(x), by the norm in front of `input`.
 void tb_pass_norm(const tb_pass *pass, tb_linear_input input);
 
 // An input of linears: x[rows] rows of `stride` floats, `cols` used. One for all that read it, which then share what
@@ -31,10 +33,16 @@ tb_activations tb_pass_input(const tb_pass *pass, const float *x, size_t stride,
 // y = matrix·x + bias, span by span: y[rows] rows of y_stride.
 void tb_pass_multiply(float *y, size_t y_stride, const tb_pass *pass, tb_linear_kind kind, tb_activations *x);
 
+// The same for one of several matrices of a kind and the first `count` rows of x, which are of one span.
+void tb_pass_multiply_rows(float *y, size_t y_stride, const tb_pass *pass, tb_linear_kind kind, size_t expert,
+                           tb_activations *x, size_t count);
+
 // x += delta, normed before where `norm` [width] is not NULL.
 void tb_pass_add(const tb_pass *pass, const float *norm);
 
 // Shows the probe an input of linears, x[rows] rows of `stride` floats, `cols` used; or the residual stream.
+// tb_pass_show_rows: rows of any, gathered by the caller.
+void tb_pass_show_rows(const tb_pass *pass, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows);
 void tb_pass_show_input(const tb_pass *pass, tb_linear_input input, const float *x, size_t stride, size_t cols);
 void tb_pass_show_residual(const tb_pass *pass);
 

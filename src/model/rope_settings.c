@@ -127,7 +127,7 @@ static void scale_yarn(rope_reader *r)
     double factor = tb_read_positive(k, "rope.scaling.factor", 0), original = read_original_context(r);
     double low = pair_of_turns(r, tb_read_positive(k, "rope.scaling.yarn_beta_fast", 32), original);
     double high = pair_of_turns(r, tb_read_positive(k, "rope.scaling.yarn_beta_slow", 1), original);
-    bool whole = true;
+    bool whole = !r->settings->arch->splits_pairs;
     if (!k->rc)
         k->rc = tb_checkpoint_get_bool(&whole, k->checkpoint, tb_full_key(k, "twobit.yarn_whole_pairs"), false, k->err);
     low = fmax(whole ? floor(low) : low, 0);

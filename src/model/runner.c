@@ -37,6 +37,21 @@ static bool init_pins(tb_runner *r, size_t rows)
     return ok && r->pinned_positions && tb_rope_table_init(&r->pinned_rope, &r->arena, &r->model->settings.rope, rows);
 }
 
+static bool make_room_for_experts(tb_runner *r, size_t rows)
+{
+    size_t experts = r->model->settings.config.experts, n;
+    bool ok = true;
+    if (experts == 0)
+        return true;
+    r->shares = floats(r, &ok, rows, experts);
+    r->gathered = floats(r, &ok, rows, r->width_stride);
+    r->expert_out = floats(r, &ok, rows, r->width_stride);
+    r->chosen = tb_mul_size(&n, rows, experts) ? tb_arena_alloc(&r->arena, n) : NULL;
+    r->members = tb_arena_array(&r->arena, rows, sizeof *r->members);
+    r->gathered_positions = tb_arena_array(&r->arena, rows, sizeof *r->gathered_positions);
+    return ok && r->chosen && r->members && r->gathered_positions;
+}
+
 tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, const tb_kv_plan *plan, tb_error *err)
 {
     const tb_settings *s = &model->settings;
@@ -52,7 +67,7 @@ tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, const t
         .width_stride = tb_padded(c->width),
         .query_stride = tb_padded(c->heads * c->head_size),
         .key_stride = tb_padded(c->kv_heads * c->head_size),
-        .ffn_stride = tb_padded(c->ffn_width),
+        .ffn_stride = tb_padded(max_size(c->ffn_width, max_size(c->expert_width, c->shared_width))),
     };
     bool ok = true;
     r->x = floats(r, &ok, rows, r->width_stride);
@@ -64,6 +79,7 @@ tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, const t
     r->value = floats(r, &ok, rows, r->key_stride);
     r->gate = floats(r, &ok, rows, r->ffn_stride);
     r->up = floats(r, &ok, rows, r->ffn_stride);
+    ok = make_room_for_experts(r, rows) && ok;
     const size_t cols = most_cols(model);
     r->room = tb_arena_alloc(&r->arena, tb_activations_room(&model->compute, rows, tb_padded(cols), cols));
     ok = ok && r->room;

@@ -32,13 +32,19 @@ typedef struct tb_runner {
     const tb_model *model;
     size_t rows, capacity;
     size_t width_stride, query_stride, key_stride, ffn_stride;
-    float *x;                // [rows][width_stride]: the residual stream
-    float *normed, *delta;   // [rows][width_stride]
-    float *query, *attended; // [rows][query_stride]
-    float *pinned_query;     // the same; NULL where the plan pins nothing
-    float *key, *value;      // [rows][key_stride]
-    float *gate, *up;        // [rows][ffn_stride]
-    void *room;              // of tb_activations, for any of the inputs of linears
+    float *x;                    // [rows][width_stride]: the residual stream
+    float *normed, *delta;       // [rows][width_stride]
+    float *query, *attended;     // [rows][query_stride]
+    float *pinned_query;         // the same; NULL where the plan pins nothing
+    float *key, *value;          // [rows][key_stride]
+    float *gate, *up;            // [rows][ffn_stride], which has room for the widest of blocks and experts
+    float *shares;               // [rows][experts]: of the experts in the sum
+    unsigned char *chosen;       // [rows][experts]: 1 where the row goes through the expert
+    float *gathered;             // [rows][width_stride]: those of `normed` that go through an expert
+    float *expert_out;           // [rows][width_stride]: what it makes of them
+    size_t *members;             // [rows] which rows they are
+    int32_t *gathered_positions; // [rows]
+    void *room;                  // of tb_activations, for any of the inputs of linears
     float *matmul_scratch, *attention_scratch;
     tb_rope_table rope, near_rope; // angles of the rows
     tb_rope_table pinned_rope;     // those of pinned queries

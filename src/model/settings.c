@@ -2,6 +2,7 @@
 // that products of a few of them cannot overflow and nothing below needs to check again.
 #include "model/key_reader.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 // Far above any model for CPUs, and small enough that the product of any three fits size_t.
@@ -10,6 +11,7 @@
 #define MOST_FFN_WIDTH ((uint64_t)1 << 20)
 #define MOST_HEADS 1024
 #define MOST_HEAD_SIZE 1024
+#define MOST_EXPERTS 1024
 
 static void refuse_two_directions(tb_key_reader *r)
 {
@@ -63,6 +65,44 @@ static void read_sizes(tb_key_reader *r, tb_config *c)
                         r->path, c->head_size, value_size);
     if (!r->rc && c->head_size % 2 != 0)
         r->rc = tb_fail(r->err, TB_EFORMAT, "head size %zu of '%s' is odd", c->head_size, r->path);
+}
+
+// Numbers of llama.cpp for how shares come from a router's scores: a softmax over all experts, or over those chosen,
+// which is the same once they sum to 1.
+static void check_gating(tb_key_reader *r, bool shares_to_one)
+{
+    enum { SOFTMAX = 1, SOFTMAX_OF_CHOSEN = 3 };
+    uint64_t gating = SOFTMAX;
+    if (!r->rc)
+        r->rc = tb_checkpoint_get_u64(&gating, r->checkpoint, tb_full_key(r, "expert_gating_func"), false, r->err);
+    if (!r->rc && gating != SOFTMAX && !(gating == SOFTMAX_OF_CHOSEN && shares_to_one))
+        r->rc = tb_fail(r->err, TB_EUNSUPPORTED,
+                        "'%s' has a router of another kind ('%s' is %" PRIu64 "), which twobit lacks", r->path, r->key,
+                        gating);
+    tb_refuse_unless(r, "expert_weights_scale", 1, "a scale of its experts");
+    tb_refuse_unless(r, "expert_group_count", 1, "experts in groups");
+}
+
+static void read_experts(tb_key_reader *r, tb_settings *s)
+{
+    tb_config *c = &s->config;
+    if (!s->arch->has_experts) {
+        tb_refuse_unless(r, "expert_count", 0, "a mixture of experts");
+        return;
+    }
+    c->experts = tb_read_size(r, "expert_count", MOST_EXPERTS, 0);
+    c->experts_used = tb_read_size(r, "expert_used_count", MOST_EXPERTS, 0);
+    c->expert_width = tb_read_size(r, "expert_feed_forward_length", MOST_FFN_WIDTH, c->ffn_width);
+    if (tb_find_key(r, "expert_shared_feed_forward_length"))
+        c->shared_width = tb_read_size(r, "expert_shared_feed_forward_length", MOST_FFN_WIDTH, 0);
+    if (!r->rc && c->experts_used > c->experts)
+        r->rc = tb_fail(r->err, TB_EFORMAT, "tokens of '%s' go through %zu experts, but there are %zu", r->path,
+                        c->experts_used, c->experts);
+    s->shares_to_one = s->arch->shares_to_one;
+    if (!r->rc)
+        r->rc = tb_checkpoint_get_bool(&s->shares_to_one, r->checkpoint, tb_full_key(r, "expert_weights_norm"), false,
+                                       r->err);
+    check_gating(r, s->shares_to_one);
 }
 
 // How much of a head RoPE turns.
@@ -167,9 +207,9 @@ tb_code tb_settings_read(tb_settings *out, tb_arena *arena, const tb_checkpoint 
     if (rc)
         return rc;
     out->arch = r.arch;
-    tb_refuse_unless(&r, "expert_count", 0, "a mixture of experts");
     refuse_two_directions(&r);
     read_sizes(&r, &out->config);
+    read_experts(&r, out);
     out->rope_size = read_rope_size(&r, &out->config);
     read_scales(&r, out);
     read_growth(&r, out);

@@ -10,7 +10,11 @@
 // Longest sequence, and longest context a model may claim.
 #define TB_MOST_POSITIONS ((size_t)1 << 24)
 
-typedef enum tb_activation { TB_SILU, TB_GELU_TANH } tb_activation;
+typedef enum tb_activation {
+    TB_SILU,
+    TB_GELU_TANH,
+    TB_CLAMPED, // (min(gate, 7)·σ(1.702·min(gate, 7)))·(up cut to ±7, + 1)
+} tb_activation;
 
 // One row per architecture: how it differs from plain Llama. There is one forward pass, and
 // these are its switches. Blocks are counted from 1 in the periods: period 6 means blocks
@@ -31,6 +35,11 @@ typedef struct tb_arch {
     size_t odd_scale_blocks; // the size of the family whose scores are scaled by width/heads has so many; 0: no size
     double near_rope_base;   // RoPE base of near blocks; 0: the same as elsewhere
     size_t unrotated_period; // every n-th block has no RoPE; 0: all have
+    bool has_experts;        // blocks with a router are a mixture of experts
+    bool shares_to_one;      // the shares of the experts that a row chose sum to 1, where the file does not say it
+    bool has_sink_logits;    // one for every query head
+    bool splits_pairs;       // YaRN's borders are not rounded to whole pairs, where the file does not say it
+    const char *ffn_norm;    // the norm in front of the feed-forward part; NULL: "ffn_norm"
 } tb_arch;
 
 // Scores of the query at a position are multiplied by 1 + rate·ln(1 + ⌊position/length⌋).
@@ -48,6 +57,7 @@ typedef struct tb_settings {
     double query_scale;                  // of the scores
     size_t reach;                        // near blocks see this many positions, their own included; 0: all
     size_t rope_size;                    // numbers of a head that RoPE turns
+    bool shares_to_one;                  // of the experts that a row chose
     tb_rope rope, near_rope;             // of blocks that see everything, and of near ones
     const unsigned char *near, *rotated; // [blocks] 0 or 1
 } tb_settings;

@@ -10,6 +10,10 @@ typedef struct tb_block {
     const float *ffn_norm;                            // [width]
     const float *attention_post_norm, *ffn_post_norm; // [width], or NULL
     const float *query_norm, *key_norm;               // [head_size], or NULL
+    const float *sink_logits;                         // [heads], or NULL
+    tb_matrix router;                                 // [experts][width]; no rows: the block is dense
+    const float *router_bias;                         // [experts], or NULL
+    const float *shared_gate;                         // [width]: of the shared expert, or NULL
 } tb_block;
 
 struct tb_model {

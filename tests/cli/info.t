@@ -20,7 +20,7 @@ blk.1.ffn_up.weight       F32    96 x 64  24,576
 blk.1.ffn_down.weight     F32    64 x 96  24,576
 
 $ twobit info tiny.gguf --json >info.json; keys <info.json
-architecture blocks context ffn_width file_bits_per_weight file_bytes head_size heads kv_heads linear_bits_per_weight parameters recipe tensors tied_head verified vocab width
+architecture blocks context expert_width experts experts_used ffn_width file_bits_per_weight file_bytes head_size heads kv_heads linear_bits_per_weight parameters recipe shared_width tensors tied_head verified vocab width
 $ grep -A 7 '"blk.0.ffn_down.weight"' info.json
       "name": "blk.0.ffn_down.weight",
       "type": "F32",

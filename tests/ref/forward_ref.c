@@ -50,10 +50,16 @@ static rows multiply(ref *r, const tb_matrix *w, const float *bias, rows x)
     return y;
 }
 
+static rows apply_expert(ref *r, size_t block, tb_linear_kind kind, size_t expert, rows x)
+{
+    tb_linears linears = tb_model_linears(r->model, block);
+    const tb_linear *linear = &linears.at[tb_linears_find(linears, kind, expert)];
+    return multiply(r, &linear->matrix, linear->bias, x);
+}
+
 static rows apply(ref *r, size_t block, tb_linear_kind kind, rows x)
 {
-    const tb_linear *linear = tb_model_linear(r->model, block, kind);
-    return multiply(r, &linear->matrix, linear->bias, x);
+    return apply_expert(r, block, kind, 0, x);
 }
 
 static void norm(double *x, size_t n, const float *weight, double eps)
@@ -195,7 +201,7 @@ static void attend_row(ref *r, double *out, double *weights, float *shown, rows 
 {
     size_t n = r->config->head_size, kv_head = head / (r->config->heads / r->config->kv_heads);
     size_t reach = r->settings->near[block] ? r->settings->reach : SIZE_MAX;
-    double top = -INFINITY, sum = 0;
+    double top = -INFINITY, sum;
     for (size_t p = 0; p <= position; p++) {
         const double *query = q.at + position * q.cols + head * n, *key = k.at + p * k.cols + kv_head * n;
         weights[p] =
@@ -204,6 +210,9 @@ static void attend_row(ref *r, double *out, double *weights, float *shown, rows 
         weights[p] = seen ? scale_score(r->settings, weights[p], position) : -INFINITY;
         top = fmax(top, weights[p]);
     }
+    const float *sinks = r->model->blocks[block].sink_logits;
+    top = sinks ? fmax(top, (double)sinks[head]) : top;
+    sum = sinks ? exp((double)sinks[head] - top) : 0;
     for (size_t p = 0; p <= position; p++)
         sum += weights[p] = exp(weights[p] - top);
     for (size_t p = 0; p <= position; p++) {
@@ -231,11 +240,14 @@ static rows attend(ref *r, rows q, rows k, rows v, size_t block)
     return out;
 }
 
-static double activate(double x, tb_activation activation)
+static double activate(double gate, double up, tb_activation activation)
 {
     if (activation == TB_GELU_TANH)
-        return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
-    return x / (1 + exp(-x));
+        return 0.5 * gate * (1 + tanh(0.79788456080286535588 * (gate + 0.044715 * gate * gate * gate))) * up;
+    if (activation == TB_SILU)
+        return gate / (1 + exp(-gate)) * up;
+    gate = fmin(gate, 7);
+    return gate / (1 + exp(-1.702 * gate)) * (fmax(fmin(up, 7), -7) + 1);
 }
 
 // x += y, normed before where there is a weight; frees y.
@@ -264,18 +276,74 @@ static void run_attention(ref *r, rows x, size_t index)
     free(n.at), free(q.at), free(k.at), free(v.at), free(mixed.at);
 }
 
+// Every row through one expert; its input of down in *hidden, to be freed.
+static rows run_expert(ref *r, rows *hidden, rows n, size_t index, size_t expert)
+{
+    *hidden = apply_expert(r, index, TB_LINEAR_GATE, expert, n);
+    rows up = apply_expert(r, index, TB_LINEAR_UP, expert, n);
+    for (size_t i = 0; i < up.rows * up.cols && !r->failed; i++)
+        hidden->at[i] = activate(hidden->at[i], up.at[i], r->settings->arch->activation);
+    free(up.at);
+    return apply_expert(r, index, TB_LINEAR_DOWN, expert, *hidden);
+}
+
+// The share of an expert in a row whose scores are given: of the largest `experts_used`, of equal ones the first.
+static double share(const ref *r, const double *scores, size_t expert)
+{
+    double sum = 0, used = 0;
+    size_t before = 0;
+    for (size_t i = 0; i < r->config->experts; i++) {
+        size_t rank = 0;
+        for (size_t k = 0; k < r->config->experts; k++)
+            rank += scores[k] > scores[i] || (scores[k] == scores[i] && k < i);
+        sum += exp(scores[i]);
+        used += rank < r->config->experts_used ? exp(scores[i]) : 0;
+        before = i == expert ? rank : before;
+    }
+    if (before >= r->config->experts_used)
+        return 0;
+    return exp(scores[expert]) / (r->settings->shares_to_one ? used : sum);
+}
+
+static double shared_share(const tb_block *b, const double *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; b->shared_gate && i < n; i++)
+        sum += x[i] * (double)b->shared_gate[i];
+    return b->shared_gate ? 1 / (1 + exp(-sum)) : 1;
+}
+
+static rows run_mixture(ref *r, rows n, size_t index)
+{
+    const tb_block *b = &r->model->blocks[index];
+    rows scores = multiply(r, &b->router, b->router_bias, n), out = new_rows(r, n.rows, n.cols), hidden;
+    size_t experts = r->config->experts;
+    for (size_t e = 0; e < experts + (r->config->shared_width ? 1 : 0); e++) {
+        rows y = run_expert(r, &hidden, n, index, e);
+        for (size_t i = 0; i < y.rows * y.cols && !r->failed; i++) {
+            size_t t = i / y.cols;
+            out.at[i] += y.at[i] * (e < experts ? share(r, scores.at + t * experts, e)
+                                                : shared_share(b, n.at + t * n.cols, n.cols));
+        }
+        free(y.at), free(hidden.at);
+    }
+    free(scores.at);
+    return out;
+}
+
 static void run_ffn(ref *r, rows x, size_t index)
 {
     const tb_block *b = &r->model->blocks[index];
-    rows n = normed(r, x, b->ffn_norm);
-    show_input(r, index, TB_INPUT_FFN, n);
-    rows gate = apply(r, index, TB_LINEAR_GATE, n);
-    rows up = apply(r, index, TB_LINEAR_UP, n);
-    for (size_t i = 0; i < gate.rows * gate.cols && !r->failed; i++)
-        gate.at[i] = activate(gate.at[i], r->settings->arch->activation) * up.at[i];
-    show_input(r, index, TB_INPUT_DOWN, gate);
-    add_and_free(r, x, apply(r, index, TB_LINEAR_DOWN, gate), b->ffn_post_norm);
-    free(n.at), free(gate.at), free(up.at);
+    rows n = normed(r, x, b->ffn_norm), hidden = {0}, y;
+    if (b->router.rows) {
+        y = run_mixture(r, n, index);
+    } else {
+        show_input(r, index, TB_INPUT_FFN, n);
+        y = run_expert(r, &hidden, n, index, 0);
+        show_input(r, index, TB_INPUT_DOWN, hidden);
+    }
+    add_and_free(r, x, y, b->ffn_post_norm);
+    free(n.at), free(hidden.at);
 }
 
 static rows embed(ref *r, const int32_t *ids)

@@ -34,6 +34,8 @@ static inline size_t summed_terms(const tb_config *c, size_t tokens)
 {
     size_t attention = 2 * c->width + c->head_size + tokens + c->heads * c->head_size;
     size_t feed_forward = 2 * c->width + c->ffn_width;
+    if (c->experts) // the router's scores and shares, and the sum over experts besides
+        feed_forward += c->width + c->experts + c->experts_used + c->expert_width + c->shared_width;
     return c->blocks * (attention + feed_forward) + 2 * c->width;
 }
 

@@ -1,5 +1,6 @@
 // Logits against those of other programs: tests/golden/gen/forward_reference.py (NumPy, double
-// precision) for every family and for SmolLM2, transformers for variants of them, llama2.c for stories260K.
+// precision) for every dense family and for SmolLM2, transformers for mixtures and for variants of the others, llama2.c
+// for stories260K.
 #include "model_files.h"
 #include "rounding.h"
 #include "temp_folder.h"
@@ -53,16 +54,22 @@ static void compare_families(const char *model_end)
     }
 }
 
-static void gguf__agrees_with_numpy_for_every_family(void **state)
+static void gguf__agrees_for_every_family(void **state)
 {
     (void)state;
     compare_families(".gguf");
 }
 
-static void folder__agrees_with_numpy_for_every_family(void **state)
+static void folder__agrees_for_every_family(void **state)
 {
     (void)state;
     compare_families("");
+}
+
+static void folder__of_published_mxfp4_agrees(void **state)
+{
+    (void)state;
+    compare_tiny(tiny_path("gpt_oss-mxfp4"), "gpt_oss.logits.npy");
 }
 
 static void copy_file(const char *to, const char *from)
@@ -90,11 +97,11 @@ static void compare_variant(const char *family, const char *config_name, const c
 static void folder__with_a_new_config_agrees_with_transformers(void **state)
 {
     (void)state;
-    for (size_t i = 0; tiny_families[i]; i++) {
+    for (size_t i = 0; tiny_dense[i]; i++) {
         char config[64], logits[64];
-        snprintf(config, sizeof config, "variants/%s.json", tiny_families[i]);
-        snprintf(logits, sizeof logits, "%s.logits.npy", tiny_families[i]);
-        compare_variant(tiny_families[i], config, logits);
+        snprintf(config, sizeof config, "variants/%s.json", tiny_dense[i]);
+        snprintf(logits, sizeof logits, "%s.logits.npy", tiny_dense[i]);
+        compare_variant(tiny_dense[i], config, logits);
     }
     compare_variant("gemma3", "variants/gemma3-seeing.json", "gemma3.logits.npy");
     compare_variant("mistral", "variants/mistral-seeing.json", "mistral.logits.npy");
@@ -192,8 +199,9 @@ static void smollm2__agrees_with_numpy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gguf__agrees_with_numpy_for_every_family),
-        cmocka_unit_test(folder__agrees_with_numpy_for_every_family),
+        cmocka_unit_test(gguf__agrees_for_every_family),
+        cmocka_unit_test(folder__agrees_for_every_family),
+        cmocka_unit_test(folder__of_published_mxfp4_agrees),
         cmocka_unit_test(folder__with_a_new_config_agrees_with_transformers),
         cmocka_unit_test(folder__of_a_variant_agrees_with_transformers),
         cmocka_unit_test(stories260k__agrees_from_gguf),

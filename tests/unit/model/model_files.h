@@ -5,8 +5,9 @@
 
 #include "model/model.h"
 
-// The families with a tiny model in tests/golden/models; NULL at the end.
-extern const char *const tiny_families[];
+// The families with a tiny model in tests/golden/models, and those of them that are no mixtures of experts; NULL at
+// the end.
+extern const char *const tiny_families[], *const tiny_dense[];
 
 // tests/golden/models/NAME; valid until the call after the next three.
 const char *tiny_path(const char *name);

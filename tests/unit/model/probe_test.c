@@ -96,9 +96,9 @@ static void probe__sees_what_plain_loops_compute(void **state)
     (void)state;
     static const size_t pieces[] = {30, 1, 2, 4}; // tiles, rows, and the seams between pushes
     trace *seen = tb_new(trace), *expected = tb_new(trace);
-    for (size_t f = 0; tiny_families[f]; f++) {
+    for (size_t f = 0; tiny_dense[f]; f++) {
         char name[64];
-        snprintf(name, sizeof name, "%s.gguf", tiny_families[f]);
+        snprintf(name, sizeof name, "%s.gguf", tiny_dense[f]);
         tb_model *model = open_model(tiny_path(name), 2);
         size_t vocab = tb_model_vocab_size(model);
         int32_t *ids = random_ids(TOKENS, vocab, f);

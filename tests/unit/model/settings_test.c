@@ -4,6 +4,8 @@
 #include "rounding.h"
 #include "temp_folder.h"
 
+#include "model/weights.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -98,7 +100,7 @@ static void model_open__refuses_what_it_lacks_by_name(void **state)
     static const refusal list[] = {
         {"llama.gguf", {DROP_KEY, "general.architecture", 0, NULL}, TB_EFORMAT, "general.architecture"},
         {"llama.gguf", {SET_TEXT, "general.architecture", 0, "mamba"}, TB_EUNSUPPORTED, "llama, qwen2"},
-        {"llama.gguf", {SET_TEXT, "general.architecture", 0, "gpt-oss"}, TB_EUNSUPPORTED, "sink logits"},
+        {"llama.gguf", {SET_TEXT, "general.architecture", 0, "llama4"}, TB_EUNSUPPORTED, "mixture of experts"},
         {"llama.gguf", {SET_U32, "llama.expert_count", 8, NULL}, TB_EUNSUPPORTED, "mixture of experts"},
         {"llama.gguf", {SET_F32, "llama.final_logit_softcapping", -30, NULL}, TB_EFORMAT, "softcapping"},
         {"llama.gguf", {SET_F32, "llama.attention.temperature_scale", NAN, NULL}, TB_EFORMAT, "temperature_scale"},
@@ -117,6 +119,57 @@ static void model_open__refuses_what_it_lacks_by_name(void **state)
         {"qwen2.gguf", {SET_TEXT, "tokenizer.ggml.model", 0, "gpt2"}, TB_EFORMAT, "tokenizer.ggml.tokens"},
     };
     EXPECT(list);
+}
+
+static void model_open__refuses_senseless_mixtures(void **state)
+{
+    (void)state;
+    static const refusal list[] = {
+        {"qwen3_moe.gguf", {SET_U32, "qwen3moe.expert_count", 0, NULL}, TB_EFORMAT, "not between 1"},
+        {"qwen3_moe.gguf", {SET_U32, "qwen3moe.expert_count", 1u << 30, NULL}, TB_EFORMAT, "not between 1"},
+        {"qwen3_moe.gguf", {DROP_KEY, "qwen3moe.expert_count", 0, NULL}, TB_EFORMAT, "expert_count"},
+        {"qwen3_moe.gguf", {SET_U32, "qwen3moe.expert_count", 7, NULL}, TB_EFORMAT, "'blk.0.ffn_gate_inp.weight'"},
+        {"qwen3_moe.gguf", {SET_U32, "qwen3moe.expert_used_count", 7, NULL}, TB_EFORMAT, "7 experts, but there are 6"},
+        {"qwen3_moe.gguf", {SET_U32, "qwen3moe.expert_used_count", 0, NULL}, TB_EFORMAT, "not between 1"},
+        {"qwen3_moe.gguf",
+         {SET_U32, "qwen3moe.expert_feed_forward_length", 25, NULL},
+         TB_EFORMAT,
+         "'blk.0.ffn_gate.0.weight'"},
+        {"qwen3_moe.gguf",
+         {SET_U32, "qwen3moe.expert_gating_func", 2, NULL},
+         TB_EUNSUPPORTED,
+         "router of another kind"},
+        {"qwen3_moe.gguf", {SET_F32, "qwen3moe.expert_weights_scale", 2.5, NULL}, TB_EUNSUPPORTED, "a scale"},
+        {"qwen3_moe.gguf", {SET_U32, "qwen3moe.expert_group_count", 8, NULL}, TB_EUNSUPPORTED, "in groups"},
+        {"qwen3_moe.gguf", {DROP_TENSOR, "blk.1.ffn_gate_inp.weight", 0, NULL}, TB_EFORMAT, "'blk.1.ffn_gate.weight'"},
+        {"qwen3_moe.gguf", {DROP_TENSOR, "blk.1.ffn_down.2.weight", 0, NULL}, TB_EFORMAT, "'blk.1.ffn_down.2.weight'"},
+        {"qwen2_moe.gguf",
+         {DROP_TENSOR, "blk.0.ffn_up_shexp.weight", 0, NULL},
+         TB_EFORMAT,
+         "'blk.0.ffn_up_shexp.weight'"},
+        {"qwen2_moe.gguf",
+         {DROP_KEY, "qwen2moe.expert_shared_feed_forward_length", 0, NULL},
+         TB_EUNSUPPORTED,
+         "shexp.weight' that the architecture"},
+        {"gpt_oss.gguf", {DROP_TENSOR, "blk.0.attn_sinks.weight", 0, NULL}, TB_EFORMAT, "'blk.0.attn_sinks.weight'"},
+        {"llama.gguf", {ADD_VECTOR, "blk.0.attn_sinks.weight", 4, NULL}, TB_EUNSUPPORTED, "'blk.0.attn_sinks.weight'"},
+        {"llama.gguf", {SET_U32, "llama.expert_count", 8, NULL}, TB_EUNSUPPORTED, "mixture of experts"},
+    };
+    EXPECT(list);
+}
+
+// Three things are called a sink. This one takes its share of every row and gives nothing.
+static void model_open__binds_sink_logits_per_head(void **state)
+{
+    (void)state;
+    tb_model *model = open_model(tiny_path("gpt_oss.gguf"), 1);
+    tb_linears linears = tb_model_linears(model, 0);
+    assert_non_null(model->blocks[0].sink_logits);
+    assert_int_equal(linears.count, 4 + 5 * 3);
+    assert_string_equal(linears.at[tb_linears_find(linears, TB_LINEAR_DOWN, 3)].name, "blk.0.ffn_down.3.weight");
+    assert_int_equal(linears.at[tb_linears_find(linears, TB_LINEAR_DOWN, 3)].matrix.type, TB_TYPE_MXFP4);
+    assert_non_null(linears.at[tb_linears_find(linears, TB_LINEAR_DOWN, 3)].bias);
+    tb_model_close(model);
 }
 
 static void model_open__refuses_missing_and_unused_tensors(void **state)
@@ -281,6 +334,8 @@ int main(void)
         cmocka_unit_test(model_open__refuses_bad_sizes),
         cmocka_unit_test(model_open__takes_sizes_per_layer),
         cmocka_unit_test(model_open__refuses_what_it_lacks_by_name),
+        cmocka_unit_test(model_open__refuses_senseless_mixtures),
+        cmocka_unit_test(model_open__binds_sink_logits_per_head),
         cmocka_unit_test(model_open__refuses_missing_and_unused_tensors),
         cmocka_unit_test(model_open__refuses_unknown_cpu_level),
         cmocka_unit_test(settings__that_count_change_the_logits),

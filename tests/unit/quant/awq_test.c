@@ -275,9 +275,9 @@ static void check_folding(const char *path)
 static void folding__changes_no_logit_of_any_family(void **state)
 {
     (void)state;
-    for (size_t i = 0; tiny_families[i]; i++) {
+    for (size_t i = 0; tiny_dense[i]; i++) {
         char name[64];
-        snprintf(name, sizeof name, "%s.gguf", tiny_families[i]);
+        snprintf(name, sizeof name, "%s.gguf", tiny_dense[i]);
         check_folding(tiny_path(name));
     }
 }
@@ -317,9 +317,9 @@ static bool never_stops(void *user, double done)
 static void awq__keeps_what_a_block_does(void **state)
 {
     (void)state;
-    for (size_t i = 0; tiny_families[i]; i++) {
+    for (size_t i = 0; tiny_dense[i]; i++) {
         char name[64];
-        snprintf(name, sizeof name, "%s.gguf", tiny_families[i]);
+        snprintf(name, sizeof name, "%s.gguf", tiny_dense[i]);
         tb_model *model = open_model(tiny_path(name), 1);
         int32_t *ids = random_ids(4 * 64, tb_model_vocab_size(model), 2);
         tb_states inputs, plain, quantized;

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Tiny random mixtures of experts, and attention with gates and sink logits, with their logits by transformers.
+
+    pip install gguf numpy safetensors torch transformers==5.24.0
+    mixture_reference.py tests/golden/models
+
+For every family NAME/ is the folder as transformers writes it, NAME.gguf the same weights as llama.cpp's converter
+lays them out, and NAME.logits.npy the logits in double precision for the ids in ids.npy. gpt_oss-mxfp4/ has the
+weights of gpt_oss in the layout of the published model.
+"""
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+
+COMMON = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, vocab_size=96,
+              intermediate_size=40, max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2)
+MIXTURE = dict(num_experts=6, num_experts_per_tok=2, moe_intermediate_size=24)
+FAMILIES = {
+    "qwen2_moe": MIXTURE | dict(shared_expert_intermediate_size=56, mlp_only_layers=[1]),
+    "qwen3_moe": MIXTURE | dict(num_experts_per_tok=3, head_dim=12, norm_topk_prob=True),
+    "gpt_oss": dict(num_local_experts=5, num_experts_per_tok=3, head_dim=16, sliding_window=9, intermediate_size=32,
+                    rope_parameters=dict(rope_type="yarn", factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
+                                         original_max_position_embeddings=16, rope_theta=150000.0)),
+}
+ARCHS = {"qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss"}
+FP4 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+
+
+def exact(x):
+    """Rounded so that F16 and BF16 both hold it."""
+    x = x.to(torch.bfloat16).to(torch.float64)
+    return torch.where(x.abs() < 2.0 ** -14, torch.zeros_like(x), x)
+
+
+def random_weights(model, seed):
+    rng = torch.Generator().manual_seed(seed)
+    normal = lambda shape: torch.randn(shape, generator=rng, dtype=torch.float64)
+    for name, p in model.named_parameters():
+        if ".experts." in name and model.config.model_type == "gpt_oss" and not name.endswith("bias"):
+            codes = torch.randint(0, 16, p.shape, generator=rng)
+            powers = torch.randint(-6, -3, (p.shape[0], p.shape[1] // 32, 1, p.shape[2]), generator=rng)
+            values = (FP4[codes % 8] * torch.where(codes < 8, 1.0, -1.0)).to(torch.float64)
+            values = values.reshape(p.shape[0], -1, 32, p.shape[2]) * 2.0 ** powers
+            p.data = values.reshape(p.shape)
+        elif "norm" in name:
+            p.data = 1 + torch.round(normal(p.shape) * 16) / 64
+        elif "embed_tokens" in name:
+            p.data = exact(normal(p.shape) * 2)
+        elif p.dim() == 1 or name.endswith("bias"):
+            p.data = exact(normal(p.shape) * 0.5)
+        else:
+            p.data = exact(normal(p.shape) * 1.5 / p.shape[-1] ** 0.5)
+
+
+def make_config(family):
+    return AutoConfig.for_model(family, **(COMMON | FAMILIES[family]))
+
+
+def reference(folder, ids):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager").eval()
+    with torch.no_grad():
+        return model(torch.from_numpy(ids.astype(np.int64))[None]).logits[0].numpy()
+
+
+# ---- GGUF, as llama.cpp's converter writes it ----
+
+STEMS = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+         "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
+         "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate",
+         "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "mlp.gate": "ffn_gate_inp", "mlp.router": "ffn_gate_inp",
+         "mlp.shared_expert_gate": "ffn_gate_inp_shexp", "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
+         "mlp.shared_expert.up_proj": "ffn_up_shexp", "mlp.shared_expert.down_proj": "ffn_down_shexp"}
+OUTER = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
+         "lm_head.weight": "output.weight"}
+
+
+def gguf_tensors(family, weights):
+    """Names and arrays; experts stacked."""
+    stacks = {}
+    for name, x in weights.items():
+        x = x.to(torch.float64).numpy()
+        if name in OUTER:
+            yield OUTER[name], x
+            continue
+        block, stem = name.removeprefix("model.layers.").split(".", 1)
+        if stem == "self_attn.sinks":
+            yield f"blk.{block}.attn_sinks.weight", x
+        elif stem.startswith("mlp.experts.") and family != "gpt_oss":
+            expert, kind, _ = stem.removeprefix("mlp.experts.").split(".")
+            stacks.setdefault(f"blk.{block}.ffn_{kind.removesuffix('_proj')}_exps.weight", {})[int(expert)] = x
+        elif stem.startswith("mlp.experts.gate_up_proj"):
+            bias = stem.endswith("_bias")
+            x = x if bias else x.transpose(0, 2, 1)  # [experts][2·hidden][width]
+            for first, kind in enumerate(("gate", "up")):
+                yield f"blk.{block}.ffn_{kind}_exps.{'bias' if bias else 'weight'}", x[:, first::2]
+        elif stem.startswith("mlp.experts.down_proj"):
+            bias = stem.endswith("_bias")
+            yield f"blk.{block}.ffn_down_exps.{'bias' if bias else 'weight'}", x if bias else x.transpose(0, 2, 1)
+        else:
+            stem, ending = stem.rsplit(".", 1)
+            gguf_stem = STEMS[stem]
+            if family == "gpt_oss" and gguf_stem == "ffn_norm":
+                gguf_stem = "post_attention_norm"
+            if gguf_stem == "ffn_gate_inp_shexp":
+                x = x[0]
+            yield f"blk.{block}.{gguf_stem}.{ending}", x
+    for name, parts in stacks.items():
+        yield name, np.stack([parts[i] for i in range(len(parts))])
+
+
+def write_gguf(path, family, config, weights):
+    arch = ARCHS[family]
+    out = gguf.GGUFWriter(path, arch)
+    out.add_block_count(config.num_hidden_layers)
+    out.add_context_length(config.max_position_embeddings)
+    out.add_embedding_length(config.hidden_size)
+    out.add_feed_forward_length(config.intermediate_size)
+    out.add_head_count(config.num_attention_heads)
+    out.add_head_count_kv(config.num_key_value_heads)
+    out.add_layer_norm_rms_eps(config.rms_norm_eps)
+    out.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    if getattr(config, "head_dim", None):
+        out.add_key_length(config.head_dim)
+        out.add_value_length(config.head_dim)
+    out.add_expert_count(config.num_local_experts if family == "gpt_oss" else config.num_experts)
+    out.add_expert_used_count(config.num_experts_per_tok)
+    width = config.intermediate_size if family == "gpt_oss" else config.moe_intermediate_size
+    out.add_expert_feed_forward_length(width)
+    if hasattr(config, "shared_expert_intermediate_size"):
+        out.add_expert_shared_feed_forward_length(config.shared_expert_intermediate_size)
+    if family == "gpt_oss":
+        out.add_sliding_window(config.sliding_window)
+        out.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        out.add_rope_scaling_factor(config.rope_parameters["factor"])
+        out.add_rope_scaling_orig_ctx_len(config.rope_parameters["original_max_position_embeddings"])
+    for name, x in gguf_tensors(family, weights):
+        small = x.ndim == 1 or name.endswith(".bias") or "ffn_gate_inp" in name
+        if family == "gpt_oss" and "_exps.weight" in name:
+            codes = gguf.quants.quantize(np.ascontiguousarray(x.astype(np.float32)), gguf.GGMLQuantizationType.MXFP4)
+            assert (gguf.quants.dequantize(codes, gguf.GGMLQuantizationType.MXFP4) == x).all(), name
+            out.add_tensor(name, codes, raw_dtype=gguf.GGMLQuantizationType.MXFP4)
+        else:
+            out.add_tensor(name, np.ascontiguousarray(x.astype(np.float32 if small else np.float16)))
+    out.write_header_to_file()
+    out.write_kv_data_to_file()
+    out.write_tensors_to_file()
+    out.close()
+
+
+# ---- gpt-oss as it was published ----
+
+def pack(x):
+    """[experts][rows][cols] of FP4 times powers of two, as bytes of two neighbours and exponents."""
+    units = x.reshape(*x.shape[:2], -1, 32)
+    top = units.abs().amax(-1)
+    exponent = torch.where(top > 0, torch.floor(torch.log2(torch.clamp(top, min=1e-30))) - 2, torch.zeros_like(top))
+    scaled = units * 2.0 ** -exponent[..., None]
+    codes = (scaled.abs()[..., None] - FP4).abs().argmin(-1)
+    assert (FP4[codes] == scaled.abs()).all()
+    codes = codes + 8 * (scaled < 0)
+    return (codes[..., 0::2] + 16 * codes[..., 1::2]).to(torch.uint8), (exponent + 127).to(torch.uint8)
+
+
+def write_published(path, folder):
+    path.mkdir(exist_ok=True)
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = dict(quant_method="mxfp4", modules_to_not_convert=["model.layers.*.self_attn"])
+    (path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    weights = {}
+    for name, x in load_file(folder / "model.safetensors").items():
+        if ".experts." in name and not name.endswith("bias"):
+            weights[name + "_blocks"], weights[name + "_scales"] = pack(x.to(torch.float64).transpose(1, 2))
+        else:
+            weights[name] = x
+    save_file({name: x.contiguous() for name, x in weights.items()}, path / "model.safetensors")
+
+
+def main():
+    root = Path(sys.argv[1])
+    ids = np.load(root / "ids.npy")
+    for seed, family in enumerate(FAMILIES):
+        config = make_config(family)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float64)
+        random_weights(model, seed)
+        shutil.rmtree(root / family, ignore_errors=True)
+        model.to(torch.bfloat16).save_pretrained(root / family)
+        (root / family / "generation_config.json").unlink(missing_ok=True)
+        logits = reference(root / family, ids)
+        np.save(root / f"{family}.logits.npy", logits.astype(np.float32))
+        write_gguf(root / f"{family}.gguf", family, config, load_file(root / family / "model.safetensors"))
+        print(family, "logits", logits.std(), "largest", np.abs(logits).max())
+    write_published(root / "gpt_oss-mxfp4", root / "gpt_oss")
+
+
+if __name__ == "__main__":
+    main()
