@@ -438,6 +438,10 @@ static tb_code read_text(run *r, tb_error *err)
 static tb_code prepare(run *r, tb_error *err)
 {
     size_t n = tb_model_config(r->model)->blocks;
+    if (r->options->projections == TB_PROJECT_ALL && tb_model_config(r->model)->experts)
+        return tb_fail(err, TB_EUNSUPPORTED,
+                       "'%s' is a mixture of experts: its projections are looked at as qkv or qkvo, not all",
+                       tb_checkpoint_path(tb_model_checkpoint(r->model)));
     choose_work(r);
     r->out->blocks = tb_alloc_array(n, sizeof *r->out->blocks);
     if (!r->out->blocks)

@@ -34,6 +34,7 @@ typedef struct tb_quant_problem {
 
 // What happened to one matrix, for the report.
 typedef struct tb_quant_report {
+    size_t tokens;            // that the moments are of; 0 where there are none
     size_t dead_columns;      // inputs that were always zero
     size_t nonfinite_weights; // counted as 0
     size_t clamped_coefs;     // coefficients beyond the range of half

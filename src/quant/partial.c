@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 enum {
-    MANIFEST_VERSION = 2, // of the folder's contents
+    MANIFEST_VERSION = 3, // of the folder's contents
     MANIFEST_LIMIT = 1 << 16,
     HEX = 64, // digits of a SHA-256
 };
@@ -255,14 +255,14 @@ typedef struct block_header {
 
 static block_header expected_header(tb_linears linears)
 {
-    return (block_header){"tbblock3", linears.count};
+    return (block_header){"tbblock4", linears.count};
 }
 
 // Only 8-byte members: no padding.
 typedef struct stored_linear {
     uint64_t name_size;
     uint64_t type, rows, cols, planes, group;
-    uint64_t dead_columns, nonfinite_weights, clamped_coefs;
+    uint64_t tokens, dead_columns, nonfinite_weights, clamped_coefs;
     double damping_used, error, energy;
 } stored_linear;
 
@@ -280,6 +280,7 @@ static stored_linear linear_to_stored(const char *name, const tb_matrix *m, cons
                            .cols = m->cols,
                            .planes = m->planes,
                            .group = m->group,
+                           .tokens = r->tokens,
                            .dead_columns = r->dead_columns,
                            .nonfinite_weights = r->nonfinite_weights,
                            .clamped_coefs = r->clamped_coefs,
@@ -290,7 +291,8 @@ static stored_linear linear_to_stored(const char *name, const tb_matrix *m, cons
 
 static tb_quant_report stored_report(const stored_linear *s)
 {
-    return (tb_quant_report){.dead_columns = s->dead_columns,
+    return (tb_quant_report){.tokens = s->tokens,
+                             .dead_columns = s->dead_columns,
                              .nonfinite_weights = s->nonfinite_weights,
                              .clamped_coefs = s->clamped_coefs,
                              .damping_used = s->damping_used,

@@ -149,10 +149,33 @@ static void note_scales(const run *r, size_t block, const tb_fold *fold)
                        fold->alphas[TB_INPUT_DOWN]);
 }
 
+// How many tokens the experts of a mixture saw: the second moments of one that few went through say little of its
+// inputs.
+static void note_experts(const run *r, size_t block, const tb_quant_block *quantized)
+{
+    const tb_linears linears = tb_model_linears(r->p->model, block);
+    size_t experts = tb_model_config(r->p->model)->experts, least = SIZE_MAX, most = 0, none = 0, found = 0;
+    for (size_t i = 0; i < linears.count; i++) {
+        if (linears.at[i].kind != TB_LINEAR_UP || linears.at[i].expert >= experts)
+            continue;
+        size_t tokens = quantized->linears[i].report.tokens;
+        least = tokens < least ? tokens : least;
+        most = tokens > most ? tokens : most;
+        none += tokens == 0;
+        found++;
+    }
+    if (found < 2 || !r->p->calibrated)
+        return;
+    tb_report_note(report_of(r), none ? TB_NOTE_WARNING : TB_NOTE_DETAIL,
+                   "block %zu: its experts saw %zu to %zu of %zu tokens, %zu of %zu none", block, least, most,
+                   r->p->windows.count * r->p->windows.length, none, found);
+}
+
 static tb_code count_block(run *r, size_t index, const tb_quant_block *block, tb_error *err)
 {
     tb_linears linears = tb_model_linears(r->p->model, index);
     note_scales(r, index, &block->fold);
+    note_experts(r, index, block);
     for (size_t i = 0; i < linears.count; i++) {
         const tb_quant_report *report = &block->linears[i].report;
         const tb_matrix *m = &block->linears[i].packed.view;

@@ -48,6 +48,16 @@ static tb_code check_source(const tb_pipeline *p, tb_error *err)
     return TB_OK;
 }
 
+// Scales of a mixture's input would have to be divided out of the router and of all its experts together.
+static tb_code check_method(const tb_pipeline *p, tb_error *err)
+{
+    const tb_method_traits *traits = tb_method_get(p->options.method);
+    if (traits->scales_inputs && tb_model_config(p->model)->experts)
+        return tb_fail(err, TB_EUNSUPPORTED, "%s scales inputs, which it lacks for a mixture of experts like '%s'",
+                       traits->name, tb_checkpoint_path(tb_model_checkpoint(p->model)));
+    return TB_OK;
+}
+
 static tb_code hash_tokens(tb_pipeline *p, tb_error *err)
 {
     tb_hash *hash = tb_hash_new();
@@ -68,6 +78,8 @@ static tb_code prepare(tb_pipeline *p, tb_error *err)
         rc = tb_quant_options_resolve(&p->quant, o->method, &o->quant, err);
     if (!rc)
         rc = check_source(p, err);
+    if (!rc)
+        rc = check_method(p, err);
     if (!rc && p->calibrated)
         rc = tb_windows_read(&p->windows, p->model, o->calibration_path,
                              o->calibration_tokens ? o->calibration_tokens : CALIBRATION_TOKENS, o->window, o->report,

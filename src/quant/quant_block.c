@@ -1,7 +1,8 @@
 // Second moments of all inputs of the block are gathered in one pass with the block's own
 // weights as stored, window by window on a copy, so that one set of states suffices. Then the
-// matrices are quantized input by input: q, k, v share a curvature, gate and up another. Where inputs are scaled, all
-// scales are found before the first matrix is touched.
+// matrices are quantized input by input: q, k, v share a curvature, gate and up another, those of each expert one of
+// its own, of the tokens that went through it. Where inputs are scaled, all scales are found before the first matrix
+// is touched.
 #include "quant/quant_block.h"
 
 #include "quant/awq.h"
@@ -100,46 +101,77 @@ static tb_code clean_linears_init(clean_linears *out, const tb_model *model, siz
 
 // ---- second moments ----
 
+// What some linears of the block read: all of one kind of input, or those of one expert.
+typedef struct source {
+    tb_linear_input input;
+    size_t expert, cols;
+    double *sums;     // [cols][cols] Σ x·xᵀ
+    double *loudness; // [cols] Σ |x|; NULL: not wanted
+    size_t tokens;    // that were summed
+} source;
+
 typedef struct moments {
     const tb_compute *compute;
-    double *sums[TB_LINEAR_INPUTS];     // [cols][cols] Σ x·xᵀ
-    double *loudness[TB_LINEAR_INPUTS]; // [cols] Σ |x|; NULL: not wanted
-    size_t cols[TB_LINEAR_INPUTS];
-    size_t tokens;  // that were summed
+    source *at; // [count], in the order in which the linears are used
+    size_t count;
     float *scratch; // [most cols][most cols]
 } moments;
 
-static void forget_moments(moments *m, tb_linear_input input)
+static void forget_sums(source *s)
 {
-    tb_free(m->sums[input]);
-    m->sums[input] = NULL;
+    tb_free(s->sums);
+    s->sums = NULL;
 }
 
 static void moments_clear(moments *m)
 {
-    for (size_t i = 0; i < TB_LINEAR_INPUTS; i++) {
-        forget_moments(m, (tb_linear_input)i);
-        tb_free(m->loudness[i]);
+    for (size_t i = 0; i < m->count; i++) {
+        forget_sums(&m->at[i]);
+        tb_free(m->at[i].loudness);
     }
+    tb_free(m->at);
     tb_free(m->scratch);
 }
 
-// Clear also after failure.
-static tb_code moments_init(moments *m, const tb_model *model, size_t index, bool with_loudness, tb_error *err)
+static bool is_read_by(const source *s, const tb_linear *linear)
+{
+    return linear->input == s->input && linear->expert == s->expert;
+}
+
+// NULL: nobody asked for it.
+static source *find_source(const moments *m, tb_linear_input input, size_t expert)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (m->at[i].input == input && m->at[i].expert == expert)
+            return &m->at[i];
+    return NULL;
+}
+
+// What the linears of a block read, without room for sums.
+static tb_code list_sources(moments *m, const tb_model *model, size_t index, tb_error *err)
+{
+    tb_linears linears = tb_model_linears(model, index);
+    *m = (moments){.compute = tb_model_compute(model), .at = tb_alloc_array(linears.count, sizeof *m->at)};
+    if (!m->at)
+        return tb_fail(err, TB_ENOMEM, "no memory for the inputs of block %zu", index);
+    for (size_t i = 0; i < linears.count; i++) {
+        const tb_linear *l = &linears.at[i];
+        if (!find_source(m, l->input, l->expert))
+            m->at[m->count++] = (source){.input = l->input, .expert = l->expert, .cols = l->matrix.cols};
+    }
+    return TB_OK;
+}
+
+static tb_code make_room_for_sums(moments *m, bool with_loudness, tb_error *err)
 {
     size_t most = 0, square;
-    tb_linears linears = tb_model_linears(model, index);
-    *m = (moments){.compute = tb_model_compute(model)};
-    for (size_t i = 0; i < linears.count; i++)
-        m->cols[linears.at[i].input] = linears.at[i].matrix.cols;
     bool enough = true;
-    for (size_t i = 0; i < TB_LINEAR_INPUTS; i++) {
-        if (m->cols[i] == 0) // nothing reads it
-            continue;
-        most = m->cols[i] > most ? m->cols[i] : most;
-        m->sums[i] = tb_mul_size(&square, m->cols[i], m->cols[i]) ? tb_alloc_array(square, sizeof(double)) : NULL;
-        m->loudness[i] = with_loudness ? tb_alloc_array(m->cols[i], sizeof(double)) : NULL;
-        enough = enough && m->sums[i] && (m->loudness[i] || !with_loudness);
+    for (size_t i = 0; i < m->count; i++) {
+        source *s = &m->at[i];
+        most = s->cols > most ? s->cols : most;
+        s->sums = tb_mul_size(&square, s->cols, s->cols) ? tb_alloc_array(square, sizeof(double)) : NULL;
+        s->loudness = with_loudness ? tb_alloc_array(s->cols, sizeof(double)) : NULL;
+        enough = enough && s->sums && (s->loudness || !with_loudness);
     }
     m->scratch = tb_mul_size(&square, most, most) ? tb_alloc_array(square, sizeof(float)) : NULL;
     if (enough && m->scratch)
@@ -149,15 +181,15 @@ static tb_code moments_init(moments *m, const tb_model *model, size_t index, boo
 
 static void add_inputs(void *user, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows)
 {
-    (void)at;
-    moments *m = user;
-    if (!m->sums[input])
+    const moments *m = user;
+    source *s = find_source(m, input, at->expert);
+    if (!s)
         return;
-    tb_accumulate_gram(m->compute, m->sums[input], rows->x, rows->stride, rows->rows, rows->cols, m->scratch);
-    double *loudness = m->loudness[input];
-    for (size_t t = 0; t < rows->rows && loudness; t++)
+    tb_accumulate_gram(m->compute, s->sums, rows->x, rows->stride, rows->rows, rows->cols, m->scratch);
+    for (size_t t = 0; t < rows->rows && s->loudness; t++)
         for (size_t c = 0; c < rows->cols; c++)
-            loudness[c] += fabs((double)rows->x[t * rows->stride + c]);
+            s->loudness[c] += fabs((double)rows->x[t * rows->stride + c]);
+    s->tokens += rows->rows;
 }
 
 // Sums over all windows, run on copies.
@@ -179,19 +211,20 @@ static tb_code gather_moments(moments *m, const tb_block_job *job, const tb_bloc
     return rc;
 }
 
-// H = 2/N·Σ x·xᵀ.
+// H = 2/N·Σ x·xᵀ. An expert that no token went through keeps zeros: its inputs count as dead.
 static void scale_moments(moments *m)
 {
-    for (size_t i = 0; i < TB_LINEAR_INPUTS; i++)
-        for (size_t k = 0; k < m->cols[i] * m->cols[i]; k++)
-            m->sums[i][k] *= 2.0 / (double)m->tokens;
+    for (size_t i = 0; i < m->count; i++) {
+        source *s = &m->at[i];
+        for (size_t k = 0; k < s->cols * s->cols && s->tokens; k++)
+            s->sums[k] *= 2.0 / (double)s->tokens;
+    }
 }
 
-// Clear the moments also after failure.
 static tb_code calibrate(moments *m, const tb_block_job *job, tb_error *err)
 {
     clean_linears clean;
-    tb_code rc = moments_init(m, job->model, job->index, tb_method_get(job->method)->scales_inputs, err);
+    tb_code rc = make_room_for_sums(m, tb_method_get(job->method)->scales_inputs, err);
     if (rc)
         return rc;
     rc = clean_linears_init(&clean, job->model, job->index, err);
@@ -200,11 +233,9 @@ static tb_code calibrate(moments *m, const tb_block_job *job, tb_error *err)
         rc = gather_moments(m, job, &override, err);
         clean_linears_clear(&clean);
     }
-    if (rc)
-        return rc;
-    m->tokens = job->states->windows * job->states->length;
-    scale_moments(m);
-    return TB_OK;
+    if (!rc)
+        scale_moments(m);
+    return rc;
 }
 
 // ---- scales of inputs ----
@@ -231,15 +262,13 @@ static void sample_weights(float *out, tb_linears linears, tb_linear_input input
     }
 }
 
-static tb_code scale_input(tb_fold *fold, const tb_block_job *job, tb_linear_input input, const moments *m,
-                           tb_error *err)
+static tb_code scale_input(tb_fold *fold, const tb_block_job *job, const source *s, tb_error *err)
 {
+    tb_linear_input input = s->input;
     const tb_config *config = tb_model_config(job->model);
     tb_linears linears = tb_model_linears(job->model, job->index);
-    tb_awq_problem problem = {.moments = m->sums[input],
-                              .loudness = m->loudness[input],
-                              .cols = m->cols[input],
-                              .channels = tb_fold_channels(config, input)};
+    tb_awq_problem problem = {
+        .moments = s->sums, .loudness = s->loudness, .cols = s->cols, .channels = tb_fold_channels(config, input)};
     for (size_t i = 0; i < linears.count; i++)
         if (linears.at[i].input == input)
             problem.rows += sampled_rows(&linears.at[i].matrix);
@@ -266,12 +295,10 @@ static tb_code scale_input(tb_fold *fold, const tb_block_job *job, tb_linear_inp
 static tb_code scale_inputs(tb_fold *fold, const tb_block_job *job, moments *m, tb_error *err)
 {
     tb_code rc = TB_OK;
-    for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc; i++)
-        if (m->sums[i])
-            rc = scale_input(fold, job, (tb_linear_input)i, m, err);
-    for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc; i++)
-        if (m->sums[i])
-            tb_fold_moments(m->sums[i], fold, tb_model_config(job->model), (tb_linear_input)i);
+    for (size_t i = 0; i < m->count && !rc; i++)
+        rc = scale_input(fold, job, &m->at[i], err);
+    for (size_t i = 0; i < m->count && !rc; i++)
+        tb_fold_moments(m->at[i].sums, fold, tb_model_config(job->model), m->at[i].input);
     return rc;
 }
 
@@ -292,27 +319,29 @@ static tb_code quantize_linear(tb_quant_linear *out, const tb_block_job *job, co
     return rc ? tb_fail_context(err, rc, "block %zu, %s", job->index, linear->stem) : TB_OK;
 }
 
-// All linears that read `input`; their moments are freed as soon as nothing needs them.
-static tb_code quantize_input(tb_quant_block *out, const tb_block_job *job, tb_linear_input input, moments *m,
-                              tb_error *err)
+// All linears that read a source; its sums are freed as soon as nothing needs them.
+static tb_code quantize_source(tb_quant_block *out, const tb_block_job *job, source *s, tb_error *err)
 {
     tb_curvature *curvature = NULL;
     const tb_method_traits *traits = tb_method_get(job->method);
     tb_linears linears = tb_model_linears(job->model, job->index);
     tb_code rc = TB_OK;
-    if (traits->needs_curvature && m->sums[input]) {
+    if (traits->needs_curvature && s->sums) {
         if (!job->options->no_shrinkage)
-            tb_moments_shrink(m->sums[input], m->cols[input], m->tokens);
-        rc = tb_curvature_new(&curvature, m->sums[input], m->cols[input], job->options, err);
+            tb_moments_shrink(s->sums, s->cols, s->tokens);
+        rc = tb_curvature_new(&curvature, s->sums, s->cols, job->options, err);
     }
     if (rc)
         return tb_fail_context(err, rc, "block %zu", job->index);
     if (!traits->needs_moments)
-        forget_moments(m, input);
-    for (size_t i = 0; i < linears.count && !rc; i++)
-        if (linears.at[i].input == input)
-            rc = quantize_linear(&out->linears[i], job, &linears.at[i], &out->fold, m->sums[input], curvature, err);
-    forget_moments(m, input);
+        forget_sums(s);
+    for (size_t i = 0; i < linears.count && !rc; i++) {
+        if (!is_read_by(s, &linears.at[i]))
+            continue;
+        rc = quantize_linear(&out->linears[i], job, &linears.at[i], &out->fold, s->sums, curvature, err);
+        out->linears[i].report.tokens = s->tokens;
+    }
+    forget_sums(s);
     tb_curvature_free(curvature);
     return rc;
 }
@@ -322,14 +351,16 @@ tb_code tb_quant_block_make(tb_quant_block *out, const tb_block_job *job, tb_err
     moments m = {0};
     double begun = job->states ? CALIBRATION_SHARE : 0;
     tb_code rc = tb_quant_block_init(out, job->model, job->index, err);
+    if (!rc)
+        rc = list_sources(&m, job->model, job->index, err);
     if (!rc && job->states)
         rc = calibrate(&m, job, err);
     if (!rc && tb_method_get(job->method)->scales_inputs)
         rc = scale_inputs(&out->fold, job, &m, err);
-    for (size_t i = 0; i < TB_LINEAR_INPUTS && !rc; i++) {
-        rc = quantize_input(out, job, (tb_linear_input)i, &m, err);
+    for (size_t i = 0; i < m.count && !rc; i++) {
+        rc = quantize_source(out, job, &m.at[i], err);
         if (!rc)
-            rc = update(job->progress, begun + (1 - begun) * (double)(i + 1) / TB_LINEAR_INPUTS, err);
+            rc = update(job->progress, begun + (1 - begun) * (double)(i + 1) / (double)m.count, err);
     }
     moments_clear(&m);
     if (rc)
