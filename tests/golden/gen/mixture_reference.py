@@ -2,15 +2,17 @@
 """Tiny random mixtures of experts, and attention with gates and sink logits, with their logits by transformers.
 
     pip install gguf numpy safetensors torch transformers==5.24.0
-    mixture_reference.py tests/golden/models
+    mixture_reference.py tiny tests/golden/models
+    mixture_reference.py mini tests/fuzz/corpus/model      # GGUF files of a few kilobytes, seeds for fuzzing
 
-For every family NAME/ is the folder as transformers writes it, NAME.gguf the same weights as llama.cpp's converter
+With `tiny`, for every family NAME/ is the folder as transformers writes it, NAME.gguf the same weights as llama.cpp's converter
 lays them out, and NAME.logits.npy the logits in double precision for the ids in ids.npy. gpt_oss-mxfp4/ has the
 weights of gpt_oss in the layout of the published model.
 """
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import gguf
@@ -182,8 +184,24 @@ def write_published(path, folder):
     save_file({name: x.contiguous() for name, x in weights.items()}, path / "model.safetensors")
 
 
-def main():
-    root = Path(sys.argv[1])
+def make_mini(root):
+    small = dict(hidden_size=32, vocab_size=8, num_attention_heads=2, num_key_value_heads=1, head_dim=4)
+    for seed, family in enumerate(FAMILIES):
+        experts = "num_local_experts" if family == "gpt_oss" else "num_experts"
+        settings = COMMON | FAMILIES[family] | small | {experts: 2, "num_experts_per_tok": 1}
+        if family != "gpt_oss":
+            settings |= dict(moe_intermediate_size=4, intermediate_size=4)
+        if family == "qwen2_moe":
+            settings |= dict(shared_expert_intermediate_size=4)
+        config = AutoConfig.for_model(family, **settings)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float64)
+        random_weights(model, seed)
+        with tempfile.TemporaryDirectory() as folder:
+            model.to(torch.bfloat16).save_pretrained(folder)
+            write_gguf(root / family, family, config, load_file(Path(folder) / "model.safetensors"))
+
+
+def make_tiny(root):
     ids = np.load(root / "ids.npy")
     for seed, family in enumerate(FAMILIES):
         config = make_config(family)
@@ -197,6 +215,11 @@ def main():
         write_gguf(root / f"{family}.gguf", family, config, load_file(root / family / "model.safetensors"))
         print(family, "logits", logits.std(), "largest", np.abs(logits).max())
     write_published(root / "gpt_oss-mxfp4", root / "gpt_oss")
+
+
+def main():
+    make = {"tiny": make_tiny, "mini": make_mini}[sys.argv[1]]
+    make(Path(sys.argv[2]))
 
 
 if __name__ == "__main__":
