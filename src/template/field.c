@@ -35,9 +35,9 @@ void tb_write_text_field(tb_render *run, const tb_format_field *field, tb_value 
 
 static void write_number(tb_render *run, const tb_format_field *field, bool negative, const char *digits)
 {
+    bool has_sign = negative || field->sign == '+' || field->sign == ' ';
     char sign = negative ? '-' : field->sign;
-    size_t signs = negative || field->sign != '-';
-    write_padded(run, field, tb_piece_of((tb_text){&sign, signs}, field->origin),
+    write_padded(run, field, tb_piece_of((tb_text){&sign, has_sign}, field->origin),
                  tb_piece_of((tb_text){digits, strlen(digits)}, field->origin));
 }
 

@@ -11,7 +11,7 @@ static tb_piece padding(tb_piece format, const char *fill)
 
 static tb_format_field plain_field(tb_piece format)
 {
-    return (tb_format_field){.fill = padding(format, " "), .align = '>', .sign = '-', .precision = -1};
+    return (tb_format_field){.fill = padding(format, " "), .align = '>', .precision = -1};
 }
 
 static tb_value repr_of(tb_render *run, tb_value value)
@@ -93,7 +93,7 @@ static tb_format_field read_layout(percent *p)
     for (char c; (c = take(&p->rest, "-+ 0"));) {
         left |= c == '-';
         zeros |= c == '0';
-        if (c == '+' || (c == ' ' && field.sign == '-'))
+        if (c == '+' || (c == ' ' && !field.sign))
             field.sign = c;
     }
     field.width = take_number(p->run, &p->rest);
@@ -268,50 +268,54 @@ static tb_value field_value(formatter *f, tb_piece name)
     return follow_path(f, field_argument(f, tb_piece_cut(name, 0, end)), tb_piece_behind(name, end));
 }
 
-// [[fill]align]; the alignment is 0 when there is none.
-static void read_alignment(tb_format_field *field, tb_piece *spec)
+// [[fill]align]; false without a fill.
+static bool read_alignment(tb_format_field *field, tb_piece *spec)
 {
     uint32_t c;
     size_t first = tb_utf8_decode(&c, spec->data, spec->size);
-    if (first && first < spec->size && spec->data[first] && strchr("<>^", spec->data[first])) {
+    bool filled = first && first < spec->size && spec->data[first] && strchr("<>^", spec->data[first]);
+    if (filled) {
         field->fill = tb_piece_cut(*spec, 0, first);
         *spec = tb_piece_behind(*spec, first);
     }
     field->align = take(spec, "<>^");
+    return filled;
 }
 
-// format(value, spec), where the specification is [[fill]align][sign][0][width][.precision][type].
+// [[fill]align][sign][0][width][.precision][type]; false where it is something else.
+static bool read_spec(tb_format_field *field, tb_render *run, tb_piece spec, bool is_text)
+{
+    tb_piece rest = spec;
+    *field = plain_field(spec);
+    bool filled = read_alignment(field, &rest);
+    field->sign = take(&rest, "+- ");
+    bool zeros = !filled && take(&rest, "0");
+    if (zeros)
+        field->fill = padding(spec, "0");
+    if (!field->align)
+        field->align = is_text ? '<' : zeros ? '=' : '>';
+    field->width = take_number(run, &rest);
+    if (rest.size > 1 && rest.data[1] >= '0' && rest.data[1] <= '9' && take(&rest, "."))
+        field->precision = take_number(run, &rest);
+    field->type = take(&rest, "sdxXeEfFgG");
+    return rest.size == 0;
+}
+
+// format(value, spec)
 static void write_formatted(tb_render *run, tb_value value, tb_piece spec)
 {
-    tb_format_field field = plain_field(spec);
-    tb_piece rest = spec, zero = padding(spec, "0");
-    bool is_text = value.kind == TB_VALUE_STRING, is_int = tb_value_is_integral(value);
-    read_alignment(&field, &rest);
-    char sign = take(&rest, "+- "), zeros = take(&rest, "0");
-    field.width = take_number(run, &rest);
-    bool has_precision = take(&rest, ".") != '\0', has_digits = peek(rest) >= '0' && peek(rest) <= '9';
-    if (has_precision)
-        field.precision = take_number(run, &rest);
-    field.type = take(&rest, is_text ? "s" : is_int ? "dxXeEfFgG" : "eEfFgG");
-    bool as_int = is_int && !(field.type && strchr("eEfFgG", field.type));
-    if (rest.size > 0 || (has_precision && !has_digits) || (is_text && (sign || zeros)) || (as_int && has_precision) ||
-        (!is_text && !as_int && has_precision && !field.type)) {
-        refuse(run, spec);
-        return;
-    }
-    if (zeros && !field.align) {
-        field.align = '=';
-        field.fill = zero;
-    }
-    field.align = field.align ? field.align : is_text ? '<' : '>';
-    field.sign = sign ? sign : '-';
+    tb_format_field field;
+    bool is_text = value.kind == TB_VALUE_STRING, valid = read_spec(&field, run, spec, is_text);
+    bool for_floats = field.type && strchr("eEfFgG", field.type);
     field.origin = (tb_origin)value.origin;
-    if (is_text)
+    if (valid && is_text && !field.sign && (!field.type || field.type == 's'))
         tb_write_text_field(run, &field, value);
-    else if (as_int)
+    else if (valid && tb_value_is_integral(value) && !for_floats && field.type != 's' && field.precision < 0)
         tb_write_int_field(run, &field, tb_value_as_int(value));
-    else
+    else if (valid && tb_value_is_number(value) && (for_floats || (!field.type && field.precision < 0)))
         tb_write_float_field(run, &field, tb_value_as_double(value));
+    else
+        refuse(run, spec);
 }
 
 // One field, without its braces: name, conversion, specification.

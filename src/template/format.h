@@ -18,7 +18,7 @@ tb_value tb_format_braces(tb_render *run, tb_value format, const tb_call *call);
 typedef struct tb_format_field {
     tb_piece fill; // one character
     char align;    // < > ^, or = for padding behind the sign
-    char sign;     // '-', '+' or ' ': in front of what is not negative
+    char sign;     // '+' or ' ': in front of what is not negative; '-' or 0: nothing is
     int64_t width;
     int64_t precision; // −1: none
     char type;         // 'd', 'f' … of Python's; 0: none
