@@ -78,8 +78,12 @@ extern const tb_command tb_command_logits;
 extern const tb_command tb_command_perplexity;
 extern const tb_command tb_command_quantize;
 extern const tb_command tb_command_run;
+extern const tb_command tb_command_sink_entropy;
+extern const tb_command tb_command_sink_heads;
 extern const tb_command tb_command_sink_map;
 extern const tb_command tb_command_sink_massive;
+extern const tb_command tb_command_sink_positions;
+extern const tb_command tb_command_sink_value;
 extern const tb_command tb_command_template;
 extern const tb_command tb_command_tokenize;
 

@@ -52,11 +52,10 @@ static double mean_first(const tb_sink_head *heads, size_t count)
 
 static tb_code add_block(tb_table *table, const tb_sink_result *r, size_t block, tb_error *err)
 {
-    char text[MAP_TEXT], number[TB_NUMBER_TEXT];
+    char text[MAP_TEXT];
     const tb_sink_head *heads = r->map.heads + block * r->heads;
     tb_code rc = tb_table_add(table, heads_text(text, heads, r->heads), err);
-    snprintf(number, sizeof number, "%.2f", mean_first(heads, r->heads));
-    return rc ? rc : tb_table_add(table, number, err);
+    return rc ? rc : tb_table_printf(table, err, "%.2f", mean_first(heads, r->heads));
 }
 
 static tb_code print_blocks(const tb_sink_result *r, const tb_sink_result *reference, tb_error *err)
@@ -83,15 +82,9 @@ static tb_code print_blocks(const tb_sink_result *r, const tb_sink_result *refer
     return rc;
 }
 
-static tb_code add_share(tb_table *table, const char *format, double value, tb_error *err)
-{
-    char text[TB_NUMBER_TEXT];
-    snprintf(text, sizeof text, format, value);
-    return tb_table_add(table, text, err);
-}
-
 typedef struct figure {
-    const char *name, *format;
+    const char *name, *unit;
+    int digits;
     double factor, value, uniform; // uniform: of heads that read all they see alike; NaN: none to tell
 } figure;
 
@@ -100,17 +93,22 @@ enum { FIGURES = 8 };
 static void get_figures(figure out[FIGURES], const tb_sink_map *m, double epsilon)
 {
     const figure figures[FIGURES] = {
-        {"mean α_0", "%.4f", 1, m->first, m->uniform},
-        {"Sink_0 (α_0 > ε)", "%.1f %%", 100, m->sink, m->uniform > epsilon},
-        {"Sink_* (α_k > ε for some k)", "%.1f %%", 100, m->anywhere, m->uniform > epsilon},
-        {"first-token share (queries i ≥ 1)", "%.1f %%", 100, m->share, NAN},
-        {"first token has the most weight", "%.1f %%", 100, m->argmax, NAN},
-        {"weight on a sink logit", "%.1f %%", 100, m->sink_logit, 0},
-        {"entropy, nats", "%.3f", 1, m->entropy, NAN},
-        {"entropy of its largest", "%.1f %%", 100, m->entropy_share, 1},
+        {"mean α_0", "", 4, 1, m->first, m->uniform},
+        {"Sink_0 (α_0 > ε)", " %", 1, 100, m->sink, m->uniform > epsilon},
+        {"Sink_* (α_k > ε for some k)", " %", 1, 100, m->anywhere, m->uniform > epsilon},
+        {"first-token share (queries i ≥ 1)", " %", 1, 100, m->share, NAN},
+        {"first token has the most weight", " %", 1, 100, m->argmax, NAN},
+        {"weight on a sink logit", " %", 1, 100, m->sink_logit, 0},
+        {"entropy, nats", "", 3, 1, m->entropy, NAN},
+        {"entropy of its largest", " %", 1, 100, m->entropy_share, 1},
     };
     for (size_t i = 0; i < FIGURES; i++)
         out[i] = figures[i];
+}
+
+static tb_code add_figure(tb_table *table, const figure *f, double value, tb_error *err)
+{
+    return tb_table_printf(table, err, "%.*f%s", f->digits, f->factor * value, f->unit);
 }
 
 static tb_code print_figures(const tb_sink_result *r, const tb_sink_result *reference, tb_error *err)
@@ -128,12 +126,11 @@ static tb_code print_figures(const tb_sink_result *r, const tb_sink_result *refe
         const figure *f = &own[i];
         rc = tb_table_add(&table, f->name, err);
         if (!rc)
-            rc = add_share(&table, f->format, f->factor * f->value, err);
+            rc = add_figure(&table, f, f->value, err);
         if (!rc)
-            rc = isnan(f->uniform) ? tb_table_add(&table, "", err)
-                                   : add_share(&table, f->format, f->factor * f->uniform, err);
+            rc = isnan(f->uniform) ? tb_table_add(&table, "", err) : add_figure(&table, f, f->uniform, err);
         if (!rc && reference)
-            rc = add_share(&table, f->format, f->factor * others[i].value, err);
+            rc = add_figure(&table, f, others[i].value, err);
     }
     if (!rc)
         rc = tb_table_print(&table, err);

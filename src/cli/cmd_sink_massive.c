@@ -76,8 +76,7 @@ static tb_code print_stages(const tb_sink_result *r, tb_error *err)
 
 static tb_code add_channel(tb_table *table, const tb_sink_channel *c, const tb_model *model, tb_error *err)
 {
-    char stages[TB_NUMBER_TEXT], token[TB_SINK_TOKEN_TEXT];
-    snprintf(stages, sizeof stages, "%zu … %zu", c->begin, c->end - 1);
+    char token[TB_SINK_TOKEN_TEXT];
     tb_code rc = add_count(table, c->channel, err);
     if (!rc)
         rc = tb_table_add(table, c->first ? "first" : "others", err);
@@ -90,7 +89,7 @@ static tb_code add_channel(tb_table *table, const tb_sink_channel *c, const tb_m
     if (!rc)
         rc = tb_table_add(table, tb_sink_token_text(token, model, c->token), err);
     if (!rc)
-        rc = tb_table_add(table, stages, err);
+        rc = tb_table_printf(table, err, "%zu … %zu", c->begin, c->end - 1);
     return rc ? rc : add_count(table, c->tokens, err);
 }
 

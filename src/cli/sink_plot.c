@@ -6,15 +6,26 @@
 
 enum { CELL = 22, MARGIN = 90, LEAST_MAP = 380, GAP = 60 };
 
-static double first_of(const tb_sink_head *head)
+static double first_of(const tb_sink_result *r, size_t at)
 {
-    return head->first;
+    return r->map.heads[at].first;
 }
 
-// A value of each head, drawn as a map.
+static double entropy_of(const tb_sink_result *r, size_t at)
+{
+    return r->map.heads[at].entropy_share;
+}
+
+// Beyond the scale it does not matter by how much.
+static double value_of(const tb_sink_result *r, size_t at)
+{
+    return r->values[at].value_ratio;
+}
+
+// A value of each head, 0 … 1, drawn as a map.
 typedef struct head_map {
     const char *title, *scale;
-    double (*value)(const tb_sink_head *head);
+    double (*value)(const tb_sink_result *result, size_t at);
 } head_map;
 
 static tb_code add_map_data(tb_str *s, const char *name, const tb_sink_result *r, const head_map *map, tb_error *err)
@@ -22,7 +33,7 @@ static tb_code add_map_data(tb_str *s, const char *name, const tb_sink_result *r
     tb_code rc = tb_str_printf(s, err, "$%s << END\n", name);
     for (size_t b = 0; b < r->blocks; b++) {
         for (size_t h = 0; h < r->heads && !rc; h++)
-            rc = tb_str_printf(s, err, "%.4f ", map->value(&r->map.heads[b * r->heads + h]));
+            rc = tb_str_printf(s, err, "%.4f ", map->value(r, b * r->heads + h));
         if (!rc)
             rc = tb_str_append_text(s, "\n", err);
     }
@@ -80,6 +91,21 @@ tb_code tb_sink_plot_map(const tb_sink_job *job, const tb_sink_result *r, const 
     return plot_heads(job, r, reference, &map, err);
 }
 
+tb_code tb_sink_plot_value(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
+                           tb_error *err)
+{
+    static const head_map map = {"Value of the first token", "its length over that of the others (1: or more)",
+                                 value_of};
+    return plot_heads(job, r, reference, &map, err);
+}
+
+tb_code tb_sink_plot_entropy(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
+                             tb_error *err)
+{
+    static const head_map map = {"Entropy of attention", "share of the largest that it could be", entropy_of};
+    return plot_heads(job, r, reference, &map, err);
+}
+
 // ---- massive activations ----
 
 enum { WIDTH = 900, HEIGHT = 480 };
@@ -123,6 +149,47 @@ tb_code tb_sink_plot_massive(const tb_sink_job *job, const tb_sink_result *r, co
     if (!rc && reference)
         rc = tb_str_append_text(
             &s, ", $reference using 1:2 with lines dt 2 lw 2 lc rgb '#d1495b' title 'largest of the reference'", err);
+    if (!rc)
+        rc = tb_str_append_text(&s, "\n", err);
+    if (!rc)
+        rc = tb_plot_draw(job->args->plot, s.data, WIDTH, HEIGHT, err);
+    tb_str_clear(&s);
+    return rc;
+}
+
+// ---- positions ----
+
+static tb_code add_positions(tb_str *s, const char *name, const tb_sink_result *r, tb_error *err)
+{
+    tb_code rc = tb_str_printf(s, err, "$%s << END\n", name);
+    for (size_t k = 0; k < r->ctx && !rc; k++)
+        rc = tb_str_printf(s, err, "%zu %.6g %.6g\n", k, 100 * (double)r->positions.sinks[k] / (double)r->sequences,
+                           100 * (double)r->positions.massive[k] / (double)r->sequences);
+    return rc ? rc : tb_str_append_text(s, "END\n", err);
+}
+
+tb_code tb_sink_plot_positions(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
+                               tb_error *err)
+{
+    tb_str s = {0};
+    tb_code rc = add_positions(&s, "model", r, err);
+    if (!rc && reference)
+        rc = add_positions(&s, "reference", reference, err);
+    if (!rc)
+        rc = tb_str_append_text(&s, "set title \"Where sinks are: \".", err);
+    if (!rc)
+        rc = tb_plot_quote(&s, tb_sink_model_name(job->cli->operands.items[0]), err);
+    if (!rc)
+        rc = tb_str_printf(&s, err,
+                           " noenhanced\nset xlabel 'position'\nset ylabel '%% of the sequences'\n"
+                           "set xrange [-1:%zu]\nset yrange [0:100]\nset border 3\nset xtics out nomirror\n"
+                           "set ytics out nomirror\nset grid ytics lt 1 lc rgb '#dddddd'\nset key top right\n"
+                           "plot $model using 1:3 with lines lw 2 lc rgb '#edae49' title 'massive activations',"
+                           " '' using 1:2 with impulses lw 3 lc rgb '#d1495b' title 'a sink in some head'",
+                           r->ctx);
+    if (!rc && reference)
+        rc = tb_str_append_text(&s, ", $reference using 1:2 with points pt 6 lc rgb '#1f5f8b' title 'of the reference'",
+                                err);
     if (!rc)
         rc = tb_str_append_text(&s, "\n", err);
     if (!rc)

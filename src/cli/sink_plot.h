@@ -12,4 +12,16 @@ tb_code tb_sink_plot_map(const tb_sink_job *job, const tb_sink_result *result, c
 tb_code tb_sink_plot_massive(const tb_sink_job *job, const tb_sink_result *result, const tb_sink_result *reference,
                              tb_error *err);
 
+// Blocks × heads, by the first value's length over that of the others.
+tb_code tb_sink_plot_value(const tb_sink_job *job, const tb_sink_result *result, const tb_sink_result *reference,
+                           tb_error *err);
+
+// Blocks × heads, by the share of the entropy that there could be.
+tb_code tb_sink_plot_entropy(const tb_sink_job *job, const tb_sink_result *result, const tb_sink_result *reference,
+                             tb_error *err);
+
+// In how many sequences each position is a sink, or has massive activations.
+tb_code tb_sink_plot_positions(const tb_sink_job *job, const tb_sink_result *result, const tb_sink_result *reference,
+                               tb_error *err);
+
 #endif

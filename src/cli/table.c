@@ -1,5 +1,6 @@
 #include "cli/table.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,6 +28,16 @@ tb_code tb_table_add(tb_table *table, const char *text, tb_error *err)
             *p = '?';
     table->cell_count++;
     return TB_OK;
+}
+
+tb_code tb_table_printf(tb_table *table, tb_error *err, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return tb_table_add(table, text, err);
 }
 
 // Characters of the first `n` bytes: all bytes but those that continue one.

@@ -25,6 +25,13 @@ void tb_table_clear(tb_table *table);
 // The next cell, row by row. Control characters become '?': texts of files come here.
 tb_code tb_table_add(tb_table *table, const char *text, tb_error *err);
 
+// The same, made by printf.
+tb_code tb_table_printf(tb_table *table, tb_error *err, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
 // Appends the table, line by line; UTF-8 characters count as one column each.
 tb_code tb_table_write(tb_str *out, const tb_table *table, tb_error *err);
 

@@ -150,31 +150,33 @@ static void take_sums(tb_sink_head *head, const int64_t *sums)
     head->entropy_share += mean_of(sums[TB_SINK_SUM_ENTROPY_SHARE], sums[TB_SINK_COUNT_WIDE], UNITS);
 }
 
-static void take_columns(tb_sink_head *head, double *alpha, const int64_t *weights, const int32_t *seen, size_t ctx,
-                         double epsilon)
+// A column of one head, by its mean weight.
+static void take_column(tb_sink_head *head, bool *anywhere, size_t k, size_t ctx, double mean, double epsilon)
 {
-    bool anywhere = false;
-    int64_t rows = 0;
-    for (size_t k = 0; k < ctx; k++) {
-        rows += seen[k];
-        double mean = mean_of(weights[k], rows, UNITS);
-        alpha[k] += mean;
-        anywhere |= mean > epsilon && k < tb_sink_columns_asked(ctx);
-        if (k > 0)
-            continue;
-        head->first += mean;
-        head->sink += mean > epsilon;
-    }
-    head->anywhere += anywhere;
+    *anywhere |= mean > epsilon && k < tb_sink_columns_asked(ctx);
+    if (k > 0)
+        return;
+    head->first += mean;
+    head->sink += mean > epsilon;
 }
 
-void tb_sink_columns_take(tb_sink_head *heads, double *alpha, tb_sink_columns *c, double epsilon)
+void tb_sink_columns_take(tb_sink_head *heads, double *alpha, tb_sink_mark *marks, size_t band, tb_sink_columns *c,
+                          double epsilon)
 {
     join_workers(c);
     for (size_t h = 0; h < c->heads; h++) {
+        bool anywhere = false;
+        int64_t rows = 0;
         take_sums(&heads[h], c->sums + h * TB_SINK_SUMS);
-        take_columns(&heads[h], alpha + h * c->ctx, c->weights + h * c->ctx, c->seen + h * (c->ctx + 1), c->ctx,
-                     epsilon);
+        for (size_t k = 0; k < c->ctx; k++) {
+            rows += c->seen[h * (c->ctx + 1) + k];
+            double mean = mean_of(c->weights[h * c->ctx + k], rows, UNITS);
+            alpha[h * c->ctx + k] += mean;
+            take_column(&heads[h], &anywhere, k, c->ctx, mean, epsilon);
+            if (marks && mean > epsilon && k < tb_sink_columns_asked(c->ctx))
+                marks[k].heads[band]++;
+        }
+        heads[h].anywhere += anywhere;
     }
     size_t all = c->workers * c->heads;
     memset(c->weights, 0, all * c->ctx * sizeof *c->weights);

@@ -6,7 +6,7 @@
 #ifndef TB_SINK_COLUMNS_H
 #define TB_SINK_COLUMNS_H
 
-#include "sink/sink.h"
+#include "sink/spots.h"
 
 // Sums over the rows of one head: in units of 2^-32, then counts.
 typedef enum tb_sink_sum {
@@ -37,8 +37,9 @@ void tb_sink_columns_add(tb_sink_columns *columns, size_t worker, size_t head, s
                          const tb_attention_piece *pieces, size_t count);
 
 // The block is done: adds what one sequence has to say of each head to heads[heads], the mean weight of each column
-// to alpha[heads][ctx], and forgets it.
-void tb_sink_columns_take(tb_sink_head *heads, double *alpha, tb_sink_columns *columns, double epsilon);
+// to alpha[heads][ctx], its sinks to marks[ctx] (may be NULL), and forgets it.
+void tb_sink_columns_take(tb_sink_head *heads, double *alpha, tb_sink_mark *marks, size_t band,
+                          tb_sink_columns *columns, double epsilon);
 
 // A column is asked for being a sink where this share of the queries sees it: of the last few columns a mean would be
 // that of a few weights, and the last query's weight on itself no sink.

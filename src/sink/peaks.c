@@ -183,7 +183,8 @@ static void insert_top(double *top, double size)
         }
 }
 
-void tb_sink_peaks_add(tb_sink_peaks *p, size_t stage, const tb_probe_rows *rows, const int32_t *tokens)
+void tb_sink_peaks_add(tb_sink_peaks *p, size_t stage, const tb_probe_rows *rows, const int32_t *tokens,
+                       tb_sink_mark *marks)
 {
     tb_sink_stage *s = &p->stages[stage];
     double top[TOPS] = {0}, rest = 0;
@@ -195,6 +196,10 @@ void tb_sink_peaks_add(tb_sink_peaks *p, size_t stage, const tb_probe_rows *rows
         if (t > 0)
             rest = fmax(rest, (double)fabsf(r->value[0]));
         add_massive(p, stage, t, tokens[t]);
+        if (marks) {
+            marks[t].massive |= is_massive(r, 0, 0);
+            marks[t].relative |= is_massive(r, 0, 1);
+        }
     }
     for (size_t i = 0; i < TOPS; i++)
         s->top[i] += top[i];

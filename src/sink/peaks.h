@@ -2,7 +2,7 @@
 #ifndef TB_SINK_PEAKS_H
 #define TB_SINK_PEAKS_H
 
-#include "sink/sink.h"
+#include "sink/spots.h"
 
 typedef struct tb_sink_row_peaks tb_sink_row_peaks;
 
@@ -25,8 +25,9 @@ typedef struct tb_sink_peaks {
 
 tb_code tb_sink_peaks_init(tb_sink_peaks *peaks, tb_arena *arena, const tb_model *model, size_t ctx, tb_error *err);
 
-// The residual stream of a whole sequence at a stage.
-void tb_sink_peaks_add(tb_sink_peaks *peaks, size_t stage, const tb_probe_rows *rows, const int32_t *tokens);
+// The residual stream of a whole sequence at a stage; marks[ctx], which may be NULL, learn where it is massive.
+void tb_sink_peaks_add(tb_sink_peaks *peaks, size_t stage, const tb_probe_rows *rows, const int32_t *tokens,
+                       tb_sink_mark *marks);
 
 // What all `sequences` amount to; memory of `arena`.
 tb_code tb_sink_peaks_finish(tb_sink_massive *out, tb_sink_peaks *peaks, size_t sequences, tb_arena *arena,

@@ -39,7 +39,7 @@ typedef struct tb_sink_options {
 // The setting of "When Attention Sink Emerges" (arXiv 2410.10781).
 enum { TB_SINK_CTX = 64, TB_SINK_SEQUENCES = 100 };
 #define TB_SINK_EPSILON 0.3
-enum { TB_SINK_LEAST_CTX = 4, TB_SINK_MOST_CTX = 1 << 16 };
+enum { TB_SINK_LEAST_CTX = 8, TB_SINK_MOST_CTX = 1 << 16 };
 
 // ---- results ----
 
@@ -100,7 +100,99 @@ typedef struct tb_sink_massive {
     size_t dissipation;              // the last stage behind emergence that halves it; 0: none
 } tb_sink_massive;
 
-enum { TB_SINK_WHAT_MAP = 1, TB_SINK_WHAT_MASSIVE = 2 };
+// What a query head makes of the first tokens' values, averaged over the sequences; keys and values are those of its KV
+// head. Cosines and norms are of queries and keys as attention takes them, behind RoPE.
+enum { TB_SINK_BIAS_TOKENS = 4 }; // S: as many as StreamingLLM keeps
+typedef struct tb_sink_value {
+    double value_ratio, key_ratio; // ‖v_0‖ and ‖k_0‖ over the median of the others
+    double query_cos;              // cos(q_i, k_0), mean over the queries i ≥ 1
+    double query_norm, key_norm;   // mean ‖q_i‖; ‖k_0‖
+    // b_i = Σ_{j<S} a_ij v_j, what the first tokens give the output of query i ≥ S: a constant bias?
+    double bias_share; // ‖b_i‖ over that of the whole output, mean
+    double bias_cos;   // cosine of two queries' b, mean over pairs
+    double bias_cv;    // deviation of ‖b_i‖ over its mean
+} tb_sink_value;
+
+// Where activations are looked at. Inputs of linears are what products are computed from.
+typedef enum tb_sink_site {
+    TB_SINK_SITE_STREAM,    // the residual stream behind the block
+    TB_SINK_SITE_ATTENTION, // input of q, k, v: behind a norm
+    TB_SINK_SITE_KEY,
+    TB_SINK_SITE_VALUE,
+    TB_SINK_SITE_OUTPUT, // input of o: what the heads have read
+    TB_SINK_SITE_FFN,    // input of gate and up: behind a norm
+    TB_SINK_SITE_DOWN,   // input of down
+    TB_SINK_SITES
+} tb_sink_site;
+
+// Three kurtoses that papers mean, not to be mixed; a Gaussian has 3.
+typedef struct tb_sink_activity {
+    double first_token, rest; // over the channels of a token ("kurt_tok"), of the first one and of the others; means
+    double tensor;            // over all channels of all tokens ("kurt_tensor")
+    double rms;               // of the channels' root mean squares, without their mean ("kurt_rms"): 1 … channels
+    double largest;           // magnitude in a sequence, mean
+    size_t calls;             // sequences; in a mixture of experts more: by expert
+} tb_sink_activity;
+
+// Channels of the stream that stand out in 6 % of the tokens and a quarter of the blocks: by magnitude 6 (LLM.int8), or
+// by 6 standard deviations of the whole stream.
+typedef enum tb_sink_outlier_rule {
+    TB_SINK_OUTLIER_SIZE,
+    TB_SINK_OUTLIER_DEVIATIONS,
+    TB_SINK_OUTLIER_RULES
+} tb_sink_outlier_rule;
+
+typedef struct tb_sink_tails {
+    tb_sink_activity *sites; // [blocks][TB_SINK_SITES]
+    size_t *outliers[TB_SINK_OUTLIER_RULES];
+    size_t outlier_count[TB_SINK_OUTLIER_RULES];
+} tb_sink_tails;
+
+// A token that becomes a sink, or has massive activations (by the rule of tb_sink_massive).
+enum { TB_SINK_BANDS = 3 }; // the first, middle and last third of the blocks
+typedef struct tb_sink_spot {
+    int32_t token;
+    size_t seen;                 // how often it stands there
+    size_t massive, relative;    // how often with massive activations; by the relative rule
+    size_t sinks;                // how often with α_k > ε in some head
+    size_t heads[TB_SINK_BANDS]; // such heads, of all blocks of a band
+    double position;             // k, mean over the sinks
+} tb_sink_spot;
+
+typedef struct tb_sink_positions {
+    tb_sink_spot first;   // at position 0, whatever the token
+    tb_sink_spot *tokens; // [token_count] at k ≥ 1, those with the most heads first
+    size_t token_count;
+    size_t others;           // sinks at k ≥ 1, of all sequences
+    size_t *sinks, *massive; // [ctx]: sequences in which position k is one
+} tb_sink_positions;
+
+// ---- judgements ----
+
+// What a head does with the first token: reads other things (α_0 ≤ ε); or rests there, by how large the value it finds
+// is: below 0.2 of the others' it does nothing, above 0.8 it spreads what is there. After Guo et al. (arXiv
+// 2410.13835).
+typedef enum tb_sink_role {
+    TB_SINK_ROLE_READS,
+    TB_SINK_ROLE_IDLE,
+    TB_SINK_ROLE_MIXED,
+    TB_SINK_ROLE_BROADCAST,
+    TB_SINK_ROLES
+} tb_sink_role;
+tb_sink_role tb_sink_role_of(const tb_sink_head *head, const tb_sink_value *value, double epsilon);
+const char *tb_sink_role_name(tb_sink_role role); // "reads", "no-op", "mixed", "broadcast"
+
+// A head is dormant where its first-token share is above.
+#define TB_SINK_DORMANT 0.9
+
+// Parts of a measurement. Positions need map and massive, which come along.
+enum {
+    TB_SINK_WHAT_MAP = 1,
+    TB_SINK_WHAT_MASSIVE = 2,
+    TB_SINK_WHAT_VALUES = 4,
+    TB_SINK_WHAT_TAILS = 8,
+    TB_SINK_WHAT_POSITIONS = 16
+};
 
 typedef struct tb_sink_result {
     size_t blocks, heads, ctx, sequences;
@@ -108,6 +200,9 @@ typedef struct tb_sink_result {
     double epsilon;
     tb_sink_map map;
     tb_sink_massive massive;
+    tb_sink_value *values; // [blocks][heads]
+    tb_sink_tails tails;
+    tb_sink_positions positions;
     tb_arena arena; // owns all of it
 } tb_sink_result;
 
@@ -117,5 +212,11 @@ typedef struct tb_sink_result {
 tb_code tb_sink_measure(tb_sink_result *out, const tb_model *model, unsigned what, const tb_sink_options *options,
                         tb_error *err);
 void tb_sink_result_clear(tb_sink_result *result);
+
+// Where a model's sinks are, by their positions: nowhere, where not one head in a hundred has one; at the first token
+// only; or at others too, once in two sequences or more often.
+typedef enum tb_sink_class { TB_SINK_CLASS_NONE, TB_SINK_CLASS_FIRST, TB_SINK_CLASS_OTHERS } tb_sink_class;
+tb_sink_class tb_sink_class_of(const tb_sink_result *result);
+const char *tb_sink_class_name(tb_sink_class which);
 
 #endif

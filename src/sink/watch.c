@@ -4,11 +4,13 @@
 #include <string.h>
 
 #include "sink/columns.h"
+#include "sink/drain.h"
+#include "sink/moments.h"
 #include "sink/peaks.h"
 #include "sink/sequences.h"
 
-// A measurement under way. The probe's calls for a block come in order: rows of attention, then the residual stream
-// behind it, when no row is on its way any more.
+// A measurement under way. The probe's calls for a block come in order: what attention takes, its rows, the rest of the
+// block, then the residual stream behind it, when no row is on its way any more.
 typedef struct measurement {
     const tb_model *model;
     tb_sink_result *result;
@@ -17,6 +19,9 @@ typedef struct measurement {
     tb_sink_columns columns;
     double *alpha; // [blocks][heads][ctx]: sums of the columns' mean weights
     tb_sink_peaks peaks;
+    tb_sink_drain drain;
+    tb_sink_moments moments;
+    tb_sink_spots spots;
 } measurement;
 
 // ---- probe ----
@@ -25,19 +30,57 @@ static void see_row(void *user, const tb_probe_place *at, size_t head, size_t po
                     const tb_attention_piece *pieces, size_t count)
 {
     measurement *m = user;
-    tb_sink_columns_add(&m->columns, at->worker, head, position, pieces, count);
+    if (m->what & TB_SINK_WHAT_MAP)
+        tb_sink_columns_add(&m->columns, at->worker, head, position, pieces, count);
+    if (m->what & TB_SINK_WHAT_VALUES)
+        tb_sink_drain_row(&m->drain, head, position, pieces, count);
+}
+
+static void see_site(measurement *m, size_t block, tb_sink_site site, const tb_sink_activations *x)
+{
+    if (m->what & TB_SINK_WHAT_TAILS)
+        tb_sink_moments_add(&m->moments, block, site, x);
+}
+
+static void see_input(void *user, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows)
+{
+    static const tb_sink_site sites[TB_LINEAR_INPUTS] = {
+        [TB_INPUT_ATTENTION] = TB_SINK_SITE_ATTENTION,
+        [TB_INPUT_OUTPUT] = TB_SINK_SITE_OUTPUT,
+        [TB_INPUT_FFN] = TB_SINK_SITE_FFN,
+        [TB_INPUT_DOWN] = TB_SINK_SITE_DOWN,
+    };
+    const tb_sink_activations x = {rows->x, rows->stride, rows->rows, rows->cols, rows->positions};
+    see_site(user, at->block, sites[input], &x);
+}
+
+// Changes nothing.
+static void see_edit(void *user, const tb_probe_place *at, tb_edit_stage stage, const tb_edit_rows *rows)
+{
+    measurement *m = user;
+    const tb_sink_activations x = {rows->x, rows->stride, rows->rows, rows->cols, rows->positions};
+    if (at->block == SIZE_MAX)
+        return;
+    if (m->what & TB_SINK_WHAT_VALUES)
+        tb_sink_drain_see(&m->drain, m->result->values + at->block * m->result->heads, stage, rows);
+    if (stage == TB_EDIT_KEY || stage == TB_EDIT_VALUE)
+        see_site(m, at->block, stage == TB_EDIT_KEY ? TB_SINK_SITE_KEY : TB_SINK_SITE_VALUE, &x);
 }
 
 static void see_residual(void *user, const tb_probe_place *at, const tb_probe_rows *rows)
 {
     measurement *m = user;
     const tb_sink_result *r = m->result;
+    const tb_sink_activations x = {rows->x, rows->stride, rows->rows, rows->cols, rows->positions};
     bool embeddings = at->block == SIZE_MAX;
     if (m->what & TB_SINK_WHAT_MASSIVE)
-        tb_sink_peaks_add(&m->peaks, embeddings ? 0 : at->block + 1, rows, m->tokens);
-    if ((m->what & TB_SINK_WHAT_MAP) && !embeddings)
-        tb_sink_columns_take(r->map.heads + at->block * r->heads, m->alpha + at->block * r->heads * r->ctx, &m->columns,
-                             r->epsilon);
+        tb_sink_peaks_add(&m->peaks, embeddings ? 0 : at->block + 1, rows, m->tokens, m->spots.marks);
+    if (embeddings)
+        return;
+    see_site(m, at->block, TB_SINK_SITE_STREAM, &x);
+    if (m->what & TB_SINK_WHAT_MAP)
+        tb_sink_columns_take(r->map.heads + at->block * r->heads, m->alpha + at->block * r->heads * r->ctx,
+                             m->spots.marks, at->block * TB_SINK_BANDS / r->blocks, &m->columns, r->epsilon);
 }
 
 // ---- results ----
@@ -50,6 +93,12 @@ static void average_head(tb_sink_head *h, const double *alpha, const tb_sink_res
     for (size_t k = 1; k < tb_sink_columns_asked(r->ctx); k++)
         if (alpha[k] > alpha[h->strongest])
             h->strongest = k;
+}
+
+static void average_value(tb_sink_value *v, double n)
+{
+    v->value_ratio /= n, v->key_ratio /= n, v->query_cos /= n, v->query_norm /= n, v->key_norm /= n;
+    v->bias_share /= n, v->bias_cos /= n, v->bias_cv /= n;
 }
 
 static double uniform_first(size_t ctx)
@@ -81,20 +130,40 @@ static void finish_map(tb_sink_map *map, const double *alpha, const tb_sink_resu
 
 // ---- the pass ----
 
+static tb_code prepare_map(measurement *m, tb_error *err)
+{
+    tb_sink_result *r = m->result;
+    size_t heads = r->blocks * r->heads;
+    r->map.heads = tb_arena_array(&r->arena, heads, sizeof *r->map.heads);
+    m->alpha = tb_arena_array(&r->arena, heads, r->ctx * sizeof *m->alpha);
+    if (!r->map.heads || !m->alpha)
+        return tb_fail(err, TB_ENOMEM, "no memory for the columns of %zu heads", heads);
+    return tb_sink_columns_init(&m->columns, &r->arena, tb_model_compute(m->model)->threads, r->heads, r->ctx, err);
+}
+
+static tb_code prepare_values(measurement *m, tb_error *err)
+{
+    tb_sink_result *r = m->result;
+    r->values = tb_arena_array(&r->arena, r->blocks * r->heads, sizeof *r->values);
+    if (!r->values)
+        return tb_fail(err, TB_ENOMEM, "no memory for the values of %zu heads", r->blocks * r->heads);
+    return tb_sink_drain_init(&m->drain, &r->arena, m->model, r->ctx, err);
+}
+
 static tb_code prepare(measurement *m, tb_error *err)
 {
     tb_sink_result *r = m->result;
-    size_t heads = r->blocks * r->heads, threads = tb_model_compute(m->model)->threads;
     tb_code rc = TB_OK;
-    if (m->what & TB_SINK_WHAT_MAP) {
-        r->map.heads = tb_arena_array(&r->arena, heads, sizeof *r->map.heads);
-        m->alpha = tb_arena_array(&r->arena, heads, r->ctx * sizeof *m->alpha);
-        if (!r->map.heads || !m->alpha)
-            return tb_fail(err, TB_ENOMEM, "no memory for the columns of %zu heads", heads);
-        rc = tb_sink_columns_init(&m->columns, &r->arena, threads, r->heads, r->ctx, err);
-    }
+    if (m->what & TB_SINK_WHAT_MAP)
+        rc = prepare_map(m, err);
     if (!rc && (m->what & TB_SINK_WHAT_MASSIVE))
         rc = tb_sink_peaks_init(&m->peaks, &r->arena, m->model, r->ctx, err);
+    if (!rc && (m->what & TB_SINK_WHAT_VALUES))
+        rc = prepare_values(m, err);
+    if (!rc && (m->what & TB_SINK_WHAT_TAILS))
+        rc = tb_sink_moments_init(&m->moments, &r->arena, m->model, r->ctx, err);
+    if (!rc && (m->what & TB_SINK_WHAT_POSITIONS))
+        rc = tb_sink_spots_init(&m->spots, &r->arena, m->model, r->ctx, err);
     return rc;
 }
 
@@ -110,7 +179,12 @@ static tb_code check_logits(const tb_seq *seq, size_t vocab, tb_error *err)
 static tb_code run_sequences(measurement *m, const tb_sink_sequences *sequences, const tb_report *report, tb_error *err)
 {
     const tb_probe probe = {
-        .attention_row = m->what & TB_SINK_WHAT_MAP ? see_row : NULL, .residual = see_residual, .user = m};
+        .attention_row = m->what & (TB_SINK_WHAT_MAP | TB_SINK_WHAT_VALUES) ? see_row : NULL,
+        .linear_input = see_input,
+        .edit = see_edit,
+        .residual = see_residual,
+        .user = m,
+    };
     const tb_seq_options options = {
         .context = sequences->length, .batch = sequences->length, .kv_cache = TB_KV_CACHE_F32};
     tb_seq *seq;
@@ -128,6 +202,8 @@ static tb_code run_sequences(measurement *m, const tb_sink_sequences *sequences,
         rc = tb_seq_push(seq, m->tokens, sequences->length, err);
         if (!rc)
             rc = check_logits(seq, tb_model_vocab_size(m->model), err);
+        if (!rc && (m->what & TB_SINK_WHAT_POSITIONS))
+            tb_sink_spots_take(&m->spots, m->tokens);
     }
     tb_seq_free(seq);
     return rc;
@@ -136,11 +212,18 @@ static tb_code run_sequences(measurement *m, const tb_sink_sequences *sequences,
 static tb_code finish(measurement *m, tb_error *err)
 {
     tb_sink_result *r = m->result;
+    tb_code rc = TB_OK;
     if (m->what & TB_SINK_WHAT_MAP)
         finish_map(&r->map, m->alpha, r);
+    for (size_t i = 0; (m->what & TB_SINK_WHAT_VALUES) && i < r->blocks * r->heads; i++)
+        average_value(&r->values[i], (double)r->sequences);
     if (m->what & TB_SINK_WHAT_MASSIVE)
-        return tb_sink_peaks_finish(&r->massive, &m->peaks, r->sequences, &r->arena, err);
-    return TB_OK;
+        rc = tb_sink_peaks_finish(&r->massive, &m->peaks, r->sequences, &r->arena, err);
+    if (!rc && (m->what & TB_SINK_WHAT_TAILS))
+        rc = tb_sink_moments_finish(&r->tails, &m->moments, &r->arena, err);
+    if (!rc && (m->what & TB_SINK_WHAT_POSITIONS))
+        rc = tb_sink_spots_finish(&r->positions, &m->spots, r->massive.rule, &r->arena, err);
+    return rc;
 }
 
 tb_code tb_sink_measure(tb_sink_result *out, const tb_model *model, unsigned what, const tb_sink_options *options,
@@ -149,6 +232,8 @@ tb_code tb_sink_measure(tb_sink_result *out, const tb_model *model, unsigned wha
     const tb_config *config = tb_model_config(model);
     tb_sink_sequences sequences;
     measurement m = {.model = model, .result = out, .what = what};
+    if (what & TB_SINK_WHAT_POSITIONS)
+        m.what |= TB_SINK_WHAT_MAP | TB_SINK_WHAT_MASSIVE;
     *out = (tb_sink_result){.blocks = config->blocks, .heads = config->heads};
     tb_code rc = tb_sink_sequences_init(&sequences, model, options, err);
     out->ctx = sequences.length;

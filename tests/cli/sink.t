@@ -6,13 +6,16 @@ $ twobit sink
 ! Commands:
 !   map         show which heads spend their attention on the first token
 !   massive     show the massive activations and the channels they live in
+!   value       show what the first token's value is worth to its heads
+!   entropy     show how spread attention is and how heavy activations are
+!   positions   show which tokens become sinks
+!   heads       show head by head what it does with the first token
 ! 'twobit help sink COMMAND' says more about each.
 = 2
-$ for c in map massive; do
+$ for c in map massive value entropy positions heads; do
 >     twobit help sink $c >a && twobit sink $c --help >b && cmp a b && sed -n 3p a
-> done
-Examples:
-Examples:
+> done | uniq -c | tr -s ' '
+ 6 Examples:
 
 $ make_tiny_model tiny.gguf --blocks 3; make_tiny_model other.gguf --blocks 3 --seed 5
 $ twobit sink map tiny.gguf
@@ -48,8 +51,19 @@ $ twobit sink massive tiny.gguf --json >json; keys <json
 bos ctx epsilon input massive model reference seconds seed sequences text
 $ grep -o '^    "[a-z0-9_]*"' json | tr -d ' "' | sort | paste -sd ' ' -
 appearance channels dissipation emergence largest rule stable_first stable_last stages
-$ for c in map massive; do for t in 1 3; do
->     twobit sink $c tiny.gguf --input random --json -t $t | grep -v seconds >$t
+$ twobit sink value tiny.gguf --json | grep -o '^ *"[a-z_]*"' | tr -d ' "' | sort | uniq -c | tr -s ' ' | paste -sd ' ' -
+ 12 bias_cos  12 bias_cv  12 bias_share  1 bos  1 ctx  1 epsilon  1 heads  1 input  12 key_norm  12 key_ratio  1 model  12 query_cos  12 query_norm  1 reference  12 role  1 seconds  1 seed  1 sequences  1 text  1 value  12 value_ratio
+$ twobit sink entropy tiny.gguf --json | grep -o '^ *"[a-z0-9_]*"' | tr -d ' "' | sort | uniq -c | tr -s ' ' | paste -sd ' ' -
+ 3 attention_input  1 blocks  1 bos  1 ctx  3 down_input  5 entropy  4 entropy_share  1 epsilon  3 ffn_input  1 input  3 key  21 kurt_rms  21 kurt_tensor  21 kurt_tok_first  21 kurt_tok_rest  21 largest  1 model  1 outliers_6  1 outliers_6_sigma  3 output_input  1 reference  1 seconds  1 seed  1 sequences  3 sites  3 stream  1 text  3 value
+$ twobit sink positions tiny.gguf --json >json; grep -o '^    "[a-z_]*"' json | tr -d ' "' | sort | paste -sd ' ' -; grep class json
+class first massive_at others sinks_at tokens
+    "class": "no sinks",
+$ twobit sink heads tiny.gguf --json | grep -c '"role": "reads"'
+12
+$ twobit sink heads tiny.gguf | tail -n 1
+of 12 heads: 12 reads, 0 no-op, 0 mixed, 0 broadcast; 0 dormant
+$ for c in map massive value entropy positions heads; do for t in 1 3; do
+>     twobit sink $c tiny.gguf --input random --sequences 8 --json -t $t | grep -v seconds >$t
 > done; cmp 1 3; done
 
 # Pictures, where gnuplot is installed.

@@ -21,6 +21,7 @@ typedef struct fixture {
     tb_sink_columns columns;
     tb_sink_head head;
     double alpha[T];
+    tb_sink_mark marks[T];
 } fixture;
 
 static void begin(fixture *f, size_t workers)
@@ -38,7 +39,7 @@ static void add_row(fixture *f, size_t worker, size_t position, const float *wei
 
 static void take(fixture *f)
 {
-    tb_sink_columns_take(&f->head, f->alpha, &f->columns, 0.3);
+    tb_sink_columns_take(&f->head, f->alpha, f->marks, 1, &f->columns, 0.3);
     tb_arena_clear(&f->arena);
 }
 
@@ -110,6 +111,8 @@ static void columns__sink_elsewhere_counts_as_one(void **state)
     take(&f);
     assert_true(f.head.sink == 0 && f.head.anywhere == 1);
     assert_true(f.alpha[AT] == 1);
+    for (size_t k = 0; k < T; k++)
+        assert_true(f.marks[k].heads[1] == (k == AT) && f.marks[k].heads[0] == 0);
     assert_true(f.head.argmax == 0);
 }
 

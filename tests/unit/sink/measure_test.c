@@ -10,7 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { T = 24, SEQUENCES = 3, BLOCKS = 2, HEADS = 4, ALL = TB_SINK_WHAT_MAP | TB_SINK_WHAT_MASSIVE };
+enum {
+    T = 24,
+    SEQUENCES = 3,
+    BLOCKS = 2,
+    HEADS = 4,
+    ALL = TB_SINK_WHAT_MAP | TB_SINK_WHAT_MASSIVE | TB_SINK_WHAT_VALUES | TB_SINK_WHAT_TAILS | TB_SINK_WHAT_POSITIONS
+};
 
 static const tiny_model shape = {
     .blocks = BLOCKS, .width = 64, .ffn_width = 96, .heads = HEADS, .kv_heads = 2, .context = 64, .seed = 3};
@@ -100,10 +106,49 @@ static void measure__is_the_same_for_any_number_of_threads(void **state)
         measure(&more, model, &options);
         assert_memory_equal(one.map.heads, more.map.heads, BLOCKS * HEADS * sizeof *one.map.heads);
         assert_memory_equal(one.massive.stages, more.massive.stages, (BLOCKS + 1) * sizeof *one.massive.stages);
+        assert_memory_equal(one.values, more.values, BLOCKS * HEADS * sizeof *one.values);
+        assert_memory_equal(one.tails.sites, more.tails.sites, BLOCKS * TB_SINK_SITES * sizeof *one.tails.sites);
+        assert_memory_equal(one.positions.sinks, more.positions.sinks, T * sizeof *one.positions.sinks);
         tb_sink_result_clear(&more);
         tb_model_close(model);
     }
     tb_sink_result_clear(&one);
+}
+
+// T-15 of the specification: the first token's key and value know nothing of what follows.
+typedef struct first_rows {
+    float key[BLOCKS][64], value[BLOCKS][64];
+} first_rows;
+
+static void keep_first(void *user, const tb_probe_place *at, tb_edit_stage stage, const tb_edit_rows *rows)
+{
+    first_rows *f = user;
+    if (stage == TB_EDIT_KEY || stage == TB_EDIT_VALUE)
+        memcpy(stage == TB_EDIT_KEY ? f->key[at->block] : f->value[at->block], rows->x, rows->cols * sizeof(float));
+}
+
+static void first_token__is_the_same_whatever_follows(void **state)
+{
+    (void)state;
+    enum { CONTINUATIONS = 100 };
+    first_rows first = {0}, other = {0};
+    for (size_t i = 0, threads = 1; i < CONTINUATIONS; i++, threads = i % 3 + 1) {
+        int32_t text[T];
+        tb_rng rng;
+        tb_rng_init(&rng, 11, i);
+        for (size_t t = 0; t < T; t++)
+            text[t] = t ? (int32_t)tb_rng_below(&rng, tiny_model_vocab_size()) : 5;
+        tb_model *model = open_tiny(&shape, threads);
+        tb_probe probe = {.edit = keep_first, .user = i ? &other : &first};
+        tb_seq *seq;
+        assert_int_equal(tb_seq_new(&seq, model, &(tb_seq_options){.context = T}, &err), TB_OK);
+        tb_seq_set_probe(seq, &probe);
+        assert_int_equal(tb_seq_push(seq, text, T, &err), TB_OK);
+        if (i)
+            assert_memory_equal(&first, &other, sizeof first);
+        tb_seq_free(seq);
+        tb_model_close(model);
+    }
 }
 
 static void measure__knows_three_inputs(void **state)
@@ -141,7 +186,7 @@ static void measure__refuses_what_it_cannot_run(void **state)
     refuse(model, (tb_sink_options){.ctx = T, .text_count = 0}, TB_EINVAL,
            "the text has 0 tokens and fills no sequence of 24");
     refuse(model, (tb_sink_options){.ctx = 3, .text = text, .text_count = T}, TB_EINVAL,
-           "sequences of 3 tokens are too short; 4 is the least");
+           "sequences of 3 tokens are too short; 8 is the least");
     refuse(model, (tb_sink_options){.ctx = 65, .text = text, .text_count = T}, TB_ELIMIT,
            "sequences of 65 tokens are longer than the model's context of 64");
     refuse(nan, (tb_sink_options){.ctx = T, .text = text, .text_count = T}, TB_EINVAL,
@@ -159,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(measure__agrees_with_a_plain_probe),
         cmocka_unit_test(measure__is_the_same_for_any_number_of_threads),
+        cmocka_unit_test(first_token__is_the_same_whatever_follows),
         cmocka_unit_test(measure__knows_three_inputs),
         cmocka_unit_test(measure__refuses_what_it_cannot_run),
     };

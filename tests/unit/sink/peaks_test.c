@@ -21,6 +21,7 @@ typedef struct fixture {
     tb_arena arena;
     tb_sink_peaks peaks;
     tb_sink_massive massive;
+    tb_sink_mark marks[TOKENS];
     float x[STAGES][TOKENS][WIDTH];
 } fixture;
 
@@ -47,7 +48,7 @@ static void measure(fixture *f)
         tokens[t] = 100 + t;
     for (size_t s = 0; s < STAGES; s++) {
         tb_probe_rows rows = {.x = f->x[s][0], .stride = WIDTH, .rows = TOKENS, .cols = WIDTH};
-        tb_sink_peaks_add(&f->peaks, s, &rows, tokens);
+        tb_sink_peaks_add(&f->peaks, s, &rows, tokens, f->marks);
     }
     assert_int_equal(tb_sink_peaks_finish(&f->massive, &f->peaks, 1, &f->arena, &err), TB_OK);
 }
@@ -78,6 +79,8 @@ static void massive__finds_what_was_planted(void **state)
     assert_true(c[0].token == 100 && c[0].tokens == 1 && c[0].stage == 2);
     assert_true(c[1].channel == 33 && !c[1].first && c[1].position == 7 && c[1].token == 107 && c[1].stage == 3);
     assert_true(c[2].channel == 33 && c[2].first && c[2].value == 2000);
+    for (size_t t = 0; t < TOKENS; t++)
+        assert_true(f->marks[t].massive == (t == 0 || t == 7));
     assert_true(m->stages[2].massive == 1 && m->stages[3].massive == 2 && m->stages[3].first_massive == 1);
     assert_true(m->largest == 3000 && m->stages[3].top[1] == 2500 && m->stages[3].rest_top == 2500);
     assert_true(m->appearance == 2 && m->emergence == 2 && m->dissipation == 4);
