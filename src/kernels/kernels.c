@@ -13,6 +13,12 @@ static void init_ref(tb_kernels *k)
     k->axpy_f32 = tb_axpy_f32_ref;
     k->axpy_f16 = tb_axpy_f16_ref;
     k->half_from_float = tb_half_from_float_ref;
+    k->scores_f32 = tb_scores_f32_ref;
+    k->scores_f16 = tb_scores_f16_ref;
+    k->mix_f32 = tb_mix_f32_ref;
+    k->mix_f16 = tb_mix_f16_ref;
+    k->max_f32 = tb_max_f32_ref;
+    k->exp_f32 = tb_exp_f32_ref;
 }
 
 #if defined(__x86_64__)
@@ -39,6 +45,12 @@ static void init_avx2(tb_kernels *k)
     k->axpy_f32 = tb_axpy_f32_avx2;
     k->axpy_f16 = tb_axpy_f16_avx2;
     k->half_from_float = tb_half_from_float_avx2;
+    k->scores_f32 = tb_scores_f32_avx2;
+    k->scores_f16 = tb_scores_f16_avx2;
+    k->mix_f32 = tb_mix_f32_avx2;
+    k->mix_f16 = tb_mix_f16_avx2;
+    k->max_f32 = tb_max_f32_avx2;
+    k->exp_f32 = tb_exp_f32_avx2;
 }
 
 static void init_avx512(tb_kernels *k)
@@ -48,6 +60,12 @@ static void init_avx512(tb_kernels *k)
     set(k, TB_TYPE_AFFINE, tb_gemv_affine_avx512, tb_decode_affine_avx512);
     set(k, TB_TYPE_TRITPLANES, tb_gemv_tritplanes_avx512, tb_decode_tritplanes_avx512);
     set(k, TB_TYPE_OFFSET, tb_gemv_offset_avx512, tb_decode_offset_avx512);
+    k->scores_f32 = tb_scores_f32_avx512;
+    k->scores_f16 = tb_scores_f16_avx512;
+    k->mix_f32 = tb_mix_f32_avx512;
+    k->mix_f16 = tb_mix_f16_avx512;
+    k->max_f32 = tb_max_f32_avx512;
+    k->exp_f32 = tb_exp_f32_avx512;
 }
 #endif
 

@@ -69,6 +69,30 @@ typedef void tb_axpy_f16_fn(float *restrict y, float s, const uint16_t *restrict
 // dst[i] = half(src[i]), to nearest even.
 typedef void tb_half_from_float_fn(uint16_t *restrict dst, const float *restrict src, size_t n);
 
+// ---- attention ----
+
+// A few queries of heads that share keys, against rows of those keys and values. x: [queries] rows of x_stride floats,
+// aligned and padded as for gemv. Keys and values: [rows][cols] floats or halves, one row behind the other at any
+// address that suits the type; nothing past the last one is read. Nothing overlaps. Each result is independent of the
+// other rows and queries: any split gives the same bits.
+
+// y[q][r] = Σ_c x[q][c]·keys[r][c], y: [queries] rows of y_stride floats, `rows` of them written. Bound as for gemv.
+typedef void tb_scores_fn(float *restrict y, size_t y_stride, const float *restrict x, size_t x_stride, size_t queries,
+                          const void *restrict keys, size_t rows, size_t cols);
+
+// y[q][c] += Σ_r w[q][r]·values[r][c], row after row, each with one or two roundings, the same for all. y: [queries]
+// rows of y_stride floats, aligned and padded as x is: the padding may be rewritten and stays zero. w: [queries] rows
+// of w_stride floats.
+typedef void tb_mix_fn(float *restrict y, size_t y_stride, const float *restrict w, size_t w_stride, size_t queries,
+                       const void *restrict values, size_t rows, size_t cols);
+
+// The largest of x[n]; −∞ for n = 0. Of numbers that are no NaN.
+typedef float tb_max_f32_fn(const float *x, size_t n);
+
+// x[i] = e^(x[i] − top), the bits of tb_exp. Returns their sum, bound as for gemv with n for cols; all levels give the
+// same bits.
+typedef float tb_exp_f32_fn(float *x, float top, size_t n);
+
 typedef struct tb_kernels {
     // The levels whose kernels these are, not those of the processor: tables that agree in `cpu` compute the same bits,
     // and those that agree in `vector_cpu` do so outside products. Decoding gives the same bits in all.
@@ -83,6 +107,11 @@ typedef struct tb_kernels {
     tb_axpy_f32_fn *axpy_f32;
     tb_axpy_f16_fn *axpy_f16;
     tb_half_from_float_fn *half_from_float;
+
+    tb_scores_fn *scores_f32, *scores_f16;
+    tb_mix_fn *mix_f32, *mix_f16;
+    tb_max_f32_fn *max_f32;
+    tb_exp_f32_fn *exp_f32;
 } tb_kernels;
 
 // Fills the table with the best variants that `cpu` allows.

@@ -14,7 +14,7 @@ enum { TILE = 32 };
 typedef struct bench_case {
     tb_packed w;
     float *x, *y, *decoded;
-    uint16_t *halves;
+    uint16_t *halves, *keys;
 } bench_case;
 
 typedef void bench_fn(const tb_kernels *kernels, bench_case *c);
@@ -58,6 +58,33 @@ static void run_half_from_float(const tb_kernels *kernels, bench_case *c)
 {
     for (size_t r = 0; r < ROWS; r++)
         kernels->half_from_float(c->halves, c->x, COLS);
+}
+
+// Attention of three heads of 64 that share keys, over 512 keys that lie in the cache; elements count once.
+enum { HEAD = 64, HEADS = 3 };
+
+static void run_scores_f16(const tb_kernels *kernels, bench_case *c)
+{
+    for (size_t i = 0; i < COLS / HEAD; i++)
+        kernels->scores_f16(c->decoded, ROWS, c->x, HEAD, HEADS, c->keys, ROWS, HEAD);
+}
+
+static void run_mix_f16(const tb_kernels *kernels, bench_case *c)
+{
+    for (size_t i = 0; i < COLS / HEAD; i++)
+        kernels->mix_f16(c->y, HEAD, c->decoded, ROWS, HEADS, c->keys, ROWS, HEAD);
+}
+
+static void run_max_f32(const tb_kernels *kernels, bench_case *c)
+{
+    for (size_t r = 0; r < ROWS; r++)
+        c->y[0] = kernels->max_f32(c->x, COLS);
+}
+
+static void run_exp_f32(const tb_kernels *kernels, bench_case *c)
+{
+    for (size_t r = 0; r < ROWS; r++)
+        c->y[0] = kernels->exp_f32(c->decoded, 0, COLS);
 }
 
 static double thread_seconds(void)
@@ -105,7 +132,8 @@ static void bench_case_init(bench_case *c, const sample_shape *shape)
     c->y = tb_alloc_array(ROWS, sizeof(float));
     c->decoded = tb_alloc_array((size_t)TILE * COLS, sizeof(float));
     c->halves = tb_alloc_array(COLS, sizeof(uint16_t));
-    if (!c->x || !c->y || !c->decoded || !c->halves)
+    c->keys = tb_alloc_array((size_t)ROWS * HEAD, sizeof(uint16_t));
+    if (!c->x || !c->y || !c->decoded || !c->halves || !c->keys)
         exit(1);
     sample_vector(c->x, COLS, SAMPLE_NORMAL, &rng);
 }
@@ -117,6 +145,7 @@ static void bench_case_clear(bench_case *c)
     tb_free(c->y);
     tb_free(c->decoded);
     tb_free(c->halves);
+    tb_free(c->keys);
 }
 
 static void bench_matrix(const sample_shape *shape, const tb_kernels *tables, size_t count)
@@ -145,6 +174,10 @@ static void bench_vectors(const tb_kernels *tables, size_t count)
     print_line("axpy_f32", run_axpy_f32, tables, count, &c);
     print_line("axpy_f16", run_axpy_f16, tables, count, &c);
     print_line("half_from_float", run_half_from_float, tables, count, &c);
+    print_line("scores_f16, 3 queries", run_scores_f16, tables, count, &c);
+    print_line("mix_f16, 3 queries", run_mix_f16, tables, count, &c);
+    print_line("max_f32", run_max_f32, tables, count, &c);
+    print_line("exp_f32", run_exp_f32, tables, count, &c);
     bench_case_clear(&c);
 }
 

@@ -12,7 +12,10 @@
 
 typedef __m256 floats;
 
-enum { WORD = 4 }; // registers for the 32 columns of a word
+enum {
+    LANES = 8, // of a register
+    WORD = 4,  // registers for the 32 columns of a word
+};
 
 INLINE floats zero_floats(void)
 {
@@ -30,6 +33,53 @@ INLINE float sum_lanes(floats v)
     __m128 quad = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     __m128 pair = _mm_add_ps(quad, _mm_movehl_ps(quad, quad));
     return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
+}
+
+// The sums of four registers, each in the same order.
+INLINE __m128 sum_four(const floats v[4])
+{
+    floats pairs = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
+    return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
+}
+
+INLINE floats multiply_add(floats a, floats b, floats c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+INLINE floats broadcast_float(float x)
+{
+    return _mm256_set1_ps(x);
+}
+
+INLINE floats load_floats(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+
+INLINE void store_floats(float *p, floats v)
+{
+    _mm256_storeu_ps(p, v);
+}
+
+INLINE floats load_halves(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+
+// The first n < LANES; the others are zero.
+INLINE floats load_first_floats(const float *p, size_t n)
+{
+    float first[LANES] = {0};
+    memcpy(first, p, n * sizeof *p);
+    return load_floats(first);
+}
+
+INLINE floats load_first_halves(const uint16_t *p, size_t n)
+{
+    uint16_t first[LANES] = {0};
+    memcpy(first, p, n * sizeof *p);
+    return load_halves(first);
 }
 
 // The sum of the registers of a word.

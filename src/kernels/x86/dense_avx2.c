@@ -4,11 +4,6 @@
 
 #include "kernels/x86/avx2.h"
 
-INLINE __m256 load_halves(const uint16_t *p)
-{
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
-}
-
 static float dot_f32(const float *a, const float *b, size_t n)
 {
     __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};

@@ -1,0 +1,23 @@
+// Attention with AVX2.
+#include "kernels/variants.h"
+
+#include "kernels/x86/avx2.h"
+
+// Eight sums, four keys or values and a query are 13 of 16 registers.
+#define TOGETHER 2
+#define REGISTERS 4
+
+#define OP(x) x##_f32_avx2
+#define ITEM float
+#define LOAD(p) load_floats(p)
+#define LOAD_FIRST(p, n) load_first_floats(p, n)
+#include "kernels/x86/attention_tmpl.h"
+
+#define OP(x) x##_f16_avx2
+#define ITEM uint16_t
+#define LOAD(p) load_halves(p)
+#define LOAD_FIRST(p, n) load_first_halves(p, n)
+#include "kernels/x86/attention_tmpl.h"
+
+#define OP(x) x##_avx2
+#include "kernels/x86/softmax_tmpl.h"
