@@ -95,7 +95,7 @@ typedef float tb_exp_f32_fn(float *x, float top, size_t n);
 
 typedef struct tb_kernels {
     // The levels whose kernels these are, not those of the processor: tables that agree in `cpu` compute the same bits,
-    // and those that agree in `vector_cpu` do so outside products. Decoding gives the same bits in all.
+    // and those that agree in `vector_cpu` do so outside products and scores. Decoding gives the same bits in all.
     tb_cpu cpu, vector_cpu;
 
     // By tb_type_index, for every type that can be decoded. F32 and F16 take floats.

@@ -1,471 +1,303 @@
-// Scores, softmax and mixing of values. Work is divided among threads by heads and tiles of
-// queries, each computed by itself, so that results do not depend on the number of threads.
+// Attention in the manner of FlashAttention: queries walk over the keys in runs, and what they keep of those
+// behind them is a part, the softmax so far and its mix of values. No scores outlive their run.
 //
-// A tile holds the queries of all heads that share a key head, for TILE rows: its scores
-// against every key are one matrix product, and so is the mixing of values. A segment is
-// taken KEYS rows at a time, converted to floats where it holds halves. Scores of masked
-// keys are computed and thrown away: at most TILE − 1 per query and segment.
+//     of each run:  top' = max(top, scores),  mixed·e^(top − top') + Σ e^(score − top')·value,  sum likewise
+//     at the end:   out = Σ e^(top_i − top)·mixed_i / Σ e^(top_i − top)·sum_i  over the parts i
 //
-// Each segment is a softmax of its own, and tb_softmax_join adds it to those before. The first is taken as it is: where
-// there is one segment and no sink, nothing is rounded again.
+// A tile of rows walks over all its keys: one part. For a few rows, of which there is little else to divide among
+// threads, the keys are divided: into parts that depend on their number only. A sink's logit is one part more, without
+// a mix. Results do not depend on the number of threads.
+//
+// Who wants to see the weights makes every row walk a second time, with the sum known.
 #include "model/attention.h"
 
 #include <string.h>
 
+#include "model/attention_sweep.h"
+
 enum {
-    TILE = 16,       // rows: enough for BLAS, few enough that a tile's scores stay in cache
-    KEYS = 256,      // rows of a segment converted at a time
-    FEWEST_GEMM = 4, // rows, below which each goes through gemv
-    LANES = 8,       // of reductions: a fixed order that compilers can vectorise
+    TILE = 16,        // rows: enough for BLAS, few enough that their scores stay in cache
+    FEWEST_TILE = 4,  // rows, below which each walks by itself
+    PARTS = 16,       // most that the keys of one row are divided into: more threads than a token keeps busy elsewhere
+    LEAST_PART = 512, // keys that are worth a thread
 };
 
-// Scratch of one thread.
-typedef struct scratch {
-    float *scores;     // [tile rows][span], span = capacity, padded
-    float *queries;    // [tile rows][padded head_size]
-    float *pinned;     // the same
-    float *mixed;      // [tile rows][padded head_size]: values of one segment
-    float *convert;    // [KEYS][head_size]
-    tb_softmax *parts; // [tile rows][TB_KV_SEGMENTS]
-    tb_softmax *all;   // [tile rows]
-} scratch;
+// The softmax over some keys.
+typedef struct softmax {
+    float top, sum; // largest score; Σ e^(score − top); −∞ and 0 where there are no keys
+} softmax;
 
-static size_t tile_queries(const tb_config *config)
+// What the queries of a sweep keep of the keys behind them.
+typedef struct part {
+    softmax *state; // [queries]
+    float *mixed;   // [queries][padded head_size]: Σ e^(score − top)·value
+} part;
+
+// ---- scratch ----
+
+static size_t group_of(const tb_config *config)
 {
-    return config->heads / config->kv_heads * TILE;
+    return config->heads / config->kv_heads;
 }
+
+static size_t part_floats(const tb_config *config, size_t queries)
+{
+    return queries * tb_padded(config->head_size) + tb_padded(queries * sizeof(softmax) / sizeof(float));
+}
+
+static part get_part(float *at, const tb_config *config, size_t queries)
+{
+    return (part){.mixed = at, .state = (softmax *)(void *)(at + queries * tb_padded(config->head_size))};
+}
+
+// Of one thread.
+typedef struct scratch {
+    float *sweep;  // tb_sweep_scratch
+    float *scores; // [tile queries][TB_SWEEP_KEYS]
+    float *part;   // of a tile
+    float *rows;   // [group][padded capacity]: whole rows of weights, for probes
+} scratch;
 
 static size_t thread_scratch(const tb_config *config, size_t capacity)
 {
-    size_t queries = tile_queries(config), joined = (TB_KV_SEGMENTS + 1) * sizeof(tb_softmax) / sizeof(float);
-    return queries * (tb_padded(capacity) + 3 * tb_padded(config->head_size)) + tb_padded(KEYS * config->head_size) +
-           tb_padded(queries * joined);
-}
-
-size_t tb_attention_scratch(const tb_config *config, size_t capacity, size_t threads)
-{
-    return threads * thread_scratch(config, capacity);
+    size_t queries = group_of(config) * TILE;
+    return tb_sweep_scratch(config, TILE) + queries * TB_SWEEP_KEYS + part_floats(config, queries) +
+           group_of(config) * tb_padded(capacity);
 }
 
 static scratch get_scratch(const tb_attention *a, size_t worker)
 {
-    size_t queries = tile_queries(a->config), n = tb_padded(a->config->head_size);
+    size_t queries = group_of(a->config) * TILE;
     scratch s;
-    s.scores = a->scratch + worker * thread_scratch(a->config, a->scratch_capacity);
-    s.queries = s.scores + queries * tb_padded(a->scratch_capacity);
-    s.pinned = s.queries + queries * n;
-    s.mixed = s.pinned + queries * n;
-    s.convert = s.mixed + queries * n;
-    s.parts = (tb_softmax *)(void *)(s.convert + tb_padded(KEYS * a->config->head_size));
-    s.all = s.parts + queries * TB_KV_SEGMENTS;
+    s.sweep = a->scratch + worker * thread_scratch(a->config, a->scratch_capacity);
+    s.scores = s.sweep + tb_sweep_scratch(a->config, TILE);
+    s.part = s.scores + queries * TB_SWEEP_KEYS;
+    s.rows = s.part + part_floats(a->config, queries);
     return s;
 }
 
-// ---- segments ----
-
-static size_t segments_of(tb_kv_segment *out, const tb_attention *a, size_t kv_head)
+// Behind that of the threads lie the parts of few rows: PARTS for each row and KV head.
+static size_t few_parts(const tb_config *config)
 {
-    const tb_kv_head *head = &a->kv->heads[kv_head];
-    size_t count = head->policy->segments(out, head);
-    for (size_t i = 0; a->probe && i < count; i++)
-        out[i].hidden = a->probe->hidden;
-    return count;
+    return (FEWEST_TILE - 1) * config->kv_heads * PARTS;
 }
 
-static const void *row_at(const tb_kv_segment *segment, const void *base, size_t row, size_t head_size)
+static part get_few_part(const tb_attention *a, size_t row, size_t kv_head, size_t index)
 {
-    size_t item = segment->type == TB_KV_CACHE_F16 ? sizeof(uint16_t) : sizeof(float);
-    return (const char *)base + row * head_size * item;
+    size_t at = (row * a->config->kv_heads + kv_head) * PARTS + index, group = group_of(a->config);
+    float *first = a->scratch + a->compute->threads * thread_scratch(a->config, a->scratch_capacity);
+    return get_part(first + at * part_floats(a->config, group), a->config, group);
 }
 
-static size_t position_at(const tb_kv_segment *segment, size_t row)
+size_t tb_attention_scratch(const tb_config *config, size_t capacity, size_t threads)
 {
-    return segment->positions ? (size_t)segment->positions[row] : segment->first + row;
+    return threads * thread_scratch(config, capacity) + few_parts(config) * part_floats(config, group_of(config));
 }
 
-// `count` rows of a segment's keys or values from row `first` on, as they are stored or, where the segment has a form
-// of its own, as floats in `convert`.
-static tb_matrix stored_rows(const tb_attention *a, const tb_kv_segment *segment, bool values, size_t first,
-                             size_t count, float *convert)
+// ---- walking ----
+
+// Takes the scores x[n] of further keys in, which become their weights. Returns what the mix so far is to be
+// multiplied by.
+static float add_scores(softmax *s, const tb_kernels *kernels, float *x, size_t n)
+{
+    float most = kernels->max_f32(x, n), top = most > s->top ? most : s->top;
+    float kept = s->sum == 0 ? 0 : tb_exp(s->top - top);
+    *s = (softmax){top, kept * s->sum + kernels->exp_f32(x, top, n)};
+    return kept;
+}
+
+// Scores of a run become weights, 0 where a query does not see the key.
+static void weigh_run(const tb_sweep *sweep, const tb_run *run, float *scores, size_t stride, const part *p)
+{
+    size_t n = sweep->a->config->head_size;
+    for (size_t q = 0; q < tb_sweep_count(sweep); q++) {
+        tb_kv_range seen = tb_sweep_see(sweep, run, q);
+        float *x = scores + q * stride, *mixed = p->mixed + q * tb_padded(n);
+        memset(x, 0, seen.begin * sizeof *x);
+        memset(x + seen.end, 0, (run->count - seen.end) * sizeof *x);
+        if (seen.begin == seen.end)
+            continue;
+        float kept = add_scores(&p->state[q], &sweep->a->compute->kernels, x + seen.begin, seen.end - seen.begin);
+        for (size_t i = 0; i < n && kept != 1; i++)
+            mixed[i] *= kept;
+    }
+}
+
+// Walks over keys [begin, end).
+static void walk(const part *p, const tb_sweep *sweep, size_t begin, size_t end, float *scores)
+{
+    for (size_t q = 0; q < tb_sweep_count(sweep); q++)
+        p->state[q] = (softmax){.top = -INFINITY};
+    memset(p->mixed, 0, tb_sweep_count(sweep) * tb_padded(sweep->a->config->head_size) * sizeof(float));
+    for (size_t key = begin; key < end;) {
+        tb_run run = tb_seen_get_run(&sweep->seen, key, end - key < TB_SWEEP_KEYS ? end - key : TB_SWEEP_KEYS);
+        tb_sweep_score(sweep, &run, scores, TB_SWEEP_KEYS);
+        weigh_run(sweep, &run, scores, TB_SWEEP_KEYS, p);
+        tb_sweep_mix(sweep, &run, scores, TB_SWEEP_KEYS, p->mixed);
+        key += run.count;
+    }
+}
+
+// Joins what query `index` of each of the parts has kept, and the sink of its head, to its result.
+static softmax join(const tb_attention *a, size_t row, size_t head, const part *parts, size_t count, size_t index)
 {
     size_t n = a->config->head_size;
-    tb_matrix rows = {.type = TB_TYPE_F32, .rows = count, .cols = n, .data = convert};
-    if (segment->decode) {
-        segment->decode(convert, segment, values, first, first + count);
-        return rows;
+    float *out = a->out + row * a->stride + head * n;
+    softmax all = {.top = a->sink_logits ? a->sink_logits[head] : -INFINITY};
+    for (size_t i = 0; i < count; i++)
+        all.top = parts[i].state[index].top > all.top ? parts[i].state[index].top : all.top;
+    all.sum = a->sink_logits ? tb_exp(a->sink_logits[head] - all.top) : 0;
+    memset(out, 0, n * sizeof *out);
+    for (size_t i = 0; i < count; i++) {
+        softmax state = parts[i].state[index];
+        float share = state.sum == 0 ? 0 : tb_exp(state.top - all.top);
+        all.sum += share * state.sum;
+        a->compute->kernels.axpy_f32(out, share, parts[i].mixed + index * tb_padded(n), n);
     }
-    rows.type = segment->type == TB_KV_CACHE_F16 ? TB_TYPE_F16 : TB_TYPE_F32;
-    rows.data = row_at(segment, values ? segment->values : segment->keys, first, n);
-    return rows;
-}
-
-// The same as floats: themselves, or converted.
-static const float *float_rows(const tb_attention *a, const tb_kv_segment *segment, bool values, size_t first,
-                               size_t count, float *convert)
-{
-    size_t n = a->config->head_size;
-    tb_matrix rows = stored_rows(a, segment, values, first, count, convert);
-    if (rows.type == TB_TYPE_F32)
-        return rows.data;
-    memset(convert, 0, count * n * sizeof(float));
-    a->compute->kernels.axpy_f16(convert, 1.0f, rows.data, count * n);
-    return convert;
-}
-
-// ---- softmax ----
-
-static float largest(const float *x, size_t n)
-{
-    float lanes[LANES];
-    for (size_t j = 0; j < LANES; j++)
-        lanes[j] = -INFINITY;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t j = 0; j < LANES; j++)
-            lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
-    for (; i < n; i++)
-        lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
-    for (size_t j = 1; j < LANES; j++)
-        lanes[0] = lanes[j] > lanes[0] ? lanes[j] : lanes[0];
-    return lanes[0];
-}
-
-static float sum(const float *x, size_t n)
-{
-    float lanes[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t j = 0; j < LANES; j++)
-            lanes[j] += x[i + j];
-    for (; i < n; i++)
-        lanes[0] += x[i];
-    return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
-}
-
-// Over the scores of the keys that a head sees of a segment. They may have a cap, and the first key a bias.
-static tb_softmax softmax(const tb_attention *a, size_t head, const tb_kv_segment *segment, tb_kv_range seen, float *x)
-{
-    size_t n = seen.end - seen.begin;
-    for (size_t i = 0; a->cap > 0 && i < n; i++)
-        x[i] = a->cap * tb_tanh(x[i] / a->cap);
-    if (a->first_bias && position_at(segment, seen.begin) == 0)
-        x[0] += a->first_bias[head];
-    tb_softmax result = {.top = largest(x, n)};
-    for (size_t i = 0; i < n; i++)
-        x[i] = tb_exp(x[i] - result.top);
-    result.sum = sum(x, n);
-    float inverse = 1.0f / result.sum;
-    for (size_t i = 0; i < n; i++)
-        x[i] *= inverse;
-    return result;
-}
-
-static tb_softmax begin_softmax(const tb_attention *a, size_t head)
-{
-    if (a->sink_logits)
-        return (tb_softmax){.top = a->sink_logits[head], .sum = 1};
-    return (tb_softmax){.top = -INFINITY};
-}
-
-void tb_softmax_join(tb_softmax *all, float *out, tb_softmax more, const float *part, size_t n)
-{
-    if (more.sum == 0)
-        return;
-    if (all->sum == 0) {
-        *all = more;
-        memcpy(out, part, n * sizeof *out);
-        return;
-    }
-    float top = more.top > all->top ? more.top : all->top;
-    float kept = all->sum * tb_exp(all->top - top), added = more.sum * tb_exp(more.top - top), sum = kept + added;
-    float old_share = kept / sum, new_share = added / sum;
-    for (size_t i = 0; i < n; i++)
-        out[i] = old_share * out[i] + new_share * part[i];
-    *all = (tb_softmax){top, sum};
+    for (size_t i = 0; i < n && all.sum > 0; i++)
+        out[i] /= all.sum;
+    return all;
 }
 
 // ---- probe ----
-
-// What a query sees of a segment.
-typedef struct view {
-    const tb_kv_segment *segment;
-    tb_kv_range seen;
-    float *weights; // [seen] of the segment's own softmax
-    tb_softmax part;
-} view;
-
-// Makes the weights those of the whole row, and shows them.
-static void show_row(const tb_attention *a, size_t worker, size_t head, size_t row, tb_softmax all, const view *views,
-                     size_t count)
-{
-    tb_attention_piece pieces[TB_KV_SEGMENTS];
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        const view *v = &views[i];
-        if (v->part.sum == 0)
-            continue;
-        float share = v->part.sum * tb_exp(v->part.top - all.top) / all.sum;
-        size_t keys = v->seen.end - v->seen.begin;
-        for (size_t k = 0; k < keys; k++)
-            v->weights[k] *= share;
-        const int32_t *positions = v->segment->positions;
-        pieces[n++] = (tb_attention_piece){
-            .weights = v->weights,
-            .count = keys,
-            .positions = positions ? positions + v->seen.begin : NULL,
-            .first = v->segment->first + v->seen.begin,
-        };
-    }
-    const tb_probe_place at = {.block = a->block, .span = a->span, .worker = worker};
-    a->probe->attention_row(a->probe->user, &at, head, (size_t)a->positions[row], pieces, n);
-}
 
 static bool is_shown(const tb_attention *a)
 {
     return a->probe && a->probe->attention_row;
 }
 
-// ---- one query ----
-
-// Scores of the query at a position are multiplied by 1 + rate·ln(1 + ⌊position/length⌋).
-static float scale_at(const tb_attention *a, size_t row)
+// Shows the weights [keys] of a whole row, which are scores still.
+static void show_row(const tb_sweep *sweep, size_t worker, size_t query, softmax all, float *weights)
 {
-    if (a->growth.rate == 0)
-        return a->scale;
-    size_t lengths = (size_t)a->positions[row] / a->growth.length;
-    return a->scale * (float)(1 + a->growth.rate * log1p((double)lengths));
-}
-
-static void copy_query(float *to, const tb_attention *a, const float *queries, size_t row, size_t head)
-{
-    size_t n = a->config->head_size;
-    const float *query = queries + row * a->stride + head * n;
-    float scale = scale_at(a, row);
-    for (size_t i = 0; i < n; i++)
-        to[i] = scale * query[i];
-    memset(to + n, 0, (tb_padded(n) - n) * sizeof(float));
-}
-
-// Those that `head` scores keys with, of a row that is number `index` of the scratch.
-static void copy_queries(const scratch *s, const tb_attention *a, size_t row, size_t head, size_t index)
-{
-    size_t at = index * tb_padded(a->config->head_size);
-    copy_query(s->queries + at, a, a->query, row, head);
-    if (a->pinned_query)
-        copy_query(s->pinned + at, a, a->pinned_query, row, head);
-}
-
-// Queries of the scratch as a segment sees them.
-static const float *queries_for(const scratch *s, const tb_attention *a, const tb_kv_segment *segment)
-{
-    return segment->pinned && a->pinned_query ? s->pinned : s->queries;
-}
-
-static float *out_at(const tb_attention *a, size_t row, size_t head)
-{
-    return a->out + row * a->stride + head * a->config->head_size;
-}
-
-// mixed [head_size] += weights [rows] · rows.
-static void mix_rows(float *mixed, const tb_attention *a, const tb_matrix *rows, const float *weights)
-{
-    const tb_kernels *kernels = &a->compute->kernels;
-    for (size_t i = 0; i < rows->rows; i++) {
-        if (rows->type == TB_TYPE_F16)
-            kernels->axpy_f16(mixed, weights[i], (const uint16_t *)rows->data + i * rows->cols, rows->cols);
-        else
-            kernels->axpy_f32(mixed, weights[i], (const float *)rows->data + i * rows->cols, rows->cols);
-    }
-}
-
-// v->part, and s->mixed ← values of one segment, of which the query sees at least one key.
-static void attend_segment(view *v, const tb_attention *a, size_t head, const scratch *s)
-{
-    const tb_kernels *kernels = &a->compute->kernels;
-    const tb_kv_segment *segment = v->segment;
-    size_t n = a->config->head_size, count = v->seen.end - v->seen.begin;
-    for (size_t done = 0; done < count; done += KEYS) {
-        size_t rows = count - done < KEYS ? count - done : KEYS;
-        tb_matrix keys = stored_rows(a, segment, false, v->seen.begin + done, rows, s->convert);
-        tb_kernels_product(kernels, keys.type)->gemv(v->weights + done, &keys, 0, rows, queries_for(s, a, segment));
-    }
-    v->part = softmax(a, head, segment, v->seen, v->weights);
-
-    memset(s->mixed, 0, n * sizeof(float));
-    for (size_t done = 0; done < count; done += KEYS) {
-        size_t rows = count - done < KEYS ? count - done : KEYS;
-        tb_matrix values = stored_rows(a, segment, true, v->seen.begin + done, rows, s->convert);
-        mix_rows(s->mixed, a, &values, v->weights + done);
-    }
-}
-
-static void attend_row(const tb_attention *a, size_t row, size_t head, size_t worker)
-{
-    size_t n = a->config->head_size, used = 0;
-    scratch s = get_scratch(a, worker);
-    tb_kv_segment segments[TB_KV_SEGMENTS];
-    view views[TB_KV_SEGMENTS];
-    size_t count = segments_of(segments, a, head / (a->config->heads / a->config->kv_heads));
-    tb_softmax all = begin_softmax(a, head);
-    float *out = out_at(a, row, head);
-    memset(out, 0, n * sizeof *out);
-    copy_queries(&s, a, row, head, 0);
-    for (size_t i = 0; i < count; i++) {
-        view *v = &views[i];
-        *v = (view){
-            .segment = &segments[i],
-            .seen = tb_kv_get_seen(&segments[i], (size_t)a->positions[row]),
-            .weights = s.scores + used,
-        };
-        used += v->seen.end - v->seen.begin;
-        if (v->seen.begin < v->seen.end) {
-            attend_segment(v, a, head, &s);
-            tb_softmax_join(&all, out, v->part, s.mixed, n);
-        }
-    }
-    if (is_shown(a))
-        show_row(a, worker, head, row, all, views, count);
-}
-
-// ---- a tile of queries ----
-
-// A tile under way: the queries of the heads that share `kv_head`, of rows first_row + 0 … rows − 1; query
-// g·rows + i is head g of the group in row i.
-typedef struct tile {
-    const tb_attention *a;
-    size_t kv_head, group, first_row, rows;
-    size_t span; // from one query's scores to the next's
-    scratch s;
-} tile;
-
-// What the queries of a tile see together of a segment: keys begin … begin + count − 1, with scores that begin `offset`
-// behind those of the first segment.
-typedef struct tile_segment {
-    const tb_kv_segment *segment;
-    size_t index, begin, count, offset;
-} tile_segment;
-
-static size_t position_of(const tile *t, size_t query)
-{
-    return (size_t)t->a->positions[t->first_row + query % t->rows];
-}
-
-static size_t head_of(const tile *t, size_t query)
-{
-    return t->kv_head * t->group + query / t->rows;
-}
-
-static float *tile_out(const tile *t, size_t query)
-{
-    return out_at(t->a, t->first_row + query % t->rows, head_of(t, query));
-}
-
-static void begin_tile(const tile *t)
-{
-    size_t n = t->a->config->head_size;
-    for (size_t q = 0; q < t->group * t->rows; q++) {
-        copy_queries(&t->s, t->a, t->first_row + q % t->rows, head_of(t, q), q);
-        t->s.all[q] = begin_softmax(t->a, head_of(t, q));
-        memset(tile_out(t, q), 0, n * sizeof(float));
-    }
-}
-
-static void tile_scores(const tile *t, const tile_segment *p)
-{
-    size_t n = t->a->config->head_size;
-    const float *queries = queries_for(&t->s, t->a, p->segment);
-    for (size_t done = 0; done < p->count; done += KEYS) {
-        size_t keys = p->count - done < KEYS ? p->count - done : KEYS;
-        const float *k = float_rows(t->a, p->segment, false, p->begin + done, keys, t->s.convert);
-        tb_gemm_f32(t->s.scores + p->offset + done, t->span, queries, tb_padded(n), false, k, n, true,
-                    t->group * t->rows, keys, n, 1.0f, 0.0f);
-    }
-}
-
-// Weights that a query does not see become 0.
-static void tile_softmax(const tile *t, const tile_segment *p)
-{
-    for (size_t q = 0; q < t->group * t->rows; q++) {
-        tb_kv_range seen = tb_kv_get_seen(p->segment, position_of(t, q));
-        size_t from = seen.begin - p->begin, to = seen.end - p->begin;
-        float *scores = t->s.scores + q * t->span + p->offset;
-        t->s.parts[q * TB_KV_SEGMENTS + p->index] =
-            from < to ? softmax(t->a, head_of(t, q), p->segment, seen, scores + from) : (tb_softmax){0};
-        memset(scores, 0, from * sizeof(float));
-        memset(scores + to, 0, (p->count - to) * sizeof(float));
-    }
-}
-
-static void tile_mix(const tile *t, const tile_segment *p)
-{
-    size_t n = t->a->config->head_size, stride = tb_padded(n);
-    for (size_t done = 0; done < p->count; done += KEYS) {
-        size_t keys = p->count - done < KEYS ? p->count - done : KEYS;
-        const float *v = float_rows(t->a, p->segment, true, p->begin + done, keys, t->s.convert);
-        tb_gemm_f32(t->s.mixed, stride, t->s.scores + p->offset + done, t->span, false, v, n, false, t->group * t->rows,
-                    n, keys, 1.0f, done ? 1.0f : 0.0f);
-    }
-    for (size_t q = 0; q < t->group * t->rows; q++)
-        tb_softmax_join(&t->s.all[q], tile_out(t, q), t->s.parts[q * TB_KV_SEGMENTS + p->index],
-                        t->s.mixed + q * stride, n);
-}
-
-static void show_tile(const tile *t, const tile_segment *parts, size_t count, size_t worker)
-{
-    for (size_t q = 0; q < t->group * t->rows; q++) {
-        view views[TB_KV_SEGMENTS];
-        for (size_t i = 0; i < count; i++) {
-            view *v = &views[i];
-            *v = (view){
-                .segment = parts[i].segment,
-                .seen = tb_kv_get_seen(parts[i].segment, position_of(t, q)),
-                .part = t->s.parts[q * TB_KV_SEGMENTS + i],
+    const tb_attention *a = sweep->a;
+    const tb_seen *seen = &sweep->seen;
+    tb_attention_piece pieces[TB_KV_SEGMENTS];
+    size_t count = 0;
+    a->compute->kernels.exp_f32(weights, all.top, seen->count);
+    for (size_t i = 0; i < seen->count; i++)
+        weights[i] /= all.sum;
+    for (size_t i = 0; i < seen->segment_count; i++) {
+        const tb_kv_segment *segment = &seen->segments[i];
+        tb_kv_range rows = seen->rows[i];
+        if (rows.begin < rows.end)
+            pieces[count++] = (tb_attention_piece){
+                .weights = weights + seen->first[i],
+                .count = rows.end - rows.begin,
+                .positions = segment->positions ? segment->positions + rows.begin : NULL,
+                .first = segment->first + rows.begin,
             };
-            v->weights = t->s.scores + q * t->span + parts[i].offset + v->seen.begin - parts[i].begin;
-        }
-        show_row(t->a, worker, head_of(t, q), t->first_row + q % t->rows, t->s.all[q], views, count);
+    }
+    const tb_probe_place at = {.block = a->block, .span = a->span, .worker = worker};
+    size_t position = (size_t)a->positions[tb_sweep_row(sweep, query)];
+    a->probe->attention_row(a->probe->user, &at, tb_sweep_head(sweep, query), position, pieces, count);
+}
+
+// Shows the rows of the heads that share a KV head, whose softmaxes are all[group] with `step` between them.
+static void show_heads(const tb_attention *a, size_t kv_head, size_t row, const softmax *all, size_t step,
+                       size_t worker)
+{
+    scratch s = get_scratch(a, worker);
+    size_t stride = tb_padded(a->scratch_capacity);
+    tb_sweep sweep;
+    tb_sweep_init(&sweep, a, kv_head, row, 1, TB_SWEEP_KERNELS, s.sweep);
+    for (size_t key = 0; key < sweep.seen.count;) {
+        tb_run run = tb_seen_get_run(&sweep.seen, key, TB_SWEEP_KEYS);
+        tb_sweep_score(&sweep, &run, s.rows + key, stride);
+        key += run.count;
+    }
+    for (size_t g = 0; g < sweep.group; g++)
+        show_row(&sweep, worker, g, all[g * step], s.rows + g * stride);
+}
+
+// ---- a few rows ----
+
+// A row's keys are divided into equal parts of whole runs; the last may be shorter, or empty.
+static tb_kv_range divide(size_t keys, size_t index)
+{
+    size_t parts = (keys + LEAST_PART - 1) / LEAST_PART;
+    parts = parts < 1 ? 1 : parts < PARTS ? parts : PARTS;
+    size_t each = (keys + parts - 1) / parts, runs = (each + TB_SWEEP_KEYS - 1) / TB_SWEEP_KEYS;
+    size_t begin = index * runs * TB_SWEEP_KEYS, end = begin + runs * TB_SWEEP_KEYS;
+    return (tb_kv_range){begin < keys ? begin : keys, end < keys ? end : keys};
+}
+
+typedef struct few_job {
+    const tb_attention *a;
+    size_t parts; // of every row and KV head; those behind a row's last are empty
+} few_job;
+
+static size_t most_parts(const tb_attention *a)
+{
+    size_t most = 1;
+    for (size_t i = 0; i < a->rows * a->config->kv_heads; i++) {
+        tb_seen seen;
+        size_t position = (size_t)a->positions[i / a->config->kv_heads], parts = 1;
+        tb_seen_init(&seen, a, i % a->config->kv_heads, position, position);
+        while (divide(seen.count, parts).begin < seen.count)
+            parts++;
+        most = parts > most ? parts : most;
+    }
+    return most;
+}
+
+static void walk_parts(void *user, size_t begin, size_t end, size_t worker)
+{
+    const few_job *job = user;
+    const tb_attention *a = job->a;
+    scratch s = get_scratch(a, worker);
+    for (size_t i = begin; i < end; i++) {
+        size_t index = i % job->parts, kv_head = i / job->parts % a->config->kv_heads;
+        size_t row = i / job->parts / a->config->kv_heads;
+        part p = get_few_part(a, row, kv_head, index);
+        tb_sweep sweep;
+        tb_sweep_init(&sweep, a, kv_head, row, 1, TB_SWEEP_KERNELS, s.sweep);
+        tb_kv_range keys = divide(sweep.seen.count, index);
+        walk(&p, &sweep, keys.begin, keys.end, s.scores);
     }
 }
+
+// Of the heads that share a KV head, in one row.
+static void join_parts(void *user, size_t begin, size_t end, size_t worker)
+{
+    const few_job *job = user;
+    const tb_attention *a = job->a;
+    for (size_t i = begin; i < end; i++) {
+        size_t row = i / a->config->kv_heads, kv_head = i % a->config->kv_heads, group = group_of(a->config);
+        part parts[PARTS];
+        for (size_t k = 0; k < job->parts; k++)
+            parts[k] = get_few_part(a, row, kv_head, k);
+        for (size_t g = 0; g < group; g++)
+            parts[0].state[g] = join(a, row, kv_head * group + g, parts, job->parts, g);
+        if (is_shown(a))
+            show_heads(a, kv_head, row, parts[0].state, 1, worker);
+    }
+}
+
+static void attend_few(const tb_attention *a)
+{
+    few_job job = {a, most_parts(a)};
+    size_t threads = a->compute->threads, heads = a->rows * a->config->kv_heads;
+    tb_parallel(threads, heads * job.parts, 1, walk_parts, &job);
+    tb_parallel(is_shown(a) ? threads : 1, heads, 1, join_parts, &job);
+}
+
+// ---- many rows ----
 
 static void attend_tile(const tb_attention *a, size_t kv_head, size_t first_row, size_t worker)
 {
-    size_t left = a->rows - first_row, seen = 0;
-    tile t = {
-        .a = a,
-        .kv_head = kv_head,
-        .group = a->config->heads / a->config->kv_heads,
-        .first_row = first_row,
-        .rows = left < TILE ? left : TILE,
-        .s = get_scratch(a, worker),
-    };
-    tb_kv_segment segments[TB_KV_SEGMENTS];
-    tile_segment parts[TB_KV_SEGMENTS];
-    size_t count = segments_of(segments, a, kv_head);
-    for (size_t i = 0; i < count; i++) {
-        size_t begin = tb_kv_get_seen(&segments[i], (size_t)a->positions[first_row]).begin;
-        size_t end = tb_kv_get_seen(&segments[i], (size_t)a->positions[first_row + t.rows - 1]).end;
-        parts[i] = (tile_segment){&segments[i], i, begin, end - begin, seen};
-        seen += end - begin;
-    }
-    t.span = tb_padded(seen);
-    begin_tile(&t);
-    for (size_t i = 0; i < count; i++) {
-        tile_scores(&t, &parts[i]);
-        tile_softmax(&t, &parts[i]);
-        tile_mix(&t, &parts[i]);
-    }
-    if (is_shown(a))
-        show_tile(&t, parts, count, worker);
+    size_t left = a->rows - first_row, rows = left < TILE ? left : TILE;
+    scratch s = get_scratch(a, worker);
+    part p = get_part(s.part, a->config, group_of(a->config) * TILE);
+    tb_sweep sweep;
+    tb_sweep_init(&sweep, a, kv_head, first_row, rows, TB_SWEEP_PRODUCTS, s.sweep);
+    walk(&p, &sweep, 0, sweep.seen.count, s.scores);
+    for (size_t q = 0; q < tb_sweep_count(&sweep); q++)
+        p.state[q] = join(a, tb_sweep_row(&sweep, q), tb_sweep_head(&sweep, q), &p, 1, q);
+    for (size_t i = 0; i < rows && is_shown(a); i++)
+        show_heads(a, kv_head, first_row + i, p.state + i, rows, worker);
 }
 
-static void run_rows(void *user, size_t begin, size_t end, size_t worker)
-{
-    const tb_attention *a = user;
-    for (size_t i = begin; i < end; i++)
-        attend_row(a, i / a->config->heads, i % a->config->heads, worker);
-}
-
-static void run_tiles(void *user, size_t begin, size_t end, size_t worker)
+static void attend_tiles(void *user, size_t begin, size_t end, size_t worker)
 {
     const tb_attention *a = user;
     size_t tiles = (a->rows + TILE - 1) / TILE;
@@ -476,8 +308,8 @@ static void run_tiles(void *user, size_t begin, size_t end, size_t worker)
 void tb_attention_run(const tb_attention *a)
 {
     size_t tiles = (a->rows + TILE - 1) / TILE;
-    if (a->rows < FEWEST_GEMM)
-        tb_parallel(a->compute->threads, a->rows * a->config->heads, 1, run_rows, (void *)(uintptr_t)a);
+    if (a->rows < FEWEST_TILE)
+        attend_few(a);
     else
-        tb_parallel(a->compute->threads, a->config->kv_heads * tiles, 1, run_tiles, (void *)(uintptr_t)a);
+        tb_parallel(a->compute->threads, a->config->kv_heads * tiles, 1, attend_tiles, (void *)(uintptr_t)a);
 }

@@ -32,18 +32,9 @@ typedef struct tb_attention {
 size_t tb_attention_scratch(const tb_config *config, size_t capacity, size_t threads);
 
 // out = softmax(scale·query·keysᵀ)·values per head, over all rows that the segments show to a query; 0 where they
-// show none. Few rows go one by one through the gemv kernels, more through BLAS in tiles of queries; which
-// of the two depends on `rows` only. However the memory is cut into segments, the exact result is the same; one segment
-// is computed without the roundings that join several. An output gate multiplies `out` afterwards.
+// show none. Up to three rows go one by one through the kernels, more through BLAS in tiles: which of the two
+// depends on `rows` only. However the memory is cut into segments, the exact result is the same; its roundings are
+// those of the runs that the segments are read in. An output gate multiplies `out` afterwards.
 void tb_attention_run(const tb_attention *a);
-
-// The state that joins segments: a softmax over those so far, of which `out` [n] is the mix of values. Starts
-// with top −∞ and sum 0 (nothing seen) or with top = a sink's logit and sum 1, and out 0.
-typedef struct tb_softmax {
-    float top, sum; // largest score; Σ e^(score − top)
-} tb_softmax;
-
-// Joins the softmax of further keys, whose mix is `part` [n], to *all.
-void tb_softmax_join(tb_softmax *all, float *out, tb_softmax more, const float *part, size_t n);
 
 #endif

@@ -1,5 +1,5 @@
 // Memory of a block, and attention over it: against plain loops in double, whatever the segments.
-#include "model/attention.h"
+#include "model/attention_sweep.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { HEADS = 6, KV_HEADS = 2, HEAD = 20, KEYS = 300, MOST_ROWS = 40 };
+enum { HEADS = 6, KV_HEADS = 2, HEAD = 20, KEYS = 1100, MOST_ROWS = 40, THREADS = 3 };
 
 // ---- a policy that cuts the plain cache at random, and tells positions by array in every second segment ----
 
@@ -70,7 +70,7 @@ static void scene_init(scene *s, uint64_t seed, tb_kv_cache_type type, size_t re
     s->first = first;
     s->near[0] = reach > 0;
     s->settings = (tb_settings){.config = s->config, .reach = reach, .near = s->near, .rotated = s->rotated};
-    assert_int_equal(tb_compute_init(&s->compute, tb_cpu_detect(), 2, &err), TB_OK);
+    assert_int_equal(tb_compute_init(&s->compute, tb_cpu_detect(), THREADS, &err), TB_OK);
     assert_int_equal(
         tb_memory_init(&s->memory, &s->settings, 0, 1, &(tb_kv_plan){.type = type, .capacity = KEYS}, &err), TB_OK);
     for (size_t t = 0; t < KEYS; t++) {
@@ -90,7 +90,7 @@ static void scene_init(scene *s, uint64_t seed, tb_kv_cache_type type, size_t re
             s->pinned_query[t][i] = (float)tb_rng_normal(&rng);
     for (size_t i = 0; i < HEADS; i++)
         s->first_bias[i] = (float)(2 * tb_rng_normal(&rng));
-    s->scratch = tb_alloc_array(tb_attention_scratch(&s->config, KEYS, 2), sizeof(float));
+    s->scratch = tb_alloc_array(tb_attention_scratch(&s->config, KEYS, THREADS), sizeof(float));
     assert_non_null(s->scratch);
 }
 
@@ -160,9 +160,11 @@ static double attend_exactly(double *out, double *bound, double *weights, const 
     if (sinks)
         sum += exp((double)sinks[head] - top);
     // A score is a sum of HEAD products (the kernels' promise); its distance to the top is rounded and goes through
-    // e^x, good to one unit in the last place; sums and mixes of up to KEYS numbers; four roundings for each join.
+    // e^x, good to one unit in the last place; sums and mixes of up to KEYS numbers; four roundings for each run of
+    // keys, and for each part that is joined.
     double score = 2 * (HEAD + 8) * eps * spread + 2 * (top - bottom) * eps + 2 * eps;
-    double relative = 2 * score + (2 * KEYS + 4 * TB_KV_SEGMENTS) * eps;
+    const double runs = KEYS / TB_SWEEP_KEYS + 1 + TB_KV_SEGMENTS, parts = runs;
+    double relative = 2 * score + (2 * KEYS + 4 * (runs + parts)) * eps;
     for (size_t i = 0; i < HEAD; i++) {
         double size = 0;
         out[i] = 0;
@@ -211,7 +213,7 @@ static void cut_at_random(tb_kv_policy *cut, tb_rng *rng, tb_memory *memory)
 // ---- tests ----
 
 static const size_t some_rows[] = {1, 3, 4, 17, MOST_ROWS};
-static const size_t some_reaches[] = {0, 1, 25, 290};
+static const size_t some_reaches[] = {0, 1, 25, KEYS - 10};
 
 static void attention__agrees_with_plain_loops_in_any_segments(void **state)
 {
@@ -311,6 +313,25 @@ static void attention__of_one_segment_is_not_rounded_again(void **state)
     tb_free(s);
 }
 
+static void attention__is_the_same_for_any_number_of_threads(void **state)
+{
+    (void)state;
+    static float first[MOST_ROWS][HEADS * HEAD];
+    scene *s = tb_new(scene);
+    for (size_t r = 0; r < sizeof some_rows / sizeof some_rows[0]; r++) {
+        scene_init(s, r, TB_KV_CACHE_F16, 0, some_rows[r], 0);
+        store(s, 0, KEYS);
+        attend(s, s->sinks, NULL);
+        memcpy(first, s->out, sizeof first);
+        for (s->compute.threads = 1; s->compute.threads < THREADS; s->compute.threads++) {
+            attend(s, s->sinks, NULL);
+            assert_memory_equal(s->out, first, s->rows * sizeof first[0]);
+        }
+        scene_clear(s);
+    }
+    tb_free(s);
+}
+
 static void attention__that_sees_nothing_is_zero(void **state)
 {
     (void)state;
@@ -343,7 +364,7 @@ static void check_row(void *user, const tb_probe_place *at, size_t head, size_t 
     const scene *s = seen->scene;
     double out[HEAD], bound[HEAD], expected[KEYS], shown[KEYS] = {0};
     seen->calls++;
-    assert_true(at->block == 0 && at->worker < 2);
+    assert_true(at->block == 0 && at->worker < THREADS);
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < pieces[i].count; k++) {
             size_t p = pieces[i].positions ? (size_t)pieces[i].positions[k] : pieces[i].first + k;
@@ -444,6 +465,7 @@ int main(void)
         cmocka_unit_test(attention__pins_queries_and_biases_the_first_key),
         cmocka_unit_test(attention__with_a_bias_of_0_is_the_same_to_the_bit),
         cmocka_unit_test(attention__of_one_segment_is_not_rounded_again),
+        cmocka_unit_test(attention__is_the_same_for_any_number_of_threads),
         cmocka_unit_test(attention__that_sees_nothing_is_zero),
         cmocka_unit_test(attention_row__shows_the_weights_of_all_segments),
         cmocka_unit_test(memory__remembers_the_same_however_it_came),
