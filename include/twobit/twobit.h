@@ -132,14 +132,27 @@ typedef struct tb_seq tb_seq;
 
 typedef enum tb_kv_cache_type { TB_KV_CACHE_F16, TB_KV_CACHE_F32 } tb_kv_cache_type;
 
+// In how many bits keys and values are kept that are no longer new (KIVI). The `residual` newest tokens at least, and
+// the first keep_sinks, stay as they are; of the others `group` share a scale for each channel of their keys.
+typedef struct tb_kv_bits {
+    unsigned keys, values; // 1 to 8, or 16; both 0: all tokens are kept as they are
+    size_t group;          // a multiple of 8; of values so many numbers of a token share a scale
+    size_t residual;
+} tb_kv_bits;
+
 typedef struct tb_seq_options {
     size_t context;            // most tokens it will hold; 0: the model's context length, at most 4096
     size_t batch;              // most tokens computed at once; 0: 256
-    tb_kv_cache_type kv_cache; // f16 by default
+    tb_kv_cache_type kv_cache; // f16 by default; of tokens that are kept as they are
+    tb_kv_bits kv_bits;        // of others
     // A stream (StreamingLLM), where `window` is not 0: a sequence without end in memory that does not grow. Each token
     // sees the first `keep_sinks` of the text and the last `window`, its own included; all others are forgotten.
     size_t keep_sinks, window;
 } tb_seq_options;
+
+// Sets kv_cache and kv_bits from a text: "f16", "f32", "q8" (keys and values of 8 bits), "k2v4" (of 2 and 4), with
+// ":g64" and ":r128" behind the last two for group and residual (these are the defaults). TB_EINVAL says what is wrong.
+TB_API tb_code tb_seq_options_set_kv(tb_seq_options *options, const char *text, tb_error *err);
 
 // All memory the sequence will ever need is allocated here. The model must outlive it.
 // A stream has keep_sinks ≤ window, and `context` 0; its keep_sinks + window tokens are at most those the model was

@@ -49,6 +49,8 @@ static const char *const examples[] = {
     "scored as llama.cpp does",
     "twobit perplexity model.gguf --text wiki.test.raw --stream 4:508 --plot curve.svg",
     "the text as one sequence of which each token sees the first 4 and the last 508: does it drift?",
+    "twobit perplexity model.gguf --text wiki.test.raw --ctx 2048 --kv k2v2:g64:r128 --reference model.gguf",
+    "what a KV cache of 2 bits costs",
     NULL,
 };
 

@@ -6,8 +6,16 @@
 const tb_option tb_memory_option_table[] = {
     {"stream", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, stream), "S:W", 0, 0,
      "a text without end: each token sees the first S and the last W, all others are dropped"},
+    {"kv", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, kv), "FORM", 0, 0,
+     "keys and values as f16, f32, q8, or k2v2:g64:r128: old ones in 2 bits, in groups of 64 tokens, the last 128 as "
+     "f16"},
+    {"keep-sinks", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, keep_sinks), "N", 0, 0,
+     "with few bits: keep the first N tokens as f16 (default 4)"},
     {0},
 };
+
+// First tokens that stay as they are, where others are in few bits: as many as models spend attention on without need.
+enum { DEFAULT_SINKS = 4 };
 
 // The number in front of `end`.
 static tb_code parse_part(size_t *out, const char *text, const char *end, tb_error *err)
@@ -40,8 +48,27 @@ static tb_code read_stream(tb_seq_options *options, const char *text, tb_error *
     return TB_OK;
 }
 
+static tb_code read_sinks(tb_seq_options *options, const tb_memory_args *args, tb_error *err)
+{
+    uint64_t sinks = DEFAULT_SINKS;
+    if (args->keep_sinks && args->stream)
+        return tb_fail(err, TB_EINVAL, "'--stream' says already how many first tokens are kept");
+    if (args->keep_sinks && !options->kv_bits.keys)
+        return tb_fail(err, TB_EINVAL, "all tokens are kept as they are; it goes with '--kv' of few bits");
+    tb_code rc = args->keep_sinks ? tb_parse_count(&sinks, args->keep_sinks, err) : TB_OK;
+    if (!rc && options->kv_bits.keys && !args->stream)
+        options->keep_sinks = (size_t)sinks;
+    return rc;
+}
+
 tb_code tb_memory_args_read(tb_seq_options *options, const tb_memory_args *args, tb_error *err)
 {
     tb_code rc = args->stream ? read_stream(options, args->stream, err) : TB_OK;
-    return rc ? tb_fail_context(err, rc, "option '--stream'") : TB_OK;
+    if (rc)
+        return tb_fail_context(err, rc, "option '--stream'");
+    rc = args->kv ? tb_seq_options_set_kv(options, args->kv, err) : TB_OK;
+    if (rc)
+        return tb_fail_context(err, rc, "option '--kv'");
+    rc = read_sinks(options, args, err);
+    return rc ? tb_fail_context(err, rc, "option '--keep-sinks'") : TB_OK;
 }

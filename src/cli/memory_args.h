@@ -7,7 +7,9 @@
 
 // What was given on the command line.
 typedef struct tb_memory_args {
-    const char *stream; // "S:W"; NULL: no stream
+    const char *stream;     // "S:W"; NULL: no stream
+    const char *kv;         // as tb_seq_options_set_kv takes it; NULL: as the command has it
+    const char *keep_sinks; // a number; NULL: not given
 } tb_memory_args;
 
 // Describes a tb_memory_args.

@@ -90,6 +90,7 @@ tb_kv_plan tb_kv_plan_of(const tb_seq_options *o)
         .capacity = o->context,
         .sinks = o->keep_sinks,
         .window = o->window,
+        .bits = o->kv_bits,
         .batch = o->batch,
     };
 }
@@ -99,17 +100,43 @@ size_t tb_kv_plan_pin(const tb_kv_plan *plan)
     return plan->window > 0 && plan->sinks > 0 ? plan->sinks + plan->window - 1 : SIZE_MAX;
 }
 
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool has_codes(const tb_kv_plan *plan)
+{
+    return plan->bits.keys > 0;
+}
+
 // Rows that a head of a stream keeps: those that the first query of a batch sees, which are `least` at least, and the
 // rest of the batch.
-static size_t kept_rows(const tb_kv_plan *plan, size_t least)
+static size_t stream_rows(const tb_kv_plan *plan, size_t least)
 {
     size_t rows = plan->sinks + plan->window;
     return (rows > least ? rows : least) + plan->batch - 1;
 }
 
+// Rows as they are, where others are in codes: the sinks, those too new for a group, and a batch's.
+static size_t uncoded_rows(const tb_kv_plan *plan)
+{
+    size_t new = plan->bits.residual + plan->bits.group - 1 + plan->batch;
+    return plan->sinks + (plan->window ? new : min_size(new, plan->capacity));
+}
+
+// Groups that hold all rows, or, of a stream, those that the queries of a batch see, which may begin and end anywhere.
+static size_t most_groups(const tb_kv_plan *plan, size_t least)
+{
+    size_t size = plan->bits.group;
+    return plan->window ? (stream_rows(plan, least) + size - 1) / size + 1 : (plan->capacity + size - 1) / size;
+}
+
 size_t tb_kv_plan_rows(const tb_kv_plan *plan, const tb_settings *settings)
 {
-    return plan->window == 0 ? plan->capacity : kept_rows(plan, settings->reach);
+    if (has_codes(plan))
+        return uncoded_rows(plan) + most_groups(plan, settings->reach) * plan->bits.group;
+    return plan->window == 0 ? plan->capacity : stream_rows(plan, settings->reach);
 }
 
 // How RoPE is called whose angles depend on the length; NULL: they do not.
@@ -118,14 +145,41 @@ static const char *unsteady_rope(const tb_rope *rope)
     return rope->original == 0 ? NULL : rope->long_frequencies ? "longrope" : "dynamic";
 }
 
+static tb_code check_bits(const tb_kv_plan *plan, tb_error *err)
+{
+    const tb_kv_bits *bits = &plan->bits;
+    const unsigned both[] = {bits->keys, bits->values};
+    for (size_t i = 0; i < 2; i++)
+        if ((both[i] < 1 || both[i] > 8) && both[i] != 16)
+            return tb_fail(err, TB_EINVAL, "%u bits for %s of the KV cache are neither 1 to 8 nor 16", both[i],
+                           i ? "values" : "keys");
+    if (bits->group < 8 || bits->group % 8 || bits->group > TB_MOST_POSITIONS)
+        return tb_fail(err, TB_EINVAL, "a group of %zu in the KV cache is not a multiple of 8", bits->group);
+    if (bits->residual > TB_MOST_POSITIONS || plan->sinks > TB_MOST_POSITIONS)
+        return tb_fail(err, TB_ELIMIT, "more than %zu tokens are to be kept as they are", TB_MOST_POSITIONS);
+    if (plan->window && bits->group > plan->window - min_size(bits->residual, plan->window))
+        return tb_fail(
+            err, TB_EINVAL,
+            "a window of %zu tokens never has a group of %zu behind the %zu newest, which are kept as they are",
+            plan->window, bits->group, bits->residual);
+    return TB_OK;
+}
+
 tb_code tb_kv_plan_check(const tb_kv_plan *plan, const tb_settings *settings, tb_error *err)
 {
     size_t trained = settings->config.context;
     const char *rope = unsteady_rope(&settings->rope);
     if (plan->type != TB_KV_CACHE_F16 && plan->type != TB_KV_CACHE_F32)
         return tb_fail(err, TB_EINVAL, "KV cache type %d is neither f16 nor f32", (int)plan->type);
+    if (has_codes(plan) || plan->bits.values) {
+        tb_code rc = check_bits(plan, err);
+        if (rc)
+            return rc;
+    }
+    if (plan->window == 0 && plan->sinks > 0 && !has_codes(plan))
+        return tb_fail(err, TB_EINVAL, "%zu first tokens are to be kept where all are kept as they are", plan->sinks);
     if (plan->window == 0)
-        return plan->sinks == 0 ? TB_OK : tb_fail(err, TB_EINVAL, "%zu tokens are kept without a window", plan->sinks);
+        return TB_OK;
     if (plan->sinks > plan->window)
         return tb_fail(err, TB_EINVAL, "a stream that keeps %zu first tokens needs a window as long, not one of %zu",
                        plan->sinks, plan->window);
@@ -154,19 +208,29 @@ static bool storage_bytes(size_t *out, const tb_kv_head *head)
 // An empty head of a block, without storage.
 static tb_kv_head plan_head(const tb_kv_plan *plan, const tb_settings *settings, size_t block)
 {
-    bool near = settings->near[block], streams = plan->window > 0;
+    bool near = settings->near[block];
+    // Near blocks have the rows of others at least: while a stream drops nothing, all lie in one piece.
+    size_t least = near ? settings->reach : 0;
     tb_kv_head head = {
-        .policy = streams ? &tb_kv_stream : &tb_kv_plain,
+        .policy = &tb_kv_plain,
         .type = plan->type,
         .head_size = settings->config.head_size,
         .capacity = plan->capacity,
         .reach = near ? settings->reach : plan->window,
-        .sinks = near ? 0 : plan->sinks,
-        .pinned_from = tb_kv_plan_pin(plan),
+        .sink_reach = least,
+        .pinned_from = near ? SIZE_MAX : tb_kv_plan_pin(plan),
+        .bits = plan->bits,
     };
-    // Near blocks have the rows of others at least: while a stream drops nothing, all lie in one piece.
-    if (streams)
-        head.capacity = kept_rows(plan, near ? settings->reach : 0);
+    if (has_codes(plan)) {
+        head.policy = &tb_kv_coded;
+        head.capacity = uncoded_rows(plan);
+        head.sinks = plan->sinks;
+        head.group_slots = most_groups(plan, least);
+    } else if (plan->window) {
+        head.policy = &tb_kv_stream;
+        head.capacity = stream_rows(plan, least);
+        head.sinks = near ? 0 : plan->sinks;
+    }
     return head;
 }
 

@@ -73,9 +73,15 @@ struct tb_kv_head {
     const tb_kv_policy *policy;
     tb_kv_cache_type type;
     size_t head_size, capacity, reach; // capacity: rows; reach as segments have it
-    size_t sinks, pinned_from;         // of a stream: rows kept for ever; queries from this position on see them pinned
     size_t first, count;               // first: position of the first row; count: rows so far
-    size_t window_first, oldest; // of a stream: position of row `sinks`; the oldest row behind the sinks still there
+    // Where the first `sinks` rows are kept for ever, and `capacity` is of rows as they are:
+    size_t sinks, sink_reach;
+    size_t pinned_from;          // queries from this position on see them pinned; SIZE_MAX: none
+    size_t window_first, oldest; // position of row `sinks`; the oldest row behind the sinks still there
+    // Where other rows are kept in codes:
+    tb_kv_bits bits;
+    size_t group_slots;          // most groups
+    size_t groups, oldest_group; // so far; the oldest still there
     void *storage;               // aligned to TB_ALIGNMENT; borrowed from the memory
 };
 
@@ -99,6 +105,9 @@ extern const tb_kv_policy tb_kv_plain;
 // Keeps the first `sinks` rows and a window of the newest, `reach` for every query (StreamingLLM, arXiv 2309.17453).
 extern const tb_kv_policy tb_kv_stream;
 
+// Keeps the first `sinks` rows and the newest as they are, and those between, all or those of a window, in few bits.
+extern const tb_kv_policy tb_kv_coded;
+
 // ---- memories ----
 
 // How a memory keeps its rows.
@@ -108,7 +117,8 @@ typedef struct tb_kv_plan {
     // A stream: blocks that see everything keep the first `sinks` rows and the newest `window`; near blocks see what
     // they always see. window 0: no row is dropped.
     size_t sinks, window;
-    size_t batch; // of a stream: most rows stored at once
+    tb_kv_bits bits; // of rows that are neither among the first `sinks` nor new; 0: as they are
+    size_t batch;    // of a stream, or with bits: most rows stored at once
 } tb_kv_plan;
 
 // What the options of a sequence ask for.

@@ -172,6 +172,7 @@ void tb_seq_set_probe(tb_seq *seq, const tb_probe *probe);
 typedef struct tb_states {
     float *x;
     size_t windows, length, stride;
+    const tb_seq_options *memory; // how windows remember, set behind tb_states_init; NULL: every row, as floats
 } tb_states;
 
 // Embeds windows·length tokens (with the model's embedding scale).

@@ -42,6 +42,7 @@ const char *tb_states_level(const tb_model *model, size_t length)
 
 // A block over the windows of one length.
 typedef struct block_job {
+    tb_kv_plan plan;
     tb_runner runner;
     tb_memory memory;   // of the window under way
     int32_t *positions; // 0 … length − 1
@@ -53,10 +54,13 @@ typedef struct block_job {
 static tb_code job_init(block_job *job, const tb_model *model, tb_error *err)
 {
     size_t length = job->length;
-    tb_kv_plan plan = {.type = TB_KV_CACHE_F32, .capacity = length};
-    tb_code rc = tb_runner_init(&job->runner, model, length < BATCH ? length : BATCH, &plan, err);
+    job->plan.capacity = length;
+    job->plan.batch = length < BATCH ? length : BATCH;
+    tb_code rc = tb_kv_plan_check(&job->plan, &model->settings, err);
     if (!rc)
-        rc = tb_memory_init(&job->memory, &model->settings, job->block, 1, &plan, err);
+        rc = tb_runner_init(&job->runner, model, job->plan.batch, &job->plan, err);
+    if (!rc)
+        rc = tb_memory_init(&job->memory, &model->settings, job->block, 1, &job->plan, err);
     if (rc)
         return rc;
     job->positions = tb_alloc_array(length, sizeof *job->positions);
@@ -91,7 +95,9 @@ static void run_window(float *x, block_job *job)
 tb_code tb_states_run_block(tb_states *states, const tb_model *model, size_t block, const tb_block_override *override,
                             const tb_probe *probe, tb_error *err)
 {
+    static const tb_seq_options exact = {.kv_cache = TB_KV_CACHE_F32};
     block_job job = {.length = states->length, .block = block, .override = override, .probe = probe};
+    job.plan = tb_kv_plan_of(states->memory ? states->memory : &exact);
     tb_code rc = job_init(&job, model, err);
     for (size_t i = 0; i < states->windows && !rc; i++)
         run_window(states->x + i * states->length * states->stride, &job);

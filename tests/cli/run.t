@@ -86,6 +86,25 @@ twobit: option '--stream': '' is not a whole number
 twobit: option '--stream': '5:6' is not a whole number
 twobit: option '--stream': '99999999999999999999999' is too large
 
+# Keys and values in few bits: other text once they are no longer new, and none that has no end.
+$ twobit run tiny.gguf -p "the end" -n 50 --temp 0 >a
+$ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --kv f16 | cmp - a
+$ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --kv k2v2 | cmp - a
+$ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --kv k1v1:g8:r0 --keep-sinks 0 >b; cmp -s a b
+= 1
+$ twobit run small.gguf -p "the end" -n 50 --kv k2v2:g8:r4 --stream 2:14 --ignore-eos -q >b; test -s b
+$ for o in "--kv k2" "--kv k9v9" "--kv k2v2:g9" "--kv k2v2 --keep-sinks x" "--keep-sinks 4" \
+>     "--kv k2v2 --stream 4:12 --keep-sinks 4" "--kv q8:g8:r8 --stream 4:12"; do
+>     twobit run small.gguf -p a $o 2>&1 >/dev/null | head -n 1
+> done
+twobit: option '--kv': 'k2' is no form of a KV cache (f16, f32, q8, k4v4, k2v2:g64:r128 …)
+twobit: 9 bits for keys of the KV cache are neither 1 to 8 nor 16
+twobit: a group of 9 in the KV cache is not a multiple of 8
+twobit: option '--keep-sinks': 'x' is not a whole number
+twobit: option '--keep-sinks': all tokens are kept as they are; it goes with '--kv' of few bits
+twobit: option '--keep-sinks': '--stream' says already how many first tokens are kept
+twobit: a window of 12 tokens never has a group of 8 behind the 8 newest, which are kept as they are
+
 # A model of NaN is noticed.
 $ make_tiny_model nan.gguf --nan; twobit run nan.gguf -p "the end" >out
 ! twobit: the model is broken: the logit of token 0 is nan
