@@ -91,6 +91,11 @@ tb_code tb_vocab_file_pad(tb_vocab_file *file, size_t size, tb_error *err);
 const tb_vocab *tb_vocab_file_get(const tb_vocab_file *file);
 void tb_vocab_file_free(tb_vocab_file *file);
 
+// Learns a byte-level BPE of up to `size` tokens from a text: the 256 bytes, merges, and the token `end`, which in the
+// text separates documents and is no part of them. Appends a whole tokenizer.json, which puts `end` in front of a text
+// where `bos` says so. *count: how many tokens there are, fewer than `size` where the text repeats too little.
+tb_code tb_bpe_train(tb_str *json, size_t *count, tb_text text, size_t size, const char *end, bool bos, tb_error *err);
+
 // ---- tokenizers ----
 
 // Immutable and shareable after creation.
