@@ -211,6 +211,11 @@ const char *tb_safetensors_metadata(const tb_safetensors *file, const char *key)
 tb_code tb_safetensors_write(const char *path, const tb_safetensor *tensors, size_t count, const char *const *metadata,
                              size_t pairs, tb_error *err);
 
+// The name by which Hugging Face's Llama has a tensor ("blk.7.attn_q.weight" is
+// "model.layers.7.self_attn.q_proj.weight"); false: it has none.
+enum { TB_LLAMA_NAME_SIZE = 96 };
+bool tb_llama_name(char out[TB_LLAMA_NAME_SIZE], const char *gguf);
+
 // Appends what stands before the tensors of such a file, for those who write these themselves, one behind the other.
 tb_code tb_safetensors_header(tb_str *out, const tb_safetensor *tensors, size_t count, const char *const *metadata,
                               size_t pairs, tb_error *err);

@@ -170,3 +170,32 @@ tb_hf_name tb_hf_translate_name(char out[TB_HF_NAME_SIZE], const char *name, con
         }
     return TB_HF_NAME_UNKNOWN;
 }
+
+// ---- the way back ----
+
+// "7.attn_q.weight"
+static bool llama_block_name(char out[TB_LLAMA_NAME_SIZE], const char *name)
+{
+    int digits = (int)strspn(name, "0123456789");
+    const char *stem = name + digits + 1, *suffix = strrchr(name, '.');
+    if (digits < 1 || name[digits] != '.' || suffix < stem)
+        return false;
+    for (size_t i = 0; i < sizeof block_stems / sizeof block_stems[0]; i++)
+        if (block_stems[i].gguf && tb_text_is((tb_text){stem, (size_t)(suffix - stem)}, block_stems[i].gguf))
+            return snprintf(out, TB_LLAMA_NAME_SIZE, "model.layers.%.*s.%s%s", digits, name, block_stems[i].hf,
+                            suffix) < TB_LLAMA_NAME_SIZE;
+    return false;
+}
+
+bool tb_llama_name(char out[TB_LLAMA_NAME_SIZE], const char *gguf)
+{
+    if (drop_prefix(&gguf, "blk."))
+        return llama_block_name(out, gguf);
+    for (size_t i = 0; i < sizeof outer_names / sizeof outer_names[0]; i++)
+        if (strcmp(gguf, outer_names[i].gguf) == 0) {
+            bool head = strcmp(gguf, "output.weight") == 0;
+            snprintf(out, TB_LLAMA_NAME_SIZE, "%s%s", head ? "" : "model.", outer_names[i].hf);
+            return true;
+        }
+    return false;
+}

@@ -15,6 +15,8 @@
 #include "formats/formats.h"
 #include "tensor/tensor.h"
 #include "train/lm.h"
+#include "train/lm_train.h"
+#include "train/optimizer.h"
 #include "train/params.h"
 
 // ---- graphs ----
@@ -66,29 +68,5 @@ size_t tb_node_cols(const tb_node *node);
 void *tb_node_values(tb_node *node);
 double tb_node_get(const tb_graph *graph, const tb_node *node, size_t index);
 void tb_node_set(const tb_graph *graph, tb_node *node, size_t index, double value);
-
-// ---- optimiser ----
-
-// Adam (Kingma and Ba, arXiv 1412.6980) with bias correction; with decay > 0 AdamW (Loshchilov and
-// Hutter, arXiv 1711.05101): weights shrink by rate·decay apart from the gradient.
-typedef struct tb_adam {
-    double beta1, beta2, epsilon, decay; // 0: 0.9, 0.999, 1e-8, none
-    size_t threads;                      // 0: 1
-} tb_adam;
-
-// Step number `step` (from 1) of all parameters that are not frozen.
-void tb_adam_step(tb_params *params, const tb_adam *adam, double rate, uint64_t step);
-
-typedef enum tb_schedule_kind { TB_RATE_CONSTANT, TB_RATE_LINEAR, TB_RATE_COSINE } tb_schedule_kind;
-
-// A learning rate over `steps`: grows linearly for `warmup` steps, then stays, or falls to 0.
-typedef struct tb_schedule {
-    tb_schedule_kind kind;
-    double rate;
-    uint64_t warmup, steps;
-} tb_schedule;
-
-// The rate of a step, counted from 1.
-double tb_schedule_rate(const tb_schedule *schedule, uint64_t step);
 
 #endif
