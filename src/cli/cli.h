@@ -86,6 +86,7 @@ extern const tb_command tb_command_sink_positions;
 extern const tb_command tb_command_sink_value;
 extern const tb_command tb_command_template;
 extern const tb_command tb_command_tokenize;
+extern const tb_command tb_command_train;
 
 // The common option table, for help and parsing.
 extern const tb_option tb_common_option_table[];
