@@ -83,6 +83,7 @@ extern const tb_command tb_command_sink_heads;
 extern const tb_command tb_command_sink_map;
 extern const tb_command tb_command_sink_massive;
 extern const tb_command tb_command_sink_positions;
+extern const tb_command tb_command_sink_super;
 extern const tb_command tb_command_sink_value;
 extern const tb_command tb_command_template;
 extern const tb_command tb_command_tokenize;

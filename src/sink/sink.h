@@ -219,4 +219,47 @@ typedef enum tb_sink_class { TB_SINK_CLASS_NONE, TB_SINK_CLASS_FIRST, TB_SINK_CL
 tb_sink_class tb_sink_class_of(const tb_sink_result *result);
 const char *tb_sink_class_name(tb_sink_class which);
 
+// ---- super weights ----
+
+// A single weight of a down matrix through which massive activations are made (Yu et al., arXiv 2411.07191).
+typedef struct tb_super_weight {
+    size_t block, row, col; // of TB_LINEAR_DOWN; row: channel of the stream, col: inner channel
+    double weight;
+    double input, output; // the spikes: activation `col` that goes in, `row` that comes out before it was removed
+    size_t position;      // where, in the prompt
+    int32_t token;
+} tb_super_weight;
+
+// The largest magnitudes of a block's feed-forward part, in the untouched model.
+typedef struct tb_super_spike {
+    double input, output;
+} tb_super_spike;
+
+typedef struct tb_super_options {
+    double spike; // what input and output must exceed; 0: TB_SUPER_SPIKE
+    size_t most;  // weights; 0: TB_SUPER_MOST
+    const tb_report *report;
+} tb_super_options;
+
+#define TB_SUPER_SPIKE 50.0
+enum { TB_SUPER_MOST = 16 };
+
+typedef struct tb_super_result {
+    double spike;
+    tb_super_spike *blocks;   // [blocks]
+    tb_super_weight *weights; // [count], as they were found
+    size_t count;
+    bool complete; // no spike is left that a weight explains; else `most` were found first
+    size_t block_count;
+    tb_arena arena; // owns all of it
+} tb_super_result;
+
+// Looks at the prompt's tokens, one pass for each weight: in the first block whose largest input and output of the
+// feed-forward part both exceed the threshold at the same token, the weight between them is one; its share is taken out
+// of all later passes. TB_EUNSUPPORTED for mixtures of experts, whose routers scale what comes out. Clear also after
+// failure.
+tb_code tb_sink_find_super(tb_super_result *out, const tb_model *model, const int32_t *tokens, size_t count,
+                           const tb_super_options *options, tb_error *err);
+void tb_super_result_clear(tb_super_result *result);
+
 #endif

@@ -6,16 +6,17 @@ $ twobit sink
 ! Commands:
 !   map         show which heads spend their attention on the first token
 !   massive     show the massive activations and the channels they live in
+!   super       find the single weights that make massive activations
 !   value       show what the first token's value is worth to its heads
 !   entropy     show how spread attention is and how heavy activations are
 !   positions   show which tokens become sinks
 !   heads       show head by head what it does with the first token
 ! 'twobit help sink COMMAND' says more about each.
 = 2
-$ for c in map massive value entropy positions heads; do
+$ for c in map massive super value entropy positions heads; do
 >     twobit help sink $c >a && twobit sink $c --help >b && cmp a b && sed -n 3p a
 > done | uniq -c | tr -s ' '
- 6 Examples:
+ 7 Examples:
 
 $ make_tiny_model tiny.gguf --blocks 3; make_tiny_model other.gguf --blocks 3 --seed 5
 $ twobit sink map tiny.gguf
@@ -58,6 +59,16 @@ $ twobit sink entropy tiny.gguf --json | grep -o '^ *"[a-z0-9_]*"' | tr -d ' "' 
 $ twobit sink positions tiny.gguf --json >json; grep -o '^    "[a-z_]*"' json | tr -d ' "' | sort | paste -sd ' ' -; grep class json
 class first massive_at others sinks_at tokens
     "class": "no sinks",
+$ twobit sink super tiny.gguf
+model      tiny.gguf: llama, 3 blocks of width 64, feed-forward 96
+protocol   "Apple Inc. is a worldwide tech company.": * tokens, BOS in front; spikes above 50 (glob)
+no super weights
+largest input of a down matrix * (block ?), largest output * (block ?) (glob)
+$ twobit sink super tiny.gguf --json --spike 0.01 --most 3 -p "Another text" >json; keys <json; grep -c '"weight"' json
+blocks bos complete model prompt spike weights
+3
+$ twobit sink super tiny.gguf --spike 0.01 --most 1 -p "Another text" | sed -n 4p
+block  row  column * token (glob)
 $ twobit sink heads tiny.gguf --json | grep -c '"role": "reads"'
 12
 $ twobit sink heads tiny.gguf | tail -n 1

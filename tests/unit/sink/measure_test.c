@@ -1,4 +1,5 @@
 // Measurements of tiny models against sums made from the rows that a plain probe shows.
+#include "model_files.h"
 #include "sink_fixture.h"
 
 #include <setjmp.h>
@@ -166,6 +167,38 @@ static void measure__knows_three_inputs(void **state)
     tb_model_close(model);
 }
 
+static void measure__knows_every_family(void **state)
+{
+    (void)state;
+    for (size_t f = 0; tiny_families[f]; f++) {
+        char name[64];
+        tb_sink_result r;
+        snprintf(name, sizeof name, "%s.gguf", tiny_families[f]);
+        tb_model *model = open_model(tiny_path(name), 2);
+        measure(&r, model, &(tb_sink_options){.ctx = 2 * T, .sequences = 2, .input = TB_SINK_RANDOM});
+        size_t heads = tb_model_config(model)->blocks * tb_model_config(model)->heads;
+        for (size_t i = 0; i < heads; i++) {
+            const tb_sink_head *h = &r.map.heads[i];
+            assert_true(h->first > 0 && h->first <= 1 && h->entropy_share > 0 && h->entropy_share <= 1 + 0x1p-20);
+            assert_true(r.values[i].value_ratio > 0 && fabs(r.values[i].query_cos) <= 1);
+        }
+        for (size_t i = 0; i < tb_model_config(model)->blocks * TB_SINK_SITES; i++)
+            assert_true(r.tails.sites[i].calls >= 2 && r.tails.sites[i].rms >= 1);
+        tb_sink_result_clear(&r);
+        tb_model_close(model);
+    }
+}
+
+static void super__refuses_mixtures(void **state)
+{
+    (void)state;
+    tb_model *model = open_model(tiny_path("qwen3_moe.gguf"), 1);
+    tb_super_result r;
+    assert_int_equal(tb_sink_find_super(&r, model, &(int32_t){1}, 1, &(tb_super_options){0}, &err), TB_EUNSUPPORTED);
+    tb_super_result_clear(&r);
+    tb_model_close(model);
+}
+
 static void refuse(const tb_model *model, tb_sink_options options, tb_code code, const char *message)
 {
     tb_sink_result r;
@@ -206,6 +239,8 @@ int main(void)
         cmocka_unit_test(measure__is_the_same_for_any_number_of_threads),
         cmocka_unit_test(first_token__is_the_same_whatever_follows),
         cmocka_unit_test(measure__knows_three_inputs),
+        cmocka_unit_test(measure__knows_every_family),
+        cmocka_unit_test(super__refuses_mixtures),
         cmocka_unit_test(measure__refuses_what_it_cannot_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
