@@ -148,6 +148,9 @@ typedef struct tb_seq_options {
     // A stream (StreamingLLM), where `window` is not 0: a sequence without end in memory that does not grow. Each token
     // sees the first `keep_sinks` of the text and the last `window`, its own included; all others are forgotten.
     size_t keep_sinks, window;
+    // Joins the scores of the first token in every head (ZeroTuning): ln γ multiplies its weight by γ before weights
+    // are made to sum to 1. 0: nothing does.
+    double sink_bias;
 } tb_seq_options;
 
 // Sets kv_cache and kv_bits from a text: "f16", "f32", "q8" (keys and values of 8 bits), "k2v4" (of 2 and 4), with

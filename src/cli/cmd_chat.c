@@ -15,7 +15,11 @@ typedef struct chat_args {
     tb_memory_args memory;
 } chat_args;
 
-static const chat_args defaults = {.tokens = 1024, .sampling = {.temperature = 0.7, .top_k = 40, .top_p = 0.9}};
+static const chat_args defaults = {
+    .tokens = 1024,
+    .sampling = {.temperature = 0.7, .top_k = 40, .top_p = 0.9},
+    .memory = TB_MEMORY_DEFAULTS,
+};
 
 static const tb_option options[] = {
     {"system", 0, TB_OPTION_TEXT, offsetof(chat_args, system), "TEXT", 0, 0, "tell the model how to behave"},

@@ -19,7 +19,7 @@ typedef struct perplexity_args {
     bool json;
 } perplexity_args;
 
-static const perplexity_args defaults;
+static const perplexity_args defaults = {.memory = TB_MEMORY_DEFAULTS};
 
 static const tb_option options[] = {
     {"text", 0, TB_OPTION_TEXT, offsetof(perplexity_args, text), "FILE", 0, 0,

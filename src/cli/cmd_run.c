@@ -16,7 +16,7 @@ typedef struct run_args {
     bool no_prompt, special, ignore_eos;
 } run_args;
 
-static const run_args defaults = {.tokens = 128, .sampling = TB_SAMPLING_DEFAULTS};
+static const run_args defaults = {.tokens = 128, .sampling = TB_SAMPLING_DEFAULTS, .memory = TB_MEMORY_DEFAULTS};
 
 static const tb_option options[] = {
     {"prompt", 'p', TB_OPTION_TEXT, offsetof(run_args, prompt), "TEXT", 0, 0, "the text to continue"},

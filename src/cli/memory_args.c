@@ -1,5 +1,6 @@
 #include "cli/memory_args.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,8 @@ const tb_option tb_memory_option_table[] = {
      "f16"},
     {"keep-sinks", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, keep_sinks), "N", 0, 0,
      "with few bits: keep the first N tokens as f16 (default 4)"},
+    {"sink-gamma", 0, TB_OPTION_REAL, offsetof(tb_memory_args, sink_gamma), "F", 0, 1e6,
+     "multiply the attention that goes to the first token by F"},
     {0},
 };
 
@@ -48,6 +51,14 @@ static tb_code read_stream(tb_seq_options *options, const char *text, tb_error *
     return TB_OK;
 }
 
+// ln of a factor; of 0 a number so low that nothing is left of the weight, but for the first token itself, which sees
+// no other. (e^−1000 is 0 as a float, and scores stay far away from that.)
+static double bias_of(double gamma)
+{
+    const double lowest = -1000;
+    return gamma > 0 ? fmax(log(gamma), lowest) : lowest;
+}
+
 static tb_code read_sinks(tb_seq_options *options, const tb_memory_args *args, tb_error *err)
 {
     uint64_t sinks = DEFAULT_SINKS;
@@ -69,6 +80,7 @@ tb_code tb_memory_args_read(tb_seq_options *options, const tb_memory_args *args,
     rc = args->kv ? tb_seq_options_set_kv(options, args->kv, err) : TB_OK;
     if (rc)
         return tb_fail_context(err, rc, "option '--kv'");
+    options->sink_bias = bias_of(args->sink_gamma);
     rc = read_sinks(options, args, err);
     return rc ? tb_fail_context(err, rc, "option '--keep-sinks'") : TB_OK;
 }

@@ -10,7 +10,14 @@ typedef struct tb_memory_args {
     const char *stream;     // "S:W"; NULL: no stream
     const char *kv;         // as tb_seq_options_set_kv takes it; NULL: as the command has it
     const char *keep_sinks; // a number; NULL: not given
+    double sink_gamma;      // what the weight of the first token is multiplied by
 } tb_memory_args;
+
+// What is used where nothing was given.
+#define TB_MEMORY_DEFAULTS                                                                                             \
+    {                                                                                                                  \
+        .sink_gamma = 1                                                                                                \
+    }
 
 // Describes a tb_memory_args.
 extern const tb_option tb_memory_option_table[];

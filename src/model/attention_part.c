@@ -97,6 +97,7 @@ static void attend(const tb_pass *pass, size_t index)
         .growth = settings->query_growth,
         .sink_logits = pass->weights->sink_logits,
         .query = r->query + span->first * r->query_stride,
+        .first_bias = span->memory->first_bias,
         .pinned_query = pins_queries(pass) ? r->pinned_query + span->first * r->query_stride : NULL,
         .out = r->attended + span->first * r->query_stride,
         .stride = r->query_stride,

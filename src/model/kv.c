@@ -1,5 +1,6 @@
 // The plain cache, and what memories do with their heads by whatever policy.
 #include <assert.h>
+#include <math.h>
 
 #include "model/kv_store.h"
 
@@ -92,6 +93,7 @@ tb_kv_plan tb_kv_plan_of(const tb_seq_options *o)
         .window = o->window,
         .bits = o->kv_bits,
         .batch = o->batch,
+        .sink_bias = (float)o->sink_bias,
     };
 }
 
@@ -171,6 +173,8 @@ tb_code tb_kv_plan_check(const tb_kv_plan *plan, const tb_settings *settings, tb
     const char *rope = unsteady_rope(&settings->rope);
     if (plan->type != TB_KV_CACHE_F16 && plan->type != TB_KV_CACHE_F32)
         return tb_fail(err, TB_EINVAL, "KV cache type %d is neither f16 nor f32", (int)plan->type);
+    if (!isfinite(plan->sink_bias))
+        return tb_fail(err, TB_EINVAL, "the bias of the first token is not a finite number");
     if (has_codes(plan) || plan->bits.values) {
         tb_code rc = check_bits(plan, err);
         if (rc)
@@ -249,6 +253,16 @@ static bool add_heads(tb_memory *memory, size_t *bytes, const tb_settings *setti
     return kv->heads;
 }
 
+static bool init_bias(tb_memory *memory, size_t heads)
+{
+    if (memory->plan.sink_bias == 0)
+        return true;
+    memory->first_bias = tb_arena_array(&memory->arena, heads, sizeof *memory->first_bias);
+    for (size_t h = 0; memory->first_bias && h < heads; h++)
+        memory->first_bias[h] = memory->plan.sink_bias;
+    return memory->first_bias;
+}
+
 // Gives every head its part of the storage.
 static void share_storage(tb_memory *memory)
 {
@@ -269,7 +283,7 @@ tb_code tb_memory_init(tb_memory *memory, const tb_settings *settings, size_t fi
     size_t bytes = 0;
     *memory = (tb_memory){.plan = *plan, .first_block = first_block, .blocks = blocks};
     memory->kv = tb_arena_array(&memory->arena, blocks, sizeof *memory->kv);
-    bool ok = memory->kv;
+    bool ok = memory->kv && init_bias(memory, settings->config.heads);
     for (size_t b = 0; b < blocks && ok; b++)
         ok = add_heads(memory, &bytes, settings, first_block + b);
     memory->storage = ok ? tb_alloc(bytes) : NULL;

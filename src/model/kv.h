@@ -119,6 +119,7 @@ typedef struct tb_kv_plan {
     size_t sinks, window;
     tb_kv_bits bits; // of rows that are neither among the first `sinks` nor new; 0: as they are
     size_t batch;    // of a stream, or with bits: most rows stored at once
+    float sink_bias; // joins the score of the key at position 0
 } tb_kv_plan;
 
 // What the options of a sequence ask for.
@@ -144,9 +145,10 @@ typedef struct tb_kv_block {
 typedef struct tb_memory {
     tb_kv_plan plan;
     size_t first_block, blocks;
-    tb_kv_block *kv; // [blocks]
-    tb_arena arena;  // owns kv and all heads
-    void *storage;   // the heads' rows; left uninitialised, so that unused ones take no memory
+    tb_kv_block *kv;   // [blocks]
+    float *first_bias; // [heads]: the plan's, as attention takes it; NULL: 0
+    tb_arena arena;    // owns kv and all heads
+    void *storage;     // the heads' rows; left uninitialised, so that unused ones take no memory
 } tb_memory;
 
 // Empty memory by a plan that tb_kv_plan_check took. TB_ENOMEM names the rows. Clear also after failure.

@@ -105,6 +105,15 @@ twobit: option '--keep-sinks': all tokens are kept as they are; it goes with '--
 twobit: option '--keep-sinks': '--stream' says already how many first tokens are kept
 twobit: a window of 12 tokens never has a group of 8 behind the 8 newest, which are kept as they are
 
+# The first token's share of attention: by 1 it is what it was.
+$ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --sink-gamma 1 | cmp - a
+$ for g in 0 0.01 1000000; do twobit run tiny.gguf -p "the end" -n 50 --temp 0 --sink-gamma $g | cmp -s - a; echo $?; done
+1
+1
+1
+$ twobit run tiny.gguf -p a --sink-gamma -1 2>&1 | head -n 1
+twobit: option '--sink-gamma': -1 is too small, the least is 0
+
 # A model of NaN is noticed.
 $ make_tiny_model nan.gguf --nan; twobit run nan.gguf -p "the end" >out
 ! twobit: the model is broken: the logit of token 0 is nan

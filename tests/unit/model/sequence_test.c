@@ -269,6 +269,54 @@ static void kv_cache_f16__is_close_to_f32(void **state)
     }
 }
 
+// A weight multiplied by γ and then all made to sum to 1 again, or ln γ on the score: the same. A probe sees the
+// weights.
+typedef struct first_share {
+    double share[2][64]; // [head][position], of block 0; rows of a key head come from any thread
+} first_share;
+
+static void see_first(void *user, const tb_probe_place *at, size_t head, size_t position,
+                      const tb_attention_piece *pieces, size_t count)
+{
+    first_share *seen = user;
+    if (at->block == 0 && head < 2 && count > 0 && pieces[0].first == 0)
+        seen->share[head][position] = (double)pieces[0].weights[0];
+}
+
+static void sink_bias__multiplies_the_weight_of_the_first_token(void **state)
+{
+    (void)state;
+    enum { TOKENS = 40 };
+    static const double gammas[] = {0.25, 3};
+    tb_error err;
+    tb_model *model = open_tiny("llama3", 1);
+    int32_t *ids = random_ids(TOKENS, tb_model_vocab_size(model), 1);
+    for (size_t g = 0; g < 2; g++) {
+        first_share plain = {0}, biased = {0};
+        tb_probe probe = {.attention_row = see_first};
+        for (size_t i = 0; i < 2; i++) {
+            tb_seq *seq;
+            tb_seq_options options = {.context = TOKENS, .sink_bias = i ? log(gammas[g]) : 0};
+            assert_int_equal(tb_seq_new(&seq, model, &options, &err), TB_OK);
+            probe.user = i ? &biased : &plain;
+            tb_seq_set_probe(seq, &probe);
+            tb_free(push_all(seq, ids, TOKENS));
+            tb_seq_free(seq);
+        }
+        // Half a dozen roundings of scores, their exponentials and their sum.
+        for (size_t head = 0; head < 2; head++)
+            for (size_t p = 0; p < TOKENS; p++) {
+                double a = plain.share[head][p], expected = gammas[g] * a / ((gammas[g] - 1) * a + 1);
+                assert_true(fabs(biased.share[head][p] - expected) <= TOKENS * 0x1p-22 * expected);
+            }
+    }
+    tb_seq *seq;
+    assert_int_equal(tb_seq_new(&seq, model, &(tb_seq_options){.sink_bias = (double)INFINITY}, &err), TB_EINVAL);
+    assert_int_equal(tb_seq_new(&seq, model, &(tb_seq_options){.sink_bias = (double)NAN}, &err), TB_EINVAL);
+    tb_free(ids);
+    tb_model_close(model);
+}
+
 static void seq_push__refuses_and_stays_as_it_was(void **state)
 {
     (void)state;
@@ -395,6 +443,7 @@ int main(void)
         cmocka_unit_test(seq_fork__goes_its_own_way),
         cmocka_unit_test(seq_push__gives_the_same_bits_for_any_number_of_threads),
         cmocka_unit_test(kv_cache_f16__is_close_to_f32),
+        cmocka_unit_test(sink_bias__multiplies_the_weight_of_the_first_token),
         cmocka_unit_test(seq_push__refuses_and_stays_as_it_was),
         cmocka_unit_test(seq_new__has_sensible_defaults),
         cmocka_unit_test(states__block_by_block_equal_push_all),
