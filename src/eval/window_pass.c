@@ -185,7 +185,8 @@ static tb_code make_logits(const measurement *m, float *logits, size_t index, co
                            tb_error *err)
 {
     const tb_states *states = &m->states[index];
-    const float *x = states->x + (s->window * states->length + s->position) * states->stride;
+    size_t row = s->window * states->length + states->registers + s->position;
+    const float *x = states->x + row * states->stride;
     return tb_states_logits(logits, model, x, states->stride, s->n, err);
 }
 

@@ -48,6 +48,7 @@ typedef struct tb_hf_family {
     uint32_t experts, experts_used, expert_width, shared_width;
     bool shares_to_one;   // without "norm_topk_prob"
     bool expert_columns;  // experts as gpt-oss has them (hf_experts.c)
+    bool varies;          // twobit's own: variants of attention, tensors under GGUF's names
     const char *ffn_norm; // GGUF's name of "post_attention_layernorm"; NULL: "ffn_norm"
 } tb_hf_family;
 

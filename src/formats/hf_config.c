@@ -230,7 +230,7 @@ static tb_code choose_family(tb_hf_config *c, bool *sees)
         c->rc = tb_fail(
             c->err, TB_EUNSUPPORTED,
             "model type '%.64s' of '%s' is not known (known: llama, mistral, mistral3, ministral3, qwen2, qwen3, "
-            "gemma2, gemma3, phi3, smollm3, qwen2_moe, qwen3_moe, gpt_oss)",
+            "gemma2, gemma3, phi3, smollm3, qwen2_moe, qwen3_moe, gpt_oss, twobit)",
             type, c->out->path);
     return c->rc;
 }
@@ -260,6 +260,7 @@ tb_code tb_hf_config_read(tb_hf_model *out, tb_checkpoint *checkpoint, const str
     tb_hf_put_text(&c, "general.architecture", c.family->architecture);
     translate_sizes(&c);
     translate_experts(&c);
+    tb_hf_translate_variants(&c);
     translate_cap(&c, "attn_logit_softcapping", c.family->attention_cap);
     translate_cap(&c, "final_logit_softcapping", c.family->final_cap);
     tb_hf_translate_rope(&c, &out->rope_factors);

@@ -53,6 +53,11 @@ void tb_hf_put_arch_text(tb_hf_config *c, const char *name, const char *value);
 // Under the whole key.
 void tb_hf_put_text(tb_hf_config *c, const char *key, const char *value);
 
+// ---- twobit's own ----
+
+// The variants of attention, and a refusal of what else there is.
+void tb_hf_translate_variants(tb_hf_config *c);
+
 // ---- RoPE ----
 
 // All keys of RoPE; the factors of longrope, which are tensors in GGUF, are left in *factors.

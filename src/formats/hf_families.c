@@ -213,6 +213,14 @@ static const tb_hf_family families[] = {
      .shares_to_one = true,
      .expert_columns = true,
      .ffn_norm = "post_attention_norm"},
+    {.model_type = "twobit",
+     .architecture = "twobit",
+     .activation = "silu",
+     .partial_rope = true,
+     .near = TB_HF_NEAR_ALL,
+     .norm_eps = 1e-5,
+     .rope_base = 10000,
+     .varies = true},
 };
 
 const tb_hf_family *tb_hf_find_family(const char *model_type)

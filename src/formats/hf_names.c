@@ -156,6 +156,10 @@ static bool translate_block(char out[TB_HF_NAME_SIZE], const char *name, const t
 
 tb_hf_name tb_hf_translate_name(char out[TB_HF_NAME_SIZE], const char *name, const tb_hf_model *model)
 {
+    if (model->family->varies) {
+        snprintf(out, TB_HF_NAME_SIZE, "%s", name);
+        return strlen(name) < TB_HF_NAME_SIZE ? TB_HF_NAME_KNOWN : TB_HF_NAME_UNKNOWN;
+    }
     if (is_buffer(name))
         return TB_HF_NAME_SKIPPED;
     if (model->sees && is_vision(name))

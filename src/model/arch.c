@@ -50,6 +50,7 @@ static const tb_arch archs[] = {
         .splits_pairs = true,
         .ffn_norm = "post_attention_norm",
     },
+    {.name = "twobit", .rope_halves = true, .varies = true},
     {.name = "gemma3n", .lacks = "per-layer embeddings"},
     {.name = "llama4", .lacks = "a mixture of experts"},
     {.name = "qwen3next", .lacks = "output gates and linear attention"},

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "model/attention_sweep.h"
+#include "model/attention_weighed.h"
 
 enum {
     TILE = 16,        // rows: enough for BLAS, few enough that their scores stay in cache
@@ -89,8 +90,10 @@ static part get_few_part(const tb_attention *a, size_t row, size_t kv_head, size
     return get_part(first + at * part_floats(a->config, group), a->config, group);
 }
 
-size_t tb_attention_scratch(const tb_config *config, size_t capacity, size_t threads)
+size_t tb_attention_scratch(const tb_config *config, tb_weighing_kind weighing, size_t capacity, size_t threads)
 {
+    if (weighing != TB_SOFTMAX)
+        return tb_weighed_scratch(config, capacity, threads);
     return threads * thread_scratch(config, capacity) + few_parts(config) * part_floats(config, group_of(config));
 }
 
@@ -172,21 +175,10 @@ static void show_row(const tb_sweep *sweep, size_t worker, size_t query, softmax
     const tb_attention *a = sweep->a;
     const tb_seen *seen = &sweep->seen;
     tb_attention_piece pieces[TB_KV_SEGMENTS];
-    size_t count = 0;
     a->compute->kernels.exp_f32(weights, all.top, seen->count);
     for (size_t i = 0; i < seen->count; i++)
         weights[i] /= all.sum;
-    for (size_t i = 0; i < seen->segment_count; i++) {
-        const tb_kv_segment *segment = &seen->segments[i];
-        tb_kv_range rows = seen->rows[i];
-        if (rows.begin < rows.end)
-            pieces[count++] = (tb_attention_piece){
-                .weights = weights + seen->first[i],
-                .count = rows.end - rows.begin,
-                .positions = segment->positions ? segment->positions + rows.begin : NULL,
-                .first = segment->first + rows.begin,
-            };
-    }
+    size_t count = tb_seen_get_pieces(pieces, seen, weights);
     const tb_probe_place at = {.block = a->block, .span = a->span, .worker = worker};
     size_t position = (size_t)a->positions[tb_sweep_row(sweep, query)];
     a->probe->attention_row(a->probe->user, &at, tb_sweep_head(sweep, query), position, pieces, count);
@@ -308,7 +300,9 @@ static void attend_tiles(void *user, size_t begin, size_t end, size_t worker)
 void tb_attention_run(const tb_attention *a)
 {
     size_t tiles = (a->rows + TILE - 1) / TILE;
-    if (a->rows < FEWEST_TILE)
+    if (a->weighing != TB_SOFTMAX)
+        tb_weighed_run(a);
+    else if (a->rows < FEWEST_TILE)
         attend_few(a);
     else
         tb_parallel(a->compute->threads, a->config->kv_heads * tiles, 1, attend_tiles, (void *)(uintptr_t)a);

@@ -8,13 +8,16 @@
 typedef struct tb_attention {
     const tb_compute *compute;
     const tb_config *config;
-    const tb_kv_block *kv;    // holds the keys and values of these rows too
-    float scale;              // of the scores
-    float cap;                // a score s becomes cap·tanh(s/cap); 0: it stays
-    tb_query_growth growth;   // of the scores with the position of the query
-    const float *sink_logits; // [heads] or NULL: e^sink joins the sum of a row's weights, and has no value
-    const float *first_bias;  // [heads] or NULL: joins the score of the key at position 0, behind the cap
-    const float *query;       // [rows][heads][head_size], rows of `stride`
+    const tb_kv_block *kv;                // holds the keys and values of these rows too
+    float scale;                          // of the scores
+    float cap;                            // a score s becomes cap·tanh(s/cap); 0: it stays
+    tb_query_growth growth;               // of the scores with the position of the query
+    const float *sink_logits;             // [heads] or NULL: e^sink joins the sum of a row's weights, and has no value
+    tb_weighing_kind weighing;            // how scores become weights; sink logits belong to TB_SOFTMAX
+    const float *weighing_numbers;        // [heads], where the kind has them
+    const float *slot_keys, *slot_values; // [kv_heads][head_size] or NULL: one key more that every query sees
+    const float *first_bias;              // [heads] or NULL: joins the score of the key at position 0, behind the cap
+    const float *query;                   // [rows][heads][head_size], rows of `stride`
     // The same queries as pinned segments see them: turned at a position that stands still while theirs goes on. NULL:
     // no segment is pinned.
     const float *pinned_query;
@@ -28,13 +31,13 @@ typedef struct tb_attention {
     const tb_probe *probe;    // or NULL
 } tb_attention;
 
-// Floats of scratch for heads that keep up to `capacity` rows.
-size_t tb_attention_scratch(const tb_config *config, size_t capacity, size_t threads);
+// Floats of scratch for heads that show up to `capacity` keys.
+size_t tb_attention_scratch(const tb_config *config, tb_weighing_kind weighing, size_t capacity, size_t threads);
 
 // out = softmax(scale·query·keysᵀ)·values per head, over all rows that the segments show to a query; 0 where they
 // show none. Up to three rows go one by one through the kernels, more through BLAS in tiles: which of the two
 // depends on `rows` only. However the memory is cut into segments, the exact result is the same; its roundings are
-// those of the runs that the segments are read in. An output gate multiplies `out` afterwards.
+// those of the runs that the segments are read in. Where `weighing` is no softmax, the weights are what it says.
 void tb_attention_run(const tb_attention *a);
 
 #endif

@@ -1,6 +1,6 @@
 // The attention part of a block: queries, keys and values from the normed stream, attention over what each
-// sequence remembers, and the way back into the stream. A mixer of another kind (a delta-net, a scan) is another such
-// part, on another kind of memory; an output gate multiplies `attended` before Wo.
+// sequence remembers, norm and gate of what the heads have read, and the way back into the stream. A mixer of another
+// kind (a delta-net, a scan) is another such part, on another kind of memory.
 #include "model/attention.h"
 #include "model/forward.h"
 
@@ -34,6 +34,33 @@ static void turn_heads(float *x, const tb_pass *pass, size_t heads, const tb_rop
         tb_rope_apply(x + head * settings->config.head_size, rope, row);
 }
 
+// Takes a row of the query matrix apart whose gate lies behind the queries of each head, or of the heads of each group.
+static void split_query(const tb_pass *pass, size_t row)
+{
+    const tb_runner *r = pass->runner;
+    const tb_settings *settings = &r->model->settings;
+    const tb_config *config = &settings->config;
+    size_t pieces = settings->arch->gate_source == TB_GATE_OF_GROUPS ? config->kv_heads : config->heads;
+    size_t n = config->heads / pieces * config->head_size;
+    size_t gate = tb_gate_length(settings->arch->gate, config) / pieces;
+    const float *raw = r->raw_query + row * r->raw_stride;
+    float *query = r->query + row * r->query_stride, *gates = r->gates + row * r->gate_stride;
+    for (size_t i = 0; i < pieces; i++, raw += n + gate) {
+        memcpy(query + i * n, raw, n * sizeof *query);
+        memcpy(gates + i * gate, raw + n, gate * sizeof *gates);
+    }
+}
+
+static void gate_values(const tb_pass *pass, size_t row)
+{
+    const tb_runner *r = pass->runner;
+    const tb_config *config = &r->model->settings.config;
+    float *value = r->value + row * r->key_stride;
+    const float *gate = r->gates + row * r->gate_stride;
+    for (size_t i = 0; i < config->kv_heads * config->head_size; i++)
+        value[i] *= tb_sigmoid(gate[i]);
+}
+
 // Norms and turns the heads of rows.
 static void finish_rows(void *user, size_t begin, size_t end, size_t worker)
 {
@@ -43,6 +70,10 @@ static void finish_rows(void *user, size_t begin, size_t end, size_t worker)
     (void)worker;
     for (size_t t = begin; t < end; t++) {
         float *query = r->query + t * r->query_stride, *key = r->key + t * r->key_stride;
+        if (r->raw_query)
+            split_query(pass, t);
+        if (r->model->settings.arch->gate == TB_GATE_VALUE)
+            gate_values(pass, t);
         norm_heads(query, pass, config->heads, pass->weights->query_norm);
         norm_heads(key, pass, config->kv_heads, pass->weights->key_norm);
         if (pins_queries(pass)) {
@@ -96,6 +127,10 @@ static void attend(const tb_pass *pass, size_t index)
         .cap = (float)settings->attention_cap,
         .growth = settings->query_growth,
         .sink_logits = pass->weights->sink_logits,
+        .weighing = settings->arch->weighing,
+        .weighing_numbers = pass->weights->weighing,
+        .slot_keys = pass->weights->sink_keys,
+        .slot_values = pass->weights->sink_values,
         .query = r->query + span->first * r->query_stride,
         .first_bias = span->memory->first_bias,
         .pinned_query = pins_queries(pass) ? r->pinned_query + span->first * r->query_stride : NULL,
@@ -104,11 +139,57 @@ static void attend(const tb_pass *pass, size_t index)
         .rows = span->count,
         .positions = positions,
         .scratch = r->attention_scratch,
-        .scratch_capacity = r->capacity,
+        .scratch_capacity = r->keys,
         .block = pass->block,
         .span = index,
         .probe = pass->probe,
     });
+}
+
+// Multiplies what a head has read by its part of the gate.
+static void gate_head(float *x, const tb_pass *pass, const float *gate, size_t head)
+{
+    const tb_settings *settings = &pass->runner->model->settings;
+    size_t n = settings->config.head_size;
+    bool single = settings->arch->gate == TB_GATE_HEAD, own = settings->arch->gate == TB_GATE_ELEMENT;
+    const float *part = single ? gate + head : own ? gate + head * n : gate;
+    for (size_t i = 0; i < n; i++)
+        x[i] *= tb_sigmoid(part[single ? 0 : i]);
+}
+
+// Norms and gates what the heads of rows have read.
+static void finish_mixes(void *user, size_t begin, size_t end, size_t worker)
+{
+    const tb_pass *pass = user;
+    const tb_runner *r = pass->runner;
+    const tb_model *model = r->model;
+    tb_gate gate = model->settings.arch->gate;
+    const float *norm = pass->weights->mix_norm, *free_gate = pass->weights->free_gate;
+    size_t n = model->settings.config.head_size;
+    (void)worker;
+    for (size_t t = begin; t < end; t++)
+        for (size_t head = 0; head < model->settings.config.heads; head++) {
+            float *x = r->attended + t * r->query_stride + head * n;
+            if (norm)
+                tb_rms_norm(x, model, x, norm + head * n, n);
+            if (gate != TB_GATE_NONE && gate != TB_GATE_VALUE)
+                gate_head(x, pass, free_gate ? free_gate : r->gates + t * r->gate_stride, head);
+        }
+}
+
+// Queries, keys, values and gates.
+static void project(const tb_pass *pass)
+{
+    const tb_runner *r = pass->runner;
+    tb_activations normed = tb_pass_input(pass, r->normed, r->width_stride, r->model->settings.config.width);
+    if (r->raw_query)
+        tb_pass_multiply(r->raw_query, r->raw_stride, pass, TB_LINEAR_Q, &normed);
+    else
+        tb_pass_multiply(r->query, r->query_stride, pass, TB_LINEAR_Q, &normed);
+    tb_pass_multiply(r->key, r->key_stride, pass, TB_LINEAR_K, &normed);
+    tb_pass_multiply(r->value, r->key_stride, pass, TB_LINEAR_V, &normed);
+    if (r->gates && !r->raw_query)
+        tb_pass_multiply(r->gates, r->gate_stride, pass, TB_LINEAR_ATTENTION_GATE, &normed);
 }
 
 void tb_forward_attention(const tb_pass *pass)
@@ -116,13 +197,10 @@ void tb_forward_attention(const tb_pass *pass)
     const tb_runner *r = pass->runner;
     const tb_config *config = &r->model->settings.config;
     const size_t queries = config->heads * config->head_size;
-    tb_activations normed = tb_pass_input(pass, r->normed, r->width_stride, config->width);
     tb_activations attended = tb_pass_input(pass, r->attended, r->query_stride, queries);
     tb_pass_norm(pass, TB_INPUT_ATTENTION);
     tb_pass_show_input(pass, TB_INPUT_ATTENTION, r->normed, r->width_stride, config->width);
-    tb_pass_multiply(r->query, r->query_stride, pass, TB_LINEAR_Q, &normed);
-    tb_pass_multiply(r->key, r->key_stride, pass, TB_LINEAR_K, &normed);
-    tb_pass_multiply(r->value, r->key_stride, pass, TB_LINEAR_V, &normed);
+    project(pass);
     fill_angles(pass);
     tb_pass_each_row(pass, finish_rows);
     tb_pass_edit(pass, TB_EDIT_KEY, r->key, r->key_stride, config->kv_heads * config->head_size);
@@ -130,6 +208,8 @@ void tb_forward_attention(const tb_pass *pass)
     tb_pass_edit(pass, TB_EDIT_QUERY, r->query, r->query_stride, queries);
     for (size_t i = 0; i < pass->batch->span_count; i++)
         attend(pass, i);
+    if (pass->weights->mix_norm || r->model->settings.arch->gate)
+        tb_pass_each_row(pass, finish_mixes);
     tb_pass_edit(pass, TB_EDIT_ATTENDED, r->attended, r->query_stride, queries);
     tb_pass_show_input(pass, TB_INPUT_OUTPUT, r->attended, r->query_stride, queries);
     tb_pass_multiply(r->delta, r->width_stride, pass, TB_LINEAR_O, &attended);

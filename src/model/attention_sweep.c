@@ -6,10 +6,27 @@
 
 // ---- keys ----
 
+// A learned key and its value, which every query sees.
+static tb_kv_segment slot_of(const tb_attention *a, size_t kv_head)
+{
+    size_t n = a->config->head_size;
+    return (tb_kv_segment){
+        .type = TB_KV_CACHE_F32,
+        .keys = a->slot_keys + kv_head * n,
+        .values = a->slot_values + kv_head * n,
+        .count = 1,
+        .first = SIZE_MAX,
+        .slot = true,
+        .pinned = true,
+    };
+}
+
 void tb_seen_init(tb_seen *seen, const tb_attention *a, size_t kv_head, size_t first, size_t last)
 {
     const tb_kv_head *head = &a->kv->heads[kv_head];
     seen->segment_count = head->policy->segments(seen->segments, head);
+    if (a->slot_keys)
+        seen->segments[seen->segment_count++] = slot_of(a, kv_head);
     seen->count = 0;
     for (size_t i = 0; i < seen->segment_count; i++) {
         seen->segments[i].hidden = a->probe ? a->probe->hidden : 0;
@@ -19,6 +36,23 @@ void tb_seen_init(tb_seen *seen, const tb_attention *a, size_t kv_head, size_t f
         seen->first[i] = seen->count;
         seen->count += end - begin;
     }
+}
+
+size_t tb_seen_get_pieces(tb_attention_piece pieces[TB_KV_SEGMENTS], const tb_seen *seen, const float *weights)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < seen->segment_count; i++) {
+        const tb_kv_segment *segment = &seen->segments[i];
+        tb_kv_range rows = seen->rows[i];
+        if (rows.begin < rows.end && !segment->slot)
+            pieces[count++] = (tb_attention_piece){
+                .weights = weights + seen->first[i],
+                .count = rows.end - rows.begin,
+                .positions = segment->positions ? segment->positions + rows.begin : NULL,
+                .first = segment->first + rows.begin,
+            };
+    }
+    return count;
 }
 
 tb_run tb_seen_get_run(const tb_seen *seen, size_t key, size_t most)

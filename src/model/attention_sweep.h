@@ -19,6 +19,9 @@ typedef struct tb_seen {
 // For queries at positions `first` … `last`: each of them sees part of it.
 void tb_seen_init(tb_seen *seen, const tb_attention *a, size_t kv_head, size_t first, size_t last);
 
+// What a probe is shown of the weights [count] of a query that sees all of it; returns the number of pieces.
+size_t tb_seen_get_pieces(tb_attention_piece pieces[TB_KV_SEGMENTS], const tb_seen *seen, const float *weights);
+
 // Keys that lie one behind the other: rows of one segment.
 typedef struct tb_run {
     const tb_kv_segment *segment;

@@ -31,6 +31,8 @@ size_t tb_kv_get_old_end(const tb_kv_aging *aging, size_t position)
 tb_kv_range tb_kv_get_seen(const tb_kv_segment *segment, size_t position)
 {
     size_t reach = segment->reach;
+    if (segment->slot)
+        return (tb_kv_range){0, segment->count};
     size_t from = reach && position >= reach ? position - reach + 1 : 0, to = position + 1;
     if (position >= segment->hidden && from < segment->hidden)
         from = segment->hidden;
@@ -84,12 +86,14 @@ const tb_kv_policy tb_kv_plain = {tb_kv_store_bytes, plain_store, plain_segments
 
 // ---- plans ----
 
-tb_kv_plan tb_kv_plan_of(const tb_seq_options *o)
+tb_kv_plan tb_kv_plan_of(const tb_seq_options *o, const tb_settings *settings)
 {
+    size_t registers = settings->config.registers; // rows besides those of tokens, which always stay as they are
+    bool changes = o->window > 0 || o->kv_bits.keys > 0;
     return (tb_kv_plan){
         .type = o->kv_cache,
-        .capacity = o->context,
-        .sinks = o->keep_sinks,
+        .capacity = o->context + registers,
+        .sinks = o->keep_sinks + (changes ? registers : 0),
         .window = o->window,
         .bits = o->kv_bits,
         .batch = o->batch,
@@ -169,7 +173,7 @@ static tb_code check_bits(const tb_kv_plan *plan, tb_error *err)
 
 tb_code tb_kv_plan_check(const tb_kv_plan *plan, const tb_settings *settings, tb_error *err)
 {
-    size_t trained = settings->config.context;
+    size_t trained = settings->config.registers + settings->config.context;
     const char *rope = unsteady_rope(&settings->rope);
     if (plan->type != TB_KV_CACHE_F16 && plan->type != TB_KV_CACHE_F32)
         return tb_fail(err, TB_EINVAL, "KV cache type %d is neither f16 nor f32", (int)plan->type);

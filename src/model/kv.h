@@ -14,8 +14,9 @@
 #include "model/settings.h"
 
 // Most segments of a head: what a sequence begins with, what was chosen to stay, the bulk in few bits, the newest rows
-// as a ring in two pieces, and as many again for policies that mix two of those.
-enum { TB_KV_SEGMENTS = 8 };
+// as a ring in two pieces, as many again for policies that mix two of those, and
+// a learned slot.
+enum { TB_KV_SEGMENTS = 9 };
 
 typedef struct tb_kv_head tb_kv_head;
 typedef struct tb_kv_segment tb_kv_segment;
@@ -45,6 +46,7 @@ struct tb_kv_segment {
     const int32_t *positions; // [count], ascending; NULL: first, first + 1, …
     size_t first;
     size_t reach;  // a query at position p sees positions p − reach + 1 … p; 0: 0 … p
+    bool slot;     // learned: stands at no position, so that every query sees it, and no probe
     bool pinned;   // scored with the pinned query (tb_attention), if there is one
     size_t hidden; // positions below are not seen by queries at this one and later; 0: all are
     tb_kv_aging aging;
@@ -123,7 +125,7 @@ typedef struct tb_kv_plan {
 } tb_kv_plan;
 
 // What the options of a sequence ask for.
-tb_kv_plan tb_kv_plan_of(const tb_seq_options *options);
+tb_kv_plan tb_kv_plan_of(const tb_seq_options *options, const tb_settings *settings);
 
 // Most rows that a head keeps; SIZE_MAX on overflow.
 size_t tb_kv_plan_rows(const tb_kv_plan *plan, const tb_settings *settings);

@@ -128,6 +128,13 @@ const float *tb_model_norm(const tb_model *model, size_t block, tb_linear_input 
     return input == TB_INPUT_ATTENTION ? b->attention_norm : input == TB_INPUT_FFN ? b->ffn_norm : NULL;
 }
 
+bool tb_model_can_fold(const tb_model *model)
+{
+    const tb_arch *arch = model->settings.arch;
+    return model->settings.config.experts == 0 && arch->norm == TB_NORM_RMS && !arch->has_mix_norms &&
+           !arch->has_sink_values;
+}
+
 tb_linears tb_model_linears(const tb_model *model, size_t block)
 {
     return model->blocks[block].linears;

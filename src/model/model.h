@@ -19,10 +19,11 @@ typedef enum tb_linear_kind {
     TB_LINEAR_O,
     TB_LINEAR_GATE,
     TB_LINEAR_UP,
-    TB_LINEAR_DOWN
+    TB_LINEAR_DOWN,
+    TB_LINEAR_ATTENTION_GATE // what the output of attention, or its values, are multiplied by
 } tb_linear_kind;
 
-// The inputs that linears share: q, k, v read one; gate and up another.
+// The inputs that linears share: q, k, v and attention's gate read one; gate and up another.
 typedef enum tb_linear_input {
     TB_INPUT_ATTENTION,
     TB_INPUT_OUTPUT,
@@ -57,6 +58,7 @@ typedef struct tb_config {
     size_t blocks, width, ffn_width, heads, kv_heads, head_size, vocab, context;
     size_t experts, experts_used;      // of a mixture, and how many of them a token goes through; 0: there is none
     size_t expert_width, shared_width; // of an expert, and of the one that all tokens go through (0: there is none)
+    size_t registers;                  // rows in front of every sequence that are no tokens, at positions 0, 1, …
     double norm_eps;
 } tb_config;
 
@@ -74,6 +76,8 @@ size_t tb_model_linear_count(const tb_model *model);
 const tb_linear *tb_model_linear(const tb_model *model, size_t block, tb_linear_kind kind);
 // The RMSNorm [width] in front of TB_INPUT_ATTENTION or TB_INPUT_FFN; NULL for the other inputs.
 const float *tb_model_norm(const tb_model *model, size_t block, tb_linear_input input);
+// Whether what scales an input of linears can be divided out of what precedes it, a norm or other linears.
+bool tb_model_can_fold(const tb_model *model);
 // Token embedding, and the output head (the same matrix where they are tied).
 const tb_matrix *tb_model_embedding(const tb_model *model);
 const tb_matrix *tb_model_head(const tb_model *model);
@@ -168,14 +172,15 @@ void tb_seq_set_probe(tb_seq *seq, const tb_probe *probe);
 // ---- block by block, for quantization and layer-wise diagnostics ----
 
 // Hidden states of many equal windows: x[windows·length][stride], stride = tb_padded(width),
-// padding zero, aligned.
+// padding zero, aligned. The first rows of a window are the model's registers, if it has some.
 typedef struct tb_states {
     float *x;
     size_t windows, length, stride;
     const tb_seq_options *memory; // how windows remember, set behind tb_states_init; NULL: every row, as floats
+    size_t registers;             // of the `length` rows
 } tb_states;
 
-// Embeds windows·length tokens (with the model's embedding scale).
+// Embeds windows·length tokens (with the model's embedding scale), and the registers in front of each window.
 tb_code tb_states_init(tb_states *states, const tb_model *model, const int32_t *tokens, size_t windows, size_t length,
                        tb_error *err);
 void tb_states_clear(tb_states *states);

@@ -14,6 +14,17 @@ void tb_rms_norm(float *out, const tb_model *model, const float *x, const float 
         out[i] = x[i] * scale * weight[i];
 }
 
+void tb_norm_row(float *out, const tb_model *model, const float *x, const float *weight, const tb_tanh_norm *tanh,
+                 size_t n)
+{
+    if (model->settings.arch->norm != TB_NORM_TANH) {
+        tb_rms_norm(out, model, x, weight, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        out[i] = weight[i] * tb_tanh(tanh->alpha[0] * x[i]) + tanh->bias[i];
+}
+
 static void add(float *restrict x, const float *restrict y, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -34,6 +45,7 @@ void tb_pass_each_row(const tb_pass *pass, tb_range_fn fn)
 typedef struct norm_loop {
     const tb_pass *pass;
     const float *norm;
+    const tb_tanh_norm *tanh;
 } norm_loop;
 
 static void norm_rows(void *user, size_t begin, size_t end, size_t worker)
@@ -42,8 +54,8 @@ static void norm_rows(void *user, size_t begin, size_t end, size_t worker)
     const tb_runner *r = loop->pass->runner;
     (void)worker;
     for (size_t t = begin; t < end; t++)
-        tb_rms_norm(r->normed + t * r->width_stride, r->model, loop->pass->x + t * r->width_stride, loop->norm,
-                    r->model->settings.config.width);
+        tb_norm_row(r->normed + t * r->width_stride, r->model, loop->pass->x + t * r->width_stride, loop->norm,
+                    loop->tanh, r->model->settings.config.width);
 }
 
 static void add_rows(void *user, size_t begin, size_t end, size_t worker)
@@ -62,7 +74,10 @@ static void add_rows(void *user, size_t begin, size_t end, size_t worker)
 
 void tb_pass_norm(const tb_pass *pass, tb_linear_input input)
 {
-    norm_loop loop = {pass, tb_model_norm(pass->runner->model, pass->block, input)};
+    const tb_block *block = pass->weights;
+    norm_loop loop = {.pass = pass,
+                      .norm = tb_model_norm(pass->runner->model, pass->block, input),
+                      .tanh = input == TB_INPUT_ATTENTION ? &block->attention_tanh : &block->ffn_tanh};
     if (pass->override && pass->override->norms[input])
         loop.norm = pass->override->norms[input];
     each_row(pass, norm_rows, &loop);
@@ -70,7 +85,7 @@ void tb_pass_norm(const tb_pass *pass, tb_linear_input input)
 
 void tb_pass_add(const tb_pass *pass, const float *norm)
 {
-    each_row(pass, add_rows, &(norm_loop){pass, norm});
+    each_row(pass, add_rows, &(norm_loop){.pass = pass, .norm = norm});
 }
 
 // ---- span by span ----

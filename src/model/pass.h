@@ -20,6 +20,10 @@ typedef struct tb_pass {
 // out = x/rms(x)·weight, all [n]; out may be x.
 void tb_rms_norm(float *out, const tb_model *model, const float *x, const float *weight, size_t n);
 
+// The norm in front of a part, or of the head: that, or the family's other kind of norm.
+void tb_norm_row(float *out, const tb_model *model, const float *x, const float *weight, const tb_tanh_norm *tanh,
+                 size_t n);
+
 // `fn` on all rows of the batch, divided among threads by rows; its user is the pass.
 void tb_pass_each_row(const tb_pass *pass, tb_range_fn fn);
 

@@ -52,6 +52,22 @@ static bool make_room_for_experts(tb_runner *r, size_t rows)
     return ok && r->chosen && r->members && r->gathered_positions;
 }
 
+static bool make_room_for_gates(tb_runner *r, size_t rows)
+{
+    const tb_settings *s = &r->model->settings;
+    size_t length = tb_gate_length(s->arch->gate, &s->config);
+    bool ok = true;
+    if (length == 0 || s->arch->gate_source == TB_GATE_FREE)
+        return true;
+    r->gate_stride = tb_padded(length);
+    r->gates = floats(r, &ok, rows, r->gate_stride);
+    if (!tb_gate_is_in_query(s->arch))
+        return ok;
+    r->raw_stride = tb_padded(s->config.heads * s->config.head_size + length);
+    r->raw_query = floats(r, &ok, rows, r->raw_stride);
+    return ok;
+}
+
 tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, const tb_kv_plan *plan, tb_error *err)
 {
     const tb_settings *s = &model->settings;
@@ -64,6 +80,7 @@ tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, const t
         .model = model,
         .rows = rows,
         .capacity = capacity,
+        .keys = capacity + (s->arch->has_sink_keys ? 1 : 0),
         .width_stride = tb_padded(c->width),
         .query_stride = tb_padded(c->heads * c->head_size),
         .key_stride = tb_padded(c->kv_heads * c->head_size),
@@ -79,12 +96,13 @@ tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, const t
     r->value = floats(r, &ok, rows, r->key_stride);
     r->gate = floats(r, &ok, rows, r->ffn_stride);
     r->up = floats(r, &ok, rows, r->ffn_stride);
-    ok = make_room_for_experts(r, rows) && ok;
+    ok = make_room_for_experts(r, rows) && make_room_for_gates(r, rows) && ok;
     const size_t cols = most_cols(model);
     r->room = tb_arena_alloc(&r->arena, tb_activations_room(&model->compute, rows, tb_padded(cols), cols));
     ok = ok && r->room;
     r->matmul_scratch = floats(r, &ok, tb_matmul_scratch(&model->compute, rows, cols), 1);
-    r->attention_scratch = floats(r, &ok, tb_attention_scratch(c, capacity, model->compute.threads), 1);
+    r->attention_scratch =
+        floats(r, &ok, tb_attention_scratch(c, s->arch->weighing, r->keys, model->compute.threads), 1);
     ok = ok && tb_rope_table_init(&r->rope, &r->arena, &s->rope, rows) &&
          tb_rope_table_init(&r->near_rope, &r->arena, &s->near_rope, rows);
     if (tb_kv_plan_pin(plan) != SIZE_MAX)
@@ -99,6 +117,12 @@ void tb_runner_clear(tb_runner *runner)
 
 // ---- a batch ----
 
+static void embed_register(float *row, const tb_model *model, size_t index)
+{
+    tb_decode_rows_fn *decode = tb_kernels_decode(&model->compute.kernels, model->registers.type);
+    decode(row, tb_padded(model->registers.cols), &model->registers, index, index + 1);
+}
+
 void tb_embed(float *x, const tb_model *model, const int32_t *tokens, size_t n)
 {
     size_t width = model->settings.config.width, stride = tb_padded(width);
@@ -106,6 +130,10 @@ void tb_embed(float *x, const tb_model *model, const int32_t *tokens, size_t n)
     tb_decode_rows_fn *decode = tb_kernels_decode(&model->compute.kernels, model->embedding.type);
     for (size_t t = 0; t < n; t++) {
         float *row = x + t * stride;
+        if (tokens[t] < 0) {
+            embed_register(row, model, tb_register_of(tokens[t]));
+            continue;
+        }
         decode(row, stride, &model->embedding, (size_t)tokens[t], (size_t)tokens[t] + 1);
         for (size_t i = 0; scale != 1.0f && i < width; i++)
             row[i] *= scale;
@@ -117,7 +145,8 @@ void tb_runner_run_head(float *logits, const tb_runner *r, const float *x, size_
     const tb_model *model = r->model;
     const tb_config *config = &model->settings.config;
     for (size_t t = 0; t < n; t++)
-        tb_rms_norm(r->normed + t * r->width_stride, model, x + t * stride, model->output_norm, config->width);
+        tb_norm_row(r->normed + t * r->width_stride, model, x + t * stride, model->output_norm, &model->output_tanh,
+                    config->width);
     tb_activations normed = {
         .x = r->normed, .stride = r->width_stride, .rows = n, .cols = config->width, .room = r->room};
     tb_matmul(&model->compute, logits, config->vocab, &model->head, &normed, 0, n, r->matmul_scratch);

@@ -19,7 +19,7 @@ typedef struct tb_span {
 } tb_span;
 
 typedef struct tb_batch {
-    const int32_t *tokens;    // [rows], below the vocabulary's size
+    const int32_t *tokens;    // [rows], below the vocabulary's size; negative: a register (tb_register_id)
     const int32_t *positions; // [rows]; of a span ascending, and behind all that its memory has seen
     size_t rows;
     const tb_span *spans; // one behind the other, they cover all rows
@@ -31,11 +31,14 @@ typedef struct tb_batch {
 typedef struct tb_runner {
     const tb_model *model;
     size_t rows, capacity;
-    size_t width_stride, query_stride, key_stride, ffn_stride;
+    size_t keys; // that a query sees, at most: those of tokens and a learned one
+    size_t width_stride, query_stride, raw_stride, gate_stride, key_stride, ffn_stride;
     float *x;                    // [rows][width_stride]: the residual stream
     float *normed, *delta;       // [rows][width_stride]
     float *query, *attended;     // [rows][query_stride]
     float *pinned_query;         // the same; NULL where the plan pins nothing
+    float *raw_query;            // [rows][raw_stride]: queries with a gate between them; NULL where there is none
+    float *gates;                // [rows][gate_stride]: of attention; NULL where it has none, or one that is no row's
     float *key, *value;          // [rows][key_stride]
     float *gate, *up;            // [rows][ffn_stride], which has room for the widest of blocks and experts
     float *shares;               // [rows][experts]: of the experts in the sum
@@ -67,6 +70,17 @@ void tb_runner_run_block(const tb_runner *runner, float *x, const tb_batch *batc
 
 // logits[n][vocab] ← final norm and head of x[n] (rows of `stride`), n ≤ rows.
 void tb_runner_run_head(float *logits, const tb_runner *runner, const float *x, size_t stride, size_t n);
+
+// What stands for a register among tokens.
+static inline int32_t tb_register_id(size_t index)
+{
+    return -1 - (int32_t)index;
+}
+
+static inline size_t tb_register_of(int32_t id)
+{
+    return (size_t)(-1 - id);
+}
 
 // x[n] rows of tb_padded(width) ← embeddings.
 void tb_embed(float *x, const tb_model *model, const int32_t *tokens, size_t n);

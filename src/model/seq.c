@@ -14,6 +14,7 @@ struct tb_seq {
     size_t context;
     size_t turned; // the length that RoPE turned the keys for
     bool has_logits;
+    bool has_registers; // they are in the memory, where the model has some
     tb_token_list tokens;
     float *logits;      // [vocab]
     int32_t *positions; // [batch]
@@ -39,7 +40,7 @@ static bool init_tokens(tb_seq *seq)
 static tb_code allocate(tb_seq *seq, tb_error *err)
 {
     const tb_config *config = &seq->model->settings.config;
-    tb_kv_plan plan = tb_kv_plan_of(&seq->options);
+    tb_kv_plan plan = tb_kv_plan_of(&seq->options, &seq->model->settings);
     tb_code rc = tb_kv_plan_check(&plan, &seq->model->settings, err);
     if (!rc)
         rc = tb_runner_init(&seq->runner, seq->model, plan.batch, &plan, err);
@@ -105,6 +106,7 @@ tb_code tb_seq_fork(tb_seq **out, const tb_seq *seq, tb_error *err)
     tb_seq *fork = *out;
     fork->turned = seq->turned;
     fork->has_logits = seq->has_logits;
+    fork->has_registers = seq->has_registers;
     tb_token_list_copy(&fork->tokens, &seq->tokens);
     memcpy(fork->logits, seq->logits, tb_model_vocab_size(seq->model) * sizeof *seq->logits);
     tb_memory_copy(&fork->memory, &seq->memory);
@@ -145,11 +147,17 @@ static tb_code check_push(const tb_seq *seq, const int32_t *tokens, size_t n, tb
     return TB_OK;
 }
 
-// Computes n tokens, at most a batch, behind `length` others, with the logits after the last `wanted` of them.
-static void compute(tb_seq *seq, size_t length, const int32_t *tokens, size_t n, float *logits, size_t wanted)
+// Where the text begins: behind the registers.
+static size_t first_position(const tb_seq *seq)
+{
+    return seq->model->settings.config.registers;
+}
+
+// Computes n tokens or registers, at most a batch, with the logits after the last `wanted` of them.
+static void compute(tb_seq *seq, size_t position, const int32_t *tokens, size_t n, float *logits, size_t wanted)
 {
     for (size_t i = 0; i < n; i++)
-        seq->positions[i] = (int32_t)(length + i);
+        seq->positions[i] = (int32_t)(position + i);
     tb_span span = {&seq->memory, seq->turned, 0, n, wanted, logits};
     tb_batch batch = {tokens, seq->positions, n, &span, 1};
     tb_runner_run(&seq->runner, &batch, seq->probe);
@@ -157,8 +165,23 @@ static void compute(tb_seq *seq, size_t length, const int32_t *tokens, size_t n,
 
 static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n, float *logits, size_t wanted)
 {
-    compute(seq, seq->tokens.length, tokens, n, logits, wanted);
+    compute(seq, first_position(seq) + seq->tokens.length, tokens, n, logits, wanted);
     tb_token_list_add(&seq->tokens, tokens, n);
+}
+
+// Registers are rows like those of tokens, computed once and kept for all texts that follow.
+static void push_registers(tb_seq *seq)
+{
+    enum { PIECE = 64 };
+    size_t count = first_position(seq), most = least(PIECE, seq->runner.rows);
+    for (size_t done = 0; done < count; done += most) {
+        int32_t ids[PIECE];
+        size_t n = least(count - done, most);
+        for (size_t i = 0; i < n; i++)
+            ids[i] = tb_register_id(done + i);
+        compute(seq, done, ids, n, NULL, 0);
+    }
+    seq->has_registers = true;
 }
 
 // Makes the sequence one that is going to have `length` tokens: where RoPE turns such a one otherwise than the keys
@@ -166,13 +189,16 @@ static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n, float *logi
 // back.)
 static void prepare_length(tb_seq *seq, size_t length)
 {
-    size_t there = seq->tokens.length, turned = seq->turned, most = seq->runner.rows;
-    seq->turned = length;
-    if (there == 0 || !tb_rope_turns_again(&seq->model->settings.rope, turned, length))
-        return;
-    tb_memory_truncate(&seq->memory, 0);
-    for (size_t done = 0; done < there; done += most)
-        compute(seq, done, seq->tokens.ids + done, least(there - done, most), NULL, 0);
+    size_t there = seq->tokens.length, turned = seq->turned, most = seq->runner.rows, first = first_position(seq);
+    bool holds = there > 0 || (first > 0 && seq->has_registers);
+    seq->turned = first + length;
+    bool again = holds && tb_rope_turns_again(&seq->model->settings.rope, turned, seq->turned);
+    if (again)
+        tb_memory_truncate(&seq->memory, 0);
+    if (again || !seq->has_registers)
+        push_registers(seq);
+    for (size_t done = 0; again && done < there; done += most)
+        compute(seq, first + done, seq->tokens.ids + done, least(there - done, most), NULL, 0);
 }
 
 // `all` [n][vocab] or NULL.
@@ -236,8 +262,10 @@ size_t tb_seq_truncate(tb_seq *seq, size_t length)
 {
     if (length >= seq->tokens.length)
         return seq->tokens.length;
-    if (!tb_memory_truncate(&seq->memory, length))
+    if (!tb_memory_truncate(&seq->memory, first_position(seq) + length)) {
+        seq->has_registers = false;
         length = 0;
+    }
     tb_token_list_truncate(&seq->tokens, length);
     seq->has_logits = false;
     return length;

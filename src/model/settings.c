@@ -197,6 +197,22 @@ static void read_block_kinds(tb_key_reader *r, tb_settings *s, tb_arena *arena)
     s->rotated = rotated;
 }
 
+size_t tb_gate_length(tb_gate gate, const tb_config *config)
+{
+    switch (gate) {
+    case TB_GATE_HEAD:
+        return config->heads;
+    case TB_GATE_ELEMENT:
+        return config->heads * config->head_size;
+    case TB_GATE_SHARED:
+        return config->head_size;
+    case TB_GATE_VALUE:
+        return config->kv_heads * config->head_size;
+    default:
+        return 0;
+    }
+}
+
 tb_code tb_settings_read(tb_settings *out, tb_arena *arena, const tb_checkpoint *checkpoint, tb_error *err)
 {
     tb_key_reader r = {.checkpoint = checkpoint, .path = tb_checkpoint_path(checkpoint), .err = err};
@@ -210,6 +226,7 @@ tb_code tb_settings_read(tb_settings *out, tb_arena *arena, const tb_checkpoint 
     refuse_two_directions(&r);
     read_sizes(&r, &out->config);
     read_experts(&r, out);
+    tb_variant_read(&r, out, arena);
     out->rope_size = read_rope_size(&r, &out->config);
     read_scales(&r, out);
     read_growth(&r, out);

@@ -5,6 +5,7 @@
 
 #include "base/base.h"
 #include "model/model.h"
+#include "model/weighing.h"
 #include "model/rope.h"
 
 // Longest sequence, and longest context a model may claim.
@@ -15,6 +16,30 @@ typedef enum tb_activation {
     TB_GELU_TANH,
     TB_CLAMPED, // (min(gate, 7)·σ(1.702·min(gate, 7)))·(up cut to ±7, + 1)
 } tb_activation;
+
+// What stands in front of the parts of a block and of the head.
+typedef enum tb_norm {
+    TB_NORM_RMS,
+    TB_NORM_SCALE, // RMSNorm with one factor for all channels
+    TB_NORM_TANH,  // weight ⊙ tanh(α·x) + bias
+} tb_norm;
+
+// What multiplies the output of attention, as σ of it.
+typedef enum tb_gate {
+    TB_GATE_NONE,
+    TB_GATE_HEAD,    // one number for every query head
+    TB_GATE_ELEMENT, // one for every number of every query head
+    TB_GATE_SHARED,  // one for every number of a head, the same for all heads
+    TB_GATE_VALUE,   // one for every number of the values, in front of attention
+} tb_gate;
+
+// Where a gate comes from.
+typedef enum tb_gate_source {
+    TB_GATE_OF_LINEAR, // a matrix of its own
+    TB_GATE_FREE,      // a vector: the input has no part in it
+    TB_GATE_OF_HEADS,  // rows of the query matrix behind those of every head
+    TB_GATE_OF_GROUPS, // rows of the query matrix behind those of the heads that share a key head
+} tb_gate_source;
 
 // One row per architecture: how it differs from plain Llama. There is one forward pass, and
 // these are its switches. Blocks are counted from 1 in the periods: period 6 means blocks
@@ -38,8 +63,16 @@ typedef struct tb_arch {
     bool has_experts;        // blocks with a router are a mixture of experts
     bool shares_to_one;      // the shares of the experts that a row chose sum to 1, where the file does not say it
     bool has_sink_logits;    // one for every query head
+    bool adds_one;           // every query head has the sink logit 0
     bool splits_pairs;       // YaRN's borders are not rounded to whole pairs, where the file does not say it
     const char *ffn_norm;    // the norm in front of the feed-forward part; NULL: "ffn_norm"
+    tb_norm norm;
+    bool has_mix_norms; // RMSNorm of what each head mixes, in front of a gate
+    tb_gate gate;
+    tb_gate_source gate_source;
+    bool has_sink_keys, has_sink_values; // a key of every key head that all queries see, and its value; else that is 0
+    tb_weighing_kind weighing;
+    bool varies; // the file says which variant of attention it has (variants.c)
 } tb_arch;
 
 // Scores of the query at a position are multiplied by 1 + rate·ln(1 + ⌊position/length⌋).
@@ -48,9 +81,17 @@ typedef struct tb_query_growth {
     size_t length; // tokens
 } tb_query_growth;
 
+// How many numbers a gate has for a row.
+size_t tb_gate_length(tb_gate gate, const tb_config *config);
+
+static inline bool tb_gate_is_in_query(const tb_arch *arch)
+{
+    return arch->gate && (arch->gate_source == TB_GATE_OF_HEADS || arch->gate_source == TB_GATE_OF_GROUPS);
+}
+
 typedef struct tb_settings {
     tb_config config;
-    const tb_arch *arch;
+    const tb_arch *arch; // the family's row, or what the file makes of it
     double embedding_scale;
     tb_query_growth query_growth;
     double attention_cap, final_cap;     // x becomes cap·tanh(x/cap), for scores and for logits; 0: none
@@ -58,6 +99,7 @@ typedef struct tb_settings {
     size_t reach;                        // near blocks see this many positions, their own included; 0: all
     size_t rope_size;                    // numbers of a head that RoPE turns
     bool shares_to_one;                  // of the experts that a row chose
+    double clip, sigmoid_bias;           // numbers of the normalizer, where it is TB_CLIP or TB_SIGMOID
     tb_rope rope, near_rope;             // of blocks that see everything, and of near ones
     const unsigned char *near, *rotated; // [blocks] 0 or 1
 } tb_settings;

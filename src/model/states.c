@@ -10,21 +10,25 @@ tb_code tb_states_init(tb_states *states, const tb_model *model, const int32_t *
                        tb_error *err)
 {
     const tb_config *config = &model->settings.config;
-    size_t stride = tb_padded(config->width), count, n;
+    size_t stride = tb_padded(config->width), rows = config->registers + length, count, n;
     *states = (tb_states){0};
     if (windows == 0 || length == 0)
         return tb_fail(err, TB_EINVAL, "there are no windows to compute");
-    if (!tb_mul_size(&count, windows, length) || !tb_mul_size(&n, count, stride))
+    if (!tb_mul_size(&count, windows, rows) || !tb_mul_size(&n, count, stride))
         return tb_fail(err, TB_ENOMEM, "no memory for %zu windows of %zu tokens", windows, length);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < windows * length; i++)
         if (tokens[i] < 0 || (size_t)tokens[i] >= config->vocab)
             return tb_fail(err, TB_EINVAL, "token %" PRId32 " is outside the vocabulary of %zu", tokens[i],
                            config->vocab);
     float *x = tb_alloc_array(n, sizeof *x);
     if (!x)
         return tb_fail(err, TB_ENOMEM, "no memory for %zu windows of %zu tokens", windows, length);
-    *states = (tb_states){.x = x, .windows = windows, .length = length, .stride = stride};
-    tb_embed(x, model, tokens, count);
+    *states = (tb_states){.x = x, .windows = windows, .length = rows, .stride = stride, .registers = config->registers};
+    for (size_t w = 0; w < windows; w++, x += rows * stride) {
+        for (size_t i = 0; i < config->registers; i++)
+            tb_embed(x + i * stride, model, (const int32_t[]){tb_register_id(i)}, 1);
+        tb_embed(x + config->registers * stride, model, tokens + w * length, length);
+    }
     return TB_OK;
 }
 
@@ -97,7 +101,7 @@ tb_code tb_states_run_block(tb_states *states, const tb_model *model, size_t blo
 {
     static const tb_seq_options exact = {.kv_cache = TB_KV_CACHE_F32};
     block_job job = {.length = states->length, .block = block, .override = override, .probe = probe};
-    job.plan = tb_kv_plan_of(states->memory ? states->memory : &exact);
+    job.plan = tb_kv_plan_of(states->memory ? states->memory : &exact, &model->settings);
     tb_code rc = job_init(&job, model, err);
     for (size_t i = 0; i < states->windows && !rc; i++)
         run_window(states->x + i * states->length * states->stride, &job);

@@ -4,6 +4,12 @@
 
 #include "model/settings.h"
 
+// What TB_NORM_TANH has beside its weight.
+typedef struct tb_tanh_norm {
+    const float *alpha; // [1]
+    const float *bias;  // [width]
+} tb_tanh_norm;
+
 typedef struct tb_block {
     tb_linears linears;
     const float *attention_norm;                      // [width]
@@ -11,6 +17,11 @@ typedef struct tb_block {
     const float *attention_post_norm, *ffn_post_norm; // [width], or NULL
     const float *query_norm, *key_norm;               // [head_size], or NULL
     const float *sink_logits;                         // [heads], or NULL
+    const float *mix_norm;                            // [heads][head_size], or NULL
+    const float *free_gate;                           // as long as the gate, or NULL
+    const float *sink_keys, *sink_values;             // [kv_heads][head_size], or NULL
+    const float *weighing;                            // [heads], where the kind has a number per head
+    tb_tanh_norm attention_tanh, ffn_tanh;            // of TB_NORM_TANH
     tb_matrix router;                                 // [experts][width]; no rows: the block is dense
     const float *router_bias;                         // [experts], or NULL
     const float *shared_gate;                         // [width]: of the shared expert, or NULL
@@ -26,6 +37,8 @@ struct tb_model {
     tb_matrix embedding, head; // [vocab][width]; the same where tied
     bool tied;
     const float *output_norm; // [width]
+    tb_tanh_norm output_tanh;
+    tb_matrix registers; // [registers][width]
     uint64_t parameters;
     tb_text chat_template;
     tb_arena arena; // everything above that is not in the checkpoint's mapping

@@ -74,7 +74,7 @@ typedef struct inputs {
     float *x[TB_LINEAR_INPUTS]; // [kept][cols]; NULL: not wanted
     size_t cols[TB_LINEAR_INPUTS];
     size_t kept[TB_LINEAR_INPUTS];
-    bool keep_first;
+    size_t first; // position from which on rows are kept
 } inputs;
 
 static bool is_qkv(tb_linear_kind kind)
@@ -96,7 +96,7 @@ static void inputs_clear(inputs *in)
 static tb_code inputs_init(inputs *in, const run *r, size_t block, tb_error *err)
 {
     size_t tokens = r->windows.count * r->windows.length, n;
-    *in = (inputs){.keep_first = r->options->keep_first};
+    *in = (inputs){.first = r->states.registers + (r->options->keep_first ? 0 : 1)};
     tb_linears linears = tb_model_linears(r->model, block);
     for (size_t i = 0; i < linears.count; i++) {
         tb_linear_input input = linears.at[i].input;
@@ -118,7 +118,7 @@ static void keep_inputs(void *user, const tb_probe_place *at, tb_linear_input in
     inputs *in = user;
     size_t cols = rows->cols;
     for (size_t t = 0; t < rows->rows && in->x[input]; t++)
-        if (in->keep_first || rows->positions[t] > 0)
+        if ((size_t)rows->positions[t] >= in->first)
             memcpy(in->x[input] + in->kept[input]++ * cols, rows->x + t * rows->stride, cols * sizeof(float));
 }
 
@@ -280,10 +280,11 @@ static tb_code measure_loss(double *loss, const run *r, const float *x, tb_error
     tb_code rc = TB_OK;
     for (size_t w = 0; w < r->skip_windows; w++)
         for (size_t at = 0; at + 1 < length && !rc; at += CHUNK) {
-            size_t n = length - 1 - at < CHUNK ? length - 1 - at : CHUNK, begin = w * length + at;
+            size_t n = length - 1 - at < CHUNK ? length - 1 - at : CHUNK,
+                   begin = w * r->states.length + r->states.registers + at;
             rc = tb_states_logits(r->logits, r->model, x + begin * stride, stride, n, err);
             for (size_t i = 0; i < n && !rc; i++)
-                sum += surprise(r->logits + i * vocab, vocab, r->windows.ids.data[begin + i + 1]);
+                sum += surprise(r->logits + i * vocab, vocab, r->windows.ids.data[w * length + at + i + 1]);
         }
     *loss = sum / (double)(r->skip_windows * (length - 1));
     if (!rc && !isfinite(*loss))

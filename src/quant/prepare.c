@@ -48,13 +48,15 @@ static tb_code check_source(const tb_pipeline *p, tb_error *err)
     return TB_OK;
 }
 
-// Scales of a mixture's input would have to be divided out of the router and of all its experts together.
+// Scales of a mixture's input would have to be divided out of its router as well, and some norms have no weight per
+// channel.
 static tb_code check_method(const tb_pipeline *p, tb_error *err)
 {
     const tb_method_traits *traits = tb_method_get(p->options.method);
-    if (traits->scales_inputs && tb_model_config(p->model)->experts)
-        return tb_fail(err, TB_EUNSUPPORTED, "%s scales inputs, which it lacks for a mixture of experts like '%s'",
-                       traits->name, tb_checkpoint_path(tb_model_checkpoint(p->model)));
+    if (traits->scales_inputs && !tb_model_can_fold(p->model))
+        return tb_fail(err, TB_EUNSUPPORTED, "%s scales inputs, which it lacks for %s like '%s'", traits->name,
+                       tb_model_config(p->model)->experts ? "a mixture of experts" : "variants of attention",
+                       tb_checkpoint_path(tb_model_checkpoint(p->model)));
     return TB_OK;
 }
 

@@ -114,7 +114,8 @@ typedef struct moments {
     const tb_compute *compute;
     source *at; // [count], in the order in which the linears are used
     size_t count;
-    float *scratch; // [most cols][most cols]
+    float *scratch;   // [most cols][most cols]
+    size_t registers; // positions below are no tokens
 } moments;
 
 static void forget_sums(source *s)
@@ -151,7 +152,9 @@ static source *find_source(const moments *m, tb_linear_input input, size_t exper
 static tb_code list_sources(moments *m, const tb_model *model, size_t index, tb_error *err)
 {
     tb_linears linears = tb_model_linears(model, index);
-    *m = (moments){.compute = tb_model_compute(model), .at = tb_alloc_array(linears.count, sizeof *m->at)};
+    *m = (moments){.compute = tb_model_compute(model),
+                   .at = tb_alloc_array(linears.count, sizeof *m->at),
+                   .registers = tb_model_config(model)->registers};
     if (!m->at)
         return tb_fail(err, TB_ENOMEM, "no memory for the inputs of block %zu", index);
     for (size_t i = 0; i < linears.count; i++) {
@@ -183,13 +186,17 @@ static void add_inputs(void *user, const tb_probe_place *at, tb_linear_input inp
 {
     const moments *m = user;
     source *s = find_source(m, input, at->expert);
-    if (!s)
+    size_t first = 0; // registers are no tokens: they are computed once, and are few and loud
+    while (first < rows->rows && (size_t)rows->positions[first] < m->registers)
+        first++;
+    if (!s || first == rows->rows)
         return;
-    tb_accumulate_gram(m->compute, s->sums, rows->x, rows->stride, rows->rows, rows->cols, m->scratch);
-    for (size_t t = 0; t < rows->rows && s->loudness; t++)
+    const float *x = rows->x + first * rows->stride;
+    tb_accumulate_gram(m->compute, s->sums, x, rows->stride, rows->rows - first, rows->cols, m->scratch);
+    for (size_t t = first; t < rows->rows && s->loudness; t++)
         for (size_t c = 0; c < rows->cols; c++)
             s->loudness[c] += fabs((double)rows->x[t * rows->stride + c]);
-    s->tokens += rows->rows;
+    s->tokens += rows->rows - first;
 }
 
 // Sums over all windows, run on copies.

@@ -76,6 +76,10 @@ tb_code tb_sink_sequences_init(tb_sink_sequences *s, const tb_model *model, cons
 {
     *s = (tb_sink_sequences){0};
     const tb_tokenizer *tokenizer = tb_model_tokenizer(model);
+    if (tb_model_config(model)->registers)
+        return tb_fail(err, TB_EUNSUPPORTED,
+                       "'%s' has registers in front of its text, which the measurements of sinks lack",
+                       tb_checkpoint_path(tb_model_checkpoint(model)));
     tb_code rc = find_sizes(s, model, options, err);
     if (!rc)
         rc = find_bos(&s->bos, tokenizer, options->bos, err);

@@ -71,12 +71,16 @@ static void norm(double *x, size_t n, const float *weight, double eps)
         x[i] = x[i] / sqrt(sum / (double)n + eps) * (double)weight[i];
 }
 
-static rows normed(ref *r, rows x, const float *weight)
+// The norm in front of a part, or of the head.
+static rows normed(ref *r, rows x, const float *weight, const tb_tanh_norm *tanh_norm)
 {
     rows y = new_rows(r, x.rows, x.cols);
     for (size_t i = 0; i < x.rows * x.cols && !r->failed; i++)
         y.at[i] = x.at[i];
-    for (size_t t = 0; t < x.rows && !r->failed; t++)
+    for (size_t i = 0; i < x.rows * x.cols && tanh_norm->alpha && !r->failed; i++)
+        y.at[i] = (double)weight[i % x.cols] * tanh((double)tanh_norm->alpha[0] * x.at[i]) +
+                  (double)tanh_norm->bias[i % x.cols];
+    for (size_t t = 0; t < x.rows && !tanh_norm->alpha && !r->failed; t++)
         norm(y.at + t * y.cols, y.cols, weight, r->config->norm_eps);
     return y;
 }
@@ -195,28 +199,74 @@ static double renumbered_product(ref *r, const double *q, const double *k, size_
     return sum;
 }
 
-// Weights of one query over the keys 0 … position, in double and for the probe in float.
+// q·k of a learned key, which stands nowhere and is not turned. In a stream it is kept as sinks are.
+static double slot_product(ref *r, const double *q, const float *k, size_t block, size_t position)
+{
+    size_t n = r->config->head_size, last = r->sinks + r->window - 1;
+    double *turned = malloc(n * sizeof *turned), sum = 0;
+    r->failed = r->failed || !turned;
+    for (size_t i = 0; i < n && !r->failed; i++)
+        turned[i] = q[i];
+    if (!r->failed && renumbers(r, block) && r->settings->rotated[block])
+        turn(turned, r, &r->settings->rope, position < last ? position : last);
+    for (size_t i = 0; i < n && !r->failed; i++)
+        sum += turned[i] * (double)k[i];
+    free(turned);
+    return sum;
+}
+
+// Scores of the keys that a query sees become weights; those of keys that it does not are −∞ and become 0.
+static void weigh(const ref *r, double *w, size_t count, size_t block, size_t head)
+{
+    const tb_block *b = &r->model->blocks[block];
+    tb_weighing_kind kind = r->settings->arch->weighing;
+    double top = b->sink_logits ? (double)b->sink_logits[head] : -INFINITY, seen = 0, sum = 0, distance = 0;
+    double number = b->weighing ? (double)b->weighing[head] : 0;
+    for (size_t i = 0; i < count; i++) {
+        top = fmax(top, w[i]);
+        seen += w[i] > -INFINITY;
+    }
+    double from_zero = fmax(top, 0); // that softpick's terms have in common
+    sum = b->sink_logits ? exp((double)b->sink_logits[head] - top) : 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += exp(w[i] - top);
+        distance += w[i] > -INFINITY ? fabs(exp(w[i] - from_zero) - exp(-from_zero)) : 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        double z = w[i], p = exp(z - top) / sum;
+        w[i] = kind == TB_CLIP       ? fmin(fmax((1 + number) * p - number, 0), 1)
+               : kind == TB_SIGMOID  ? 1 / (1 + exp(-z - number))
+               : kind == TB_RELU     ? fmax(z, 0) / seen
+               : kind == TB_SOFTPICK ? fmax(exp(z - from_zero) - exp(-from_zero), 0) / (distance + 1e-8)
+               : kind == TB_ELASTIC  ? fmax(p + number / seen, 0)
+                                     : p;
+        w[i] = z > -INFINITY ? w[i] : 0;
+    }
+}
+
+// Weights of one query over the keys 0 … position and, if there is one, the learned one, in double and for the probe
+// in float.
 static void attend_row(ref *r, double *out, double *weights, float *shown, rows q, rows k, rows v, size_t block,
                        size_t head, size_t position)
 {
     size_t n = r->config->head_size, kv_head = head / (r->config->heads / r->config->kv_heads);
     size_t reach = r->settings->near[block] ? r->settings->reach : SIZE_MAX;
-    double top = -INFINITY, sum;
+    const tb_block *b = &r->model->blocks[block];
+    const double *query = q.at + position * q.cols + head * n;
     for (size_t p = 0; p <= position; p++) {
-        const double *query = q.at + position * q.cols + head * n, *key = k.at + p * k.cols + kv_head * n;
+        const double *key = k.at + p * k.cols + kv_head * n;
         weights[p] =
             renumbers(r, block) ? renumbered_product(r, query, key, block, position, p) : product(r, query, key);
         bool seen = position - p < reach && weights[p] > -INFINITY;
         weights[p] = seen ? scale_score(r->settings, weights[p], position) : -INFINITY;
-        top = fmax(top, weights[p]);
     }
-    const float *sinks = r->model->blocks[block].sink_logits;
-    top = sinks ? fmax(top, (double)sinks[head]) : top;
-    sum = sinks ? exp((double)sinks[head] - top) : 0;
-    for (size_t p = 0; p <= position; p++)
-        sum += weights[p] = exp(weights[p] - top);
+    double *slot = b->sink_keys ? &weights[position + 1] : NULL;
+    if (slot)
+        *slot = scale_score(r->settings, slot_product(r, query, b->sink_keys + kv_head * n, block, position), position);
+    weigh(r, weights, position + (slot ? 2 : 1), block, head);
+    for (size_t i = 0; slot && i < n; i++)
+        out[i] += *slot * (double)b->sink_values[kv_head * n + i];
     for (size_t p = 0; p <= position; p++) {
-        weights[p] /= sum;
         shown[p] = (float)weights[p];
         for (size_t i = 0; i < n; i++)
             out[i] += weights[p] * v.at[p * v.cols + kv_head * n + i];
@@ -229,7 +279,7 @@ static void attend_row(ref *r, double *out, double *weights, float *shown, rows 
 static rows attend(ref *r, rows q, rows k, rows v, size_t block)
 {
     rows out = new_rows(r, q.rows, q.cols);
-    double *weights = malloc(q.rows * sizeof *weights);
+    double *weights = malloc((q.rows + 1) * sizeof *weights);
     float *shown = malloc(q.rows * sizeof *shown);
     r->failed = r->failed || !weights || !shown;
     for (size_t head = 0; head < r->config->heads && !r->failed; head++)
@@ -260,20 +310,67 @@ static void add_and_free(ref *r, rows x, rows y, const float *post_norm)
     free(y.at);
 }
 
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+// The gate of all rows, and queries without what belongs to it: *q is replaced.
+static rows take_gates(ref *r, rows *q, rows n, size_t index)
+{
+    const tb_arch *arch = r->settings->arch;
+    const tb_config *c = r->config;
+    if (arch->gate == TB_GATE_NONE || arch->gate_source == TB_GATE_FREE)
+        return (rows){0};
+    if (!tb_gate_is_in_query(arch))
+        return apply(r, index, TB_LINEAR_ATTENTION_GATE, n);
+    rows raw = *q, gates = new_rows(r, raw.rows, tb_gate_length(arch->gate, c));
+    *q = new_rows(r, raw.rows, c->heads * c->head_size);
+    size_t pieces = arch->gate_source == TB_GATE_OF_HEADS ? c->heads : c->kv_heads;
+    size_t queries = q->cols / pieces, own = gates.cols / pieces;
+    for (size_t i = 0; i < raw.rows * raw.cols && !r->failed; i++) {
+        size_t t = i / raw.cols, piece = i % raw.cols / (queries + own), at = i % raw.cols % (queries + own);
+        if (at < queries)
+            q->at[t * q->cols + piece * queries + at] = raw.at[i];
+        else
+            gates.at[t * gates.cols + piece * own + at - queries] = raw.at[i];
+    }
+    free(raw.at);
+    return gates;
+}
+
+// Norm and gate of what the heads have read.
+static void finish_mixed(ref *r, rows mixed, rows gates, size_t index)
+{
+    const tb_block *b = &r->model->blocks[index];
+    tb_gate gate = r->settings->arch->gate;
+    size_t n = r->config->head_size;
+    for (size_t i = 0; i < mixed.rows * mixed.cols / n && b->mix_norm && !r->failed; i++)
+        norm(mixed.at + i * n, n, b->mix_norm + i % r->config->heads * n, r->config->norm_eps);
+    for (size_t i = 0; i < mixed.rows * mixed.cols && gate && gate != TB_GATE_VALUE && !r->failed; i++) {
+        size_t t = i / mixed.cols, at = i % mixed.cols;
+        at = gate == TB_GATE_HEAD ? at / n : gate == TB_GATE_SHARED ? at % n : at;
+        mixed.at[i] *= sigmoid(b->free_gate ? (double)b->free_gate[at] : gates.at[t * gates.cols + at]);
+    }
+}
+
 static void run_attention(ref *r, rows x, size_t index)
 {
     const tb_block *b = &r->model->blocks[index];
-    rows n = normed(r, x, b->attention_norm);
+    rows n = normed(r, x, b->attention_norm, &b->attention_tanh);
     show_input(r, index, TB_INPUT_ATTENTION, n);
-    rows q = apply(r, index, TB_LINEAR_Q, n);
+    rows q = apply(r, index, TB_LINEAR_Q, n), gates = take_gates(r, &q, n, index);
     rows k = apply(r, index, TB_LINEAR_K, n);
     rows v = apply(r, index, TB_LINEAR_V, n);
+    for (size_t i = 0; i < v.rows * v.cols && r->settings->arch->gate == TB_GATE_VALUE && !r->failed; i++)
+        v.at[i] *= sigmoid(gates.at[i]);
     finish_heads(r, q, index, b->query_norm);
     finish_heads(r, k, index, b->key_norm);
     rows mixed = attend(r, q, k, v, index);
+    finish_mixed(r, mixed, gates, index);
     show_input(r, index, TB_INPUT_OUTPUT, mixed);
     add_and_free(r, x, apply(r, index, TB_LINEAR_O, mixed), b->attention_post_norm);
-    free(n.at), free(q.at), free(k.at), free(v.at), free(mixed.at);
+    free(n.at), free(q.at), free(k.at), free(v.at), free(mixed.at), free(gates.at);
 }
 
 // Every row through one expert; its input of down in *hidden, to be freed.
@@ -334,7 +431,7 @@ static rows run_mixture(ref *r, rows n, size_t index)
 static void run_ffn(ref *r, rows x, size_t index)
 {
     const tb_block *b = &r->model->blocks[index];
-    rows n = normed(r, x, b->ffn_norm), hidden = {0}, y;
+    rows n = normed(r, x, b->ffn_norm, &b->ffn_tanh), hidden = {0}, y;
     if (b->router.rows) {
         y = run_mixture(r, n, index);
     } else {
@@ -348,13 +445,15 @@ static void run_ffn(ref *r, rows x, size_t index)
 
 static rows embed(ref *r, const int32_t *ids)
 {
-    rows x = new_rows(r, r->tokens, r->config->width);
+    size_t registers = r->config->registers;
+    rows x = new_rows(r, registers + r->tokens, r->config->width);
     float *row = malloc(x.cols * sizeof *row);
     r->failed = r->failed || !row;
-    for (size_t t = 0; t < r->tokens && !r->failed; t++) {
-        tb_matrix_decode_row(row, &r->model->embedding, (size_t)ids[t]);
+    for (size_t t = 0; t < x.rows && !r->failed; t++) {
+        const tb_matrix *table = t < registers ? &r->model->registers : &r->model->embedding;
+        tb_matrix_decode_row(row, table, t < registers ? t : (size_t)ids[t - registers]);
         for (size_t i = 0; i < x.cols; i++)
-            x.at[t * x.cols + i] = (double)row[i] * r->settings->embedding_scale;
+            x.at[t * x.cols + i] = (double)row[i] * (t < registers ? 1 : r->settings->embedding_scale);
     }
     free(row);
     return x;
@@ -370,10 +469,11 @@ static bool forward(double *logits, ref r, const int32_t *ids)
         run_ffn(&r, x, i);
         show_residual(&r, i, x);
     }
-    rows last = normed(&r, x, model->output_norm);
+    rows last = normed(&r, x, model->output_norm, &model->output_tanh);
     rows y = multiply(&r, &model->head, NULL, last);
-    for (size_t i = 0; i < y.rows * y.cols && !r.failed; i++)
-        logits[i] = capped(y.at[i], model->settings.final_cap);
+    size_t first = r.config->registers * y.cols;
+    for (size_t i = first; i < y.rows * y.cols && !r.failed; i++)
+        logits[i - first] = capped(y.at[i], model->settings.final_cap);
     free(x.at), free(last.at), free(y.at);
     return !r.failed;
 }
