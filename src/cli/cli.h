@@ -78,6 +78,7 @@ extern const tb_command tb_command_logits;
 extern const tb_command tb_command_perplexity;
 extern const tb_command tb_command_quantize;
 extern const tb_command tb_command_run;
+extern const tb_command tb_command_sink_ablate;
 extern const tb_command tb_command_sink_entropy;
 extern const tb_command tb_command_sink_heads;
 extern const tb_command tb_command_sink_map;

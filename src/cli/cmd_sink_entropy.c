@@ -172,5 +172,6 @@ const tb_command tb_command_sink_entropy = {
     .options = tb_sink_option_table,
     .defaults = &tb_sink_args_default,
     .args_size = sizeof tb_sink_args_default,
+    .shared = {{tb_sink_protocol_table, 0}},
     .run = run,
 };

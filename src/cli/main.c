@@ -28,7 +28,7 @@ static const tb_command *const csi_commands[] = {
 
 static const tb_command *const sink_commands[] = {
     &tb_command_sink_map,     &tb_command_sink_massive,   &tb_command_sink_super, &tb_command_sink_value,
-    &tb_command_sink_entropy, &tb_command_sink_positions, &tb_command_sink_heads,
+    &tb_command_sink_entropy, &tb_command_sink_positions, &tb_command_sink_heads, &tb_command_sink_ablate,
 };
 
 static const tb_command_group groups[] = {

@@ -17,6 +17,14 @@ const tb_sink_args tb_sink_args_default = {
 };
 
 const tb_option tb_sink_option_table[] = {
+    {"reference", 0, TB_OPTION_TEXT, offsetof(tb_sink_args, reference), "MODEL0", 0, 0,
+     "also measure this model on the same sequences"},
+    {"plot", 0, TB_OPTION_TEXT, offsetof(tb_sink_args, plot), "FILE", 0, 0,
+     "also draw a picture: .svg or .png, by gnuplot"},
+    {0},
+};
+
+const tb_option tb_sink_protocol_table[] = {
     {"text", 0, TB_OPTION_TEXT, offsetof(tb_sink_args, text), "FILE", 0, 0,
      "the text; - for standard input (default: a held-out text that comes with twobit)"},
     {"input", 0, TB_OPTION_TEXT, offsetof(tb_sink_args, input), "KIND", 0, 0,
@@ -29,10 +37,6 @@ const tb_option tb_sink_option_table[] = {
      "most sequences; a text may fill fewer"},
     {"epsilon", 0, TB_OPTION_REAL, offsetof(tb_sink_args, epsilon), "E", 0.001, 1,
      "a column is a sink where the queries give it more than this on average"},
-    {"reference", 0, TB_OPTION_TEXT, offsetof(tb_sink_args, reference), "MODEL0", 0, 0,
-     "also measure this model on the same sequences"},
-    {"plot", 0, TB_OPTION_TEXT, offsetof(tb_sink_args, plot), "FILE", 0, 0,
-     "also draw a picture: .svg or .png, by gnuplot"},
     {"json", 0, TB_OPTION_FLAG, offsetof(tb_sink_args, json), NULL, 0, 0, "print an object"},
     {0},
 };

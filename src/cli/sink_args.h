@@ -14,7 +14,8 @@ typedef struct tb_sink_args {
     bool json;
 } tb_sink_args;
 
-extern const tb_option tb_sink_option_table[];
+extern const tb_option tb_sink_option_table[];   // --reference and --plot, of commands that measure …
+extern const tb_option tb_sink_protocol_table[]; // … and what they are measured on: the shared table of all
 extern const tb_sink_args tb_sink_args_default;
 
 // Models and options of a measurement under way.

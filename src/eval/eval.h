@@ -2,6 +2,7 @@
 #ifndef TB_EVAL_H
 #define TB_EVAL_H
 
+#include "eval/score.h"
 #include "model/model.h"
 
 // The protocol: the text's tokens (without BOS) are cut into consecutive windows of `ctx` that do not

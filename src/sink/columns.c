@@ -150,14 +150,10 @@ static void take_sums(tb_sink_head *head, const int64_t *sums)
     head->entropy_share += mean_of(sums[TB_SINK_SUM_ENTROPY_SHARE], sums[TB_SINK_COUNT_WIDE], UNITS);
 }
 
-// A column of one head, by its mean weight.
-static void take_column(tb_sink_head *head, bool *anywhere, size_t k, size_t ctx, double mean, double epsilon)
+// A column of one head, by its mean weight. What a token gives itself alone makes no sink.
+static bool is_sink(size_t k, size_t ctx, double mean, int64_t rows, double epsilon)
 {
-    *anywhere |= mean > epsilon && k < tb_sink_columns_asked(ctx);
-    if (k > 0)
-        return;
-    head->first += mean;
-    head->sink += mean > epsilon;
+    return mean > epsilon && rows > 1 && k < tb_sink_columns_asked(ctx);
 }
 
 void tb_sink_columns_take(tb_sink_head *heads, double *alpha, tb_sink_mark *marks, size_t band, tb_sink_columns *c,
@@ -171,10 +167,13 @@ void tb_sink_columns_take(tb_sink_head *heads, double *alpha, tb_sink_mark *mark
         for (size_t k = 0; k < c->ctx; k++) {
             rows += c->seen[h * (c->ctx + 1) + k];
             double mean = mean_of(c->weights[h * c->ctx + k], rows, UNITS);
+            bool sink = is_sink(k, c->ctx, mean, rows, epsilon);
             alpha[h * c->ctx + k] += mean;
-            take_column(&heads[h], &anywhere, k, c->ctx, mean, epsilon);
-            if (marks && mean > epsilon && k < tb_sink_columns_asked(c->ctx))
-                marks[k].heads[band]++;
+            heads[h].first += k == 0 ? mean : 0;
+            heads[h].sink += k == 0 && sink;
+            anywhere |= sink;
+            if (marks)
+                marks[k].heads[band] += sink;
         }
         heads[h].anywhere += anywhere;
     }

@@ -262,4 +262,61 @@ tb_code tb_sink_find_super(tb_super_result *out, const tb_model *model, const in
                            const tb_super_options *options, tb_error *err);
 void tb_super_result_clear(tb_super_result *result);
 
+// ---- experiments ----
+
+// Scores the logits that predict `target`, beside those of the untouched model: −log q(target) and KL(reference‖q) in
+// nats. False: a logit is not finite. Called from all threads. (eval has one; rooms beside each other stay apart.)
+typedef bool tb_sink_score_fn(double *nll, double *kl, const float *logits, const float *reference, size_t vocab,
+                              int32_t target);
+
+// What is done to a model, and what becomes of it. Massive activations are those of the first token at the stage of
+// their emergence, in channels where half of the sequences have one; a row that has nothing to work on did not run.
+typedef enum tb_ablation_kind {
+    TB_ABLATE_NOTHING,
+    TB_ABLATE_BOS,          // C1: the first token is the text's own instead of a BOS, or the other way round
+    TB_ABLATE_COLUMN,       // C2: later queries do not see position 0
+    TB_ABLATE_VALUE,        // C3: v_0 = 0
+    TB_ABLATE_MASSIVE_ZERO, // C4: massive activations become 0
+    TB_ABLATE_MASSIVE_MEAN, // C5: … what they are on average
+    TB_ABLATE_MEDIAN_ZERO,  // C6: as many activations of median size become 0
+    TB_ABLATE_FFN,          // C7: the feed-forward part in front of that stage adds nothing to the first token
+    TB_ABLATE_SUPER,        // C8: super weights up to there become 0
+    TB_ABLATE_WINDOW,       // C9: a stream of the last T/4 tokens …
+    TB_ABLATE_WINDOW_SINKS, // … and the first 4
+    TB_ABLATE_OTHER_PROMPT, // C10: keys and values of position 0 come from another text with the same first token
+    TB_ABLATE_DORMANT,      // C11: heads with a first-token share above TB_SINK_DORMANT give 0
+    TB_ABLATE_RANDOM_HEADS, // … as many others do
+    TB_ABLATE_RANDOM_TOKEN, // C12: the first token is a random one
+    TB_ABLATE_MOVE,         // at that stage the streams of positions 0 and T/4 change places
+    TB_ABLATIONS
+} tb_ablation_kind;
+
+const char *tb_ablation_id(tb_ablation_kind kind);   // "C4"
+const char *tb_ablation_name(tb_ablation_kind kind); // "massive activations to 0"
+
+typedef struct tb_ablation {
+    bool ran;
+    size_t objects;               // channels, weights or heads it worked on; 0 where there is no number
+    size_t broken;                // predictions whose logits were not finite; they count in neither mean
+    double nll, kl;               // nats per prediction
+    double ratio;                 // of the perplexities, to the untouched model's
+    bool identical;               // all logits are the untouched model's, to the bit
+    double largest;               // magnitude in the residual stream of a sequence, mean
+    bool has_map;                 // what follows was measured; not for streams
+    double sink, anywhere, share; // as in tb_sink_map
+    double moved;                 // mean α of position T/4 in the blocks behind the emergence
+} tb_ablation;
+
+typedef struct tb_ablation_result {
+    size_t ctx, sequences, predictions, emergence; // predictions: at positions 1 … T − 2 of all sequences
+    bool bos;
+    double epsilon;
+    tb_sink_rule rule;
+    tb_ablation rows[TB_ABLATIONS];
+} tb_ablation_result;
+
+// One row after the other on the same sequences. Fails as tb_sink_measure does.
+tb_code tb_sink_ablate(tb_ablation_result *out, const tb_model *model, const tb_sink_options *options,
+                       tb_sink_score_fn *score, tb_error *err);
+
 #endif

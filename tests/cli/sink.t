@@ -11,12 +11,13 @@ $ twobit sink
 !   entropy     show how spread attention is and how heavy activations are
 !   positions   show which tokens become sinks
 !   heads       show head by head what it does with the first token
+!   ablate      show what happens without the sinks: experiments on causes
 ! 'twobit help sink COMMAND' says more about each.
 = 2
-$ for c in map massive super value entropy positions heads; do
+$ for c in map massive super value entropy positions heads ablate; do
 >     twobit help sink $c >a && twobit sink $c --help >b && cmp a b && sed -n 3p a
 > done | uniq -c | tr -s ' '
- 7 Examples:
+ 8 Examples:
 
 $ make_tiny_model tiny.gguf --blocks 3; make_tiny_model other.gguf --blocks 3 --seed 5
 $ twobit sink map tiny.gguf
@@ -73,6 +74,29 @@ $ twobit sink heads tiny.gguf --json | grep -c '"role": "reads"'
 12
 $ twobit sink heads tiny.gguf | tail -n 1
 of 12 heads: 12 reads, 0 no-op, 0 mixed, 0 broadcast; 0 dormant
+$ twobit sink ablate tiny.gguf --sequences 2 --ctx 16 | sed -n '/^ *what/,$p' | tr -s ' '
+ what is changed perplexity times KL max |h| Sink_0 Sink_* share of 0 α_T/4
+ nothing * 0.0000 * (glob)
+C1 first token: BOS or not, the other way round * (glob)
+C2 position 0 hidden from later queries * 0.0 % * (glob)
+C3 value of position 0 to 0 * (glob)
+C4 massive activations to 0 - - - - - - - -
+C5 massive activations to their mean - - - - - - - -
+C6 as many median ones to 0 - - - - - - - -
+C7 no feed-forward output at position 0 - - - - - - - -
+C8 super weights to 0 - - - - - - - -
+C9a stream: last T/4 tokens * - - - - (glob)
+C9b stream: first 4 and last T/4 tokens * - - - - (glob)
+C10 key and value of position 0 from another text * same bits 0.0000 * (glob)
+C11a dormant heads to 0 - - - - - - - -
+C11b as many other heads to 0 - - - - - - - -
+C12 first token: a random one * (glob)
+move streams of positions 0 and T/4 change places - - - - - - - -
+there are no massive activations
+$ twobit sink ablate tiny.gguf --sequences 2 --json >json; keys <json; grep -c '"id"' json; grep -c '"perplexity"' json
+ablate bos ctx epsilon input model reference seconds seed sequences text
+16
+8
 $ for c in map massive value entropy positions heads; do for t in 1 3; do
 >     twobit sink $c tiny.gguf --input random --sequences 8 --json -t $t | grep -v seconds >$t
 > done; cmp 1 3; done
