@@ -140,6 +140,11 @@ typedef struct tb_kv_bits {
     size_t residual;
 } tb_kv_bits;
 
+// By what a sequence with a budget chooses the tokens that it keeps between the first keep_sinks and the newest ones,
+// which are half of what is left: the weights that they were given so far (H2O), the same with the older ones fading
+// (A2SF), or times the size of their values (VATP), or how unlike the other keys their keys are (KEYDIFF).
+typedef enum tb_eviction { TB_EVICT_NOTHING, TB_EVICT_H2O, TB_EVICT_A2SF, TB_EVICT_VATP, TB_EVICT_KEYDIFF } tb_eviction;
+
 typedef struct tb_seq_options {
     size_t context;            // most tokens it will hold; 0: the model's context length, at most 4096
     size_t batch;              // most tokens computed at once; 0: 256
@@ -151,11 +156,18 @@ typedef struct tb_seq_options {
     // Joins the scores of the first token in every head (ZeroTuning): ln γ multiplies its weight by γ before weights
     // are made to sum to 1. 0: nothing does.
     double sink_bias;
+    // Each head of a block keeps at most `budget` tokens, keep_sinks < budget; others are forgotten one by one. They
+    // keep their positions, so that the context stays what it is; a sequence that goes back forgets everything.
+    tb_eviction eviction;
+    size_t budget;
 } tb_seq_options;
 
 // Sets kv_cache and kv_bits from a text: "f16", "f32", "q8" (keys and values of 8 bits), "k2v4" (of 2 and 4), with
 // ":g64" and ":r128" behind the last two for group and residual (these are the defaults). TB_EINVAL says what is wrong.
 TB_API tb_code tb_seq_options_set_kv(tb_seq_options *options, const char *text, tb_error *err);
+
+// Sets eviction and budget from a text, "h2o:512". TB_EINVAL says what is wrong.
+TB_API tb_code tb_seq_options_set_eviction(tb_seq_options *options, const char *text, tb_error *err);
 
 // All memory the sequence will ever need is allocated here. The model must outlive it.
 // A stream has keep_sinks ≤ window, and `context` 0; its keep_sinks + window tokens are at most those the model was

@@ -10,8 +10,10 @@ const tb_option tb_memory_option_table[] = {
     {"kv", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, kv), "FORM", 0, 0,
      "keys and values as f16, f32, q8, or k2v2:g64:r128: old ones in 2 bits, in groups of 64 tokens, the last 128 as "
      "f16"},
+    {"evict", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, evict), "METHOD:N", 0, 0,
+     "each head keeps N tokens, chosen by h2o, a2sf, vatp or keydiff; others are forgotten"},
     {"keep-sinks", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, keep_sinks), "N", 0, 0,
-     "with few bits: keep the first N tokens as f16 (default 4)"},
+     "with few bits or --evict: keep the first N tokens, as f16 (default 4)"},
     {"sink-gamma", 0, TB_OPTION_REAL, offsetof(tb_memory_args, sink_gamma), "F", 0, 1e6,
      "multiply the attention that goes to the first token by F"},
     {0},
@@ -64,10 +66,11 @@ static tb_code read_sinks(tb_seq_options *options, const tb_memory_args *args, t
     uint64_t sinks = DEFAULT_SINKS;
     if (args->keep_sinks && args->stream)
         return tb_fail(err, TB_EINVAL, "'--stream' says already how many first tokens are kept");
-    if (args->keep_sinks && !options->kv_bits.keys)
-        return tb_fail(err, TB_EINVAL, "all tokens are kept as they are; it goes with '--kv' of few bits");
+    bool counts = options->kv_bits.keys || options->eviction;
+    if (args->keep_sinks && !counts)
+        return tb_fail(err, TB_EINVAL, "all tokens are kept as they are; it goes with '--evict' or '--kv' of few bits");
     tb_code rc = args->keep_sinks ? tb_parse_count(&sinks, args->keep_sinks, err) : TB_OK;
-    if (!rc && options->kv_bits.keys && !args->stream)
+    if (!rc && counts && !args->stream)
         options->keep_sinks = (size_t)sinks;
     return rc;
 }
@@ -81,6 +84,11 @@ tb_code tb_memory_args_read(tb_seq_options *options, const tb_memory_args *args,
     if (rc)
         return tb_fail_context(err, rc, "option '--kv'");
     options->sink_bias = bias_of(args->sink_gamma);
+    if (args->evict && args->stream)
+        return tb_fail(err, TB_EINVAL, "'--stream' drops tokens by their age; it goes without '--evict'");
+    rc = args->evict ? tb_seq_options_set_eviction(options, args->evict, err) : TB_OK;
+    if (rc)
+        return tb_fail_context(err, rc, "option '--evict'");
     rc = read_sinks(options, args, err);
     return rc ? tb_fail_context(err, rc, "option '--keep-sinks'") : TB_OK;
 }

@@ -9,6 +9,7 @@
 typedef struct tb_memory_args {
     const char *stream;     // "S:W"; NULL: no stream
     const char *kv;         // as tb_seq_options_set_kv takes it; NULL: as the command has it
+    const char *evict;      // as tb_seq_options_set_eviction takes it; NULL: no budget
     const char *keep_sinks; // a number; NULL: not given
     double sink_gamma;      // what the weight of the first token is multiplied by
 } tb_memory_args;

@@ -99,6 +99,12 @@ size_t tb_attention_scratch(const tb_config *config, tb_weighing_kind weighing, 
 
 // ---- walking ----
 
+// What a head has before any key: its sink, where there is one.
+static softmax begin_softmax(const tb_attention *a, size_t head)
+{
+    return a->sink_logits ? (softmax){a->sink_logits[head], 1} : (softmax){-INFINITY, 0};
+}
+
 // Takes the scores x[n] of further keys in, which become their weights. Returns what the mix so far is to be
 // multiplied by.
 static float add_scores(softmax *s, const tb_kernels *kernels, float *x, size_t n)
@@ -146,10 +152,10 @@ static softmax join(const tb_attention *a, size_t row, size_t head, const part *
 {
     size_t n = a->config->head_size;
     float *out = a->out + row * a->stride + head * n;
-    softmax all = {.top = a->sink_logits ? a->sink_logits[head] : -INFINITY};
+    softmax sink = begin_softmax(a, head), all = sink;
     for (size_t i = 0; i < count; i++)
         all.top = parts[i].state[index].top > all.top ? parts[i].state[index].top : all.top;
-    all.sum = a->sink_logits ? tb_exp(a->sink_logits[head] - all.top) : 0;
+    all.sum = sink.sum == 0 ? 0 : tb_exp(sink.top - all.top);
     memset(out, 0, n * sizeof *out);
     for (size_t i = 0; i < count; i++) {
         softmax state = parts[i].state[index];
@@ -160,6 +166,58 @@ static softmax join(const tb_attention *a, size_t row, size_t head, const part *
     for (size_t i = 0; i < n && all.sum > 0; i++)
         out[i] /= all.sum;
     return all;
+}
+
+// ---- whole rows ----
+
+// Scores of the heads that share a KV head, in one row, at scores + head·stride.
+static void score_heads(tb_sweep *sweep, const tb_attention *a, size_t kv_head, size_t row, const scratch *s)
+{
+    tb_sweep_init(sweep, a, kv_head, row, 1, TB_SWEEP_KERNELS, s->sweep);
+    for (size_t key = 0; key < sweep->seen.count;) {
+        tb_run run = tb_seen_get_run(&sweep->seen, key, TB_SWEEP_KEYS);
+        tb_sweep_score(sweep, &run, s->rows + key, tb_padded(a->scratch_capacity));
+        key += run.count;
+    }
+}
+
+// The weights [count] of the heads that share a KV head, summed into those of the first.
+static void sum_weights(const tb_sweep *sweep, float *scores, size_t stride)
+{
+    const tb_attention *a = sweep->a;
+    const tb_kernels *kernels = &a->compute->kernels;
+    size_t count = sweep->seen.count;
+    for (size_t g = 0; g < sweep->group; g++) {
+        softmax all = begin_softmax(a, tb_sweep_head(sweep, g));
+        float *x = scores + g * stride;
+        add_scores(&all, kernels, x, count);
+        for (size_t i = 0; i < count; i++)
+            x[i] /= all.sum;
+        if (g > 0)
+            kernels->axpy_f32(scores, 1, x, count);
+    }
+}
+
+static void observe_heads(void *user, size_t begin, size_t end, size_t worker)
+{
+    const tb_attention *a = user;
+    scratch s = get_scratch(a, worker);
+    for (size_t kv_head = begin; kv_head < end; kv_head++)
+        for (size_t row = 0; row < a->rows && tb_kv_observes(&a->kv->heads[kv_head]); row++) {
+            tb_sweep sweep;
+            score_heads(&sweep, a, kv_head, row, &s);
+            sum_weights(&sweep, s.rows, tb_padded(a->scratch_capacity));
+            tb_kv_observe(&a->kv->heads[kv_head], s.rows, sweep.seen.rows[0].end); // it has one segment
+        }
+}
+
+void tb_attention_observe(const tb_attention *a)
+{
+    bool observes = false;
+    for (size_t h = 0; h < a->config->kv_heads; h++)
+        observes = observes || tb_kv_observes(&a->kv->heads[h]);
+    if (observes)
+        tb_parallel(a->compute->threads, a->config->kv_heads, 1, observe_heads, (void *)(uintptr_t)a);
 }
 
 // ---- probe ----
@@ -189,16 +247,10 @@ static void show_heads(const tb_attention *a, size_t kv_head, size_t row, const 
                        size_t worker)
 {
     scratch s = get_scratch(a, worker);
-    size_t stride = tb_padded(a->scratch_capacity);
     tb_sweep sweep;
-    tb_sweep_init(&sweep, a, kv_head, row, 1, TB_SWEEP_KERNELS, s.sweep);
-    for (size_t key = 0; key < sweep.seen.count;) {
-        tb_run run = tb_seen_get_run(&sweep.seen, key, TB_SWEEP_KEYS);
-        tb_sweep_score(&sweep, &run, s.rows + key, stride);
-        key += run.count;
-    }
+    score_heads(&sweep, a, kv_head, row, &s);
     for (size_t g = 0; g < sweep.group; g++)
-        show_row(&sweep, worker, g, all[g * step], s.rows + g * stride);
+        show_row(&sweep, worker, g, all[g * step], s.rows + g * tb_padded(a->scratch_capacity));
 }
 
 // ---- a few rows ----

@@ -40,4 +40,7 @@ size_t tb_attention_scratch(const tb_config *config, tb_weighing_kind weighing, 
 // those of the runs that the segments are read in. Where `weighing` is no softmax, the weights are what it says.
 void tb_attention_run(const tb_attention *a);
 
+// Shows the weights of all rows to the heads that observe them.
+void tb_attention_observe(const tb_attention *a);
+
 #endif

@@ -108,18 +108,17 @@ static void fill_angles(const tb_pass *pass)
     }
 }
 
-// Keys and values of a span go into its memory, and its queries see them there.
-static void attend(const tb_pass *pass, size_t index)
+// Keys and values of `count` rows of a span, from `first` on, go into its memory, and their queries see them there.
+static void attend_rows(const tb_pass *pass, size_t index, size_t first, size_t count)
 {
     const tb_runner *r = pass->runner;
     const tb_span *span = &pass->batch->spans[index];
     const tb_settings *settings = &r->model->settings;
-    const int32_t *positions = pass->batch->positions + span->first;
-    const float *keys = r->key + span->first * r->key_stride, *values = r->value + span->first * r->key_stride;
+    const size_t row = span->first + first, query = row * r->query_stride, key = row * r->key_stride;
+    const int32_t *positions = pass->batch->positions + row;
     tb_kv_block *kv = tb_memory_get_kv(span->memory, pass->block);
-    assert(tb_kv_plan_rows(&span->memory->plan, settings) <= r->capacity);
-    tb_kv_store(kv, &r->model->compute, &(tb_kv_rows){keys, values, r->key_stride, span->count, positions});
-    tb_attention_run(&(tb_attention){
+    tb_kv_store(kv, &r->model->compute, &(tb_kv_rows){r->key + key, r->value + key, r->key_stride, count, positions});
+    const tb_attention attention = {
         .compute = &r->model->compute,
         .config = &settings->config,
         .kv = kv,
@@ -131,19 +130,33 @@ static void attend(const tb_pass *pass, size_t index)
         .weighing_numbers = pass->weights->weighing,
         .slot_keys = pass->weights->sink_keys,
         .slot_values = pass->weights->sink_values,
-        .query = r->query + span->first * r->query_stride,
         .first_bias = span->memory->first_bias,
-        .pinned_query = pins_queries(pass) ? r->pinned_query + span->first * r->query_stride : NULL,
-        .out = r->attended + span->first * r->query_stride,
+        .query = r->query + query,
+        .pinned_query = pins_queries(pass) ? r->pinned_query + query : NULL,
+        .out = r->attended + query,
         .stride = r->query_stride,
-        .rows = span->count,
+        .rows = count,
         .positions = positions,
         .scratch = r->attention_scratch,
         .scratch_capacity = r->keys,
         .block = pass->block,
         .span = index,
         .probe = pass->probe,
-    });
+    };
+    tb_attention_run(&attention);
+    tb_attention_observe(&attention);
+}
+
+// All rows of a span: as many at a time as its memory takes in without forgetting what one of them is to see.
+static void attend(const tb_pass *pass, size_t index)
+{
+    const tb_span *span = &pass->batch->spans[index];
+    const tb_kv_block *kv = tb_memory_get_kv(span->memory, pass->block);
+    assert(tb_kv_plan_rows(&span->memory->plan, &pass->runner->model->settings) <= pass->runner->capacity);
+    for (size_t done = 0, count; done < span->count; done += count) {
+        count = tb_kv_at_once(kv, span->count - done);
+        attend_rows(pass, index, done, count);
+    }
 }
 
 // Multiplies what a head has read by its part of the gate.

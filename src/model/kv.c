@@ -96,6 +96,8 @@ tb_kv_plan tb_kv_plan_of(const tb_seq_options *o, const tb_settings *settings)
         .sinks = o->keep_sinks + (changes ? registers : 0),
         .window = o->window,
         .bits = o->kv_bits,
+        .eviction = o->eviction,
+        .budget = o->budget,
         .batch = o->batch,
         .sink_bias = (float)o->sink_bias,
     };
@@ -171,6 +173,22 @@ static tb_code check_bits(const tb_kv_plan *plan, tb_error *err)
     return TB_OK;
 }
 
+static tb_code check_eviction(const tb_kv_plan *plan, const tb_settings *settings, tb_error *err)
+{
+    if (plan->eviction > TB_EVICT_KEYDIFF)
+        return tb_fail(err, TB_EINVAL, "eviction %d is not known", (int)plan->eviction);
+    if (plan->window > 0)
+        return tb_fail(err, TB_EINVAL, "a stream drops tokens by their age, so it takes no eviction");
+    if (has_codes(plan))
+        return tb_fail(err, TB_EUNSUPPORTED, "eviction moves tokens one by one, which those in few bits cannot");
+    if (plan->eviction != TB_EVICT_KEYDIFF && settings->arch && settings->arch->weighing != TB_SOFTMAX)
+        return tb_fail(err, TB_EUNSUPPORTED, "eviction by attention needs weights of a softmax; the model has others");
+    if (plan->budget <= plan->sinks)
+        return tb_fail(err, TB_EINVAL, "a budget of %zu tokens has no room for a new one behind the %zu first",
+                       plan->budget, plan->sinks);
+    return TB_OK;
+}
+
 tb_code tb_kv_plan_check(const tb_kv_plan *plan, const tb_settings *settings, tb_error *err)
 {
     size_t trained = settings->config.registers + settings->config.context;
@@ -184,6 +202,8 @@ tb_code tb_kv_plan_check(const tb_kv_plan *plan, const tb_settings *settings, tb
         if (rc)
             return rc;
     }
+    if (plan->eviction != TB_EVICT_NOTHING)
+        return check_eviction(plan, settings, err);
     if (plan->window == 0 && plan->sinks > 0 && !has_codes(plan))
         return tb_fail(err, TB_EINVAL, "%zu first tokens are to be kept where all are kept as they are", plan->sinks);
     if (plan->window == 0)
@@ -238,6 +258,12 @@ static tb_kv_head plan_head(const tb_kv_plan *plan, const tb_settings *settings,
         head.policy = &tb_kv_stream;
         head.capacity = stream_rows(plan, least);
         head.sinks = near ? 0 : plan->sinks;
+    } else if (plan->eviction != TB_EVICT_NOTHING && !near) {
+        head.policy = &tb_kv_evict;
+        head.eviction = plan->eviction;
+        head.capacity = plan->budget < plan->capacity ? plan->budget : plan->capacity;
+        head.sinks = plan->sinks < head.capacity ? plan->sinks : head.capacity - 1;
+        head.recent = (head.capacity - head.sinks + 1) / 2; // as many as are chosen: H2O's default
     }
     return head;
 }

@@ -84,7 +84,10 @@ struct tb_kv_head {
     tb_kv_bits bits;
     size_t group_slots;          // most groups
     size_t groups, oldest_group; // so far; the oldest still there
-    void *storage;               // aligned to TB_ALIGNMENT; borrowed from the memory
+    // Where there is a budget: how the rows between the sinks and the newest `recent` are chosen.
+    tb_eviction eviction;
+    size_t recent;
+    void *storage; // aligned to TB_ALIGNMENT; borrowed from the memory
 };
 
 struct tb_kv_policy {
@@ -110,6 +113,15 @@ extern const tb_kv_policy tb_kv_stream;
 // Keeps the first `sinks` rows and the newest as they are, and those between, all or those of a window, in few bits.
 extern const tb_kv_policy tb_kv_coded;
 
+// Keeps `capacity` rows: the first `sinks`, the newest `recent`, and those between that score best.
+extern const tb_kv_policy tb_kv_evict;
+
+// Whether the head wants to see the weights of every query.
+bool tb_kv_observes(const tb_kv_head *head);
+// weights [count] of a query for the first `count` rows, summed over the query heads that share the head. Queries come
+// in the order of their positions.
+void tb_kv_observe(tb_kv_head *head, const float *weights, size_t count);
+
 // ---- memories ----
 
 // How a memory keeps its rows.
@@ -120,6 +132,9 @@ typedef struct tb_kv_plan {
     // they always see. window 0: no row is dropped.
     size_t sinks, window;
     tb_kv_bits bits; // of rows that are neither among the first `sinks` nor new; 0: as they are
+    // Blocks that see everything keep `budget` rows of each head, chosen by `eviction`.
+    tb_eviction eviction;
+    size_t budget;
     size_t batch;    // of a stream, or with bits: most rows stored at once
     float sink_bias; // joins the score of the key at position 0
 } tb_kv_plan;
@@ -170,6 +185,10 @@ static inline tb_kv_block *tb_memory_get_kv(const tb_memory *memory, size_t bloc
 {
     return &memory->kv[block - memory->first_block];
 }
+
+// How many of `count` new rows may be stored before they are attended, at least one: each row sees what is kept when it
+// comes.
+size_t tb_kv_at_once(const tb_kv_block *kv, size_t count);
 
 // Takes in rows of all heads: head h has keys + h·head_size and values + h·head_size.
 void tb_kv_store(tb_kv_block *kv, const tb_compute *compute, const tb_kv_rows *rows);

@@ -43,6 +43,13 @@ $ twobit perplexity tiny.gguf --text text --stream 4:253 --ctx 20
 ! twobit: a stream of 4 + 253 tokens is longer than the 256 that the model was trained for
 = 1
 
+# A budget beside a reference that keeps everything.
+$ twobit perplexity tiny.gguf --text text --ctx 64 --evict h2o:12 --reference tiny.gguf --json | grep -c '"kl_mean": 0.0,'
+0
+= 1
+$ twobit perplexity tiny.gguf --text text --ctx 64 --evict keydiff:64 --reference tiny.gguf --json | grep -c '"kl_mean": 0.0,'
+1
+
 # Keys and values in few bits beside a reference that keeps them as floats. What is new stays as it is.
 $ twobit perplexity tiny.gguf --text text --ctx 64 --kv k2v2:g8:r0 --keep-sinks 0 --reference tiny.gguf --json | grep -c '"kl_mean": 0.0,'
 0

@@ -101,7 +101,7 @@ twobit: option '--kv': 'k2' is no form of a KV cache (f16, f32, q8, k4v4, k2v2:g
 twobit: 9 bits for keys of the KV cache are neither 1 to 8 nor 16
 twobit: a group of 9 in the KV cache is not a multiple of 8
 twobit: option '--keep-sinks': 'x' is not a whole number
-twobit: option '--keep-sinks': all tokens are kept as they are; it goes with '--kv' of few bits
+twobit: option '--keep-sinks': all tokens are kept as they are; it goes with '--evict' or '--kv' of few bits
 twobit: option '--keep-sinks': '--stream' says already how many first tokens are kept
 twobit: a window of 12 tokens never has a group of 8 behind the 8 newest, which are kept as they are
 
@@ -113,6 +113,21 @@ $ for g in 0 0.01 1000000; do twobit run tiny.gguf -p "the end" -n 50 --temp 0 -
 1
 $ twobit run tiny.gguf -p a --sink-gamma -1 2>&1 | head -n 1
 twobit: option '--sink-gamma': -1 is too small, the least is 0
+
+# A budget for each head: the same text while it is kept, other text when not, and nothing that makes no sense.
+$ for m in h2o a2sf vatp keydiff; do twobit run tiny.gguf -p "the end" -n 50 --temp 0 --evict $m:100 | cmp - a; done
+$ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --evict vatp:4 --keep-sinks 1 >b; cmp -s a b
+= 1
+$ for o in "--evict h2o" "--evict best:9" "--evict h2o:x" "--evict h2o:9 --stream 2:6" "--evict h2o:4" \
+>     "--evict h2o:9 --kv k2v2"; do
+>     twobit run tiny.gguf -p a $o 2>&1 >/dev/null | head -n 1
+> done
+twobit: option '--evict': 'h2o' is not a method and a number of tokens, METHOD:BUDGET
+twobit: option '--evict': eviction 'best' is none of h2o, a2sf, vatp and keydiff
+twobit: option '--evict': 'x' is not a whole number
+twobit: '--stream' drops tokens by their age; it goes without '--evict'
+twobit: a budget of 4 tokens has no room for a new one behind the 4 first
+twobit: eviction moves tokens one by one, which those in few bits cannot
 
 # A model of NaN is noticed.
 $ make_tiny_model nan.gguf --nan; twobit run nan.gguf -p "the end" >out

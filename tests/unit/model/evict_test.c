@@ -1,0 +1,324 @@
+// Eviction: which rows go, against a model that keeps everything in a list; and sequences with a budget, against plain
+// ones, whatever the pieces, and against sums of the weights that a probe sees.
+#include "model_files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <string.h>
+
+#include "model/runner.h"
+#include "rounding.h"
+
+enum { HEAD = 4, MOST = 24 }; // numbers of a head; rows of a case
+
+// ---- a list ----
+
+typedef struct row {
+    int32_t position;
+    float score;
+    float key[HEAD], value[HEAD];
+} row;
+
+typedef struct list {
+    tb_eviction eviction;
+    size_t budget, sinks, recent, count;
+    row rows[MOST];
+} list;
+
+static double value_of(const list *l, const row *r)
+{
+    double size = 0, norm = 0, dot = 0;
+    for (size_t i = 0; i < HEAD; i++) {
+        double sum = 0;
+        for (size_t k = 0; k < l->count; k++)
+            sum += (double)l->rows[k].key[i];
+        size += fabs((double)r->value[i]);
+        norm += (double)r->key[i] * (double)r->key[i];
+        dot += sum * (double)r->key[i];
+    }
+    if (l->eviction == TB_EVICT_KEYDIFF)
+        return norm > 0 ? -dot / sqrt(norm) : 0;
+    return l->eviction == TB_EVICT_VATP ? size * (double)r->score : (double)r->score;
+}
+
+// Keys are sums of small numbers: of two scores that are the same on paper, floats may make the smaller either.
+static double doubt(const list *l)
+{
+    return l->eviction == TB_EVICT_KEYDIFF ? 1e-4 : 0;
+}
+
+// Removes the row that `kept` misses, of which there must be one that may go and scores least.
+static void check_loss(list *l, const int32_t *kept)
+{
+    size_t gone = 0, behind = l->count;
+    while (gone < behind - 1 && kept[gone] == l->rows[gone].position)
+        gone++;
+    for (size_t i = gone + 1; i < behind; i++)
+        assert_int_equal(kept[i - 1], l->rows[i].position);
+    assert_true(gone >= l->sinks && gone + l->recent <= l->count); // the new row is one of the recent
+    double least = value_of(l, &l->rows[gone]);
+    for (size_t i = l->sinks; i + l->recent <= l->count; i++) {
+        double other = value_of(l, &l->rows[i]);
+        assert_true(i < gone && doubt(l) == 0 ? other > least : other >= least - doubt(l)); // equal ones: the oldest
+    }
+    memmove(&l->rows[gone], &l->rows[gone + 1], (behind - gone - 1) * sizeof(row));
+    l->count--;
+}
+
+static void check_head(const tb_kv_head *head, const list *l)
+{
+    tb_kv_segment segment;
+    assert_int_equal(tb_kv_evict.segments(&segment, head), 1);
+    assert_int_equal(segment.count, l->count);
+    assert_true(segment.count <= l->budget);
+    for (size_t i = 0; i < l->count; i++) {
+        assert_int_equal(segment.positions[i], l->rows[i].position);
+        assert_memory_equal((const float *)segment.keys + i * HEAD, l->rows[i].key, sizeof l->rows[i].key);
+        assert_memory_equal((const float *)segment.values + i * HEAD, l->rows[i].value, sizeof l->rows[i].value);
+    }
+    for (size_t i = 0; i < l->sinks && i < l->count; i++)
+        assert_int_equal(segment.positions[i], i);
+}
+
+// Rows one by one, with weights in eighths, so that scores are often equal.
+static void run_case(tb_rng *rng, const tb_kernels *kernels)
+{
+    list l = {.eviction = (tb_eviction)(1 + tb_rng_below(rng, TB_EVICT_KEYDIFF)), .budget = 1 + tb_rng_below(rng, 12)};
+    l.sinks = tb_rng_below(rng, l.budget);
+    l.recent = 1 + tb_rng_below(rng, l.budget - l.sinks); // up to budget = sinks + recent
+    tb_kv_head head = {.policy = &tb_kv_evict,
+                       .type = TB_KV_CACHE_F32,
+                       .head_size = HEAD,
+                       .capacity = l.budget,
+                       .sinks = l.sinks,
+                       .eviction = l.eviction,
+                       .recent = l.recent};
+    size_t bytes, n = 1 + tb_rng_below(rng, MOST - 1);
+    assert_true(tb_kv_evict.bytes(&bytes, &head));
+    head.storage = tb_alloc(bytes);
+    for (size_t t = 0; t < n; t++) {
+        row new = {.position = (int32_t)t};
+        for (size_t i = 0; i < HEAD; i++) {
+            new.key[i] = (float)tb_rng_below(rng, 5) - 2;
+            new.value[i] = (float)tb_rng_below(rng, 3);
+        }
+        bool full = l.count == l.budget;
+        tb_kv_evict.store(&head, kernels, &(tb_kv_rows){new.key, new.value, HEAD, 1, &new.position});
+        tb_kv_segment segment;
+        tb_kv_evict.segments(&segment, &head);
+        if (full)
+            check_loss(&l, segment.positions);
+        l.rows[l.count++] = new;
+        check_head(&head, &l);
+        float weights[MOST];
+        for (size_t i = 0; i < l.count; i++)
+            weights[i] = (float)tb_rng_below(rng, 4) / 8;
+        for (size_t i = 0; i < l.count; i++)
+            l.rows[i].score =
+                l.eviction == TB_EVICT_A2SF ? 0.97f * l.rows[i].score + weights[i] : l.rows[i].score + weights[i];
+        if (tb_kv_observes(&head))
+            tb_kv_observe(&head, weights, l.count);
+        else
+            assert_int_equal(l.eviction, TB_EVICT_KEYDIFF);
+    }
+    tb_free(head.storage);
+}
+
+static void evict__keeps_what_a_list_keeps(void **state)
+{
+    (void)state;
+    tb_rng rng;
+    tb_rng_init(&rng, 16, 3);
+    tb_kernels kernels;
+    tb_kernels_init(&kernels, tb_cpu_detect());
+    for (int i = 0; i < 10000; i++)
+        run_case(&rng, &kernels);
+}
+
+// ---- sequences ----
+
+enum { TOKENS = 60, BUDGET = 16, SINKS = 3, RECENT = (BUDGET - SINKS + 1) / 2 };
+
+static tb_model *open_tiny(const char *name)
+{
+    return open_model(tiny_path(name), 2);
+}
+
+static tb_seq *new_bounded(const tb_model *model, tb_eviction eviction, size_t budget, size_t batch)
+{
+    tb_seq *seq;
+    tb_error err;
+    tb_seq_options options = {.context = TOKENS,
+                              .batch = batch,
+                              .kv_cache = TB_KV_CACHE_F32,
+                              .keep_sinks = SINKS,
+                              .eviction = eviction,
+                              .budget = budget};
+    if (tb_seq_new(&seq, model, &options, &err))
+        fail_msg("%s", err.message);
+    return seq;
+}
+
+// llama shares keys among heads, gemma3 has near blocks, qwen2 biases.
+static const char *const some_models[] = {"llama.gguf", "gemma3.gguf", "qwen2.gguf"};
+
+static void eviction__of_nothing_is_a_plain_sequence_to_the_bit(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < 3; m++)
+        for (int e = TB_EVICT_H2O; e <= TB_EVICT_KEYDIFF; e++) {
+            tb_model *model = open_tiny(some_models[m]);
+            size_t vocab = tb_model_vocab_size(model);
+            int32_t *ids = random_ids(TOKENS, vocab, 1);
+            tb_seq *plain = new_seq(model, TOKENS, 32, TB_KV_CACHE_F32);
+            tb_seq *seq = new_bounded(model, (tb_eviction)e, TOKENS + 40 * (e % 2), 32);
+            float *expected = push_all(plain, ids, TOKENS), *logits = push_all(seq, ids, TOKENS);
+            assert_memory_equal(logits, expected, TOKENS * vocab * sizeof *logits);
+            tb_free(expected), tb_free(logits), tb_free(ids);
+            tb_seq_free(plain), tb_seq_free(seq);
+            tb_model_close(model);
+        }
+}
+
+static void eviction__is_the_same_for_any_pieces(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < 3; m++)
+        for (int e = TB_EVICT_H2O; e <= TB_EVICT_KEYDIFF; e++) {
+            tb_model *model = open_tiny(some_models[m]);
+            size_t vocab = tb_model_vocab_size(model), n = TOKENS * vocab;
+            int32_t *ids = random_ids(TOKENS, vocab, 2);
+            tb_seq *steps = new_bounded(model, (tb_eviction)e, BUDGET, 1);
+            float *expected = push_all(steps, ids, TOKENS);
+            for (size_t batch = 7; batch <= 64; batch += 57) {
+                tb_seq *seq = new_bounded(model, (tb_eviction)e, BUDGET, batch);
+                float *logits = push_all(seq, ids, TOKENS);
+                double d = distance(logits, expected, n);
+                if (d > 2 * rounding_of_passes(tb_model_config(model), TOKENS, n))
+                    fail_msg("%s, eviction %d, batch %zu: %g", some_models[m], e, batch, d);
+                tb_free(logits);
+                tb_seq_free(seq);
+            }
+            tb_free(expected), tb_free(ids);
+            tb_seq_free(steps);
+            tb_model_close(model);
+        }
+}
+
+// Sums of what a probe sees of every KV head: what H2O keeps is what they say.
+typedef struct sums {
+    size_t group, kv_heads, calls;
+    double score[2][8][TOKENS]; // [block][KV head][position]
+    bool there[2][8][TOKENS];   // at the last query
+    size_t losses;
+} sums;
+
+static void sum_row(void *user, const tb_probe_place *at, size_t head, size_t position,
+                    const tb_attention_piece *pieces, size_t count)
+{
+    sums *s = user;
+    size_t kv_head = head / s->group;
+    bool now[TOKENS] = {false};
+    double weights[TOKENS] = {0}, *score = s->score[at->block][kv_head];
+    bool *before = s->there[at->block][kv_head];
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < pieces[i].count; k++, kept++) {
+            now[pieces[i].positions[k]] = true;
+            weights[pieces[i].positions[k]] = (double)pieces[i].weights[k];
+        }
+    assert_int_equal(kept, position < BUDGET ? position + 1 : BUDGET);
+    for (size_t p = 0; p < position && head % s->group == 0; p++) {
+        if (now[p] || !before[p])
+            continue;
+        size_t newer = 0; // rows behind; the newest stay
+        for (size_t k = position; k-- > SINKS;)
+            if (before[k] && ++newer >= RECENT)
+                assert_true(score[k] >= score[p] - 1e-4);
+        s->losses++;
+    }
+    memcpy(before, now, sizeof now);
+    for (size_t p = 0; p <= position; p++)
+        score[p] += weights[p];
+    s->calls++;
+}
+
+static void h2o__drops_what_heads_that_share_keys_look_at_least(void **state)
+{
+    (void)state;
+    tb_model *model = open_model(tiny_path("llama.gguf"), 1);
+    const tb_config *config = tb_model_config(model);
+    int32_t *ids = random_ids(TOKENS, tb_model_vocab_size(model), 3);
+    tb_seq *seq = new_bounded(model, TB_EVICT_H2O, BUDGET, 64);
+    static sums s;
+    s = (sums){.group = config->heads / config->kv_heads, .kv_heads = config->kv_heads};
+    assert_true(config->blocks <= 2 && config->kv_heads <= 8 && s.group > 1);
+    tb_probe probe = {.attention_row = sum_row, .user = &s};
+    tb_seq_set_probe(seq, &probe);
+    tb_free(push_all(seq, ids, TOKENS));
+    assert_int_equal(s.calls, config->blocks * config->heads * TOKENS);
+    assert_int_equal(s.losses, config->blocks * config->kv_heads * (TOKENS - BUDGET));
+    tb_free(ids);
+    tb_seq_free(seq);
+    tb_model_close(model);
+}
+
+static void eviction__forgets_everything_when_it_goes_back(void **state)
+{
+    (void)state;
+    tb_model *model = open_tiny("llama.gguf");
+    size_t vocab = tb_model_vocab_size(model);
+    int32_t *ids = random_ids(TOKENS, vocab, 4);
+    tb_seq *seq = new_bounded(model, TB_EVICT_H2O, BUDGET, 16), *fork;
+    tb_error err;
+    float *first = push_all(seq, ids, TOKENS - 10);
+    assert_int_equal(tb_seq_truncate(seq, TOKENS - 10), TOKENS - 10); // nothing to forget
+    assert_int_equal(tb_seq_fork(&fork, seq, &err), TB_OK);
+    float *one = push_all(seq, ids, 10), *other = push_all(fork, ids, 10);
+    assert_memory_equal(one, other, 10 * vocab * sizeof *one);
+    assert_int_equal(tb_seq_truncate(seq, TOKENS - 10), 0);
+    float *again = push_all(seq, ids, TOKENS - 10);
+    assert_memory_equal(first, again, (TOKENS - 10) * vocab * sizeof *first);
+    tb_free(first), tb_free(one), tb_free(other), tb_free(again), tb_free(ids);
+    tb_seq_free(seq), tb_seq_free(fork);
+    tb_model_close(model);
+}
+
+static void eviction__refuses_what_makes_no_sense(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"h2o", "h2o:", "h2o:x", "h2o:-1", "best:9", ":9", ""};
+    tb_model *model = open_tiny("llama.gguf");
+    tb_seq *seq;
+    tb_error err;
+    tb_seq_options options = {0};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(tb_seq_options_set_eviction(&options, wrong[i], &err), TB_EINVAL);
+    assert_int_equal(options.eviction, TB_EVICT_NOTHING);
+    assert_int_equal(tb_seq_options_set_eviction(&options, "vatp:4", &err), TB_OK);
+    assert_true(options.eviction == TB_EVICT_VATP && options.budget == 4);
+    options.keep_sinks = 4;
+    assert_int_equal(tb_seq_new(&seq, model, &options, &err), TB_EINVAL);
+    options.budget = 0;
+    assert_int_equal(tb_seq_new(&seq, model, &options, &err), TB_EINVAL);
+    options = (tb_seq_options){.eviction = TB_EVICT_H2O, .budget = 20, .window = 8};
+    assert_int_equal(tb_seq_new(&seq, model, &options, &err), TB_EINVAL);
+    tb_model_close(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(evict__keeps_what_a_list_keeps),
+        cmocka_unit_test(eviction__of_nothing_is_a_plain_sequence_to_the_bit),
+        cmocka_unit_test(eviction__is_the_same_for_any_pieces),
+        cmocka_unit_test(h2o__drops_what_heads_that_share_keys_look_at_least),
+        cmocka_unit_test(eviction__forgets_everything_when_it_goes_back),
+        cmocka_unit_test(eviction__refuses_what_makes_no_sense),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
