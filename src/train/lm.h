@@ -132,4 +132,9 @@ void tb_lm_clear_gradients(tb_lm *lm);
 float tb_lm_weigh_f32(float *w, const float *z, size_t n, tb_lm_normalizer normalizer, float gamma, float extra);
 double tb_lm_weigh_f64(double *w, const double *z, size_t n, tb_lm_normalizer normalizer, double gamma, double extra);
 
+// The way back, in double: dz[n] holds the scores and gets the gradients by them from g[n], those by w. `rest` is what
+// weighing returned. Returns the gradient by `extra`.
+double tb_lm_unweigh_f64(double *dz, const double *w, const double *g, size_t n, tb_lm_normalizer normalizer,
+                         double gamma, double rest);
+
 #endif

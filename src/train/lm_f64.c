@@ -40,3 +40,9 @@ double tb_lm_weigh_f64(double *w, const double *z, size_t n, tb_lm_normalizer no
 {
     return weigh_f64(w, z, n, normalizer, gamma, extra);
 }
+
+double tb_lm_unweigh_f64(double *dz, const double *w, const double *g, size_t n, tb_lm_normalizer normalizer,
+                         double gamma, double rest)
+{
+    return unweigh_f64(dz, w, g, n, normalizer, gamma, rest);
+}
