@@ -84,6 +84,7 @@ extern const tb_command tb_command_sink_heads;
 extern const tb_command tb_command_sink_map;
 extern const tb_command tb_command_sink_massive;
 extern const tb_command tb_command_sink_positions;
+extern const tb_command tb_command_sink_report;
 extern const tb_command tb_command_sink_super;
 extern const tb_command tb_command_sink_value;
 extern const tb_command tb_command_template;
@@ -116,5 +117,8 @@ size_t tb_cli_threads(const tb_cli *cli);
 // The ids of a text, without BOS, for measuring: of a file, of standard input for "-", of the
 // held-out text that comes with twobit for NULL. Free with tb_free_ids; *ids is NULL on failure.
 tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, const char *path, tb_error *err);
+
+// Refuses an output that cannot be written before minutes go into what it is to hold.
+tb_code tb_cli_check_output(const char *path, tb_error *err);
 
 #endif

@@ -91,7 +91,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
                              args->method);
     tb_code rc = tb_quant_options_resolve(&p.options, p.method, &p.options, err);
     if (!rc)
-        rc = tb_csi_check_output(args->output, err);
+        rc = tb_cli_check_output(args->output, err);
     if (rc)
         return rc;
     p.options.threads = tb_cli_threads(cli);

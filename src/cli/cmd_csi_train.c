@@ -87,7 +87,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     tb_csi_train_options train = {0};
     tb_code rc = parse(&train, cli, args, err);
     if (!rc)
-        rc = tb_csi_check_output(args->output, err);
+        rc = tb_cli_check_output(args->output, err);
     if (rc)
         return rc;
     tb_csi_link *link;

@@ -6,8 +6,8 @@
 #include "cli/json_out.h"
 #include "cli/number_text.h"
 #include "cli/sink_args.h"
+#include "cli/sink_score.h"
 #include "cli/table.h"
-#include "eval/eval.h"
 
 static const tb_option no_options[] = {{0}};
 
@@ -25,15 +25,6 @@ static const char notes[] =
     "the\n"
     "first-token share are as in 'sink map', max |h| as in 'sink massive'. α_T/4: mean weight of position T/4 in the\n"
     "blocks behind the emergence, where 'move' puts the first token's stream.\n";
-
-static bool score(double *nll, double *kl, const float *logits, const float *reference, size_t vocab, int32_t target)
-{
-    tb_prediction_score s;
-    tb_score_prediction(&s, logits, reference, vocab, target);
-    *nll = s.nll;
-    *kl = s.kl;
-    return s.finite && s.reference_finite;
-}
 
 // ---- text ----
 
@@ -155,7 +146,7 @@ static tb_code run(tb_cli *cli, const void *args, tb_error *err)
     double start = tb_clock_seconds();
     tb_code rc = tb_sink_job_init(&job, cli, args, err);
     if (!rc)
-        rc = tb_sink_ablate(&result, job.model, &job.options, score, err);
+        rc = tb_sink_ablate(&result, job.model, &job.options, tb_sink_score, err);
     tb_progress_clear(&cli->progress);
     if (!rc)
         rc = show(&job, &result, tb_clock_seconds() - start, err);

@@ -16,9 +16,7 @@ typedef struct super_args {
     bool json;
 } super_args;
 
-// The prompt of the paper.
-static const super_args defaults = {
-    .prompt = "Apple Inc. is a worldwide tech company.", .spike = TB_SUPER_SPIKE, .most = TB_SUPER_MOST};
+static const super_args defaults = {.prompt = TB_SUPER_PROMPT, .spike = TB_SUPER_SPIKE, .most = TB_SUPER_MOST};
 
 static const tb_option options[] = {
     {"prompt", 'p', TB_OPTION_TEXT, offsetof(super_args, prompt), "TEXT", 0, 0, "what the model reads meanwhile"},

@@ -71,3 +71,16 @@ tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, 
     tb_free(text);
     return rc;
 }
+
+tb_code tb_cli_check_output(const char *path, tb_error *err)
+{
+    tb_target target;
+    tb_outfile *probe;
+    tb_code rc = tb_target_find(&target, path, err);
+    if (!rc && !target.streams) { // whoever reads a pipe would take the end of the probe for the end of the output
+        rc = tb_outfile_open(&probe, path, err);
+        tb_outfile_close(probe); // without commit: it leaves no trace
+    }
+    tb_target_clear(&target);
+    return rc;
+}

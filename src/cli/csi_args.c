@@ -43,16 +43,3 @@ tb_code tb_csi_parse_reals(double *values, size_t *count, tb_cli *cli, const cha
             return TB_OK;
     }
 }
-
-tb_code tb_csi_check_output(const char *path, tb_error *err)
-{
-    tb_target target;
-    tb_outfile *probe;
-    tb_code rc = tb_target_find(&target, path, err);
-    if (!rc && !target.streams) { // whoever reads a pipe would take the end of the probe for the end of the output
-        rc = tb_outfile_open(&probe, path, err);
-        tb_outfile_close(probe); // without commit: it leaves no trace
-    }
-    tb_target_clear(&target);
-    return rc;
-}

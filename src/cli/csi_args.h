@@ -44,7 +44,4 @@ enum { TB_CSI_MOST_VALUES = 64 };
 tb_code tb_csi_parse_reals(double *values, size_t *count, tb_cli *cli, const char *option, const char *text,
                            tb_error *err);
 
-// Refuses an output that cannot be written before minutes go into what it is to hold.
-tb_code tb_csi_check_output(const char *path, tb_error *err);
-
 #endif

@@ -53,9 +53,16 @@ static tb_code add_map(tb_str *s, const char *name, const char *model, const tb_
                          r->heads, r->blocks, name);
 }
 
-// Perceptually even colours, after viridis (Smith and van der Walt).
-static const char palette[] = "set palette defined (0 '#440154', 0.125 '#472d7b', 0.25 '#3b528b', 0.375 '#2c728e', 0.5 "
-                              "'#21918c', 0.625 '#28ae80', 0.75 '#5ec962', 0.875 '#addc30', 1 '#fde725')\n";
+const char *const tb_sink_colours[TB_SINK_COLOURS] = {"#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c",
+                                                      "#28ae80", "#5ec962", "#addc30", "#fde725"};
+
+static tb_code add_palette(tb_str *s, tb_error *err)
+{
+    tb_code rc = tb_str_append_text(s, "set palette defined (", err);
+    for (size_t i = 0; i < TB_SINK_COLOURS && !rc; i++)
+        rc = tb_str_printf(s, err, "%s%zu '%s'", i ? ", " : "", i, tb_sink_colours[i]);
+    return rc ? rc : tb_str_append_text(s, ")\n", err);
+}
 
 static tb_code plot_heads(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
                           const head_map *map, tb_error *err)
@@ -66,11 +73,13 @@ static tb_code plot_heads(const tb_sink_job *job, const tb_sink_result *r, const
     if (!rc && reference)
         rc = add_map_data(&s, "reference", reference, map, err);
     if (!rc)
+        rc = add_palette(&s, err);
+    if (!rc)
         rc = tb_str_printf(&s, err,
-                           "%sset cbrange [0:1]\nset cblabel '%s'\nset xlabel 'head'\nset ylabel 'block'\n"
+                           "set cbrange [0:1]\nset cblabel '%s'\nset xlabel 'head'\nset ylabel 'block'\n"
                            "set xtics 1 out nomirror\nset ytics 1 out nomirror\nset tics font ',9'\nset border 0\n"
                            "set multiplot layout 1,%zu title '%s' font ',14'\n",
-                           palette, map->scale, maps, map->title);
+                           map->scale, maps, map->title);
     if (!rc)
         rc = add_map(&s, "model", job->cli->operands.items[0], r, err);
     if (!rc && reference)

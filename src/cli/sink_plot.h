@@ -4,6 +4,10 @@
 
 #include "cli/sink_args.h"
 
+// Perceptually even colours for 0 … 1, after viridis (Smith and van der Walt): "#440154" …
+enum { TB_SINK_COLOURS = 9 };
+extern const char *const tb_sink_colours[TB_SINK_COLOURS];
+
 // Blocks × heads, coloured by the mean weight of the first token; the reference's beside it, or NULL.
 tb_code tb_sink_plot_map(const tb_sink_job *job, const tb_sink_result *result, const tb_sink_result *reference,
                          tb_error *err);

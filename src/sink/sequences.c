@@ -71,16 +71,23 @@ static tb_code find_sizes(tb_sink_sequences *s, const tb_model *model, const tb_
     return TB_OK;
 }
 
+tb_code tb_sink_check_model(const tb_model *model, tb_error *err)
+{
+    if (tb_model_config(model)->registers)
+        return tb_fail(err, TB_EUNSUPPORTED,
+                       "'%s' has registers in front of its text, which the measurements of sinks lack",
+                       tb_checkpoint_path(tb_model_checkpoint(model)));
+    return TB_OK;
+}
+
 tb_code tb_sink_sequences_init(tb_sink_sequences *s, const tb_model *model, const tb_sink_options *options,
                                tb_error *err)
 {
     *s = (tb_sink_sequences){0};
     const tb_tokenizer *tokenizer = tb_model_tokenizer(model);
-    if (tb_model_config(model)->registers)
-        return tb_fail(err, TB_EUNSUPPORTED,
-                       "'%s' has registers in front of its text, which the measurements of sinks lack",
-                       tb_checkpoint_path(tb_model_checkpoint(model)));
-    tb_code rc = find_sizes(s, model, options, err);
+    tb_code rc = tb_sink_check_model(model, err);
+    if (!rc)
+        rc = find_sizes(s, model, options, err);
     if (!rc)
         rc = find_bos(&s->bos, tokenizer, options->bos, err);
     if (rc)

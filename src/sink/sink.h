@@ -242,6 +242,7 @@ typedef struct tb_super_options {
 } tb_super_options;
 
 #define TB_SUPER_SPIKE 50.0
+#define TB_SUPER_PROMPT "Apple Inc. is a worldwide tech company." // the paper's
 enum { TB_SUPER_MOST = 16 };
 
 typedef struct tb_super_result {

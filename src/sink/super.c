@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "sink/remove.h"
+#include "sink/sequences.h"
 
 // The largest magnitude of a matrix of activations.
 typedef struct peak {
@@ -145,7 +146,9 @@ tb_code tb_sink_find_super(tb_super_result *out, const tb_model *model, const in
                        "the model is a mixture of experts, which super weights are not looked for in");
     if (count == 0)
         return tb_fail(err, TB_EINVAL, "the prompt is empty");
-    tb_code rc = prepare(&s, most, count, err);
+    tb_code rc = tb_sink_check_model(model, err);
+    if (!rc)
+        rc = prepare(&s, most, count, err);
     if (!rc)
         rc = tb_seq_new(&seq, model, &(tb_seq_options){.context = count, .batch = count, .kv_cache = TB_KV_CACHE_F32},
                         err);

@@ -12,12 +12,13 @@ $ twobit sink
 !   positions   show which tokens become sinks
 !   heads       show head by head what it does with the first token
 !   ablate      show what happens without the sinks: experiments on causes
+!   report      tell the story of a model's sinks on one HTML page
 ! 'twobit help sink COMMAND' says more about each.
 = 2
-$ for c in map massive super value entropy positions heads ablate; do
+$ for c in map massive super value entropy positions heads ablate report; do
 >     twobit help sink $c >a && twobit sink $c --help >b && cmp a b && sed -n 3p a
 > done | uniq -c | tr -s ' '
- 8 Examples:
+ 9 Examples:
 
 $ make_tiny_model tiny.gguf --blocks 3; make_tiny_model other.gguf --blocks 3 --seed 5
 $ twobit sink map tiny.gguf
@@ -107,6 +108,26 @@ $ command -v gnuplot >/dev/null || exit 0
 >     twobit sink $c tiny.gguf --reference other.gguf --plot $c.svg >/dev/null; test -s $c.svg || echo "no $c.svg"
 >     draws $c.svg
 > done
+
+# The page: whole, without anything from outside, its texts escaped.
+$ cp tiny.gguf 'a<b>&.gguf'
+$ twobit sink report 'a<b>&.gguf' --reference other.gguf --sequences 4 --ctx 16 --experiments 1 -o page.html
+$ grep -c '<h2>' page.html; grep -c '<h2>Did it survive' page.html; tail -n 1 page.html; grep '<html' page.html
+7
+1
+</body></html>
+<html lang='en'><head><meta charset='utf-8'><title>Attention sinks of a&lt;b&gt;&amp;.gguf</title>
+$ grep -e 'src=' -e 'href=' -e '@import' -e 'url(' -e 'http' page.html
+= 1
+$ twobit sink report tiny.gguf --sequences 4 --ctx 16 --experiments 0 -o page.html; grep -c '<h2>' page.html
+5
+$ twobit sink report tiny.gguf 2>&1 | head -n 1
+twobit: no output is given; use -o FILE.html
+$ twobit sink report tiny.gguf --json -o page.html 2>&1 | head -n 1
+twobit: 'sink report' writes a page; the other commands have --json
+$ twobit sink report tiny.gguf -o nowhere/page.html 2>&1
+twobit: cannot * 'nowhere/page.html*': No such file or directory (glob)
+= 1
 
 # What cannot be.
 $ twobit sink map tiny.gguf --input best 2>&1 | head -n 1
