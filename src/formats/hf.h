@@ -46,7 +46,14 @@ typedef struct tb_hf_family {
     double query_scalar;       // attention scores are divided by its root; 0: by that of the head size
     // Mixtures of experts. expert_width 0: that of dense blocks; shared_width 0: no expert is shared.
     uint32_t experts, experts_used, expert_width, shared_width;
-    bool shares_to_one;   // without "norm_topk_prob"
+    uint32_t shared_experts; // the shared one is as wide as so many of the others, without "num_shared_experts"; 0: it
+                             // has a width
+    bool shares_to_one;      // without "norm_topk_prob"
+    bool mup;                // "mup_enabled" scales embeddings
+    bool hybrid;             // without "layer_types" some blocks are no attention
+    double rope_part;        // without "partial_rotary_factor"; 0: all of a head
+    const char *period_key;  // of TB_HF_NEAR_MOST, instead of "sliding_window_pattern", and its default
+    uint32_t period;
     bool expert_columns;  // experts as gpt-oss has them (hf_experts.c)
     bool varies;          // twobit's own: variants of attention, tensors under GGUF's names
     const char *ffn_norm; // GGUF's name of "post_attention_layernorm"; NULL: "ffn_norm"

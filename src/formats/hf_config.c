@@ -93,7 +93,9 @@ static void derive_near(tb_hf_config *c, unsigned char *near, const unsigned cha
         tb_hf_member(c->json, "sliding_window_pattern") ? "sliding_window_pattern" : "_sliding_window_pattern";
     bool counts = kind == TB_HF_NEAR_UPPER || kind == TB_HF_NEAR_ODD_LOWER;
     uint32_t upper = counts ? tb_hf_read_whole(c, "max_window_layers", 0, 28) : 0;
-    uint32_t period = kind == TB_HF_NEAR_MOST ? tb_hf_read_count(c, key, 6) : 1;
+    if (c->family->period_key)
+        key = c->family->period_key;
+    uint32_t period = kind == TB_HF_NEAR_MOST ? tb_hf_read_count(c, key, c->family->period ? c->family->period : 6) : 1;
     for (size_t i = 0; i < c->blocks; i++)
         near[i] = kind == TB_HF_NEAR_ALL || (kind == TB_HF_NEAR_UPPER && i >= upper) ||
                   (kind == TB_HF_NEAR_ODD && i % 2 == 0) || (kind == TB_HF_NEAR_ODD_LOWER && i % 2 == 0 && i < upper) ||
@@ -118,6 +120,8 @@ static void translate_reach(tb_hf_config *c, const unsigned char *rotates)
 {
     uint32_t reach = read_reach(c);
     const json_t *types = tb_hf_member(c->json, "layer_types");
+    if (c->family->hybrid && !types)
+        tb_hf_refuse_unsupported(c, "layer_types", "(none), so that some are linear_attention");
     unsigned char *near = reach || types ? new_flags(c) : NULL;
     if (!near)
         return;
@@ -142,16 +146,62 @@ static void translate_cap(tb_hf_config *c, const char *name, double absent)
         tb_hf_put_f32(c, name, cap);
 }
 
-// Numbers under whichever of two names.
+// The name under which a file has the number of experts.
 static const char *experts_key(const tb_hf_config *c)
 {
-    return tb_hf_member(c->json, "num_experts") ? "num_experts" : "num_local_experts";
+    static const char *const names[] = {"num_experts", "num_local_experts", "n_routed_experts"};
+    size_t i = 0;
+    while (i + 1 < sizeof names / sizeof names[0] && !tb_hf_member(c->json, names[i]))
+        i++;
+    return names[i];
+}
+
+// The product of two counts, cut to what a count may be.
+static uint32_t multiply(tb_hf_config *c, const char *a, uint32_t absent_a, const char *b, uint32_t absent_b)
+{
+    uint64_t product = (uint64_t)tb_hf_read_count(c, a, absent_a) * tb_hf_read_count(c, b, absent_b);
+    return product < INT32_MAX ? (uint32_t)product : INT32_MAX;
+}
+
+// Embeddings by the root of the width, where a switch says so.
+static void translate_embedding_scale(tb_hf_config *c)
+{
+    if (c->family->mup)
+        tb_hf_put_f32(
+            c, "embedding_scale",
+            tb_hf_read_bool(c, "mup_enabled", false) ? sqrt(tb_hf_read_count(c, "hidden_size", c->family->width)) : 1);
+}
+
+// A gate within the query matrix, which research models have behind the rows of the heads that share a key head.
+static void translate_query_gate(tb_hf_config *c)
+{
+    if (tb_hf_read_bool(c, "headwise_attn_output_gate", false))
+        tb_hf_put_arch_text(c, "twobit.query_gate", "head of group");
+    else if (tb_hf_read_bool(c, "elementwise_attn_output_gate", false))
+        tb_hf_put_arch_text(c, "twobit.query_gate", "elem of group");
+}
+
+// Rows that are no tokens: embeddings in front of the text, and keys that every query sees.
+static void translate_learned_rows(tb_hf_config *c)
+{
+    static const char *const unknown[] = {"param_sink_scalar", "param_sink_of_head_num"};
+    if (c->family->varies)
+        return;
+    if (tb_hf_member(c->json, "num_memory_tokens"))
+        tb_hf_put_u32(c, "twobit.registers", tb_hf_read_whole(c, "num_memory_tokens", 0, 0));
+    if (!tb_hf_member(c->json, "param_sink_number"))
+        return;
+    tb_hf_put_u32(c, "twobit.sink_keys", tb_hf_read_whole(c, "param_sink_number", 0, 0));
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
+        if (tb_hf_member(c->json, unknown[i]))
+            tb_hf_refuse_unsupported(c, unknown[i], NULL);
 }
 
 // A mixture of experts. Which blocks are one, the tensors say.
 static void translate_experts(tb_hf_config *c)
 {
     const tb_hf_family *f = c->family;
+    const char *scale = tb_hf_member(c->json, "route_scale") ? "route_scale" : "routed_scaling_factor";
     if (!f->experts)
         return;
     tb_hf_put_u32(c, "expert_count", tb_hf_read_count(c, experts_key(c), f->experts));
@@ -161,7 +211,12 @@ static void translate_experts(tb_hf_config *c)
     if (f->shared_width)
         tb_hf_put_u32(c, "expert_shared_feed_forward_length",
                       tb_hf_read_count(c, "shared_expert_intermediate_size", f->shared_width));
-    tb_hf_put_bool(c, "expert_weights_norm", f->shares_to_one || tb_hf_read_bool(c, "norm_topk_prob", false));
+    if (f->shared_experts)
+        tb_hf_put_u32(c, "expert_shared_feed_forward_length",
+                      multiply(c, "num_shared_experts", f->shared_experts, "moe_intermediate_size", f->expert_width));
+    tb_hf_put_bool(c, "expert_weights_norm", tb_hf_read_bool(c, "norm_topk_prob", f->shares_to_one));
+    if (tb_hf_member(c->json, scale))
+        tb_hf_put_f32(c, "expert_weights_scale", tb_hf_read_positive(c, c->json, scale, 1));
 }
 
 // ---- what twobit does not do ----
@@ -230,7 +285,7 @@ static tb_code choose_family(tb_hf_config *c, bool *sees)
         c->rc = tb_fail(
             c->err, TB_EUNSUPPORTED,
             "model type '%.64s' of '%s' is not known (known: llama, mistral, mistral3, ministral3, qwen2, qwen3, "
-            "gemma2, gemma3, phi3, smollm3, qwen2_moe, qwen3_moe, gpt_oss, twobit)",
+            "gemma2, gemma3, phi3, smollm3, qwen2_moe, qwen3_moe, qwen3_next, afmoe, gpt_oss, twobit)",
             type, c->out->path);
     return c->rc;
 }
@@ -260,6 +315,9 @@ tb_code tb_hf_config_read(tb_hf_model *out, tb_checkpoint *checkpoint, const str
     tb_hf_put_text(&c, "general.architecture", c.family->architecture);
     translate_sizes(&c);
     translate_experts(&c);
+    translate_embedding_scale(&c);
+    translate_query_gate(&c);
+    translate_learned_rows(&c);
     tb_hf_translate_variants(&c);
     translate_cap(&c, "attn_logit_softcapping", c.family->attention_cap);
     translate_cap(&c, "final_logit_softcapping", c.family->final_cap);

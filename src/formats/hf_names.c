@@ -23,6 +23,13 @@ static const struct {
 } mixture_stems[] = {
     {"mlp.gate", "ffn_gate_inp"},
     {"mlp.router", "ffn_gate_inp"},
+    {"mlp.router.gate", "ffn_gate_inp"},
+    {"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
+    {"mlp.shared_experts.up_proj", "ffn_up_shexp"},
+    {"mlp.shared_experts.down_proj", "ffn_down_shexp"},
+    {"pre_mlp_layernorm", "ffn_norm"},
+    {"post_mlp_layernorm", "post_ffw_norm"},
+    {"self_attn.gate_proj", "attn_gate"},
     {"mlp.shared_expert_gate", "ffn_gate_inp_shexp"},
     {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
     {"mlp.shared_expert.up_proj", "ffn_up_shexp"},
@@ -44,7 +51,12 @@ static const struct {
     {"mlp.experts.down_proj", "ffn_down_exps.weight"},
     {"mlp.experts.down_proj_blocks", "ffn_down_exps.weight"},
     {"mlp.experts.down_proj_bias", "ffn_down_exps.bias"},
+    {"mlp.expert_bias", "exp_probs_b.bias"},
+    {"mlp.gate.e_score_correction_bias", "exp_probs_b.bias"},
     {"self_attn.sinks", "attn_sinks.weight"},
+    {"self_attn.attention_sink_bias", "attn_sinks.weight"},
+    {"self_attn.param_sink_key", "attn_sink_k.weight"},
+    {"self_attn.param_sink_value", "attn_sink_v.weight"},
 };
 
 // Names outside of blocks, without the prefix of the text model.
@@ -54,6 +66,7 @@ static const struct {
     {"embed_tokens.weight", "token_embd.weight"},
     {"norm.weight", "output_norm.weight"},
     {"lm_head.weight", "output.weight"},
+    {"memory_tokens", "registers.weight"},
 };
 
 // Moves *name behind `prefix` if it starts so.
@@ -99,9 +112,10 @@ static const char *find_stem(tb_text stem, const tb_hf_family *family)
 {
     for (size_t i = 0; i < sizeof block_stems / sizeof block_stems[0]; i++)
         if (tb_text_is(stem, block_stems[i].hf))
-            return family->sandwich_norms                                             ? block_stems[i].sandwich
-                   : family->ffn_norm && strcmp(block_stems[i].gguf, "ffn_norm") == 0 ? family->ffn_norm
-                                                                                      : block_stems[i].gguf;
+            return family->sandwich_norms ? block_stems[i].sandwich
+                   : family->ffn_norm && strcmp(block_stems[i].hf, "post_attention_layernorm") == 0
+                       ? family->ffn_norm
+                       : block_stems[i].gguf;
     for (size_t i = 0; family->fused && i < sizeof fused_stems / sizeof fused_stems[0]; i++)
         if (tb_text_is(stem, fused_stems[i].hf))
             return fused_stems[i].gguf;
@@ -138,7 +152,7 @@ static bool translate_block(char out[TB_HF_NAME_SIZE], const char *name, const t
         return false;
     const char *stem = name + digits + 1;
     const char *suffix = strrchr(stem, '.');
-    for (size_t i = 0; family->experts && i < sizeof block_names / sizeof block_names[0]; i++)
+    for (size_t i = 0; i < sizeof block_names / sizeof block_names[0]; i++)
         if (strcmp(stem, block_names[i].hf) == 0) {
             snprintf(out, TB_HF_NAME_SIZE, "blk.%.*s.%s", (int)digits, name, block_names[i].gguf);
             return true;

@@ -174,7 +174,8 @@ static uint32_t translate_rope_size(const rope_reader *r)
 {
     tb_hf_config *c = r->c;
     static const char name[] = "partial_rotary_factor";
-    double part = read_number(r, name, tb_hf_read_positive(c, c->json, name, 1));
+    double part = read_number(
+        r, name, tb_hf_read_positive(c, c->json, name, c->family->rope_part > 0 ? c->family->rope_part : 1));
     uint32_t size = part < 1 ? (uint32_t)(c->head_size * part) : c->head_size;
     if (part < 1 && !c->family->partial_rope)
         tb_hf_refuse_unsupported(c, name, NULL);

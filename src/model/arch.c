@@ -50,10 +50,32 @@ static const tb_arch archs[] = {
         .splits_pairs = true,
         .ffn_norm = "post_attention_norm",
     },
+    {
+        .name = "qwen3next",
+        .rope_halves = true,
+        .has_head_norms = true,
+        .has_experts = true,
+        .shares_to_one = true,
+        .ffn_norm = "post_attention_norm",
+        .gate = TB_GATE_ELEMENT,
+        .gate_source = TB_GATE_OF_HEADS,
+    },
+    {
+        .name = "afmoe",
+        .rope_halves = true,
+        .has_head_norms = true,
+        .has_post_norms = true,
+        .scales_embedding = true,
+        .global_period = 4,
+        .rotates_near_only = true,
+        .has_experts = true,
+        .shares_to_one = true,
+        .gating = TB_GATING_SIGMOID,
+        .gate = TB_GATE_ELEMENT,
+    },
     {.name = "twobit", .rope_halves = true, .varies = true},
     {.name = "gemma3n", .lacks = "per-layer embeddings"},
     {.name = "llama4", .lacks = "a mixture of experts"},
-    {.name = "qwen3next", .lacks = "output gates and linear attention"},
 };
 
 enum { ARCHS = sizeof archs / sizeof archs[0] };

@@ -15,9 +15,10 @@ typedef struct tb_attention {
     const float *sink_logits;             // [heads] or NULL: e^sink joins the sum of a row's weights, and has no value
     tb_weighing_kind weighing;            // how scores become weights; sink logits belong to TB_SOFTMAX
     const float *weighing_numbers;        // [heads], where the kind has them
-    const float *slot_keys, *slot_values; // [kv_heads][head_size] or NULL: one key more that every query sees
-    const float *first_bias;              // [heads] or NULL: joins the score of the key at position 0, behind the cap
-    const float *query;                   // [rows][heads][head_size], rows of `stride`
+    const float *slot_keys, *slot_values; // [kv_heads][slots][head_size] or NULL: keys besides that every query sees
+    size_t slots;
+    const float *first_bias; // [heads] or NULL: joins the score of the key at position 0, behind the cap
+    const float *query;      // [rows][heads][head_size], rows of `stride`
     // The same queries as pinned segments see them: turned at a position that stands still while theirs goes on. NULL:
     // no segment is pinned.
     const float *pinned_query;

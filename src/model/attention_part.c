@@ -130,6 +130,7 @@ static void attend_rows(const tb_pass *pass, size_t index, size_t first, size_t 
         .weighing_numbers = pass->weights->weighing,
         .slot_keys = pass->weights->sink_keys,
         .slot_values = pass->weights->sink_values,
+        .slots = settings->config.sink_keys,
         .first_bias = span->memory->first_bias,
         .query = r->query + query,
         .pinned_query = pins_queries(pass) ? r->pinned_query + query : NULL,

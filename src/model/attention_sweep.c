@@ -6,16 +6,16 @@
 
 // ---- keys ----
 
-// A learned key and its value, which every query sees.
+// Learned keys and their values, which every query sees.
 static tb_kv_segment slot_of(const tb_attention *a, size_t kv_head)
 {
     size_t n = a->config->head_size;
     return (tb_kv_segment){
         .type = TB_KV_CACHE_F32,
-        .keys = a->slot_keys + kv_head * n,
-        .values = a->slot_values + kv_head * n,
-        .count = 1,
-        .first = SIZE_MAX,
+        .keys = a->slot_keys + kv_head * a->slots * n,
+        .values = a->slot_values + kv_head * a->slots * n,
+        .count = a->slots,
+        .first = SIZE_MAX - a->slots,
         .slot = true,
         .pinned = true,
     };

@@ -1,6 +1,7 @@
 // From tensor names to the weights of the network. Tables say which tensors there are; what none asks for is refused
 // at the end.
 #include "model/bind_tensor.h"
+#include "model/pass.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -45,8 +46,6 @@ static const struct {
     {"attn_k_norm", offsetof(tb_block, key_norm), offsetof(tb_arch, has_head_norms), ONE, PER_HEAD},
     {"attn_sinks", offsetof(tb_block, sink_logits), offsetof(tb_arch, has_sink_logits), ONE, HEADS},
     {"attn_head_norm", offsetof(tb_block, mix_norm), offsetof(tb_arch, has_mix_norms), ONE, QUERIES},
-    {"attn_sink_k", offsetof(tb_block, sink_keys), offsetof(tb_arch, has_sink_keys), KV_HEADS, PER_HEAD},
-    {"attn_sink_v", offsetof(tb_block, sink_values), offsetof(tb_arch, has_sink_values), KV_HEADS, PER_HEAD},
 };
 
 enum {
@@ -148,15 +147,53 @@ static tb_code bind_norms(tb_tensor_binding *b, size_t index, tb_error *err)
     return rc ? rc : bind_norm(&block->ffn_norm, &block->ffn_tanh, b, stem, err);
 }
 
-// A key that all see without a value of its own.
-static tb_code bind_sink_values(tb_tensor_binding *b, size_t index, tb_error *err)
+// Learned keys or values [sink_keys][kv_heads][head_size], made [kv_heads][sink_keys][head_size]; zeros where the
+// family has none.
+static tb_code bind_sink_rows(const float **out, tb_tensor_binding *b, const char *name, bool there, tb_error *err)
 {
-    const tb_settings *settings = &b->model->settings;
-    if (!settings->arch->has_sink_keys || settings->arch->has_sink_values)
+    const tb_config *c = &b->model->settings.config;
+    const float *stored = NULL;
+    float *rows = tb_arena_array(&b->model->arena, c->sink_keys * c->kv_heads * c->head_size, sizeof *rows);
+    tb_code rc = rows ? TB_OK : tb_bind_no_memory(err, name);
+    if (!rc && there)
+        rc = tb_bind_rows(&stored, b, name, c->sink_keys * c->kv_heads, c->head_size, true, err);
+    for (size_t i = 0; !rc && there && i < c->sink_keys * c->kv_heads; i++) {
+        size_t key = i / c->kv_heads, head = i % c->kv_heads;
+        memcpy(rows + (head * c->sink_keys + key) * c->head_size, stored + i * c->head_size,
+               c->head_size * sizeof *rows);
+    }
+    *out = rows;
+    return rc;
+}
+
+// Families with head norms norm learned keys as any others, but for twobit's own.
+static tb_code norm_sink_keys(tb_model *model, tb_block *block, tb_error *err)
+{
+    const tb_config *c = &model->settings.config;
+    size_t count = c->sink_keys * c->kv_heads;
+    float *normed = tb_arena_array(&model->arena, count * c->head_size, sizeof *normed);
+    if (!normed)
+        return tb_bind_no_memory(err, "learned keys");
+    for (size_t i = 0; i < count; i++)
+        tb_rms_norm(normed + i * c->head_size, model, block->sink_keys + i * c->head_size, block->key_norm,
+                    c->head_size);
+    block->sink_keys = normed;
+    return TB_OK;
+}
+
+static tb_code bind_sinks(tb_tensor_binding *b, size_t index, tb_error *err)
+{
+    const tb_arch *arch = b->model->settings.arch;
+    tb_block *block = &b->model->blocks[index];
+    char name[LONGEST_NAME];
+    if (!arch->has_sink_keys)
         return TB_OK;
-    float *zeros = tb_arena_array(&b->model->arena, length_of(KEYS, &settings->config, 0), sizeof *zeros);
-    b->model->blocks[index].sink_values = zeros;
-    return zeros ? TB_OK : tb_bind_no_memory(err, "values");
+    snprintf(name, sizeof name, "blk.%zu.attn_sink_k.weight", index);
+    tb_code rc = bind_sink_rows(&block->sink_keys, b, name, true, err);
+    snprintf(name, sizeof name, "blk.%zu.attn_sink_v.weight", index);
+    if (!rc)
+        rc = bind_sink_rows(&block->sink_values, b, name, arch->has_sink_values, err);
+    return rc || !block->key_norm || arch->varies ? rc : norm_sink_keys(b->model, block, err);
 }
 
 // The same number for every query head.
@@ -275,6 +312,9 @@ static tb_code bind_router(tb_tensor_binding *b, size_t index, tb_error *err)
     snprintf(name, sizeof name, "blk.%zu.ffn_gate_inp.bias", index);
     if (!rc)
         rc = tb_bind_vector(&block->router_bias, b, name, config->experts, false, err);
+    snprintf(name, sizeof name, "blk.%zu.exp_probs_b.bias", index);
+    if (!rc)
+        rc = tb_bind_vector(&block->choice_bias, b, name, config->experts, false, err);
     snprintf(name, sizeof name, "blk.%zu.ffn_gate_inp_shexp.weight", index);
     return rc || !config->shared_width ? rc : tb_bind_vector(&block->shared_gate, b, name, config->width, false, err);
 }
@@ -294,9 +334,27 @@ static tb_code bind_gate(list *l, tb_error *err)
     return tb_bind_vector(&l->b->model->blocks[l->block].free_gate, l->b, name, gate_length(settings), true, err);
 }
 
+// A block of another kind: what carries its state through the sequence is called so in every hybrid.
+static tb_code refuse_states(const tb_tensor_binding *b, size_t index, tb_error *err)
+{
+    static const char *const tensors[] = {"ssm_conv1d", "ssm_out", "shortconv.conv"};
+    for (size_t i = 0; i < sizeof tensors / sizeof tensors[0]; i++) {
+        char name[LONGEST_NAME];
+        snprintf(name, sizeof name, "blk.%zu.%s.weight", index, tensors[i]);
+        if (tb_checkpoint_tensor(b->model->checkpoint, name))
+            return tb_fail(err, TB_EUNSUPPORTED,
+                           "block %zu of '%s' is no attention but a recurrent one ('%s'), which twobit lacks", index,
+                           tb_checkpoint_path(b->model->checkpoint), name);
+    }
+    return TB_OK;
+}
+
 static tb_code bind_linears(tb_tensor_binding *b, size_t index, tb_error *err)
 {
     tb_model *model = b->model;
+    tb_code states = refuse_states(b, index, err);
+    if (states)
+        return states;
     const tb_config *config = &model->settings.config;
     tb_block *block = &model->blocks[index];
     size_t ffns = block->router.rows ? config->experts + (config->shared_width ? 1 : 0) : 1;
@@ -360,7 +418,7 @@ static tb_code bind_ends(tb_tensor_binding *b, tb_error *err)
 static tb_code bind_block(tb_tensor_binding *b, size_t index, tb_error *err)
 {
     static tb_code (*const parts[])(tb_tensor_binding *, size_t, tb_error *) = {
-        bind_router, bind_linears, bind_norms, bind_vectors, bind_sink_values, bind_weighing};
+        bind_router, bind_linears, bind_norms, bind_vectors, bind_sinks, bind_weighing};
     tb_code rc = TB_OK;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !rc; i++)
         rc = parts[i](b, index, err);

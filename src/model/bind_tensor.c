@@ -70,7 +70,7 @@ static const float *floats_of(tb_model *model, const tb_tensor_info *tensor, siz
 static tb_code check_rows(const tb_tensor_info *tensor, const char *path, size_t rows, size_t cols, tb_error *err)
 {
     const uint64_t *dims = tensor->dims;
-    bool fits = dims[0] == cols && dims[1] == rows && dims[2] == 1 && dims[3] == 1;
+    bool fits = dims[0] == cols && dims[1] <= rows && dims[2] <= rows && dims[1] * dims[2] == rows && dims[3] == 1;
     if (!fits && rows == 1)
         return tb_fail(err, TB_EFORMAT, "tensor '%s' of '%s' is not a vector of %zu numbers", tensor->name.data, path,
                        cols);

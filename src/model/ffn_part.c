@@ -1,11 +1,11 @@
 // The feed-forward part of a block: dense, one of the three matrices of every kind; or a mixture of experts, of which
 // each row chooses a few.
 //
-// A router gives every expert a score; its share is the softmax over all of them, and the experts with the largest
-// shares are chosen, of equal ones the first. Rows that chose the same expert are gathered, span by span, and go
-// through its matrices together, so that decoding a tile of them is paid once; what nobody chose is not touched. A row
-// sums up its experts in their order, so that it gets the same bits whoever else chose them. One more expert, the
-// shared one, may be every row's: its share is 1, or σ(gate·x).
+// A router gives every expert a score; its share is the softmax over all of them, or σ of its own, and the experts with
+// the largest shares are chosen, of equal ones the first; a bias may change the choice and not the shares. Rows that
+// chose the same expert are gathered, span by span, and go through its matrices together, so that decoding a tile of
+// them is paid once; what nobody chose is not touched. A row sums up its experts in their order, so that it gets the
+// same bits whoever else chose them. One more expert, the shared one, may be every row's: its share is 1, or σ(gate·x).
 #include "model/forward.h"
 
 #include <string.h>
@@ -72,9 +72,14 @@ static void softmax(float *x, size_t n)
         x[i] /= sum;
 }
 
-// Marks the `used` experts with the largest shares, of equal ones the first. A row of NaN chooses the first experts,
-// and is NaN behind them.
-static void choose(unsigned char *chosen, const float *shares, size_t n, size_t used)
+static float merit(const float *shares, const float *bias, size_t expert)
+{
+    return bias ? shares[expert] + bias[expert] : shares[expert];
+}
+
+// Marks the `used` experts with the largest shares, bias included, of equal ones the first. A row of NaN chooses the
+// first experts, and is NaN behind them.
+static void choose(unsigned char *chosen, const float *shares, const float *bias, size_t n, size_t used)
 {
     memset(chosen, 0, n);
     for (size_t k = 0; k < used; k++) {
@@ -82,7 +87,7 @@ static void choose(unsigned char *chosen, const float *shares, size_t n, size_t 
         while (chosen[best])
             best++;
         for (size_t i = best + 1; i < n; i++)
-            if (!chosen[i] && shares[i] > shares[best])
+            if (!chosen[i] && merit(shares, bias, i) > merit(shares, bias, best))
                 best = i;
         chosen[best] = 1;
     }
@@ -102,18 +107,23 @@ static void route_rows(void *user, size_t begin, size_t end, size_t worker)
 {
     const tb_pass *pass = user;
     const tb_runner *r = pass->runner;
-    const tb_config *config = &r->model->settings.config;
+    const tb_settings *settings = &r->model->settings;
     const float *bias = pass->weights->router_bias;
-    size_t n = config->experts;
+    size_t n = settings->config.experts;
     (void)worker;
     for (size_t t = begin; t < end; t++) {
         float *shares = r->shares + t * n;
         for (size_t i = 0; bias && i < n; i++)
             shares[i] += bias[i];
-        softmax(shares, n);
-        choose(r->chosen + t * n, shares, n, config->experts_used);
-        if (r->model->settings.shares_to_one)
+        if (settings->gating == TB_GATING_SOFTMAX)
+            softmax(shares, n);
+        for (size_t i = 0; settings->gating == TB_GATING_SIGMOID && i < n; i++)
+            shares[i] = tb_sigmoid(shares[i]);
+        choose(r->chosen + t * n, shares, pass->weights->choice_bias, n, settings->config.experts_used);
+        if (settings->shares_to_one)
             share_to_one(shares, r->chosen + t * n, n);
+        for (size_t i = 0; settings->expert_scale != 1 && i < n; i++)
+            shares[i] *= (float)settings->expert_scale;
     }
 }
 

@@ -31,8 +31,8 @@ double tb_read_positive(tb_key_reader *r, const char *name, double absent);
 // Numbers that switch on something the forward pass does not have: absent or `off` is all it takes.
 void tb_refuse_unless(tb_key_reader *r, const char *name, double off, const char *what);
 
-// Makes settings->arch what the keys of twobit's own architecture say, and reads the numbers that belong to it. Refuses
-// keys that it does not know. Other architectures stay as they are.
+// Makes settings->arch what the file makes of the family's row: of twobit's own architecture all of it, of others what
+// they may have besides. Of the former unknown keys are refused.
 void tb_variant_read(tb_key_reader *r, tb_settings *settings, tb_arena *arena);
 
 #endif

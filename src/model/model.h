@@ -58,6 +58,7 @@ typedef struct tb_config {
     size_t blocks, width, ffn_width, heads, kv_heads, head_size, vocab, context;
     size_t experts, experts_used;      // of a mixture, and how many of them a token goes through; 0: there is none
     size_t expert_width, shared_width; // of an expert, and of the one that all tokens go through (0: there is none)
+    size_t sink_keys;                  // of every key head, that stand at no position and that every query sees
     size_t registers;                  // rows in front of every sequence that are no tokens, at positions 0, 1, …
     double norm_eps;
 } tb_config;

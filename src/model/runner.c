@@ -80,7 +80,7 @@ tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, const t
         .model = model,
         .rows = rows,
         .capacity = capacity,
-        .keys = capacity + (s->arch->has_sink_keys ? 1 : 0),
+        .keys = capacity + c->sink_keys,
         .width_stride = tb_padded(c->width),
         .query_stride = tb_padded(c->heads * c->head_size),
         .key_stride = tb_padded(c->kv_heads * c->head_size),

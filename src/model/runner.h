@@ -31,7 +31,7 @@ typedef struct tb_batch {
 typedef struct tb_runner {
     const tb_model *model;
     size_t rows, capacity;
-    size_t keys; // that a query sees, at most: those of tokens and a learned one
+    size_t keys; // that a query sees, at most: those of tokens and learned ones
     size_t width_stride, query_stride, raw_stride, gate_stride, key_stride, ffn_stride;
     float *x;                    // [rows][width_stride]: the residual stream
     float *normed, *delta;       // [rows][width_stride]

@@ -69,17 +69,18 @@ static void read_sizes(tb_key_reader *r, tb_config *c)
 
 // Numbers of llama.cpp for how shares come from a router's scores: a softmax over all experts, or over those chosen,
 // which is the same once they sum to 1.
-static void check_gating(tb_key_reader *r, bool shares_to_one)
+static void read_gating(tb_key_reader *r, tb_settings *s)
 {
-    enum { SOFTMAX = 1, SOFTMAX_OF_CHOSEN = 3 };
-    uint64_t gating = SOFTMAX;
+    enum { SOFTMAX = 1, SIGMOID = 2, SOFTMAX_OF_CHOSEN = 3 };
+    uint64_t gating = s->arch->gating == TB_GATING_SIGMOID ? SIGMOID : SOFTMAX;
     if (!r->rc)
         r->rc = tb_checkpoint_get_u64(&gating, r->checkpoint, tb_full_key(r, "expert_gating_func"), false, r->err);
-    if (!r->rc && gating != SOFTMAX && !(gating == SOFTMAX_OF_CHOSEN && shares_to_one))
+    if (!r->rc && gating != SOFTMAX && gating != SIGMOID && !(gating == SOFTMAX_OF_CHOSEN && s->shares_to_one))
         r->rc = tb_fail(r->err, TB_EUNSUPPORTED,
                         "'%s' has a router of another kind ('%s' is %" PRIu64 "), which twobit lacks", r->path, r->key,
                         gating);
-    tb_refuse_unless(r, "expert_weights_scale", 1, "a scale of its experts");
+    s->gating = gating == SIGMOID ? TB_GATING_SIGMOID : TB_GATING_SOFTMAX;
+    s->expert_scale = tb_read_positive(r, "expert_weights_scale", 1);
     tb_refuse_unless(r, "expert_group_count", 1, "experts in groups");
 }
 
@@ -102,7 +103,7 @@ static void read_experts(tb_key_reader *r, tb_settings *s)
     if (!r->rc)
         r->rc = tb_checkpoint_get_bool(&s->shares_to_one, r->checkpoint, tb_full_key(r, "expert_weights_norm"), false,
                                        r->err);
-    check_gating(r, s->shares_to_one);
+    read_gating(r, s);
 }
 
 // How much of a head RoPE turns.
@@ -143,7 +144,7 @@ static void read_scales(tb_key_reader *r, tb_settings *s)
     bool is_27b = c->blocks == s->arch->odd_scale_blocks;
     double head = is_27b ? (double)c->width / (double)c->heads : (double)c->head_size;
     s->query_scale = tb_read_positive(r, "attention.scale", 1 / sqrt(head));
-    s->embedding_scale = s->arch->scales_embedding ? sqrt((double)c->width) : 1;
+    s->embedding_scale = tb_read_positive(r, "embedding_scale", s->arch->scales_embedding ? sqrt((double)c->width) : 1);
     s->attention_cap = read_switch(r, "attn_logit_softcapping", s->arch->attention_cap);
     s->final_cap = read_switch(r, "final_logit_softcapping", s->arch->final_cap);
 }
@@ -192,6 +193,8 @@ static void read_block_kinds(tb_key_reader *r, tb_settings *s, tb_arena *arena)
     }
     if (s->reach)
         read_block_flags(r, near, "attention.sliding_window_pattern", blocks);
+    for (size_t i = 0; i < blocks && arch->rotates_near_only; i++)
+        rotated[i] = near[i];
     read_block_flags(r, rotated, "twobit.rope_blocks", blocks);
     s->near = near;
     s->rotated = rotated;

@@ -41,6 +41,9 @@ typedef enum tb_gate_source {
     TB_GATE_OF_GROUPS, // rows of the query matrix behind those of the heads that share a key head
 } tb_gate_source;
 
+// How a router's scores become shares.
+typedef enum tb_gating { TB_GATING_SOFTMAX, TB_GATING_SIGMOID } tb_gating;
+
 // One row per architecture: how it differs from plain Llama. There is one forward pass, and
 // these are its switches. Blocks are counted from 1 in the periods: period 6 means blocks
 // 6, 12, … .
@@ -62,6 +65,8 @@ typedef struct tb_arch {
     size_t unrotated_period; // every n-th block has no RoPE; 0: all have
     bool has_experts;        // blocks with a router are a mixture of experts
     bool shares_to_one;      // the shares of the experts that a row chose sum to 1, where the file does not say it
+    tb_gating gating;        // where the file does not say it
+    bool rotates_near_only;  // blocks that see everything have no RoPE
     bool has_sink_logits;    // one for every query head
     bool adds_one;           // every query head has the sink logit 0
     bool splits_pairs;       // YaRN's borders are not rounded to whole pairs, where the file does not say it
@@ -94,11 +99,13 @@ typedef struct tb_settings {
     const tb_arch *arch; // the family's row, or what the file makes of it
     double embedding_scale;
     tb_query_growth query_growth;
-    double attention_cap, final_cap;     // x becomes cap·tanh(x/cap), for scores and for logits; 0: none
-    double query_scale;                  // of the scores
-    size_t reach;                        // near blocks see this many positions, their own included; 0: all
-    size_t rope_size;                    // numbers of a head that RoPE turns
-    bool shares_to_one;                  // of the experts that a row chose
+    double attention_cap, final_cap; // x becomes cap·tanh(x/cap), for scores and for logits; 0: none
+    double query_scale;              // of the scores
+    size_t reach;                    // near blocks see this many positions, their own included; 0: all
+    size_t rope_size;                // numbers of a head that RoPE turns
+    bool shares_to_one;              // of the experts that a row chose
+    tb_gating gating;
+    double expert_scale;                 // of their shares
     double clip, sigmoid_bias;           // numbers of the normalizer, where it is TB_CLIP or TB_SIGMOID
     tb_rope rope, near_rope;             // of blocks that see everything, and of near ones
     const unsigned char *near, *rotated; // [blocks] 0 or 1

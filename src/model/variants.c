@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST_REGISTERS = 1024 };
+enum { MOST_LEARNED = 1024 }; // registers, or learned keys of a head
 
 // ---- keys that may be there ----
 
@@ -145,12 +145,13 @@ static void read_gate(tb_key_reader *r, tb_arch *arch)
     arch->gate_source = choice == 5 ? TB_GATE_FREE : TB_GATE_OF_LINEAR;
 }
 
-static void read_sink_keys(tb_key_reader *r, tb_arch *arch)
+static void read_sink_keys(tb_key_reader *r, tb_arch *arch, tb_config *config)
 {
     static const char *const texts[] = {"none", "k", "kv"};
     size_t choice = READ_CHOICE(r, "attention.kv_bias", texts);
     arch->has_sink_keys = choice >= 1;
     arch->has_sink_values = choice == 2;
+    config->sink_keys = choice >= 1;
 }
 
 static void read_norm(tb_key_reader *r, tb_arch *arch)
@@ -163,14 +164,15 @@ static void read_norm(tb_key_reader *r, tb_arch *arch)
     arch->has_post_norms = choice == 4;
 }
 
-static void read_registers(tb_key_reader *r, tb_config *config)
+// A number of rows that are no tokens; 0 where the key is absent.
+static size_t read_learned(tb_key_reader *r, const char *name)
 {
     uint64_t count = 0;
     if (!r->rc)
-        r->rc = tb_checkpoint_get_u64(&count, r->checkpoint, tb_full_key(r, "registers"), false, r->err);
-    if (!r->rc && count > MOST_REGISTERS)
-        r->rc = tb_fail(r->err, TB_EFORMAT, "'%s' of '%s' is more than %d", r->key, r->path, MOST_REGISTERS);
-    config->registers = r->rc ? 0 : (size_t)count;
+        r->rc = tb_checkpoint_get_u64(&count, r->checkpoint, tb_full_key(r, name), false, r->err);
+    if (!r->rc && count > MOST_LEARNED)
+        r->rc = tb_fail(r->err, TB_EFORMAT, "'%s' of '%s' is more than %d", r->key, r->path, MOST_LEARNED);
+    return r->rc ? 0 : (size_t)count;
 }
 
 static void read_activation(tb_key_reader *r, tb_arch *arch)
@@ -179,22 +181,50 @@ static void read_activation(tb_key_reader *r, tb_arch *arch)
     arch->activation = READ_CHOICE(r, "ffn", texts) ? TB_GELU_TANH : TB_SILU;
 }
 
-void tb_variant_read(tb_key_reader *r, tb_settings *settings, tb_arena *arena)
+// ---- other architectures ----
+
+// A gate in the query matrix, where the file says another one than the family's.
+static void read_query_gate(tb_key_reader *r, tb_arch *arch)
 {
-    if (r->rc || !r->arch->varies)
+    static const char *const texts[] = {"", "elem of head", "elem of group", "head of group"};
+    size_t choice = READ_CHOICE(r, "twobit.query_gate", texts);
+    if (choice == 0)
         return;
-    tb_arch *arch = tb_arena_array(arena, 1, sizeof *arch);
-    if (!arch) {
-        r->rc = tb_fail(r->err, TB_ENOMEM, "no memory for the settings of '%s'", r->path);
-        return;
-    }
-    *arch = *r->arch;
+    arch->gate = choice == 3 ? TB_GATE_HEAD : TB_GATE_ELEMENT;
+    arch->gate_source = choice == 1 ? TB_GATE_OF_HEADS : TB_GATE_OF_GROUPS;
+}
+
+// What models of other families may have besides.
+static void read_additions(tb_key_reader *r, tb_arch *arch, tb_config *config)
+{
+    read_query_gate(r, arch);
+    config->registers = read_learned(r, "twobit.registers");
+    config->sink_keys = read_learned(r, "twobit.sink_keys");
+    arch->has_sink_keys = arch->has_sink_values = config->sink_keys > 0;
+}
+
+static void read_all(tb_key_reader *r, tb_arch *arch, tb_settings *settings)
+{
     refuse_unknown_keys(r);
     read_normalizer(r, arch, settings);
     read_gate(r, arch);
-    read_sink_keys(r, arch);
-    read_registers(r, &settings->config);
+    read_sink_keys(r, arch, &settings->config);
+    settings->config.registers = read_learned(r, "registers");
     read_norm(r, arch);
     read_activation(r, arch);
+}
+
+void tb_variant_read(tb_key_reader *r, tb_settings *settings, tb_arena *arena)
+{
+    tb_arch *arch = r->rc ? NULL : tb_arena_array(arena, 1, sizeof *arch);
+    if (!arch && !r->rc)
+        r->rc = tb_fail(r->err, TB_ENOMEM, "no memory for the settings of '%s'", r->path);
+    if (r->rc)
+        return;
+    *arch = *r->arch;
+    if (arch->varies)
+        read_all(r, arch, settings);
+    else
+        read_additions(r, arch, &settings->config);
     r->arch = settings->arch = arch;
 }

@@ -24,6 +24,7 @@ typedef struct tb_block {
     tb_tanh_norm attention_tanh, ffn_tanh;            // of TB_NORM_TANH
     tb_matrix router;                                 // [experts][width]; no rows: the block is dense
     const float *router_bias;                         // [experts], or NULL
+    const float *choice_bias;                         // [experts], or NULL: joins the shares while experts are chosen
     const float *shared_gate;                         // [width]: of the shared expert, or NULL
 } tb_block;
 

@@ -260,12 +260,15 @@ static void attend_row(ref *r, double *out, double *weights, float *shown, rows 
         bool seen = position - p < reach && weights[p] > -INFINITY;
         weights[p] = seen ? scale_score(r->settings, weights[p], position) : -INFINITY;
     }
-    double *slot = b->sink_keys ? &weights[position + 1] : NULL;
-    if (slot)
-        *slot = scale_score(r->settings, slot_product(r, query, b->sink_keys + kv_head * n, block, position), position);
-    weigh(r, weights, position + (slot ? 2 : 1), block, head);
-    for (size_t i = 0; slot && i < n; i++)
-        out[i] += *slot * (double)b->sink_values[kv_head * n + i];
+    size_t slots = r->config->sink_keys;
+    double *of_slots = weights + position + 1;
+    for (size_t i = 0; i < slots; i++) {
+        const float *key = b->sink_keys + (kv_head * slots + i) * n;
+        of_slots[i] = scale_score(r->settings, slot_product(r, query, key, block, position), position);
+    }
+    weigh(r, weights, position + 1 + slots, block, head);
+    for (size_t i = 0; i < slots * n; i++)
+        out[i % n] += of_slots[i / n] * (double)b->sink_values[kv_head * slots * n + i];
     for (size_t p = 0; p <= position; p++) {
         shown[p] = (float)weights[p];
         for (size_t i = 0; i < n; i++)
@@ -279,7 +282,7 @@ static void attend_row(ref *r, double *out, double *weights, float *shown, rows 
 static rows attend(ref *r, rows q, rows k, rows v, size_t block)
 {
     rows out = new_rows(r, q.rows, q.cols);
-    double *weights = malloc((q.rows + 1) * sizeof *weights);
+    double *weights = malloc((q.rows + r->config->sink_keys) * sizeof *weights);
     float *shown = malloc(q.rows * sizeof *shown);
     r->failed = r->failed || !weights || !shown;
     for (size_t head = 0; head < r->config->heads && !r->failed; head++)
@@ -385,21 +388,28 @@ static rows run_expert(ref *r, rows *hidden, rows n, size_t index, size_t expert
 }
 
 // The share of an expert in a row whose scores are given: of the largest `experts_used`, of equal ones the first.
-static double share(const ref *r, const double *scores, size_t expert)
+static double share(ref *r, const tb_block *b, const double *scores, size_t expert)
 {
-    double sum = 0, used = 0;
-    size_t before = 0;
-    for (size_t i = 0; i < r->config->experts; i++) {
+    bool sigmoids = r->settings->gating == TB_GATING_SIGMOID;
+    size_t n = r->config->experts, before = 0;
+    double *shares = malloc(2 * n * sizeof *shares), *merits = shares + n, sum = 0, used = 0;
+    r->failed = r->failed || !shares;
+    for (size_t i = 0; i < n && shares; i++)
+        sum += sigmoids ? 0 : exp(scores[i]);
+    for (size_t i = 0; i < n && shares; i++) {
+        shares[i] = sigmoids ? sigmoid(scores[i]) : exp(scores[i]) / sum;
+        merits[i] = shares[i] + (b->choice_bias ? (double)b->choice_bias[i] : 0);
+    }
+    for (size_t i = 0; i < n && shares; i++) {
         size_t rank = 0;
-        for (size_t k = 0; k < r->config->experts; k++)
-            rank += scores[k] > scores[i] || (scores[k] == scores[i] && k < i);
-        sum += exp(scores[i]);
-        used += rank < r->config->experts_used ? exp(scores[i]) : 0;
+        for (size_t k = 0; k < n; k++)
+            rank += merits[k] > merits[i] || (merits[k] == merits[i] && k < i);
+        used += rank < r->config->experts_used ? shares[i] : 0;
         before = i == expert ? rank : before;
     }
-    if (before >= r->config->experts_used)
-        return 0;
-    return exp(scores[expert]) / (r->settings->shares_to_one ? used : sum);
+    double of_expert = !shares || before >= r->config->experts_used ? 0 : shares[expert];
+    free(shares);
+    return of_expert * r->settings->expert_scale / (r->settings->shares_to_one ? used : 1);
 }
 
 static double shared_share(const tb_block *b, const double *x, size_t n)
@@ -419,7 +429,7 @@ static rows run_mixture(ref *r, rows n, size_t index)
         rows y = run_expert(r, &hidden, n, index, e);
         for (size_t i = 0; i < y.rows * y.cols && !r->failed; i++) {
             size_t t = i / y.cols;
-            out.at[i] += y.at[i] * (e < experts ? share(r, scores.at + t * experts, e)
+            out.at[i] += y.at[i] * (e < experts ? share(r, b, scores.at + t * experts, e)
                                                 : shared_share(b, n.at + t * n.cols, n.cols));
         }
         free(y.at), free(hidden.at);

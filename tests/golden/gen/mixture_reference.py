@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tiny random mixtures of experts, and attention with gates and sink logits, with their logits by transformers.
+"""Tiny random mixtures of experts, and attention with gates and sinks, with their logits by transformers.
 
     pip install gguf numpy safetensors torch transformers==5.24.0
     mixture_reference.py tiny tests/golden/models
@@ -7,7 +7,9 @@
 
 With `tiny`, for every family NAME/ is the folder as transformers writes it, NAME.gguf the same weights as llama.cpp's converter
 lays them out, and NAME.logits.npy the logits in double precision for the ids in ids.npy. gpt_oss-mxfp4/ has the
-weights of gpt_oss in the layout of the published model.
+weights of gpt_oss in the layout of the published model. The folders gated_elem/, gated_head/, memory/ and sink_keys/
+hold what transformers has no class for: its Qwen3 and Llama, with gates put in by hooks, with embeddings in front of
+the text, and with keys and values in the cache before it.
 """
 import json
 import shutil
@@ -19,7 +21,7 @@ import gguf
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 
 COMMON = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, vocab_size=96,
               intermediate_size=40, max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2)
@@ -30,8 +32,14 @@ FAMILIES = {
     "gpt_oss": dict(num_local_experts=5, num_experts_per_tok=3, head_dim=16, sliding_window=9, intermediate_size=32,
                     rope_parameters=dict(rope_type="yarn", factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
                                          original_max_position_embeddings=16, rope_theta=150000.0)),
+    "qwen3_next": MIXTURE | dict(shared_expert_intermediate_size=56, head_dim=16, norm_topk_prob=True,
+                                 layer_types=["full_attention"] * 2),
+    "afmoe": MIXTURE | dict(head_dim=12, num_hidden_layers=4, num_dense_layers=1, num_shared_experts=2, route_scale=1.5,
+                            mup_enabled=True, sliding_window=9, global_attn_every_n_layers=3),
 }
-ARCHS = {"qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss"}
+ARCHS = {"qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "qwen3_next": "qwen3next", "afmoe": "afmoe",
+         "gpt_oss": "gpt-oss"}
+REDUCED_NORMS = ("qwen3_next",)  # 1 is added to their weights
 FP4 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
 
 
@@ -52,7 +60,7 @@ def random_weights(model, seed):
             values = values.reshape(p.shape[0], -1, 32, p.shape[2]) * 2.0 ** powers
             p.data = values.reshape(p.shape)
         elif "norm" in name:
-            p.data = 1 + torch.round(normal(p.shape) * 16) / 64
+            p.data = (model.config.model_type not in REDUCED_NORMS) + torch.round(normal(p.shape) * 16) / 64
         elif "embed_tokens" in name:
             p.data = exact(normal(p.shape) * 2)
         elif p.dim() == 1 or name.endswith("bias"):
@@ -78,7 +86,10 @@ STEMS = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_att
          "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate",
          "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "mlp.gate": "ffn_gate_inp", "mlp.router": "ffn_gate_inp",
          "mlp.shared_expert_gate": "ffn_gate_inp_shexp", "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
-         "mlp.shared_expert.up_proj": "ffn_up_shexp", "mlp.shared_expert.down_proj": "ffn_down_shexp"}
+         "mlp.shared_expert.up_proj": "ffn_up_shexp", "mlp.shared_expert.down_proj": "ffn_down_shexp",
+         "mlp.router.gate": "ffn_gate_inp", "mlp.shared_experts.gate_proj": "ffn_gate_shexp",
+         "mlp.shared_experts.up_proj": "ffn_up_shexp", "mlp.shared_experts.down_proj": "ffn_down_shexp",
+         "self_attn.gate_proj": "attn_gate", "pre_mlp_layernorm": "ffn_norm", "post_mlp_layernorm": "post_ffw_norm"}
 OUTER = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
          "lm_head.weight": "output.weight"}
 
@@ -87,13 +98,15 @@ def gguf_tensors(family, weights):
     """Names and arrays; experts stacked."""
     stacks = {}
     for name, x in weights.items():
-        x = x.to(torch.float64).numpy()
+        x = x.to(torch.float64).numpy() + (family in REDUCED_NORMS and "norm" in name)
         if name in OUTER:
             yield OUTER[name], x
             continue
         block, stem = name.removeprefix("model.layers.").split(".", 1)
         if stem == "self_attn.sinks":
             yield f"blk.{block}.attn_sinks.weight", x
+        elif stem == "mlp.expert_bias":
+            yield f"blk.{block}.exp_probs_b.bias", x
         elif stem.startswith("mlp.experts.") and family != "gpt_oss":
             expert, kind, _ = stem.removeprefix("mlp.experts.").split(".")
             stacks.setdefault(f"blk.{block}.ffn_{kind.removesuffix('_proj')}_exps.weight", {})[int(expert)] = x
@@ -108,7 +121,7 @@ def gguf_tensors(family, weights):
         else:
             stem, ending = stem.rsplit(".", 1)
             gguf_stem = STEMS[stem]
-            if family == "gpt_oss" and gguf_stem == "ffn_norm":
+            if family in ("gpt_oss", "qwen3_next", "afmoe") and stem == "post_attention_layernorm":
                 gguf_stem = "post_attention_norm"
             if gguf_stem == "ffn_gate_inp_shexp":
                 x = x[0]
@@ -137,6 +150,15 @@ def write_gguf(path, family, config, weights):
     out.add_expert_feed_forward_length(width)
     if hasattr(config, "shared_expert_intermediate_size"):
         out.add_expert_shared_feed_forward_length(config.shared_expert_intermediate_size)
+    if family == "qwen3_next":
+        out.add_rope_dimension_count(config.head_dim // 4)
+    if family == "afmoe":
+        out.add_expert_shared_feed_forward_length(config.num_shared_experts * config.moe_intermediate_size)
+        out.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
+        out.add_expert_weights_scale(config.route_scale)
+        out.add_expert_weights_norm(True)
+        out.add_sliding_window(config.sliding_window)
+        out.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
     if family == "gpt_oss":
         out.add_sliding_window(config.sliding_window)
         out.add_rope_scaling_type(gguf.RopeScalingType.YARN)
@@ -185,13 +207,13 @@ def write_published(path, folder):
 
 
 def make_mini(root):
-    small = dict(hidden_size=32, vocab_size=8, num_attention_heads=2, num_key_value_heads=1, head_dim=4)
+    small = dict(hidden_size=32, vocab_size=8, num_attention_heads=2, num_key_value_heads=1, head_dim=8)
     for seed, family in enumerate(FAMILIES):
         experts = "num_local_experts" if family == "gpt_oss" else "num_experts"
         settings = COMMON | FAMILIES[family] | small | {experts: 2, "num_experts_per_tok": 1}
         if family != "gpt_oss":
             settings |= dict(moe_intermediate_size=4, intermediate_size=4)
-        if family == "qwen2_moe":
+        if family in ("qwen2_moe", "qwen3_next"):
             settings |= dict(shared_expert_intermediate_size=4)
         config = AutoConfig.for_model(family, **settings)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float64)
@@ -199,6 +221,82 @@ def make_mini(root):
         with tempfile.TemporaryDirectory() as folder:
             model.to(torch.bfloat16).save_pretrained(folder)
             write_gguf(root / family, family, config, load_file(Path(folder) / "model.safetensors"))
+
+
+# ---- what no class has ----
+
+def gated(model, kind):
+    """Makes a Qwen3 one whose query matrix has a gate behind the rows of every group of heads: gives every attention a
+    gate of its own, and returns the weights in that layout."""
+    config, weights = model.config, dict(model.state_dict())
+    heads, groups, size = config.num_attention_heads, config.num_key_value_heads, config.head_dim
+    rows = heads * (size if kind == "elem" else 1)
+    rng = torch.Generator().manual_seed(7)
+    for i, layer in enumerate(model.model.layers):
+        gate = exact(torch.randn(rows, config.hidden_size, generator=rng, dtype=torch.float64) * 1.5 / 8)
+        seen = {}
+
+        def see(module, inputs, seen=seen):
+            seen["x"] = inputs[0]
+
+        def multiply(module, inputs, seen=seen, gate=gate):
+            a = torch.sigmoid(seen["x"] @ gate.T)
+            a = a if kind == "elem" else a.repeat_interleave(size, dim=-1)
+            return (inputs[0] * a,)
+
+        layer.self_attn.q_proj.register_forward_pre_hook(see)
+        layer.self_attn.o_proj.register_forward_pre_hook(multiply)
+        name = f"model.layers.{i}.self_attn.q_proj.weight"
+        q = weights[name].reshape(groups, -1, config.hidden_size)
+        weights[name] = torch.cat([q, gate.reshape(groups, -1, config.hidden_size)], 1).reshape(-1, config.hidden_size)
+    return weights
+
+
+def write_folder(path, config, weights, changes):
+    path.mkdir(exist_ok=True)
+    settings = json.loads(config.to_json_string()) | changes
+    (path / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    save_file({name: x.to(torch.bfloat16).contiguous() for name, x in weights.items()}, path / "model.safetensors")
+
+
+def make_additions(root, ids):
+    ids = torch.from_numpy(ids.astype(np.int64))[None]
+    save = lambda name, logits: np.save(root / f"{name}.logits.npy", logits[0].numpy().astype(np.float32))
+    new = lambda kind, seed, **more: plain_model(kind, seed, **more)
+    for seed, kind in enumerate(("elem", "head")):
+        model = new("qwen3", 20 + seed, head_dim=16)
+        weights = gated(model, kind)
+        with torch.no_grad():
+            save(f"gated_{kind}", model(ids).logits)
+        key = {"elem": "elementwise_attn_output_gate", "head": "headwise_attn_output_gate"}[kind]
+        write_folder(root / f"gated_{kind}", model.config, weights, {key: True})
+
+    model = new("llama", 22)
+    memory = exact(torch.randn(5, 64, generator=torch.Generator().manual_seed(8), dtype=torch.float64) * 2)
+    with torch.no_grad():
+        x = torch.cat([memory[None], model.model.embed_tokens(ids)], 1)
+        save("memory", model(inputs_embeds=x).logits[:, 5:])
+    write_folder(root / "memory", model.config, dict(model.state_dict()) | {"model.memory_tokens": memory},
+                 dict(num_memory_tokens=5))
+
+    model = new("qwen3", 23, head_dim=16)
+    rng, cache, weights = torch.Generator().manual_seed(9), DynamicCache(config=model.config), dict(model.state_dict())
+    for i, layer in enumerate(model.model.layers):
+        k, v = (exact(torch.randn(3, 2, 16, generator=rng, dtype=torch.float64)) for _ in range(2))
+        weights[f"model.layers.{i}.self_attn.param_sink_key"] = k
+        weights[f"model.layers.{i}.self_attn.param_sink_value"] = v
+        cache.update(layer.self_attn.k_norm(k).transpose(0, 1)[None], v.transpose(0, 1)[None], i)
+    with torch.no_grad():
+        save("sink_keys", model(ids, cache=cache, position_ids=torch.arange(ids.shape[1])[None]).logits)
+    write_folder(root / "sink_keys", model.config, weights, dict(param_sink_number=3))
+
+
+def plain_model(kind, seed, **more):
+    config = AutoConfig.for_model(kind, **(COMMON | more))
+    config._attn_implementation = "eager"
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float64, attn_implementation="eager").eval()
+    random_weights(model, seed)
+    return model
 
 
 def make_tiny(root):
@@ -214,6 +312,7 @@ def make_tiny(root):
         np.save(root / f"{family}.logits.npy", logits.astype(np.float32))
         write_gguf(root / f"{family}.gguf", family, config, load_file(root / family / "model.safetensors"))
         print(family, "logits", logits.std(), "largest", np.abs(logits).max())
+    make_additions(root, ids)
     write_published(root / "gpt_oss-mxfp4", root / "gpt_oss")
 
 

@@ -1,6 +1,7 @@
 // Logits against those of other programs: tests/golden/gen/forward_reference.py (NumPy, double
 // precision) for every dense family and for SmolLM2, transformers for mixtures and for variants of the others, llama2.c
 // for stories260K.
+#include "edited_model.h"
 #include "model_files.h"
 #include "rounding.h"
 #include "temp_folder.h"
@@ -70,6 +71,41 @@ static void folder__of_published_mxfp4_agrees(void **state)
 {
     (void)state;
     compare_tiny(tiny_path("gpt_oss-mxfp4"), "gpt_oss.logits.npy");
+}
+
+// Gates of heads and of elements behind the queries of each group, embeddings and keys in front of the text.
+static void folder__with_learned_rows_and_gates_agrees(void **state)
+{
+    (void)state;
+    compare_tiny(tiny_path("gated_elem"), "gated_elem.logits.npy");
+    compare_tiny(tiny_path("gated_head"), "gated_head.logits.npy");
+    compare_tiny(tiny_path("memory"), "memory.logits.npy");
+    compare_tiny(tiny_path("sink_keys"), "sink_keys.logits.npy");
+}
+
+// The same numbers are another model when the rows of the query matrix are taken in another order.
+static void query_gates__of_heads_and_of_groups_differ(void **state)
+{
+    (void)state;
+    static const char *const gates[] = {"elem of group", "elem of head"};
+    float *logits[2];
+    tb_npy ids = open_npy(tiny_path("ids.npy"));
+    size_t n = ids.count;
+    for (size_t i = 0; i < 2; i++) {
+        const model_edit edit = {SET_TEXT, "qwen3.twobit.query_gate", 0, gates[i]};
+        write_edited(temp_path("gated.gguf"), tiny_path("gated_elem"), &edit, 1);
+        tb_model *model = open_model(temp_path("gated.gguf"), 1);
+        tb_seq *seq = new_seq(model, ids.count, 0, TB_KV_CACHE_F32);
+        logits[i] = push_all(seq, ids.data, ids.count);
+        n = ids.count * tb_model_vocab_size(model);
+        tb_seq_free(seq);
+        tb_model_close(model);
+    }
+    tb_npy expected = open_npy(tiny_path("gated_elem.logits.npy"));
+    assert_true(distance(logits[0], expected.data, n) < 1e-4);
+    assert_true(distance(logits[1], expected.data, n) > 1e-2);
+    tb_npy_close(&expected), tb_npy_close(&ids);
+    tb_free(logits[0]), tb_free(logits[1]);
 }
 
 static void copy_file(const char *to, const char *from)
@@ -202,6 +238,8 @@ int main(void)
         cmocka_unit_test(gguf__agrees_for_every_family),
         cmocka_unit_test(folder__agrees_for_every_family),
         cmocka_unit_test(folder__of_published_mxfp4_agrees),
+        cmocka_unit_test(folder__with_learned_rows_and_gates_agrees),
+        cmocka_unit_test(query_gates__of_heads_and_of_groups_differ),
         cmocka_unit_test(folder__with_a_new_config_agrees_with_transformers),
         cmocka_unit_test(folder__of_a_variant_agrees_with_transformers),
         cmocka_unit_test(stories260k__agrees_from_gguf),

@@ -136,10 +136,10 @@ static void model_open__refuses_senseless_mixtures(void **state)
          TB_EFORMAT,
          "'blk.0.ffn_gate.0.weight'"},
         {"qwen3_moe.gguf",
-         {SET_U32, "qwen3moe.expert_gating_func", 2, NULL},
+         {SET_U32, "qwen3moe.expert_gating_func", 4, NULL},
          TB_EUNSUPPORTED,
          "router of another kind"},
-        {"qwen3_moe.gguf", {SET_F32, "qwen3moe.expert_weights_scale", 2.5, NULL}, TB_EUNSUPPORTED, "a scale"},
+        {"qwen3_moe.gguf", {SET_F32, "qwen3moe.expert_weights_scale", -1, NULL}, TB_EFORMAT, "expert_weights_scale"},
         {"qwen3_moe.gguf", {SET_U32, "qwen3moe.expert_group_count", 8, NULL}, TB_EUNSUPPORTED, "in groups"},
         {"qwen3_moe.gguf", {DROP_TENSOR, "blk.1.ffn_gate_inp.weight", 0, NULL}, TB_EFORMAT, "'blk.1.ffn_gate.weight'"},
         {"qwen3_moe.gguf", {DROP_TENSOR, "blk.1.ffn_down.2.weight", 0, NULL}, TB_EFORMAT, "'blk.1.ffn_down.2.weight'"},
@@ -154,6 +154,28 @@ static void model_open__refuses_senseless_mixtures(void **state)
         {"gpt_oss.gguf", {DROP_TENSOR, "blk.0.attn_sinks.weight", 0, NULL}, TB_EFORMAT, "'blk.0.attn_sinks.weight'"},
         {"llama.gguf", {ADD_VECTOR, "blk.0.attn_sinks.weight", 4, NULL}, TB_EUNSUPPORTED, "'blk.0.attn_sinks.weight'"},
         {"llama.gguf", {SET_U32, "llama.expert_count", 8, NULL}, TB_EUNSUPPORTED, "mixture of experts"},
+    };
+    EXPECT(list);
+}
+
+static void model_open__refuses_senseless_additions(void **state)
+{
+    (void)state;
+    static const refusal list[] = {
+        {"qwen3_next.gguf", {ADD_VECTOR, "blk.1.ssm_conv1d.weight", 4, NULL}, TB_EUNSUPPORTED, "block 1"},
+        {"qwen3_next.gguf", {SET_TEXT, "qwen3next.twobit.query_gate", 0, "head of group"}, TB_EFORMAT, "attn_q.weight"},
+        {"qwen3.gguf", {SET_TEXT, "qwen3.twobit.query_gate", 0, "elem of group"}, TB_EFORMAT, "attn_q.weight"},
+        {"qwen3.gguf", {SET_TEXT, "qwen3.twobit.query_gate", 0, "some"}, TB_EUNSUPPORTED, "'some'"},
+        {"afmoe.gguf", {DROP_TENSOR, "blk.0.attn_gate.weight", 0, NULL}, TB_EFORMAT, "'blk.0.attn_gate.weight'"},
+        {"llama.gguf", {SET_U32, "llama.twobit.registers", 3, NULL}, TB_EFORMAT, "'registers.weight'"},
+        {"llama.gguf", {ADD_VECTOR, "registers.weight", 48, NULL}, TB_EUNSUPPORTED, "'registers.weight'"},
+        {"llama.gguf", {SET_U32, "llama.twobit.sink_keys", 3, NULL}, TB_EFORMAT, "'blk.0.attn_sink_k.weight'"},
+        {"llama.gguf", {SET_U32, "llama.twobit.sink_keys", 1 << 20, NULL}, TB_EFORMAT, "more than 1024"},
+        {"llama.gguf",
+         {ADD_VECTOR, "blk.0.attn_sink_k.weight", 24, NULL},
+         TB_EUNSUPPORTED,
+         "'blk.0.attn_sink_k.weight'"},
+        {"llama.gguf", {SET_F32, "llama.embedding_scale", -2, NULL}, TB_EFORMAT, "embedding_scale"},
     };
     EXPECT(list);
 }
@@ -335,6 +357,7 @@ int main(void)
         cmocka_unit_test(model_open__takes_sizes_per_layer),
         cmocka_unit_test(model_open__refuses_what_it_lacks_by_name),
         cmocka_unit_test(model_open__refuses_senseless_mixtures),
+        cmocka_unit_test(model_open__refuses_senseless_additions),
         cmocka_unit_test(model_open__binds_sink_logits_per_head),
         cmocka_unit_test(model_open__refuses_missing_and_unused_tensors),
         cmocka_unit_test(model_open__refuses_unknown_cpu_level),

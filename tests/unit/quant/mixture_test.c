@@ -17,8 +17,8 @@
 
 enum { WINDOWS = 4, LENGTH = 64, TOKENS = WINDOWS * LENGTH };
 
-static const char *const mixtures[] = {"qwen2_moe.gguf", "qwen3_moe.gguf", "gpt_oss.gguf", "qwen3_moe",
-                                       "gpt_oss-mxfp4"};
+static const char *const mixtures[] = {"qwen2_moe.gguf", "qwen3_moe.gguf",  "gpt_oss.gguf", "qwen3_moe",
+                                       "gpt_oss-mxfp4",  "qwen3_next.gguf", "afmoe.gguf"};
 enum { MIXTURES = sizeof mixtures / sizeof mixtures[0] };
 
 static tb_error err;
@@ -36,11 +36,17 @@ static bool never_stops(void *user, double done)
     return false;
 }
 
+// The first block that is a mixture.
+static size_t mixture_of(const tb_model *model)
+{
+    return model->blocks[0].router.rows ? 0 : 1;
+}
+
 static void make_block(tb_quant_block *out, const tb_model *model, const tb_states *states, tb_method method)
 {
     tb_quant_options options;
     OK(tb_quant_options_resolve(&options, method, &(tb_quant_options){.bits = 4, .group = 32, .threads = 1}, &err));
-    const tb_block_job job = {model, 0, states, method, &options, {never_stops, NULL}};
+    const tb_block_job job = {model, mixture_of(model), states, method, &options, {never_stops, NULL}};
     OK(tb_quant_block_make(out, &job, &err));
 }
 
@@ -51,7 +57,7 @@ static void quant_block__counts_the_tokens_of_experts(void **state)
     for (size_t i = 0; i < MIXTURES; i++) {
         tb_model *model = open_model(tiny_path(mixtures[i]), 1);
         const tb_config *c = tb_model_config(model);
-        tb_linears linears = tb_model_linears(model, 0);
+        tb_linears linears = tb_model_linears(model, mixture_of(model));
         int32_t *ids = random_ids(TOKENS, c->vocab, 2);
         tb_states states;
         tb_quant_block block;
@@ -89,9 +95,10 @@ static void quant_block__keeps_what_a_mixture_does(void **state)
         OK(tb_states_init(&inputs, model, ids, WINDOWS, LENGTH, &err));
         OK(tb_states_init(&plain, model, ids, WINDOWS, LENGTH, &err));
         OK(tb_states_init(&quantized, model, ids, WINDOWS, LENGTH, &err));
-        OK(tb_states_run_block(&plain, model, 0, NULL, NULL, &err));
+        OK(tb_states_run_block(&plain, model, mixture_of(model), NULL, NULL, &err));
         make_block(&block, model, &inputs, methods[i % 2]);
-        OK(tb_quant_block_advance(&quantized, model, 0, &block, (tb_block_progress){never_stops, NULL}, &err));
+        OK(tb_quant_block_advance(&quantized, model, mixture_of(model), &block, (tb_block_progress){never_stops, NULL},
+                                  &err));
         double moved = 0, off = 0;
         for (size_t k = 0; k < TOKENS * plain.stride; k++) {
             moved += pow((double)plain.x[k] - (double)inputs.x[k], 2);
@@ -129,12 +136,12 @@ static void pipeline__writes_a_mixture_that_opens_and_verifies(void **state)
         OK(tb_checkpoint_verify(tb_model_checkpoint(written), 1, NULL, &err));
         assert_int_equal(tb_model_linear_count(written), tb_model_linear_count(model));
         assert_int_equal(tb_model_parameters(written), tb_model_parameters(model));
-        tb_linears linears = tb_model_linears(written, 0);
+        tb_linears linears = tb_model_linears(written, mixture_of(model));
         for (size_t k = 0; k < linears.count; k++) {
             assert_int_equal(linears.at[k].matrix.type, tb_method_get(TB_METHOD_RTN)->type);
-            assert_string_equal(linears.at[k].name, tb_model_linears(model, 0).at[k].name);
+            assert_string_equal(linears.at[k].name, tb_model_linears(model, mixture_of(model)).at[k].name);
         }
-        assert_int_equal(written->blocks[0].router.type, TB_TYPE_F32);
+        assert_int_equal(written->blocks[mixture_of(model)].router.type, TB_TYPE_F32);
         assert_int_equal(written->settings.shares_to_one, model->settings.shares_to_one);
         tb_model_close(written);
         tb_model_close(model);
