@@ -44,6 +44,9 @@ typedef struct tb_model tb_model;
 typedef struct tb_model_options {
     size_t threads;  // 0: all processors
     const char *cpu; // highest kernel level: "scalar", "avx2", "avx512", "vnni"; NULL: native
+    // Keys and values of the first tokens, computed in full precision (docs/memory.md): "auto" or NULL for those that
+    // the file carries, "none", or a file of their own, which must have been made for this model or its original.
+    const char *prefix_kv;
 } tb_model_options;
 
 // Opens a GGUF file, a twobit file or a Hugging Face folder. The file is mapped, not read.
@@ -69,7 +72,7 @@ TB_API tb_code tb_model_metadata_text(const tb_model *model, const char *key, ch
 // ---- tokens ----
 
 enum {
-    TB_TOKENIZE_BOS = 1,     // add the BOS where the model's own settings say so
+    TB_TOKENIZE_BOS = 1,     // add the BOS where the model's own settings say so, and the model's prefix
     TB_TOKENIZE_SPECIAL = 2, // recognise control tokens written in the text
 };
 

@@ -9,6 +9,8 @@ static tb_code tokenize(tb_ids *ids, const tb_chat *chat, tb_error *err)
 {
     tb_code rc = tb_prompt_template_encode(ids, chat->tmpl, tb_model_tokenizer(chat->model), chat->conversation, true,
                                            chat->special, err);
+    if (!rc)
+        rc = tb_model_begin_text(ids, chat->model, err);
     size_t context = tb_seq_context(chat->seq);
     if (!rc && ids->size >= context)
         rc = tb_fail(err, TB_ELIMIT,

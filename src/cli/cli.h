@@ -76,6 +76,7 @@ extern const tb_command tb_command_csi_train;
 extern const tb_command tb_command_info;
 extern const tb_command tb_command_logits;
 extern const tb_command tb_command_perplexity;
+extern const tb_command tb_command_prefix;
 extern const tb_command tb_command_quantize;
 extern const tb_command tb_command_run;
 extern const tb_command tb_command_sink_ablate;
@@ -106,6 +107,9 @@ tb_code tb_fail_usage(tb_cli *cli, tb_error *err, const char *format, ...)
 
 // Opens a model with the common options. Close with tb_model_close.
 tb_code tb_cli_open_model(tb_model **out, const tb_cli *cli, const char *path, tb_error *err);
+
+// The same with the prefix that an option --prefix-kv names; NULL: not given.
+tb_code tb_cli_open_prefixed(tb_model **out, const tb_cli *cli, const char *path, const char *prefix_kv, tb_error *err);
 
 // Writes to stdout and flushes, for text that is read while it is made. False when it cannot be
 // written: the command should end, the program then fails by itself.

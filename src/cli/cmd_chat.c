@@ -72,7 +72,8 @@ static tb_code open_template(tb_prompt_template **out, const tb_checkpoint *chec
 static tb_code open_model(tb_chat *chat, const chat_args *args, const tb_sampler_options *sampler,
                           const tb_seq_options *memory, tb_error *err)
 {
-    tb_code rc = tb_cli_open_model(&chat->model, chat->cli, chat->cli->operands.items[0], err);
+    tb_code rc =
+        tb_cli_open_prefixed(&chat->model, chat->cli, chat->cli->operands.items[0], args->memory.prefix_kv, err);
     if (rc)
         return rc;
     const tb_checkpoint *checkpoint = tb_model_checkpoint(chat->model);

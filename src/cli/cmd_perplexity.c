@@ -217,9 +217,9 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     tb_seq_options memory;
     tb_code rc = read_memory(&memory, cli, args, err);
     if (!rc)
-        rc = tb_cli_open_model(&model, cli, cli->operands.items[0], err);
+        rc = tb_cli_open_prefixed(&model, cli, cli->operands.items[0], args->memory.prefix_kv, err);
     if (!rc && args->reference)
-        rc = tb_cli_open_model(&reference, cli, args->reference, err);
+        rc = tb_cli_open_prefixed(&reference, cli, args->reference, "none", err);
     if (!rc)
         rc = measure(cli, args, model, reference, &memory, err);
     tb_model_close(reference);

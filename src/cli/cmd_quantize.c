@@ -12,7 +12,7 @@
 #include "lab/lab.h"
 
 typedef struct quantize_args {
-    const char *output, *calibration;
+    const char *output, *calibration, *prefix;
     tb_recipe_args recipe;
     bool no_measure, json;
 } quantize_args;
@@ -23,6 +23,8 @@ static const tb_option options[] = {
     {"output", 'o', TB_OPTION_TEXT, offsetof(quantize_args, output), "FILE", 0, 0, "the file to write"},
     {"calib", 0, TB_OPTION_TEXT, offsetof(quantize_args, calibration), "FILE", 0, 0,
      "text to calibrate on (default: the text that comes with twobit)"},
+    {"prefix-kv", 0, TB_OPTION_TEXT, offsetof(quantize_args, prefix), "FILE", 0, 0,
+     "a file that twobit prefix made of this model: calibrate with it in place and store it in the result"},
     {"no-measure", 0, TB_OPTION_FLAG, offsetof(quantize_args, no_measure), NULL, 0, 0,
      "do not measure the result afterwards"},
     {"json", 0, TB_OPTION_FLAG, offsetof(quantize_args, json), NULL, 0, 0,
@@ -42,6 +44,8 @@ static const char *const examples[] = {
     "the blocks that LieQ finds important get four bits, the others two",
     "twobit quantize hf-folder -o small.gguf --method bpdq --bits 3 --group 192 --threads 2",
     "larger groups need fewer bytes for coefficients",
+    "twobit prefix model.gguf -o bos.gguf; twobit quantize model.gguf -o small.gguf --prefix-kv bos.gguf",
+    "the first token's keys and values stay those of the original",
     NULL,
 };
 
@@ -188,7 +192,7 @@ static tb_code quantize(outcome *o, tb_readable_output *output, tb_cli *cli, con
     tb_model *model;
     tb_code rc = check_output(args->output, input, err);
     if (!rc)
-        rc = tb_cli_open_model(&model, cli, input, err);
+        rc = tb_cli_open_prefixed(&model, cli, input, args->prefix ? args->prefix : "none", err);
     if (rc)
         return rc;
     rc = quantize_model(o, model, output->path, &args->recipe, how, widths, err);

@@ -83,7 +83,7 @@ static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *pr
     cli->misused = rc == TB_EINVAL;
     if (rc)
         return rc;
-    rc = tb_cli_open_model(&model, cli, cli->operands.items[0], err);
+    rc = tb_cli_open_prefixed(&model, cli, cli->operands.items[0], args->memory.prefix_kv, err);
     if (rc)
         return rc;
     tb_generate_options generate = {

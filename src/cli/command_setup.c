@@ -33,7 +33,12 @@ tb_code tb_fail_usage(tb_cli *cli, tb_error *err, const char *format, ...)
 
 tb_code tb_cli_open_model(tb_model **out, const tb_cli *cli, const char *path, tb_error *err)
 {
-    tb_model_options options = {.threads = (size_t)cli->common.threads, .cpu = cli->common.cpu};
+    return tb_cli_open_prefixed(out, cli, path, NULL, err);
+}
+
+tb_code tb_cli_open_prefixed(tb_model **out, const tb_cli *cli, const char *path, const char *prefix_kv, tb_error *err)
+{
+    tb_model_options options = {.threads = (size_t)cli->common.threads, .cpu = cli->common.cpu, .prefix_kv = prefix_kv};
     tb_code rc = tb_model_open(out, path, &options, err);
     const tb_checkpoint *checkpoint = rc ? NULL : tb_model_checkpoint(*out);
     for (size_t i = 0; checkpoint && tb_checkpoint_note(checkpoint, i); i++)

@@ -14,6 +14,8 @@ const tb_option tb_memory_option_table[] = {
      "each head keeps N tokens, chosen by h2o, a2sf, vatp or keydiff; others are forgotten"},
     {"keep-sinks", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, keep_sinks), "N", 0, 0,
      "with few bits or --evict: keep the first N tokens, as f16 (default 4)"},
+    {"prefix-kv", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, prefix_kv), "FILE", 0, 0,
+     "stored keys and values of the first tokens: none, a file of twobit prefix, or auto: the model's own (default)"},
     {"sink-gamma", 0, TB_OPTION_REAL, offsetof(tb_memory_args, sink_gamma), "F", 0, 1e6,
      "multiply the attention that goes to the first token by F"},
     {0},

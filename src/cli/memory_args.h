@@ -11,6 +11,7 @@ typedef struct tb_memory_args {
     const char *kv;         // as tb_seq_options_set_kv takes it; NULL: as the command has it
     const char *evict;      // as tb_seq_options_set_eviction takes it; NULL: no budget
     const char *keep_sinks; // a number; NULL: not given
+    const char *prefix_kv;  // as tb_model_options has it
     double sink_gamma;      // what the weight of the first token is multiplied by
 } tb_memory_args;
 

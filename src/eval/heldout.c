@@ -27,7 +27,8 @@ static tb_code measure(double *perplexity, size_t *tokens, const tb_model *model
                        const tb_report *report, tb_error *err)
 {
     tb_perplexity_result result;
-    const tb_perplexity_options options = {.max_tokens = TOKENS, .report = report};
+    const size_t prefix = tb_model_prefix(model)->count; // in the place of as many tokens
+    const tb_perplexity_options options = {.skip = prefix ? prefix - 1 : 0, .max_tokens = TOKENS, .report = report};
     tb_code rc = tb_measure_perplexity(&result, model, NULL, ids->data, ids->size, &options, err);
     if (rc)
         return rc;

@@ -49,6 +49,9 @@ static tb_code plan(measurement *m, size_t token_count, tb_error *err)
 
 static tb_code check_reference(const measurement *m, tb_error *err)
 {
+    if (tb_model_prefix(m->model)->count > 1)
+        return tb_fail(err, TB_EUNSUPPORTED, "a prefix of %zu tokens would take the place of text in a stream",
+                       tb_model_prefix(m->model)->count);
     if (!m->reference)
         return TB_OK;
     size_t vocab = tb_model_vocab_size(m->reference), context = tb_model_context_length(m->reference);
@@ -96,11 +99,10 @@ typedef struct slice {
 static tb_code push(const slice *s, tb_seq *seq, float *logits, tb_error *err)
 {
     measurement *m = s->m;
-    const tb_tokenizer *tokenizer = tb_model_tokenizer(tb_seq_model(seq));
     for (size_t i = 0; i < s->n; i++)
         m->pushed[i] = m->tokens[s->first + i];
-    if (s->first == 0 && tokenizer && tb_tokenizer_adds_bos(tokenizer))
-        m->pushed[0] = tb_tokenizer_bos(tokenizer);
+    if (s->first == 0)
+        tb_model_begin_window(m->pushed, s->n, tb_seq_model(seq));
     return tb_seq_push_all(seq, m->pushed, s->n, logits, err);
 }
 

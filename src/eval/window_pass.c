@@ -95,6 +95,23 @@ static tb_code check_vocabularies(measurement *m, tb_error *err)
     return TB_OK;
 }
 
+// Predictions of tokens that a prefix takes the place of would say nothing.
+static tb_code check_prefixes(const measurement *m, tb_error *err)
+{
+    const tb_window_pass *pass = m->pass;
+    size_t longest = pass->reference ? tb_model_prefix(pass->reference)->count : 0;
+    for (size_t i = 0; i < pass->count; i++) {
+        size_t own = tb_model_prefix(pass->models[i])->count;
+        longest = own > longest ? own : longest;
+    }
+    if (longest <= m->plan.skip + 1)
+        return TB_OK;
+    return tb_fail(
+        err, TB_EINVAL,
+        "the model's prefix takes the place of the first %zu tokens of a window: skip %zu predictions at least",
+        longest, longest - 1);
+}
+
 static tb_code check_tokens(const measurement *m, tb_error *err)
 {
     const int32_t *tokens = m->pass->tokens;
@@ -146,14 +163,11 @@ static tb_code tell_progress(const measurement *m, const batch *b, double part, 
 
 static void take_batch_tokens(measurement *m, const tb_model *model, const batch *b)
 {
-    const tb_tokenizer *tokenizer = tb_model_tokenizer(model);
     size_t ctx = m->plan.ctx;
     for (size_t i = 0; i < b->windows * ctx; i++)
         m->batch_tokens[i] = m->pass->tokens[b->first * ctx + i];
-    if (!tokenizer || !tb_tokenizer_adds_bos(tokenizer))
-        return;
     for (size_t w = 0; w < b->windows; w++)
-        m->batch_tokens[w * ctx] = tb_tokenizer_bos(tokenizer);
+        tb_model_begin_window(m->batch_tokens + w * ctx, ctx, model);
 }
 
 // Hidden states of the batch after the last block of subject `index`.
@@ -335,6 +349,8 @@ static tb_code run_pass(measurement *m, tb_error *err)
     tb_code rc = plan_batches(m, err);
     if (!rc)
         rc = check_vocabularies(m, err);
+    if (!rc)
+        rc = check_prefixes(m, err);
     if (!rc)
         rc = check_tokens(m, err);
     if (!rc)

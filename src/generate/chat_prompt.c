@@ -56,6 +56,8 @@ tb_code tb_model_tokenize_chat(const tb_model *model, const char *json, size_t j
     if (!rc)
         rc = tb_prompt_template_encode(&out, p.tmpl, tb_model_tokenizer(model), p.conversation, answer, false, err);
     clear(&p);
+    if (!rc)
+        rc = tb_model_begin_text(&out, model, err);
     if (rc) {
         tb_ids_clear(&out);
         return rc;

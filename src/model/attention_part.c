@@ -3,6 +3,7 @@
 // kind (a delta-net, a scan) is another such part, on another kind of memory.
 #include "model/attention.h"
 #include "model/forward.h"
+#include "model/prefix.h"
 
 #include <assert.h>
 #include <string.h>
@@ -117,6 +118,8 @@ static void attend_rows(const tb_pass *pass, size_t index, size_t first, size_t 
     const size_t row = span->first + first, query = row * r->query_stride, key = row * r->key_stride;
     const int32_t *positions = pass->batch->positions + row;
     tb_kv_block *kv = tb_memory_get_kv(span->memory, pass->block);
+    tb_prefix_put(r->key + key, r->value + key, r->key_stride, &r->model->prefix, &settings->config, pass->block,
+                  positions, count, span->prefixed);
     tb_kv_store(kv, &r->model->compute, &(tb_kv_rows){r->key + key, r->value + key, r->key_stride, count, positions});
     const tb_attention attention = {
         .compute = &r->model->compute,

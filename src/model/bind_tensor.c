@@ -107,10 +107,11 @@ tb_code tb_bind_rows(const float **out, tb_tensor_binding *b, const char *name, 
 tb_code tb_bind_refuse_unused(const tb_tensor_binding *b, tb_error *err)
 {
     const tb_checkpoint *checkpoint = b->model->checkpoint;
-    for (size_t i = 0; i < tb_checkpoint_tensor_count(checkpoint); i++)
-        if (!b->used[i])
+    for (size_t i = 0; i < tb_checkpoint_tensor_count(checkpoint); i++) {
+        const char *name = tb_checkpoint_tensor_at(checkpoint, i)->name.data;
+        if (!b->used[i] && !tb_prefix_has_tensor(name))
             return tb_fail(err, TB_EUNSUPPORTED, "'%s' has a tensor '%.200s' that the architecture '%s' does not use",
-                           tb_checkpoint_path(checkpoint), tb_checkpoint_tensor_at(checkpoint, i)->name.data,
-                           b->model->settings.arch->name);
+                           tb_checkpoint_path(checkpoint), name, b->model->settings.arch->name);
+    }
     return TB_OK;
 }

@@ -186,6 +186,9 @@ static inline tb_kv_block *tb_memory_get_kv(const tb_memory *memory, size_t bloc
     return &memory->kv[block - memory->first_block];
 }
 
+// What a sequence remembers. Borrowed.
+const tb_memory *tb_seq_memory(const tb_seq *seq);
+
 // How many of `count` new rows may be stored before they are attended, at least one: each row sees what is kept when it
 // comes.
 size_t tb_kv_at_once(const tb_kv_block *kv, size_t count);

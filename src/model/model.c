@@ -1,4 +1,5 @@
 // Opening and closing of models, and what the outside may ask of them.
+#include "model/prefix.h"
 #include "model/weights.h"
 
 #include <string.h>
@@ -31,7 +32,27 @@ static tb_code load_tokenizer(tb_model *model, tb_error *err)
     return rc;
 }
 
-static tb_code load(tb_model *model, const char *path, tb_error *err)
+// The file's own prefix, that of another file, or none.
+static tb_code load_prefix(tb_model *model, const char *which, tb_error *err)
+{
+    const tb_checkpoint *from = model->checkpoint;
+    if (which && strcmp(which, "none") == 0)
+        return TB_OK;
+    tb_code rc = TB_OK;
+    if (which && strcmp(which, "auto") != 0) {
+        rc = tb_checkpoint_open(&model->prefix_file, which, err);
+        from = model->prefix_file;
+    }
+    if (!rc)
+        rc = tb_prefix_read(&model->prefix, from, &model->settings, err);
+    if (!rc && model->prefix.count)
+        rc = tb_prefix_check_source(&model->prefix, model->checkpoint, tb_checkpoint_path(from), err);
+    if (!rc && model->prefix_file && !model->prefix.count)
+        rc = tb_fail(err, TB_EFORMAT, "'%s' has no prefix", which);
+    return rc;
+}
+
+static tb_code load(tb_model *model, const char *path, const char *prefix, tb_error *err)
 {
     tb_code rc = tb_checkpoint_open(&model->checkpoint, path, err);
     if (!rc)
@@ -42,6 +63,8 @@ static tb_code load(tb_model *model, const char *path, tb_error *err)
         rc = tb_model_bind(model, err);
     if (!rc)
         rc = load_tokenizer(model, err);
+    if (!rc)
+        rc = load_prefix(model, prefix, err);
     if (rc)
         return rc;
     model->chat_template = (tb_text){"", 0};
@@ -56,7 +79,7 @@ tb_code tb_model_open(tb_model **out, const char *path, const tb_model_options *
         return tb_fail(err, TB_ENOMEM, "no memory to open '%s'", path);
     tb_code rc = init_compute(model, options, err);
     if (!rc)
-        rc = load(model, path, err);
+        rc = load(model, path, options ? options->prefix_kv : NULL, err);
     if (rc) {
         tb_model_close(model);
         return rc;
@@ -70,6 +93,7 @@ void tb_model_close(tb_model *model)
     if (!model)
         return;
     tb_tokenizer_free(model->tokenizer);
+    tb_checkpoint_close(model->prefix_file);
     tb_checkpoint_close(model->checkpoint);
     tb_arena_clear(&model->arena);
     tb_free(model);
@@ -200,6 +224,8 @@ tb_code tb_model_tokenize(const tb_model *model, const char *text, size_t size, 
     tb_code rc = need_tokenizer(model, err);
     if (!rc)
         rc = tb_encode(&list, model->tokenizer, (tb_text){text, size}, encode, err);
+    if (!rc && flags & TB_TOKENIZE_BOS)
+        rc = tb_model_begin_text(&list, model, err);
     if (rc) {
         tb_ids_clear(&list);
         return rc;

@@ -103,6 +103,53 @@ tb_code tb_model_special_text(tb_str *out, const tb_checkpoint *checkpoint, size
 tb_code tb_model_write_tokenizer(tb_gguf_writer *w, const tb_checkpoint *checkpoint, tb_error *err);
 bool tb_is_tokenizer_key(tb_text key);
 
+// ---- prefixes ----
+
+// Keys and values of the tokens that texts begin with (model/prefix.h). Where a sequence or a window begins with these
+// tokens, it has these keys and values in the place of computed ones.
+typedef struct tb_prefix {
+    size_t count;                  // tokens; 0: there is no prefix
+    const int32_t *tokens;         // [count]
+    const uint16_t *keys, *values; // [blocks][kv_heads][count][head_size], halves
+    char source[65];               // fingerprint of the checkpoint that made them
+} tb_prefix;
+
+// That of the model. Borrowed.
+const tb_prefix *tb_model_prefix(const tb_model *model);
+
+// Computes the prefix of some tokens; it lies in `arena`. TB_EINVAL: none, too many, or the model is broken.
+tb_code tb_prefix_make(tb_prefix *out, tb_arena *arena, const tb_model *model, const int32_t *tokens, size_t count,
+                       tb_error *err);
+
+// The same of a text behind the BOS; where the tokenizer has none, behind the token that ends texts and so stands
+// between them. Also TB_EUNSUPPORTED: there is neither, or no tokenizer.
+tb_code tb_prefix_make_of_text(tb_prefix *out, tb_arena *arena, const tb_model *model, tb_text text, bool special,
+                               tb_error *err);
+
+// A file of its own.
+tb_code tb_prefix_save(const tb_prefix *prefix, const tb_model *model, const char *path, tb_error *err);
+
+// As part of a file: keys and tensors, and later the tensors' bytes.
+tb_code tb_prefix_declare(tb_gguf_writer *w, const tb_prefix *prefix, const tb_model *model, tb_error *err);
+tb_code tb_prefix_write(tb_gguf_writer *w, const tb_prefix *prefix, const tb_model *model, tb_error *err);
+
+// 64 digits that stand for all of it.
+tb_code tb_prefix_hash(char out[65], const tb_prefix *prefix, const tb_model *model, tb_error *err);
+
+// The names that it takes in a file.
+bool tb_prefix_has_tensor(const char *name);
+bool tb_prefix_has_key(tb_text key);
+
+// How many of ids[count] are the prefix's first ones.
+size_t tb_prefix_match(const tb_prefix *prefix, const int32_t *ids, size_t count);
+
+// Has a text begin with the model's prefix, where it has one; a BOS that stands there already is the prefix's own.
+tb_code tb_model_begin_text(tb_ids *ids, const tb_model *model, tb_error *err);
+
+// What texts of the model begin with, the prefix or else the BOS that its settings ask for, takes the place of the
+// first tokens of a window; returns how many.
+size_t tb_model_begin_window(int32_t *ids, size_t count, const tb_model *model);
+
 // ---- probes ----
 
 // What a call of a probe belongs to.
@@ -179,6 +226,7 @@ typedef struct tb_states {
     size_t windows, length, stride;
     const tb_seq_options *memory; // how windows remember, set behind tb_states_init; NULL: every row, as floats
     size_t registers;             // of the `length` rows
+    size_t *prefixed;             // [windows]: first tokens that are those of the model's prefix; NULL: it has none
 } tb_states;
 
 // Embeds windows·length tokens (with the model's embedding scale), and the registers in front of each window.

@@ -16,6 +16,7 @@ typedef struct tb_span {
     size_t first, count; // rows of the batch; count > 0
     size_t wanted;       // logits of the last so many rows; ≤ count
     float *logits;       // [wanted][vocab]
+    size_t prefixed;     // so many first tokens of the sequence are the model's prefix
 } tb_span;
 
 typedef struct tb_batch {

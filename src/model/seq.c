@@ -12,7 +12,8 @@ struct tb_seq {
     const tb_model *model;
     tb_seq_options options; // with the defaults filled in
     size_t context;
-    size_t turned; // the length that RoPE turned the keys for
+    size_t prefixed; // first tokens that are the model's prefix
+    size_t turned;   // the length that RoPE turned the keys for
     bool has_logits;
     bool has_registers; // they are in the memory, where the model has some
     tb_token_list tokens;
@@ -104,6 +105,7 @@ tb_code tb_seq_fork(tb_seq **out, const tb_seq *seq, tb_error *err)
     if (rc)
         return rc;
     tb_seq *fork = *out;
+    fork->prefixed = seq->prefixed;
     fork->turned = seq->turned;
     fork->has_logits = seq->has_logits;
     fork->has_registers = seq->has_registers;
@@ -128,6 +130,11 @@ void tb_seq_free(tb_seq *seq)
 const tb_model *tb_seq_model(const tb_seq *seq)
 {
     return seq->model;
+}
+
+const tb_memory *tb_seq_memory(const tb_seq *seq)
+{
+    return &seq->memory;
 }
 
 void tb_seq_set_probe(tb_seq *seq, const tb_probe *probe)
@@ -158,13 +165,25 @@ static void compute(tb_seq *seq, size_t position, const int32_t *tokens, size_t 
 {
     for (size_t i = 0; i < n; i++)
         seq->positions[i] = (int32_t)(position + i);
-    tb_span span = {&seq->memory, seq->turned, 0, n, wanted, logits};
+    tb_span span = {
+        .memory = &seq->memory,
+        .prefixed = seq->prefixed,
+        .length = seq->turned,
+        .count = n,
+        .wanted = wanted,
+        .logits = logits,
+    };
     tb_batch batch = {tokens, seq->positions, n, &span, 1};
     tb_runner_run(&seq->runner, &batch, seq->probe);
 }
 
 static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n, float *logits, size_t wanted)
 {
+    const tb_prefix *prefix = &seq->model->prefix;
+    if (seq->prefixed == seq->tokens.length) { // so far all are
+        const tb_prefix rest = {.count = prefix->count - seq->prefixed, .tokens = prefix->tokens + seq->prefixed};
+        seq->prefixed += tb_prefix_match(&rest, tokens, n);
+    }
     compute(seq, first_position(seq) + seq->tokens.length, tokens, n, logits, wanted);
     tb_token_list_add(&seq->tokens, tokens, n);
 }
@@ -267,6 +286,7 @@ size_t tb_seq_truncate(tb_seq *seq, size_t length)
         length = 0;
     }
     tb_token_list_truncate(&seq->tokens, length);
+    seq->prefixed = least(seq->prefixed, length);
     seq->has_logits = false;
     return length;
 }

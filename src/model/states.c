@@ -6,6 +6,18 @@
 
 enum { BATCH = 512 }; // tokens computed at once
 
+static tb_code find_prefixes(tb_states *states, const tb_model *model, const int32_t *tokens, tb_error *err)
+{
+    states->prefixed = tb_alloc_array(states->windows, sizeof *states->prefixed);
+    if (!states->prefixed) {
+        tb_states_clear(states);
+        return tb_fail(err, TB_ENOMEM, "no memory for %zu windows", states->windows);
+    }
+    for (size_t w = 0; w < states->windows; w++)
+        states->prefixed[w] = tb_prefix_match(&model->prefix, tokens + w * states->length, states->length);
+    return TB_OK;
+}
+
 tb_code tb_states_init(tb_states *states, const tb_model *model, const int32_t *tokens, size_t windows, size_t length,
                        tb_error *err)
 {
@@ -29,11 +41,12 @@ tb_code tb_states_init(tb_states *states, const tb_model *model, const int32_t *
             tb_embed(x + i * stride, model, (const int32_t[]){tb_register_id(i)}, 1);
         tb_embed(x + config->registers * stride, model, tokens + w * length, length);
     }
-    return TB_OK;
+    return model->prefix.count ? find_prefixes(states, model, tokens, err) : TB_OK;
 }
 
 void tb_states_clear(tb_states *states)
 {
+    tb_free(states->prefixed);
     tb_free(states->x);
     *states = (tb_states){0};
 }
@@ -83,14 +96,16 @@ static void job_clear(block_job *job)
 }
 
 // A window is a sequence of its own: one span, in pieces where it is long.
-static void run_window(float *x, block_job *job)
+static void run_window(float *x, block_job *job, size_t prefixed)
 {
     const tb_runner *runner = &job->runner;
     tb_memory_truncate(&job->memory, 0);
     for (size_t done = 0; done < job->length; done += runner->rows) {
         size_t left = job->length - done;
-        tb_span span = {
-            .memory = &job->memory, .length = job->length, .count = left < runner->rows ? left : runner->rows};
+        tb_span span = {.memory = &job->memory,
+                        .prefixed = prefixed,
+                        .length = job->length,
+                        .count = left < runner->rows ? left : runner->rows};
         tb_batch batch = {.positions = job->positions + done, .rows = span.count, .spans = &span, .span_count = 1};
         tb_runner_run_block(runner, x + done * runner->width_stride, &batch, job->block, job->override, job->probe);
     }
@@ -104,7 +119,7 @@ tb_code tb_states_run_block(tb_states *states, const tb_model *model, size_t blo
     job.plan = tb_kv_plan_of(states->memory ? states->memory : &exact, &model->settings);
     tb_code rc = job_init(&job, model, err);
     for (size_t i = 0; i < states->windows && !rc; i++)
-        run_window(states->x + i * states->length * states->stride, &job);
+        run_window(states->x + i * states->length * states->stride, &job, states->prefixed ? states->prefixed[i] : 0);
     job_clear(&job);
     return rc;
 }

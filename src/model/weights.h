@@ -42,7 +42,9 @@ struct tb_model {
     tb_matrix registers; // [registers][width]
     uint64_t parameters;
     tb_text chat_template;
-    tb_arena arena; // everything above that is not in the checkpoint's mapping
+    tb_prefix prefix;           // in the checkpoint, or in
+    tb_checkpoint *prefix_file; // or NULL
+    tb_arena arena;             // everything above that is not in the checkpoint's mapping
 };
 
 // Finds all tensors of the network in model->checkpoint and checks their shapes against

@@ -54,9 +54,8 @@ tb_code tb_windows_init(tb_windows *out, const tb_model *model, tb_text text, si
         return rc;
     }
     *out = (tb_windows){.ids = ids, .count = tokens / length, .length = length};
-    if (tb_tokenizer_adds_bos(tb_model_tokenizer(model)))
-        for (size_t w = 0; w < out->count; w++)
-            ids.data[w * length] = tb_tokenizer_bos(tb_model_tokenizer(model));
+    for (size_t w = 0; w < out->count; w++)
+        tb_model_begin_window(ids.data + w * length, length, model);
     return TB_OK;
 }
 

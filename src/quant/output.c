@@ -10,6 +10,7 @@
 typedef enum tensor_role {
     ROLE_LINEAR, // packed planes
     ROLE_END,    // embedding or head: in bits of its own, or as it is
+    ROLE_PREFIX, // written afresh, behind all others
     ROLE_VECTOR, // norms and the like: floats, divided by scales where inputs are scaled
 } tensor_role;
 
@@ -48,6 +49,8 @@ static tensor_plan plan_tensor(tb_output *o, size_t index)
     const char *name = plan.info->name.data;
     if (find_linear(&plan, o->model)) {
         plan.role = ROLE_LINEAR;
+    } else if (tb_prefix_has_tensor(name)) {
+        plan.role = ROLE_PREFIX;
     } else if (strcmp(name, "token_embd.weight") == 0) {
         plan.role = ROLE_END;
         plan.source = tb_model_embedding(o->model);
@@ -87,7 +90,7 @@ static bool is_replaced(tb_text key)
     for (size_t i = 0; i < sizeof replaced / sizeof replaced[0]; i++)
         if (is_key(key, replaced[i]))
             return true;
-    return tb_is_tokenizer_key(key) || starts_with(key, TB_KEY_CHECKSUM);
+    return tb_is_tokenizer_key(key) || tb_prefix_has_key(key) || starts_with(key, TB_KEY_CHECKSUM);
 }
 
 static tb_code add_source_metadata(tb_gguf_writer *w, const tb_checkpoint *source, tb_error *err)
@@ -204,11 +207,12 @@ static tb_code declare_tensors(tb_gguf_writer *w, tb_output *o, tb_error *err)
             rc = declare_linear(w, o, &plan, err);
         else if (plan.role == ROLE_END)
             rc = o->checksums ? declare_end(w, o, &plan, err) : declare_end_shape(w, &plan, err);
-        else
+        else if (plan.role == ROLE_VECTOR)
             rc = tb_gguf_writer_add_tensor(w, plan.info->name.data, TB_TYPE_F32, plan.info->dim_count, plan.info->dims,
                                            err);
     }
-    return rc;
+    const tb_prefix *prefix = tb_model_prefix(o->model);
+    return rc || !prefix->count ? rc : tb_prefix_declare(w, prefix, o->model, err);
 }
 
 // ---- writing ----
@@ -280,13 +284,14 @@ static tb_code write_tensors(tb_gguf_writer *w, tb_output *o, tb_error *err)
             rc = write_linear(w, o, &plan, &loaded, err);
         else if (plan.role == ROLE_END)
             rc = write_end(w, &plan, err);
-        else
+        else if (plan.role == ROLE_VECTOR)
             rc = write_vector(w, o, &plan, &loaded, err);
         if (!rc && tb_report_progress(o->report, "write", (double)(i + 1), (double)count, "tensors"))
             rc = tb_fail(err, TB_ECANCELLED, "writing was stopped");
     }
     tb_quant_block_clear(&loaded.block);
-    return rc;
+    const tb_prefix *prefix = tb_model_prefix(o->model);
+    return rc || !prefix->count ? rc : tb_prefix_write(w, prefix, o->model, err);
 }
 
 static tb_code declare_all(tb_gguf_writer *w, tb_output *o, tb_error *err)

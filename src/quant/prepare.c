@@ -168,7 +168,13 @@ static tb_code find_fingerprint(tb_pipeline *p, tb_error *err)
 
 static tb_code write_recipe(tb_pipeline *p, tb_error *err)
 {
-    const tb_recipe_facts facts = {.method = p->options.method,
+    const tb_prefix *prefix = tb_model_prefix(p->model);
+    char hash[65];
+    tb_code rc = prefix->count ? tb_prefix_hash(hash, prefix, p->model, err) : TB_OK;
+    if (rc)
+        return rc;
+    const tb_recipe_facts facts = {.prefix = prefix->count ? hash : NULL,
+                                   .method = p->options.method,
                                    .options = &p->quant,
                                    .windows = p->calibrated ? &p->windows : NULL,
                                    .block_bits = p->block_bits,

@@ -116,6 +116,7 @@ typedef struct moments {
     size_t count;
     float *scratch;   // [most cols][most cols]
     size_t registers; // positions below are no tokens
+    size_t prefixed;  // positions of the window under way below have the keys and values of the prefix
 } moments;
 
 static void forget_sums(source *s)
@@ -186,8 +187,9 @@ static void add_inputs(void *user, const tb_probe_place *at, tb_linear_input inp
 {
     const moments *m = user;
     source *s = find_source(m, input, at->expert);
-    size_t first = 0; // registers are no tokens: they are computed once, and are few and loud
-    while (first < rows->rows && (size_t)rows->positions[first] < m->registers)
+    size_t left_out = m->registers > m->prefixed ? m->registers : m->prefixed;
+    size_t first = 0; // registers and the prefix are computed once, and are few and loud
+    while (first < rows->rows && (size_t)rows->positions[first] < left_out)
         first++;
     if (!s || first == rows->rows)
         return;
@@ -210,6 +212,8 @@ static tb_code gather_moments(moments *m, const tb_block_job *job, const tb_bloc
     tb_code rc = copy.x ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for a window of %zu tokens", states->length);
     for (size_t w = 0; w < states->windows && !rc; w++) {
         memcpy(copy.x, states->x + w * window, window * sizeof(float));
+        copy.prefixed = states->prefixed ? states->prefixed + w : NULL;
+        m->prefixed = copy.prefixed ? *copy.prefixed : 0;
         rc = tb_states_run_block(&copy, job->model, job->index, override, &probe, err);
         if (!rc)
             rc = update(job->progress, CALIBRATION_SHARE * (double)(w + 1) / (double)states->windows, err);
@@ -388,6 +392,7 @@ tb_code tb_quant_block_advance(tb_states *states, const tb_model *model, size_t 
     tb_code rc = tb_fold_override(&override, &vectors, &block->fold, model, index, err);
     for (size_t w = 0; w < states->windows && !rc; w++) {
         tb_states one = {.x = states->x + w * window, .windows = 1, .length = states->length, .stride = states->stride};
+        one.prefixed = states->prefixed ? states->prefixed + w : NULL;
         rc = tb_states_run_block(&one, model, index, &override, NULL, err);
         if (!rc)
             rc = update(progress, (double)(w + 1) / (double)states->windows, err);

@@ -60,6 +60,8 @@ tb_code tb_recipe_append(tb_str *out, const tb_recipe_facts *f, tb_error *err)
         ok = set_kernels(recipe, f->cpu);
     if (ok && f->windows)
         ok = set_curvature(recipe, f->options, f->windows);
+    if (ok && f->prefix)
+        ok = json_object_set_new(recipe, "prefix", json_string(f->prefix)) == 0;
     if (ok && method->needs_curvature)
         ok = json_object_set_new(recipe, "shrinkage", json_boolean(!f->options->no_shrinkage)) == 0;
     if (ok && f->options->published)

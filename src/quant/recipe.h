@@ -18,6 +18,7 @@ typedef struct tb_recipe_facts {
     // The kernel level that the calibration's states depend on, as they do on the BLAS library, which is named with it;
     // NULL without calibration.
     const char *cpu;
+    const char *prefix; // its fingerprint; NULL: there is none
 } tb_recipe_facts;
 
 // Appends the object on one line.

@@ -66,10 +66,10 @@ static void add_span(batches *b, line *l, size_t count, size_t wanted, size_t vo
     for (size_t i = 0; i < count; i++)
         b->positions[first + i] = (int32_t)(l->done + i);
     size_t at = (l->done + count - wanted) * vocab;
-    b->spans[b->batch.span_count++] = (tb_span){&l->together, TOKENS, first, count, wanted, l->together_logits + at};
+    b->spans[b->batch.span_count++] = (tb_span){&l->together, TOKENS, first, count, wanted, l->together_logits + at, 0};
     b->batch.rows += count;
     l->done += count;
-    tb_span own = {&l->alone, TOKENS, 0, count, wanted, l->alone_logits + at};
+    tb_span own = {&l->alone, TOKENS, 0, count, wanted, l->alone_logits + at, 0};
     tb_runner_run(&b->alone, &(tb_batch){b->tokens + first, b->positions + first, count, &own, 1}, NULL);
 }
 
@@ -222,7 +222,7 @@ static void batch__may_begin_at_any_position(void **state)
             logits[k] = tb_alloc_array(COUNT * vocab, sizeof(float));
             for (size_t i = 0; i < COUNT; i++)
                 positions[i] = (int32_t)(i + k * LATER);
-            tb_span span = {&l.alone, COUNT, 0, COUNT, COUNT, logits[k]};
+            tb_span span = {&l.alone, COUNT, 0, COUNT, COUNT, logits[k], 0};
             tb_runner_run(&runner, &(tb_batch){ids, positions, COUNT, &span, 1}, NULL);
             line_clear(&l);
         }

@@ -172,7 +172,7 @@ static void stream__does_not_depend_on_how_far_it_has_come(void **state)
             logits[k] = tb_alloc_array(COUNT * vocab, sizeof(float));
             for (size_t i = 0; i < COUNT; i++)
                 positions[i] = (int32_t)(i < SINKS ? i : i + k * MILLION);
-            tb_span span = {&memory, COUNT, 0, COUNT, COUNT, logits[k]};
+            tb_span span = {&memory, COUNT, 0, COUNT, COUNT, logits[k], 0};
             tb_runner_run(&runner, &(tb_batch){ids, positions, COUNT, &span, 1}, NULL);
             tb_memory_clear(&memory);
             tb_runner_clear(&runner);

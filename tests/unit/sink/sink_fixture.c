@@ -17,7 +17,8 @@ tb_model *open_tiny(const tiny_model *shape, size_t threads)
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);
-    if (tiny_model_write(path, shape, &err) || tb_model_open(&model, path, &(tb_model_options){threads, NULL}, &err))
+    if (tiny_model_write(path, shape, &err) ||
+        tb_model_open(&model, path, &(tb_model_options){.threads = threads}, &err))
         fail_msg("%s", err.message);
     unlink(path); // the mapping stays
     return model;
