@@ -24,6 +24,7 @@ $ twobit
 !   template    show the prompt that a conversation becomes
 !   logits      write what the model predicts after each token
 !   train       train a small model on a text
+!   prefix      store what a model makes of the tokens that texts begin with
 !   sink        attention sinks: where they are, what makes them
 !   csi         wireless channel feedback: simulate, train, measure, stream, plot
 ! 'twobit help COMMAND' says more about each. A MODEL is a GGUF file, a twobit file or a
