@@ -16,6 +16,7 @@ typedef enum tb_hf_near {
     TB_HF_NEAR_NOPE,      // blocks without RoPE
     TB_HF_NEAR_ODD,       // the first, the third, …
     TB_HF_NEAR_ODD_LOWER, // those of them below "max_window_layers"
+    TB_HF_NEAR_INNER,     // all but the first and every sixth
     TB_HF_NEAR_MOST,      // all but every "sliding_window_pattern"-th
 } tb_hf_near;
 
@@ -49,6 +50,9 @@ typedef struct tb_hf_family {
     uint32_t shared_experts; // the shared one is as wide as so many of the others, without "num_shared_experts"; 0: it
                              // has a width
     bool shares_to_one;      // without "norm_topk_prob"
+    bool values_differ;      // "v_head_dim", "attention_value_scale", and near blocks with key heads of their own
+    uint32_t value_size;     // without "v_head_dim"
+    double value_scale;      // without "attention_value_scale"; null says 1
     bool mup;                // "mup_enabled" scales embeddings
     bool hybrid;             // without "layer_types" some blocks are no attention
     double rope_part;        // without "partial_rotary_factor"; 0: all of a head

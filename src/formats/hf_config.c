@@ -36,9 +36,12 @@ static void translate_sizes(tb_hf_config *c)
     tb_hf_put_u32(c, "feed_forward_length", tb_hf_read_count(c, "intermediate_size", f->ffn_width));
     tb_hf_put_u32(c, "vocab_size", tb_hf_read_count(c, "vocab_size", f->vocab));
     tb_hf_put_u32(c, "attention.head_count", heads);
-    tb_hf_put_u32(c, "attention.head_count_kv", read_derived(c, "num_key_value_heads", f->kv_heads, heads));
+    c->kv_heads = read_derived(c, "num_key_value_heads", f->kv_heads, heads);
+    if (!f->values_differ)
+        tb_hf_put_u32(c, "attention.head_count_kv", c->kv_heads);
     tb_hf_put_u32(c, "attention.key_length", c->head_size);
-    tb_hf_put_u32(c, "attention.value_length", c->head_size);
+    tb_hf_put_u32(c, "attention.value_length",
+                  f->values_differ ? tb_hf_read_count(c, "v_head_dim", f->value_size) : c->head_size);
     tb_hf_put_f32(c, "attention.layer_norm_rms_epsilon", tb_hf_read_positive(c, c->json, "rms_norm_eps", f->norm_eps));
     if (f->query_scalar > 0)
         tb_hf_put_f32(c, "attention.scale",
@@ -100,6 +103,7 @@ static void derive_near(tb_hf_config *c, unsigned char *near, const unsigned cha
         near[i] = kind == TB_HF_NEAR_ALL || (kind == TB_HF_NEAR_UPPER && i >= upper) ||
                   (kind == TB_HF_NEAR_ODD && i % 2 == 0) || (kind == TB_HF_NEAR_ODD_LOWER && i % 2 == 0 && i < upper) ||
                   (kind == TB_HF_NEAR_NOPE && rotates && !rotates[i]) ||
+                  (kind == TB_HF_NEAR_INNER && i > 0 && (i + 1) % 6 != 0) ||
                   (kind == TB_HF_NEAR_MOST && (i + 1) % period != 0);
 }
 
@@ -110,10 +114,38 @@ static uint32_t read_reach(tb_hf_config *c)
     const tb_hf_family *f = c->family;
     if (f->near == TB_HF_NEAR_NONE || (f->reach_switch && !tb_hf_read_bool(c, "use_sliding_window", false)))
         return 0;
+    if (f->values_differ && tb_hf_member(c->json, "sliding_window_size")) // those before the token
+        return tb_hf_read_count(c, "sliding_window_size", 0) + 1;
     const json_t *value = json_object_get(c->json, "sliding_window");
     if (value ? json_is_null(value) : !f->reach)
         return 0;
     return tb_hf_read_count(c, "sliding_window", f->reach);
+}
+
+// Near blocks have twice the key heads, or as many as the file says; values are scaled.
+static void translate_values(tb_hf_config *c, const unsigned char *near)
+{
+    if (!c->family->values_differ || c->rc)
+        return;
+    uint32_t of_near = tb_hf_read_count(c, "swa_num_key_value_heads", 2 * c->kv_heads);
+    uint32_t *heads = tb_arena_array(&c->out->arena, c->blocks, sizeof *heads);
+    for (size_t i = 0; heads && i < c->blocks; i++)
+        heads[i] = near && near[i] ? of_near : c->kv_heads;
+    if (!c->rc)
+        c->rc = heads ? tb_hf_add_u32s(c->out, "mimo2.attention.head_count_kv", heads, c->blocks, c->err)
+                      : tb_checkpoint_no_memory(c->out, c->err);
+    bool none = json_is_null(json_object_get(c->json, "attention_value_scale"));
+    tb_hf_put_f32(c, "attention.value_scale",
+                  none ? 1 : tb_hf_read_positive(c, c->json, "attention_value_scale", c->family->value_scale));
+}
+
+// Fills near[] from a list of 1 for near blocks.
+static void read_layer_pattern(tb_hf_config *c, unsigned char *near, const json_t *pattern)
+{
+    if (json_array_size(pattern) != c->blocks)
+        tb_hf_refuse(c, "hybrid_layer_pattern", "it must have a number for every block");
+    for (size_t i = 0; i < c->blocks && !c->rc; i++)
+        near[i] = json_integer_value(json_array_get(pattern, i)) == 1;
 }
 
 static void translate_reach(tb_hf_config *c, const unsigned char *rotates)
@@ -125,10 +157,14 @@ static void translate_reach(tb_hf_config *c, const unsigned char *rotates)
     unsigned char *near = reach || types ? new_flags(c) : NULL;
     if (!near)
         return;
-    if (types) // which must be known also where all blocks see everything
+    const json_t *pattern = c->family->values_differ ? tb_hf_member(c->json, "hybrid_layer_pattern") : NULL;
+    if (!types && pattern)
+        read_layer_pattern(c, near, pattern);
+    else if (types) // which must be known also where all blocks see everything
         read_layer_types(c, near, types);
     else
         derive_near(c, near, rotates);
+    translate_values(c, near);
     if (!reach || !memchr(near, 1, c->blocks))
         return;
     tb_hf_put_u32(c, "attention.sliding_window", reach);
@@ -214,6 +250,10 @@ static void translate_experts(tb_hf_config *c)
     if (f->shared_experts)
         tb_hf_put_u32(c, "expert_shared_feed_forward_length",
                       multiply(c, "num_shared_experts", f->shared_experts, "moe_intermediate_size", f->expert_width));
+    static const char *const groups[] = {"n_group", "topk_group"};
+    for (size_t i = 0; i < 2; i++)
+        if (tb_hf_member(c->json, groups[i]) && tb_hf_read_count(c, groups[i], 1) != 1)
+            tb_hf_refuse_unsupported(c, groups[i], NULL);
     tb_hf_put_bool(c, "expert_weights_norm", tb_hf_read_bool(c, "norm_topk_prob", f->shares_to_one));
     if (tb_hf_member(c->json, scale))
         tb_hf_put_f32(c, "expert_weights_scale", tb_hf_read_positive(c, c->json, scale, 1));
@@ -285,7 +325,7 @@ static tb_code choose_family(tb_hf_config *c, bool *sees)
         c->rc = tb_fail(
             c->err, TB_EUNSUPPORTED,
             "model type '%.64s' of '%s' is not known (known: llama, mistral, mistral3, ministral3, qwen2, qwen3, "
-            "gemma2, gemma3, phi3, smollm3, qwen2_moe, qwen3_moe, qwen3_next, afmoe, gpt_oss, twobit)",
+            "gemma2, gemma3, phi3, smollm3, qwen2_moe, qwen3_moe, qwen3_next, afmoe, mimo_v2_flash, gpt_oss, twobit)",
             type, c->out->path);
     return c->rc;
 }

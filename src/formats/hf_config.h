@@ -15,7 +15,7 @@ typedef struct tb_hf_config {
     tb_checkpoint *out;
     tb_error *err;
     tb_code rc;
-    uint32_t blocks, head_size, context;
+    uint32_t blocks, head_size, kv_heads, context;
 } tb_hf_config;
 
 // NULL: not known.

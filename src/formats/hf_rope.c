@@ -162,8 +162,15 @@ static void translate_local_rope(tb_hf_config *c, const json_t *local)
 {
     if (c->family->local_rope_base <= 0)
         return;
-    double base = tb_hf_read_positive(c, c->json, "rope_local_base_freq", c->family->local_rope_base);
+    double base = tb_hf_read_positive(c, c->json, "swa_rope_theta", c->family->local_rope_base);
+    base = tb_hf_read_positive(c, c->json, "rope_local_base_freq", base);
     tb_hf_put_f32(c, "rope.freq_base_swa", tb_hf_read_positive(c, local, "rope_theta", base));
+    double part = c->family->rope_part > 0 ? c->family->rope_part : 1;
+    part = tb_hf_read_positive(c, c->json, "partial_rotary_factor", part);
+    const json_t *full = tb_hf_member(tb_hf_member(c->json, "rope_parameters"), "full_attention");
+    if (tb_hf_read_positive(c, local, "partial_rotary_factor", part) !=
+        tb_hf_read_positive(c, full, "partial_rotary_factor", part))
+        tb_hf_refuse_unsupported(c, "partial_rotary_factor of sliding_attention", NULL);
     const char *type = rope_type(c, local);
     if (strcmp(type, "default") != 0)
         tb_hf_refuse_unsupported(c, "rope_type of sliding_attention", type);

@@ -62,6 +62,29 @@ static void gate_values(const tb_pass *pass, size_t row)
         value[i] *= tb_sigmoid(gate[i]);
 }
 
+// Makes heads [in][size_in] of a row [out][size_out], in place: each stands for out/in of them, and what is missing at
+// its end is 0. From the last one on, so that none is overwritten before it is read.
+static void spread_heads(float *x, size_t out, size_t size_out, size_t in, size_t size_in, float scale)
+{
+    for (size_t head = out; head-- > 0;) {
+        float *to = x + head * size_out;
+        memmove(to, x + head * in / out * size_in, size_in * sizeof *x);
+        memset(to + size_in, 0, (size_out - size_in) * sizeof *x);
+    }
+    for (size_t i = 0; scale != 1 && i < out * size_out; i++)
+        x[i] *= scale;
+}
+
+// Keys and values as the memory has them: the same heads in every block, and values as long as keys.
+static void spread_keys(const tb_pass *pass, float *key, float *value)
+{
+    const tb_settings *settings = &pass->runner->model->settings;
+    const tb_config *config = &settings->config;
+    size_t heads = settings->kv_heads[pass->block];
+    spread_heads(key, config->kv_heads, config->head_size, heads, config->head_size, 1);
+    spread_heads(value, config->kv_heads, config->head_size, heads, config->value_size, (float)settings->value_scale);
+}
+
 // Norms and turns the heads of rows.
 static void finish_rows(void *user, size_t begin, size_t end, size_t worker)
 {
@@ -73,6 +96,8 @@ static void finish_rows(void *user, size_t begin, size_t end, size_t worker)
         float *query = r->query + t * r->query_stride, *key = r->key + t * r->key_stride;
         if (r->raw_query)
             split_query(pass, t);
+        if (r->model->settings.arch->values_differ)
+            spread_keys(pass, key, r->value + t * r->key_stride);
         if (r->model->settings.arch->gate == TB_GATE_VALUE)
             gate_values(pass, t);
         norm_heads(query, pass, config->heads, pass->weights->query_norm);
@@ -174,6 +199,15 @@ static void gate_head(float *x, const tb_pass *pass, const float *gate, size_t h
         x[i] *= tb_sigmoid(part[single ? 0 : i]);
 }
 
+// Values are shorter than keys: what the heads have read moves together, and the rest of the row becomes padding.
+static void pack_heads(float *row, const tb_config *config, size_t stride)
+{
+    size_t n = config->value_size;
+    for (size_t head = 1; head < config->heads; head++)
+        memmove(row + head * n, row + head * config->head_size, n * sizeof *row);
+    memset(row + config->heads * n, 0, (stride - config->heads * n) * sizeof *row);
+}
+
 // Norms and gates what the heads of rows have read.
 static void finish_mixes(void *user, size_t begin, size_t end, size_t worker)
 {
@@ -184,14 +218,18 @@ static void finish_mixes(void *user, size_t begin, size_t end, size_t worker)
     const float *norm = pass->weights->mix_norm, *free_gate = pass->weights->free_gate;
     size_t n = model->settings.config.head_size;
     (void)worker;
-    for (size_t t = begin; t < end; t++)
+    for (size_t t = begin; t < end; t++) {
+        float *row = r->attended + t * r->query_stride;
         for (size_t head = 0; head < model->settings.config.heads; head++) {
-            float *x = r->attended + t * r->query_stride + head * n;
+            float *x = row + head * n;
             if (norm)
                 tb_rms_norm(x, model, x, norm + head * n, n);
             if (gate != TB_GATE_NONE && gate != TB_GATE_VALUE)
                 gate_head(x, pass, free_gate ? free_gate : r->gates + t * r->gate_stride, head);
         }
+        if (model->settings.arch->values_differ)
+            pack_heads(row, &model->settings.config, r->query_stride);
+    }
 }
 
 // Queries, keys, values and gates.
@@ -213,8 +251,8 @@ void tb_forward_attention(const tb_pass *pass)
 {
     const tb_runner *r = pass->runner;
     const tb_config *config = &r->model->settings.config;
-    const size_t queries = config->heads * config->head_size;
-    tb_activations attended = tb_pass_input(pass, r->attended, r->query_stride, queries);
+    const size_t queries = config->heads * config->head_size, mixes = config->heads * config->value_size;
+    tb_activations attended = tb_pass_input(pass, r->attended, r->query_stride, mixes);
     tb_pass_norm(pass, TB_INPUT_ATTENTION);
     tb_pass_show_input(pass, TB_INPUT_ATTENTION, r->normed, r->width_stride, config->width);
     project(pass);
@@ -225,10 +263,10 @@ void tb_forward_attention(const tb_pass *pass)
     tb_pass_edit(pass, TB_EDIT_QUERY, r->query, r->query_stride, queries);
     for (size_t i = 0; i < pass->batch->span_count; i++)
         attend(pass, i);
-    if (pass->weights->mix_norm || r->model->settings.arch->gate)
+    if (pass->weights->mix_norm || r->model->settings.arch->gate || r->model->settings.arch->values_differ)
         tb_pass_each_row(pass, finish_mixes);
-    tb_pass_edit(pass, TB_EDIT_ATTENDED, r->attended, r->query_stride, queries);
-    tb_pass_show_input(pass, TB_INPUT_OUTPUT, r->attended, r->query_stride, queries);
+    tb_pass_edit(pass, TB_EDIT_ATTENDED, r->attended, r->query_stride, mixes);
+    tb_pass_show_input(pass, TB_INPUT_OUTPUT, r->attended, r->query_stride, mixes);
     tb_pass_multiply(r->delta, r->width_stride, pass, TB_LINEAR_O, &attended);
     tb_pass_add(pass, pass->weights->attention_post_norm);
 }

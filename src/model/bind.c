@@ -8,7 +8,7 @@
 #include <string.h>
 
 // How long the rows and columns of a matrix are.
-typedef enum extent { ONE, WIDTH, QUERIES, KEYS, HIDDEN, HEADS, KV_HEADS, PER_HEAD } extent;
+typedef enum extent { ONE, WIDTH, QUERIES, MIXES, KEYS, HIDDEN, HEADS, KV_HEADS, PER_HEAD } extent;
 
 // A kind of matrix of a block.
 typedef struct linear_shape {
@@ -22,7 +22,7 @@ static const linear_shape attention_linears[] = {
     {TB_LINEAR_Q, TB_INPUT_ATTENTION, "attn_q", QUERIES, WIDTH},
     {TB_LINEAR_K, TB_INPUT_ATTENTION, "attn_k", KEYS, WIDTH},
     {TB_LINEAR_V, TB_INPUT_ATTENTION, "attn_v", KEYS, WIDTH},
-    {TB_LINEAR_O, TB_INPUT_OUTPUT, "attn_output", WIDTH, QUERIES},
+    {TB_LINEAR_O, TB_INPUT_OUTPUT, "attn_output", WIDTH, MIXES},
 };
 
 // Of a dense block, or of each expert.
@@ -61,6 +61,8 @@ static size_t length_of(extent which, const tb_config *c, size_t hidden)
     switch (which) {
     case QUERIES:
         return c->heads * c->head_size;
+    case MIXES:
+        return c->heads * c->value_size;
     case KEYS:
         return c->kv_heads * c->head_size;
     case HEADS:
@@ -216,6 +218,9 @@ static tb_code bind_weighing(tb_tensor_binding *b, size_t index, tb_error *err)
     tb_block *block = &model->blocks[index];
     size_t heads = settings->config.heads;
     char name[LONGEST_NAME];
+    snprintf(name, sizeof name, "blk.%zu.attn_sinks.weight", index);
+    if (settings->arch->may_have_sinks)
+        return tb_bind_vector(&block->sink_logits, b, name, heads, false, err);
     if (settings->arch->adds_one)
         return same_for_heads(&block->sink_logits, model, 0, err);
     if (settings->arch->weighing == TB_CLIP)
@@ -246,8 +251,10 @@ static size_t gate_length(const tb_settings *s)
     return tb_gate_length(s->arch->gate, &s->config);
 }
 
-static size_t rows_of(const linear_shape *shape, const tb_settings *s, size_t hidden)
+static size_t rows_of(const linear_shape *shape, const tb_settings *s, size_t block, size_t hidden)
 {
+    if (shape->kind == TB_LINEAR_K || shape->kind == TB_LINEAR_V)
+        return s->kv_heads[block] * (shape->kind == TB_LINEAR_K ? s->config.head_size : s->config.value_size);
     if (shape->kind == TB_LINEAR_ATTENTION_GATE)
         return gate_length(s);
     return length_of(shape->rows, &s->config, hidden) +
@@ -260,7 +267,7 @@ static tb_code bind_linear(list *l, const linear_shape *shape, size_t expert, co
 {
     tb_model *model = l->b->model;
     const tb_settings *settings = &model->settings;
-    size_t rows = rows_of(shape, settings, hidden);
+    size_t rows = rows_of(shape, settings, l->block, hidden);
     size_t cols = length_of(shape->cols, &settings->config, hidden);
     tb_linear *out = &l->at[l->count++];
     char stem[LONGEST_NAME / 2], name[LONGEST_NAME];

@@ -155,8 +155,9 @@ const float *tb_model_norm(const tb_model *model, size_t block, tb_linear_input 
 bool tb_model_can_fold(const tb_model *model)
 {
     const tb_arch *arch = model->settings.arch;
-    return model->settings.config.experts == 0 && arch->norm == TB_NORM_RMS && !arch->has_mix_norms &&
-           !arch->has_sink_values;
+    const tb_config *config = &model->settings.config;
+    return config->experts == 0 && config->value_size == config->head_size && arch->norm == TB_NORM_RMS &&
+           !arch->has_mix_norms && !arch->has_sink_values;
 }
 
 tb_linears tb_model_linears(const tb_model *model, size_t block)

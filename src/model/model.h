@@ -56,6 +56,7 @@ size_t tb_linears_find(tb_linears linears, tb_linear_kind kind, size_t expert);
 
 typedef struct tb_config {
     size_t blocks, width, ffn_width, heads, kv_heads, head_size, vocab, context;
+    size_t value_size;                 // numbers of a value; head_size where the family does not say otherwise
     size_t experts, experts_used;      // of a mixture, and how many of them a token goes through; 0: there is none
     size_t expert_width, shared_width; // of an expert, and of the one that all tokens go through (0: there is none)
     size_t sink_keys;                  // of every key head, that stand at no position and that every query sees

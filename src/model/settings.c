@@ -48,7 +48,7 @@ static void read_sizes(tb_key_reader *r, tb_config *c)
     c->width = tb_read_size(r, "embedding_length", MOST_WIDTH, 0);
     c->ffn_width = tb_read_size(r, "feed_forward_length", MOST_FFN_WIDTH, 0);
     c->heads = tb_read_size(r, "attention.head_count", MOST_HEADS, 0);
-    c->kv_heads = tb_read_size(r, "attention.head_count_kv", MOST_HEADS, c->heads);
+    c->kv_heads = r->arch->values_differ ? 1 : tb_read_size(r, "attention.head_count_kv", MOST_HEADS, c->heads);
     c->context = tb_read_size(r, "context_length", TB_MOST_POSITIONS, 0);
     c->norm_eps = tb_read_positive(r, "attention.layer_norm_rms_epsilon", 0);
     if (!r->rc && c->heads % c->kv_heads != 0)
@@ -59,12 +59,40 @@ static void read_sizes(tb_key_reader *r, tb_config *c)
                         r->path, c->heads);
     c->head_size =
         tb_read_size(r, "attention.key_length", MOST_HEAD_SIZE, c->width / c->heads ? c->width / c->heads : 1);
-    size_t value_size = tb_read_size(r, "attention.value_length", MOST_HEAD_SIZE, c->head_size);
-    if (!r->rc && value_size != c->head_size)
+    c->value_size = tb_read_size(r, "attention.value_length", MOST_HEAD_SIZE, c->head_size);
+    bool fits = r->arch->values_differ ? c->value_size <= c->head_size : c->value_size == c->head_size;
+    if (!r->rc && !fits)
         r->rc = tb_fail(r->err, TB_EUNSUPPORTED, "'%s' has keys of %zu and values of %zu numbers, which twobit lacks",
-                        r->path, c->head_size, value_size);
+                        r->path, c->head_size, c->value_size);
     if (!r->rc && c->head_size % 2 != 0)
         r->rc = tb_fail(r->err, TB_EFORMAT, "head size %zu of '%s' is odd", c->head_size, r->path);
+}
+
+// Key heads of every block, where blocks may differ: a number, or a list of them.
+static void read_kv_heads(tb_key_reader *r, tb_settings *s, tb_arena *arena)
+{
+    static const char name[] = "attention.head_count_kv";
+    tb_config *c = &s->config;
+    size_t *heads = r->rc ? NULL : tb_arena_array(arena, c->blocks, sizeof *heads);
+    if (!heads && !r->rc)
+        r->rc = tb_fail(r->err, TB_ENOMEM, "no memory for %zu blocks of '%s'", c->blocks, r->path);
+    const tb_kv *kv = r->rc ? NULL : tb_find_key(r, name);
+    bool listed = r->arch->values_differ && kv && kv->type == TB_KV_ARRAY;
+    if (listed && (kv->value.array.type == TB_KV_TEXT || kv->value.array.count != c->blocks))
+        r->rc = tb_fail(r->err, TB_EFORMAT, "'%s' of '%s' is not a list of %zu numbers", r->key, r->path, c->blocks);
+    size_t same = listed ? 0 : r->arch->values_differ ? tb_read_size(r, name, MOST_HEADS, c->heads) : c->kv_heads;
+    for (size_t i = 0; i < c->blocks && !r->rc; i++) {
+        double count = listed ? tb_kv_array_f64(kv, i) : (double)same;
+        if (!(count >= 1 && count <= MOST_HEADS && count == floor(count)))
+            r->rc = tb_fail(r->err, TB_EFORMAT, "block %zu of '%s' has %g key heads", i, r->path, count);
+        heads[i] = r->rc ? 1 : (size_t)count;
+        c->kv_heads = heads[i] > c->kv_heads ? heads[i] : c->kv_heads;
+    }
+    for (size_t i = 0; i < c->blocks && !r->rc; i++)
+        if (c->kv_heads % heads[i] != 0 || c->heads % c->kv_heads != 0)
+            r->rc = tb_fail(r->err, TB_EFORMAT, "%zu and %zu key heads of '%s' cannot be shared by %zu heads evenly",
+                            heads[i], c->kv_heads, r->path, c->heads);
+    s->kv_heads = heads;
 }
 
 // Numbers of llama.cpp for how shares come from a router's scores: a softmax over all experts, or over those chosen,
@@ -145,6 +173,7 @@ static void read_scales(tb_key_reader *r, tb_settings *s)
     double head = is_27b ? (double)c->width / (double)c->heads : (double)c->head_size;
     s->query_scale = tb_read_positive(r, "attention.scale", 1 / sqrt(head));
     s->embedding_scale = tb_read_positive(r, "embedding_scale", s->arch->scales_embedding ? sqrt((double)c->width) : 1);
+    s->value_scale = tb_read_positive(r, "attention.value_scale", 1);
     s->attention_cap = read_switch(r, "attn_logit_softcapping", s->arch->attention_cap);
     s->final_cap = read_switch(r, "final_logit_softcapping", s->arch->final_cap);
 }
@@ -228,6 +257,7 @@ tb_code tb_settings_read(tb_settings *out, tb_arena *arena, const tb_checkpoint 
     out->arch = r.arch;
     refuse_two_directions(&r);
     read_sizes(&r, &out->config);
+    read_kv_heads(&r, out, arena);
     read_experts(&r, out);
     tb_variant_read(&r, out, arena);
     out->rope_size = read_rope_size(&r, &out->config);

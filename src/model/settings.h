@@ -66,6 +66,8 @@ typedef struct tb_arch {
     bool has_experts;        // blocks with a router are a mixture of experts
     bool shares_to_one;      // the shares of the experts that a row chose sum to 1, where the file does not say it
     tb_gating gating;        // where the file does not say it
+    bool values_differ;      // a value may be smaller than a key, and blocks may have fewer key heads than others
+    bool may_have_sinks;     // a block may have sink logits: where its tensor is there
     bool rotates_near_only;  // blocks that see everything have no RoPE
     bool has_sink_logits;    // one for every query head
     bool adds_one;           // every query head has the sink logit 0
@@ -101,6 +103,8 @@ typedef struct tb_settings {
     tb_query_growth query_growth;
     double attention_cap, final_cap; // x becomes cap·tanh(x/cap), for scores and for logits; 0: none
     double query_scale;              // of the scores
+    double value_scale;              // of the values
+    const size_t *kv_heads;          // [blocks] as the matrices have them; config has the most of any block
     size_t reach;                    // near blocks see this many positions, their own included; 0: all
     size_t rope_size;                // numbers of a head that RoPE turns
     bool shares_to_one;              // of the experts that a row chose

@@ -108,7 +108,7 @@ $ rm bad/pytorch_model.bin; cp qwen3/model.safetensors bad; twobit run bad -p x
 ! twobit: 'bad' has no tokenizer
 = 1
 $ sed 's/"qwen3"/"mamba"/' qwen3/config.json >bad/config.json; twobit run bad -p x
-! twobit: model type 'mamba' of 'bad' is not known (known: llama, mistral, mistral3, ministral3, qwen2, qwen3, gemma2, gemma3, phi3, smollm3, qwen2_moe, qwen3_moe, qwen3_next, afmoe, gpt_oss, twobit)
+! twobit: model type 'mamba' of 'bad' is not known (known: llama, mistral, mistral3, ministral3, qwen2, qwen3, gemma2, gemma3, phi3, smollm3, qwen2_moe, qwen3_moe, qwen3_next, afmoe, mimo_v2_flash, gpt_oss, twobit)
 = 1
 $ sed '1s/{/{"quantization_config": {"quant_method": "gptq"},/' qwen3/config.json >bad/config.json; twobit run bad -p x
 ! twobit: config.json of 'bad' has 'quantization_config' = gptq, which twobit lacks

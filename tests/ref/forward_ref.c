@@ -313,6 +313,19 @@ static void add_and_free(ref *r, rows x, rows y, const float *post_norm)
     free(y.at);
 }
 
+// Heads of a row [heads][size] become [kv_heads][head_size] of the model: each stands for several, with zeros behind.
+static void spread(ref *r, rows *x, size_t heads, size_t size, double scale)
+{
+    const tb_config *c = r->config;
+    rows y = new_rows(r, x->rows, c->kv_heads * c->head_size);
+    for (size_t i = 0; i < y.rows * y.cols && !r->failed; i++) {
+        size_t t = i / y.cols, head = i % y.cols / c->head_size, at = i % c->head_size;
+        y.at[i] = at < size ? scale * x->at[t * x->cols + head * heads / c->kv_heads * size + at] : 0;
+    }
+    free(x->at);
+    *x = y;
+}
+
 static double sigmoid(double x)
 {
     return 1 / (1 + exp(-x));
@@ -365,12 +378,21 @@ static void run_attention(ref *r, rows x, size_t index)
     rows q = apply(r, index, TB_LINEAR_Q, n), gates = take_gates(r, &q, n, index);
     rows k = apply(r, index, TB_LINEAR_K, n);
     rows v = apply(r, index, TB_LINEAR_V, n);
+    spread(r, &k, r->settings->kv_heads[index], r->config->head_size, 1);
+    spread(r, &v, r->settings->kv_heads[index], r->config->value_size, r->settings->value_scale);
     for (size_t i = 0; i < v.rows * v.cols && r->settings->arch->gate == TB_GATE_VALUE && !r->failed; i++)
         v.at[i] *= sigmoid(gates.at[i]);
     finish_heads(r, q, index, b->query_norm);
     finish_heads(r, k, index, b->key_norm);
     rows mixed = attend(r, q, k, v, index);
     finish_mixed(r, mixed, gates, index);
+    rows packed = new_rows(r, mixed.rows, r->config->heads * r->config->value_size);
+    for (size_t i = 0; i < packed.rows * packed.cols && !r->failed; i++) {
+        size_t t = i / packed.cols, head = i % packed.cols / r->config->value_size;
+        packed.at[i] = mixed.at[t * mixed.cols + head * r->config->head_size + i % r->config->value_size];
+    }
+    free(mixed.at);
+    mixed = packed;
     show_input(r, index, TB_INPUT_OUTPUT, mixed);
     add_and_free(r, x, apply(r, index, TB_LINEAR_O, mixed), b->attention_post_norm);
     free(n.at), free(q.at), free(k.at), free(v.at), free(mixed.at), free(gates.at);

@@ -37,7 +37,13 @@ FAMILIES = {
     "afmoe": MIXTURE | dict(head_dim=12, num_hidden_layers=4, num_dense_layers=1, num_shared_experts=2, route_scale=1.5,
                             mup_enabled=True, sliding_window=9, global_attn_every_n_layers=3),
 }
-ARCHS = {"qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "qwen3_next": "qwen3next", "afmoe": "afmoe",
+FAMILIES["mimo_v2_flash"] = dict(
+    n_routed_experts=6, num_experts_per_tok=2, moe_intermediate_size=24, num_hidden_layers=3, head_dim=20, v_head_dim=12,
+    num_attention_heads=4, num_key_value_heads=1, sliding_window=9, routed_scaling_factor=1.25,
+    layer_types=["full_attention", "sliding_attention", "full_attention"], attention_value_scale=0.707,
+    rope_parameters={kind: dict(rope_type="default", rope_theta=theta, partial_rotary_factor=0.334)
+                     for kind, theta in (("full_attention", 5000000.0), ("sliding_attention", 10000.0))})
+ARCHS = {"mimo_v2_flash": "mimo2", "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "qwen3_next": "qwen3next", "afmoe": "afmoe",
          "gpt_oss": "gpt-oss"}
 REDUCED_NORMS = ("qwen3_next",)  # 1 is added to their weights
 FP4 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
@@ -52,7 +58,7 @@ def exact(x):
 def random_weights(model, seed):
     rng = torch.Generator().manual_seed(seed)
     normal = lambda shape: torch.randn(shape, generator=rng, dtype=torch.float64)
-    for name, p in model.named_parameters():
+    for name, p in list(model.named_parameters()) + [x for x in model.named_buffers() if "correction" in x[0]]:
         if ".experts." in name and model.config.model_type == "gpt_oss" and not name.endswith("bias"):
             codes = torch.randint(0, 16, p.shape, generator=rng)
             powers = torch.randint(-6, -3, (p.shape[0], p.shape[1] // 32, 1, p.shape[2]), generator=rng)
@@ -103,9 +109,9 @@ def gguf_tensors(family, weights):
             yield OUTER[name], x
             continue
         block, stem = name.removeprefix("model.layers.").split(".", 1)
-        if stem == "self_attn.sinks":
+        if stem in ("self_attn.sinks", "self_attn.attention_sink_bias"):
             yield f"blk.{block}.attn_sinks.weight", x
-        elif stem == "mlp.expert_bias":
+        elif stem in ("mlp.expert_bias", "mlp.gate.e_score_correction_bias"):
             yield f"blk.{block}.exp_probs_b.bias", x
         elif stem.startswith("mlp.experts.") and family != "gpt_oss":
             expert, kind, _ = stem.removeprefix("mlp.experts.").split(".")
@@ -138,13 +144,24 @@ def write_gguf(path, family, config, weights):
     out.add_embedding_length(config.hidden_size)
     out.add_feed_forward_length(config.intermediate_size)
     out.add_head_count(config.num_attention_heads)
-    out.add_head_count_kv(config.num_key_value_heads)
+    mimo = family == "mimo_v2_flash"
+    near = [kind == "sliding_attention" for kind in getattr(config, "layer_types", None) or []]
+    out.add_head_count_kv([config.num_key_value_heads * (2 if x else 1) for x in near] if mimo
+                          else config.num_key_value_heads)
     out.add_layer_norm_rms_eps(config.rms_norm_eps)
-    out.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    out.add_rope_freq_base(config.rope_parameters.get("full_attention", config.rope_parameters)["rope_theta"])
     if getattr(config, "head_dim", None):
         out.add_key_length(config.head_dim)
-        out.add_value_length(config.head_dim)
-    out.add_expert_count(config.num_local_experts if family == "gpt_oss" else config.num_experts)
+        out.add_value_length(config.v_head_dim if mimo else config.head_dim)
+    if mimo:
+        out.add_float32("mimo2.attention.value_scale", config.attention_value_scale)
+        out.add_rope_dimension_count(int(config.head_dim * 0.334))
+        out.add_float32("mimo2.rope.freq_base_swa", 10000.0)
+        out.add_sliding_window(config.sliding_window)
+        out.add_sliding_window_pattern(near)
+        out.add_expert_weights_scale(config.routed_scaling_factor)
+        out.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
+    out.add_expert_count(config.num_experts if hasattr(config, "num_experts") else config.num_local_experts)
     out.add_expert_used_count(config.num_experts_per_tok)
     width = config.intermediate_size if family == "gpt_oss" else config.moe_intermediate_size
     out.add_expert_feed_forward_length(width)

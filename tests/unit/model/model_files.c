@@ -12,7 +12,8 @@
 #define DENSE "llama", "llama3", "mistral", "smollm3", "qwen2", "qwen3", "gemma3", "gemma2", "phi3", "mistral3"
 
 const char *const tiny_dense[] = {DENSE, NULL};
-const char *const tiny_families[] = {DENSE, "qwen2_moe", "qwen3_moe", "gpt_oss", "qwen3_next", "afmoe", NULL};
+const char *const tiny_families[] = {DENSE,        "qwen2_moe", "qwen3_moe",     "gpt_oss",
+                                     "qwen3_next", "afmoe",     "mimo_v2_flash", NULL};
 
 static char *next_path(void)
 {

@@ -161,11 +161,22 @@ static void model_open__refuses_senseless_mixtures(void **state)
 static void model_open__refuses_senseless_additions(void **state)
 {
     (void)state;
+    static const uint32_t two_heads[] = {1, 2}, odd_heads[] = {2, 3, 2}, no_heads[] = {1, 0, 1};
     static const refusal list[] = {
         {"qwen3_next.gguf", {ADD_VECTOR, "blk.1.ssm_conv1d.weight", 4, NULL}, TB_EUNSUPPORTED, "block 1"},
         {"qwen3_next.gguf", {SET_TEXT, "qwen3next.twobit.query_gate", 0, "head of group"}, TB_EFORMAT, "attn_q.weight"},
         {"qwen3.gguf", {SET_TEXT, "qwen3.twobit.query_gate", 0, "elem of group"}, TB_EFORMAT, "attn_q.weight"},
         {"qwen3.gguf", {SET_TEXT, "qwen3.twobit.query_gate", 0, "some"}, TB_EUNSUPPORTED, "'some'"},
+        {"mimo_v2_flash.gguf", {SET_NUMBERS, "mimo2.attention.head_count_kv", 2, two_heads}, TB_EFORMAT, "list of 3"},
+        {"mimo_v2_flash.gguf", {SET_NUMBERS, "mimo2.attention.head_count_kv", 3, odd_heads}, TB_EFORMAT, "2 and 3 key"},
+        {"mimo_v2_flash.gguf", {SET_NUMBERS, "mimo2.attention.head_count_kv", 3, no_heads}, TB_EFORMAT, "0 key heads"},
+        {"mimo_v2_flash.gguf", {SET_U32, "mimo2.attention.value_length", 24, NULL}, TB_EUNSUPPORTED, "values of 24"},
+        {"mimo_v2_flash.gguf", {SET_U32, "mimo2.attention.value_length", 8, NULL}, TB_EFORMAT, "attn_v.weight"},
+        {"mimo_v2_flash.gguf",
+         {ADD_VECTOR, "blk.0.attn_sinks.weight", 5, NULL},
+         TB_EFORMAT,
+         "'blk.0.attn_sinks.weight'"},
+        {"mimo_v2_flash.gguf", {SET_F32, "mimo2.attention.value_scale", 0, NULL}, TB_EFORMAT, "value_scale"},
         {"afmoe.gguf", {DROP_TENSOR, "blk.0.attn_gate.weight", 0, NULL}, TB_EFORMAT, "'blk.0.attn_gate.weight'"},
         {"llama.gguf", {SET_U32, "llama.twobit.registers", 3, NULL}, TB_EFORMAT, "'registers.weight'"},
         {"llama.gguf", {ADD_VECTOR, "registers.weight", 48, NULL}, TB_EUNSUPPORTED, "'registers.weight'"},
