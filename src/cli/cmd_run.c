@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/memory_args.h"
 #include "cli/number_text.h"
+#include "cli/own_model.h"
 #include "generate/generate.h"
 
 typedef struct run_args {
@@ -32,6 +33,8 @@ static const tb_option options[] = {
 };
 
 static const char *const examples[] = {
+    "twobit run -p \"Once upon a time\"",
+    "a story by the small model that comes with twobit",
     "twobit run model.gguf -p \"Once upon a time\"",
     "prints the prompt and its continuation, as one text",
     "twobit run model.gguf -p \"The capital of France is\" -n 8 --temp 0 --no-prompt",
@@ -71,6 +74,17 @@ static void tell_stats(const tb_cli *cli, const tb_generate_stats *s)
                        s->prompt_tokens + s->tokens);
 }
 
+// The named model, or the one that comes with twobit.
+static tb_code open_model(tb_model **out, const tb_cli *cli, const char *prefix_kv, tb_error *err)
+{
+    tb_str path = {0};
+    tb_code rc = cli->operands.count ? TB_OK : tb_own_model_find(&path, err);
+    if (!rc)
+        rc = tb_cli_open_prefixed(out, cli, cli->operands.count ? cli->operands.items[0] : path.data, prefix_kv, err);
+    tb_str_clear(&path);
+    return rc;
+}
+
 static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *prompt, size_t size, tb_error *err)
 {
     tb_model *model;
@@ -83,7 +97,7 @@ static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *pr
     cli->misused = rc == TB_EINVAL;
     if (rc)
         return rc;
-    rc = tb_cli_open_prefixed(&model, cli, cli->operands.items[0], args->memory.prefix_kv, err);
+    rc = open_model(&model, cli, args->memory.prefix_kv, err);
     if (rc)
         return rc;
     tb_generate_options generate = {
@@ -112,6 +126,8 @@ static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *pr
 static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
 {
     const run_args *args = untyped;
+    if (!cli->operands.count && !args->prompt && !args->prompt_file)
+        return tb_fail_usage(cli, err, "the model is missing");
     if ((args->prompt != NULL) == (args->prompt_file != NULL))
         return tb_fail_usage(cli, err, "give the text to continue either with -p or with --prompt-file");
     if (args->prompt)
@@ -128,11 +144,12 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
 const tb_command tb_command_run = {
     .name = "run",
     .summary = "continue a text",
-    .usage = "MODEL -p TEXT [options]",
+    .usage = "[MODEL] -p TEXT [options]",
     .examples = examples,
-    .notes = "Standard output gets the prompt and its continuation, as one text, while it is made; nothing else is\n"
-             "printed there. The same seed gives the same text.\n",
-    .least_operands = 1,
+    .notes =
+        "Standard output gets the prompt and its continuation, as one text, while it is made; nothing else is\n"
+        "printed there. The same seed gives the same text. Without MODEL the small one that comes with twobit tells a\n"
+        "story.\n",
     .most_operands = 1,
     .options = options,
     .shared = {{tb_sampling_option_table, offsetof(run_args, sampling)},

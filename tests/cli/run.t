@@ -136,7 +136,7 @@ $ make_tiny_model nan.gguf --nan; twobit run nan.gguf -p "the end" >out
 
 $ twobit run tiny.gguf
 ! twobit: give the text to continue either with -p or with --prompt-file
-! usage: twobit run MODEL -p TEXT [options]
+! usage: twobit run [MODEL] -p TEXT [options]
 ! 'twobit help run' explains the options
 = 2
 $ twobit run tiny.gguf -p a --top-p 1.5 2>&1 | head -n 1
