@@ -89,7 +89,7 @@ const tb_kv_policy tb_kv_plain = {tb_kv_store_bytes, plain_store, plain_segments
 tb_kv_plan tb_kv_plan_of(const tb_seq_options *o, const tb_settings *settings)
 {
     size_t registers = settings->config.registers; // rows besides those of tokens, which always stay as they are
-    bool changes = o->window > 0 || o->kv_bits.keys > 0;
+    bool changes = o->window > 0 || o->kv_bits.keys > 0 || o->eviction != TB_EVICT_NOTHING;
     return (tb_kv_plan){
         .type = o->kv_cache,
         .capacity = o->context + registers,
@@ -97,7 +97,7 @@ tb_kv_plan tb_kv_plan_of(const tb_seq_options *o, const tb_settings *settings)
         .window = o->window,
         .bits = o->kv_bits,
         .eviction = o->eviction,
-        .budget = o->budget,
+        .budget = o->budget + (o->eviction != TB_EVICT_NOTHING ? registers : 0),
         .batch = o->batch,
         .sink_bias = (float)o->sink_bias,
     };

@@ -207,6 +207,34 @@ static void variant__streams_with_its_registers(void **state)
     }
 }
 
+// A budget is one of tokens: registers stay besides, and change nothing where no token goes.
+static void variant__evicts_no_register(void **state)
+{
+    (void)state;
+    tb_lm_shape shape = variant_plain;
+    shape.registers = 5;
+    tb_lm *lm = variant_new(&shape, 1);
+    variant_write_gguf(temp_path("variant.gguf"), lm);
+    tb_model *model = open_model(temp_path("variant.gguf"), 1);
+    int32_t *ids = random_ids(TOKENS, shape.vocab, 1);
+    size_t n = TOKENS * shape.vocab;
+    tb_seq *plain = new_seq(model, TOKENS, 0, TB_KV_CACHE_F32), *all, *few;
+    tb_seq_options options = {
+        .context = TOKENS, .kv_cache = TB_KV_CACHE_F32, .eviction = TB_EVICT_KEYDIFF, .budget = TOKENS};
+    OK(tb_seq_new(&all, model, &options, &err));
+    options.budget = 3;
+    OK(tb_seq_new(&few, model, &options, &err));
+    float *of_plain = push_all(plain, ids, TOKENS), *of_all = push_all(all, ids, TOKENS);
+    float *of_few = push_all(few, ids, TOKENS);
+    assert_true(distance(of_all, of_plain, n) < 1e-5);
+    assert_true(distance(of_few, of_plain, 3 * shape.vocab) < 1e-5);
+    assert_true(distance(of_few, of_plain, n) > 1e-3);
+    tb_free(of_plain), tb_free(of_all), tb_free(of_few), tb_free(ids);
+    tb_seq_free(plain), tb_seq_free(all), tb_seq_free(few);
+    tb_model_close(model);
+    tb_lm_free(lm);
+}
+
 // ---- identities ----
 
 static tb_param *param_of(tb_lm *lm, size_t block, const char *stem)
@@ -461,6 +489,7 @@ int main(void)
         cmocka_unit_test(variant__agrees_with_plain_loops_and_with_the_trainer),
         cmocka_unit_test(variant__is_the_same_however_it_is_computed),
         cmocka_unit_test(variant__streams_with_its_registers),
+        cmocka_unit_test(variant__evicts_no_register),
         cmocka_unit_test(variants__are_plain_attention_where_they_should_be),
         cmocka_unit_test(three_sinks__are_three_models),
         cmocka_unit_test(probe__sees_what_tokens_get),
