@@ -8,7 +8,7 @@
 #include <string.h>
 
 // How long the rows and columns of a matrix are.
-typedef enum extent { ONE, WIDTH, QUERIES, MIXES, KEYS, HIDDEN, HEADS, KV_HEADS, PER_HEAD } extent;
+typedef enum extent { ONE, WIDTH, QUERIES, MIXES, KEYS, HIDDEN, HEADS, PER_HEAD } extent;
 
 // A kind of matrix of a block.
 typedef struct linear_shape {
@@ -38,14 +38,14 @@ static const struct {
     const char *stem;
     size_t offset; // of its pointer in tb_block
     size_t trait;
-    extent rows, cols;
+    extent length;
 } vectors[] = {
-    {"post_attention_norm", offsetof(tb_block, attention_post_norm), offsetof(tb_arch, has_post_norms), ONE, WIDTH},
-    {"post_ffw_norm", offsetof(tb_block, ffn_post_norm), offsetof(tb_arch, has_post_norms), ONE, WIDTH},
-    {"attn_q_norm", offsetof(tb_block, query_norm), offsetof(tb_arch, has_head_norms), ONE, PER_HEAD},
-    {"attn_k_norm", offsetof(tb_block, key_norm), offsetof(tb_arch, has_head_norms), ONE, PER_HEAD},
-    {"attn_sinks", offsetof(tb_block, sink_logits), offsetof(tb_arch, has_sink_logits), ONE, HEADS},
-    {"attn_head_norm", offsetof(tb_block, mix_norm), offsetof(tb_arch, has_mix_norms), ONE, QUERIES},
+    {"post_attention_norm", offsetof(tb_block, attention_post_norm), offsetof(tb_arch, has_post_norms), WIDTH},
+    {"post_ffw_norm", offsetof(tb_block, ffn_post_norm), offsetof(tb_arch, has_post_norms), WIDTH},
+    {"attn_q_norm", offsetof(tb_block, query_norm), offsetof(tb_arch, has_head_norms), PER_HEAD},
+    {"attn_k_norm", offsetof(tb_block, key_norm), offsetof(tb_arch, has_head_norms), PER_HEAD},
+    {"attn_sinks", offsetof(tb_block, sink_logits), offsetof(tb_arch, has_sink_logits), HEADS},
+    {"attn_head_norm", offsetof(tb_block, mix_norm), offsetof(tb_arch, has_mix_norms), QUERIES},
 };
 
 enum {
@@ -67,8 +67,6 @@ static size_t length_of(extent which, const tb_config *c, size_t hidden)
         return c->kv_heads * c->head_size;
     case HEADS:
         return c->heads;
-    case KV_HEADS:
-        return c->kv_heads;
     case ONE:
         return 1;
     case PER_HEAD:
@@ -100,9 +98,7 @@ static tb_code bind_vectors(tb_tensor_binding *b, size_t index, tb_error *err)
         char name[LONGEST_NAME];
         snprintf(name, sizeof name, "blk.%zu.%s.weight", index, vectors[i].stem);
         const float **slot = (const float **)((char *)&b->model->blocks[index] + vectors[i].offset);
-        size_t rows = length_of(vectors[i].rows, &settings->config, 0);
-        size_t cols = length_of(vectors[i].cols, &settings->config, 0);
-        rc = tb_bind_rows(slot, b, name, rows, cols, true, err);
+        rc = tb_bind_vector(slot, b, name, length_of(vectors[i].length, &settings->config, 0), true, err);
     }
     return rc;
 }
@@ -158,7 +154,7 @@ static tb_code bind_sink_rows(const float **out, tb_tensor_binding *b, const cha
     float *rows = tb_arena_array(&b->model->arena, c->sink_keys * c->kv_heads * c->head_size, sizeof *rows);
     tb_code rc = rows ? TB_OK : tb_bind_no_memory(err, name);
     if (!rc && there)
-        rc = tb_bind_rows(&stored, b, name, c->sink_keys * c->kv_heads, c->head_size, true, err);
+        rc = tb_bind_stack(&stored, b, name, c->sink_keys, c->kv_heads, c->head_size, true, err);
     for (size_t i = 0; !rc && there && i < c->sink_keys * c->kv_heads; i++) {
         size_t key = i / c->kv_heads, head = i % c->kv_heads;
         memcpy(rows + (head * c->sink_keys + key) * c->head_size, stored + i * c->head_size,

@@ -67,24 +67,25 @@ static const float *floats_of(tb_model *model, const tb_tensor_info *tensor, siz
     return copy;
 }
 
-static tb_code check_rows(const tb_tensor_info *tensor, const char *path, size_t rows, size_t cols, tb_error *err)
+static tb_code check_stack(const tb_tensor_info *tensor, const char *path, size_t stacked, size_t rows, size_t cols,
+                           tb_error *err)
 {
     const uint64_t *dims = tensor->dims;
-    bool fits = dims[0] == cols && dims[1] <= rows && dims[2] <= rows && dims[1] * dims[2] == rows && dims[3] == 1;
-    if (!fits && rows == 1)
+    bool fits = dims[0] == cols && dims[1] == rows && dims[2] == stacked && dims[3] == 1;
+    if (!fits && rows * stacked == 1)
         return tb_fail(err, TB_EFORMAT, "tensor '%s' of '%s' is not a vector of %zu numbers", tensor->name.data, path,
                        cols);
     if (!fits)
-        return tb_fail(err, TB_EFORMAT, "tensor '%s' of '%s' is not %zu × %zu numbers", tensor->name.data, path, rows,
-                       cols);
+        return tb_fail(err, TB_EFORMAT, "tensor '%s' of '%s' is not %zu × %zu × %zu numbers", tensor->name.data, path,
+                       stacked, rows, cols);
     if (tensor->type != TB_TYPE_F32 && tensor->type != TB_TYPE_F16 && tensor->type != TB_TYPE_BF16)
         return tb_fail(err, TB_EUNSUPPORTED, "vector '%s' of '%s' has type %s, not F32, F16 or BF16", tensor->name.data,
                        path, tb_type_name(tensor->type));
     return TB_OK;
 }
 
-tb_code tb_bind_rows(const float **out, tb_tensor_binding *b, const char *name, size_t rows, size_t cols, bool required,
-                     tb_error *err)
+tb_code tb_bind_stack(const float **out, tb_tensor_binding *b, const char *name, size_t stacked, size_t rows,
+                      size_t cols, bool required, tb_error *err)
 {
     const char *path = tb_checkpoint_path(b->model->checkpoint);
     const tb_tensor_info *tensor = tb_checkpoint_tensor(b->model->checkpoint, name);
@@ -93,14 +94,14 @@ tb_code tb_bind_rows(const float **out, tb_tensor_binding *b, const char *name, 
         return tb_fail(err, TB_EFORMAT, "tensor '%s' is missing in '%s'", name, path);
     if (!tensor)
         return TB_OK;
-    tb_code rc = check_rows(tensor, path, rows, cols, err);
+    tb_code rc = check_stack(tensor, path, stacked, rows, cols, err);
     if (rc)
         return rc;
-    *out = floats_of(b->model, tensor, rows * cols);
+    *out = floats_of(b->model, tensor, stacked * rows * cols);
     if (!*out)
         return tb_bind_no_memory(err, name);
     mark(b, tensor);
-    b->model->parameters += rows * cols;
+    b->model->parameters += stacked * rows * cols;
     return TB_OK;
 }
 

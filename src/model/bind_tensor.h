@@ -19,15 +19,15 @@ tb_code tb_bind_no_memory(tb_error *err, const char *name);
 tb_code tb_bind_matrix(tb_matrix *out, tb_tensor_binding *binding, const char *name, size_t rows, size_t cols,
                        tb_error *err);
 
-// rows·cols floats: the mapping itself where it holds aligned ones, else a copy. One row is a vector. Leaves *out NULL
-// when the tensor is absent and not required.
-tb_code tb_bind_rows(const float **out, tb_tensor_binding *binding, const char *name, size_t rows, size_t cols,
-                     bool required, tb_error *err);
+// stacked·rows·cols floats: the mapping itself where it holds aligned ones, else a copy. One of one row is a vector.
+// Leaves *out NULL when the tensor is absent and not required.
+tb_code tb_bind_stack(const float **out, tb_tensor_binding *binding, const char *name, size_t stacked, size_t rows,
+                      size_t cols, bool required, tb_error *err);
 
 static inline tb_code tb_bind_vector(const float **out, tb_tensor_binding *binding, const char *name, size_t n,
                                      bool required, tb_error *err)
 {
-    return tb_bind_rows(out, binding, name, 1, n, required, err);
+    return tb_bind_stack(out, binding, name, 1, 1, n, required, err);
 }
 
 // TB_EUNSUPPORTED names a tensor that nobody asked for.
