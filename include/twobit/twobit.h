@@ -163,6 +163,8 @@ typedef struct tb_seq_options {
     // keep their positions, so that the context stays what it is; a sequence that goes back forgets everything.
     tb_eviction eviction;
     size_t budget;
+    // Keys are not read that are known to get together at most this share of a head's attention. 0: all are read.
+    double skip_mass;
 } tb_seq_options;
 
 // Sets kv_cache and kv_bits from a text: "f16", "f32", "q8" (keys and values of 8 bits), "k2v4" (of 2 and 4), with
@@ -205,6 +207,8 @@ TB_API size_t tb_seq_length(const tb_seq *seq);
 TB_API size_t tb_seq_context(const tb_seq *seq); // most tokens; of a stream INT32_MAX
 // How many tokens have fallen out of a stream: length − (keep_sinks + window), where that is more than 0.
 TB_API size_t tb_seq_dropped(const tb_seq *seq);
+// The share of keys that may be skipped, all but the first and the newest, and were; 0 without skip_mass.
+TB_API double tb_seq_skipped(const tb_seq *seq);
 TB_API const int32_t *tb_seq_tokens(const tb_seq *seq); // [length − dropped]: the last of them, borrowed
 
 // A second sequence that stands where `seq` does, logits included, with memory of its own: what is pushed to one is not

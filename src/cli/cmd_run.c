@@ -53,7 +53,7 @@ static bool print_piece(void *user, const char *text, size_t size)
     return tb_cli_stream(cli, text, size);
 }
 
-static void tell_stats(const tb_cli *cli, const tb_generate_stats *s)
+static void tell_stats(const tb_cli *cli, const run_args *args, const tb_generate_stats *s)
 {
     static const char *const ends[] = {
         [TB_GENERATE_COUNT] = "as many tokens as asked for", [TB_GENERATE_TOKEN] = "the model ended the text",
@@ -66,6 +66,10 @@ static void tell_stats(const tb_cli *cli, const tb_generate_stats *s)
                    tb_text_of_real(b, s->seconds > 0 ? (double)s->tokens / s->seconds : 0));
     tb_report_note(&cli->report, TB_NOTE_DETAIL, "seed %llu; stopped: %s", (unsigned long long)cli->common.seed,
                    ends[s->end]);
+    if (args->memory.skip_mass > 0)
+        tb_report_note(&cli->report, TB_NOTE_INFO,
+                       "%.1f %% of the keys behind the first and in front of the newest were not read",
+                       100 * s->skipped);
     if (s->dropped)
         tb_report_note(&cli->report, TB_NOTE_INFO, "%zu of %zu tokens were dropped from the stream", s->dropped,
                        s->length);
@@ -118,7 +122,7 @@ static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *pr
     if (isatty(STDOUT_FILENO)) // a file gets the text and nothing else
         putchar('\n');
     if (!rc)
-        tell_stats(cli, &stats);
+        tell_stats(cli, args, &stats);
     tb_model_close(model);
     return rc;
 }

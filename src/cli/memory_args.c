@@ -18,6 +18,8 @@ const tb_option tb_memory_option_table[] = {
      "stored keys and values of the first tokens: none, a file of twobit prefix, or auto: the model's own (default)"},
     {"sink-gamma", 0, TB_OPTION_REAL, offsetof(tb_memory_args, sink_gamma), "F", 0, 1e6,
      "multiply the attention that goes to the first token by F"},
+    {"skip-mass", 0, TB_OPTION_REAL, offsetof(tb_memory_args, skip_mass), "DELTA", 0, 0.999,
+     "do not read keys that get at most this share of a head's attention together"},
     {0},
 };
 
@@ -86,6 +88,7 @@ tb_code tb_memory_args_read(tb_seq_options *options, const tb_memory_args *args,
     if (rc)
         return tb_fail_context(err, rc, "option '--kv'");
     options->sink_bias = bias_of(args->sink_gamma);
+    options->skip_mass = args->skip_mass;
     if (args->evict && args->stream)
         return tb_fail(err, TB_EINVAL, "'--stream' drops tokens by their age; it goes without '--evict'");
     rc = args->evict ? tb_seq_options_set_eviction(options, args->evict, err) : TB_OK;

@@ -12,6 +12,7 @@ typedef struct tb_memory_args {
     const char *evict;      // as tb_seq_options_set_eviction takes it; NULL: no budget
     const char *keep_sinks; // a number; NULL: not given
     const char *prefix_kv;  // as tb_model_options has it
+    double skip_mass;       // 0: nothing is skipped
     double sink_gamma;      // what the weight of the first token is multiplied by
 } tb_memory_args;
 

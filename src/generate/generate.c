@@ -19,6 +19,7 @@ static tb_code push(tb_generate_stats *stats, tb_seq *seq, const int32_t *ids, s
     tb_code rc = tb_seq_push(seq, ids, n, err);
     stats->length = tb_seq_length(seq);
     stats->dropped = tb_seq_dropped(seq);
+    stats->skipped = tb_seq_skipped(seq);
     if (before == 0 && stats->dropped > 0)
         tb_report_note(report, TB_NOTE_INFO,
                        "the stream is full: from here on tokens are dropped behind the first ones");

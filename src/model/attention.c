@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "model/attention_skip.h"
 #include "model/attention_sweep.h"
 #include "model/attention_weighed.h"
 
@@ -21,6 +22,7 @@ enum {
     FEWEST_TILE = 4,  // rows, below which each walks by itself
     PARTS = 16,       // most that the keys of one row are divided into: more threads than a token keeps busy elsewhere
     LEAST_PART = 512, // keys that are worth a thread
+    MOST_PARTS = PARTS + 1, // with the keys that are always read, where others may be skipped
 };
 
 // The softmax over some keys.
@@ -30,8 +32,9 @@ typedef struct softmax {
 
 // What the queries of a sweep keep of the keys behind them.
 typedef struct part {
-    softmax *state; // [queries]
-    float *mixed;   // [queries][padded head_size]: Σ e^(score − top)·value
+    softmax *state;  // [queries]
+    float *mixed;    // [queries][padded head_size]: Σ e^(score − top)·value
+    uint32_t *pages; // [2]: that it came by, and that it skipped
 } part;
 
 // ---- scratch ----
@@ -43,12 +46,14 @@ static size_t group_of(const tb_config *config)
 
 static size_t part_floats(const tb_config *config, size_t queries)
 {
-    return queries * tb_padded(config->head_size) + tb_padded(queries * sizeof(softmax) / sizeof(float));
+    return queries * tb_padded(config->head_size) + tb_padded(queries * sizeof(softmax) / sizeof(float) + 2);
 }
 
 static part get_part(float *at, const tb_config *config, size_t queries)
 {
-    return (part){.mixed = at, .state = (softmax *)(void *)(at + queries * tb_padded(config->head_size))};
+    part p = {.mixed = at, .state = (softmax *)(void *)(at + queries * tb_padded(config->head_size))};
+    p.pages = (uint32_t *)(void *)(p.state + queries);
+    return p;
 }
 
 // Of one thread.
@@ -56,14 +61,15 @@ typedef struct scratch {
     float *sweep;  // tb_sweep_scratch
     float *scores; // [tile queries][TB_SWEEP_KEYS]
     float *part;   // of a tile
-    float *rows;   // [group][padded capacity]: whole rows of weights, for probes
+    float *rows;   // [group][padded capacity]: whole rows of weights, for probes; of excesses, for pages
+    float *skip;   // tb_skip_scratch
 } scratch;
 
 static size_t thread_scratch(const tb_config *config, size_t capacity)
 {
     size_t queries = group_of(config) * TILE;
     return tb_sweep_scratch(config, TILE) + queries * TB_SWEEP_KEYS + part_floats(config, queries) +
-           group_of(config) * tb_padded(capacity);
+           group_of(config) * tb_padded(capacity) + tb_skip_scratch(config);
 }
 
 static scratch get_scratch(const tb_attention *a, size_t worker)
@@ -74,18 +80,19 @@ static scratch get_scratch(const tb_attention *a, size_t worker)
     s.scores = s.sweep + tb_sweep_scratch(a->config, TILE);
     s.part = s.scores + queries * TB_SWEEP_KEYS;
     s.rows = s.part + part_floats(a->config, queries);
+    s.skip = s.rows + group_of(a->config) * tb_padded(a->scratch_capacity);
     return s;
 }
 
-// Behind that of the threads lie the parts of few rows: PARTS for each row and KV head.
+// Behind that of the threads lie the parts of few rows.
 static size_t few_parts(const tb_config *config)
 {
-    return (FEWEST_TILE - 1) * config->kv_heads * PARTS;
+    return (FEWEST_TILE - 1) * config->kv_heads * MOST_PARTS;
 }
 
 static part get_few_part(const tb_attention *a, size_t row, size_t kv_head, size_t index)
 {
-    size_t at = (row * a->config->kv_heads + kv_head) * PARTS + index, group = group_of(a->config);
+    size_t at = (row * a->config->kv_heads + kv_head) * MOST_PARTS + index, group = group_of(a->config);
     float *first = a->scratch + a->compute->threads * thread_scratch(a->config, a->scratch_capacity);
     return get_part(first + at * part_floats(a->config, group), a->config, group);
 }
@@ -132,12 +139,17 @@ static void weigh_run(const tb_sweep *sweep, const tb_run *run, float *scores, s
     }
 }
 
-// Walks over keys [begin, end).
-static void walk(const part *p, const tb_sweep *sweep, size_t begin, size_t end, float *scores)
+static void begin_part(const part *p, const tb_sweep *sweep)
 {
     for (size_t q = 0; q < tb_sweep_count(sweep); q++)
         p->state[q] = (softmax){.top = -INFINITY};
     memset(p->mixed, 0, tb_sweep_count(sweep) * tb_padded(sweep->a->config->head_size) * sizeof(float));
+    p->pages[0] = p->pages[1] = 0;
+}
+
+// Walks over keys [begin, end).
+static void walk(const part *p, const tb_sweep *sweep, size_t begin, size_t end, float *scores)
+{
     for (size_t key = begin; key < end;) {
         tb_run run = tb_seen_get_run(&sweep->seen, key, end - key < TB_SWEEP_KEYS ? end - key : TB_SWEEP_KEYS);
         tb_sweep_score(sweep, &run, scores, TB_SWEEP_KEYS);
@@ -255,21 +267,29 @@ static void show_heads(const tb_attention *a, size_t kv_head, size_t row, const 
 
 // ---- a few rows ----
 
-// A row's keys are divided into equal parts of whole runs; the last may be shorter, or empty.
-static tb_kv_range divide(size_t keys, size_t index)
+// Keys are divided into equal parts of whole runs; the last may be shorter, those behind it are empty.
+static tb_kv_range divide(tb_kv_range keys, size_t index)
 {
-    size_t parts = (keys + LEAST_PART - 1) / LEAST_PART;
+    size_t count = keys.end - keys.begin, parts = (count + LEAST_PART - 1) / LEAST_PART;
     parts = parts < 1 ? 1 : parts < PARTS ? parts : PARTS;
-    size_t each = (keys + parts - 1) / parts, runs = (each + TB_SWEEP_KEYS - 1) / TB_SWEEP_KEYS;
+    size_t each = (count + parts - 1) / parts, runs = (each + TB_SWEEP_KEYS - 1) / TB_SWEEP_KEYS;
     size_t begin = index * runs * TB_SWEEP_KEYS, end = begin + runs * TB_SWEEP_KEYS;
-    return (tb_kv_range){begin < keys ? begin : keys, end < keys ? end : keys};
+    return (tb_kv_range){keys.begin + (begin < count ? begin : count), keys.begin + (end < count ? end : count)};
+}
+
+// Keys that may be skipped; none: begin = end.
+static tb_kv_range skippable(const tb_attention *a, const tb_seen *seen)
+{
+    return a->skip > 0 ? tb_skip_range(seen) : (tb_kv_range){0, 0};
 }
 
 typedef struct few_job {
     const tb_attention *a;
-    size_t parts; // of every row and KV head; those behind a row's last are empty
+    size_t first,
+        parts; // of every row and KV head: parts first … first + parts − 1; those behind a row's last are empty
 } few_job;
 
+// How many parts the keys of the rows are divided into. Where some of a row's may be skipped, the others are part 0.
 static size_t most_parts(const tb_attention *a)
 {
     size_t most = 1;
@@ -277,11 +297,64 @@ static size_t most_parts(const tb_attention *a)
         tb_seen seen;
         size_t position = (size_t)a->positions[i / a->config->kv_heads], parts = 1;
         tb_seen_init(&seen, a, i % a->config->kv_heads, position, position);
-        while (divide(seen.count, parts).begin < seen.count)
+        tb_kv_range skipped = skippable(a, &seen);
+        bool skips = skipped.begin < skipped.end;
+        tb_kv_range keys = skips ? skipped : (tb_kv_range){0, seen.count};
+        while (divide(keys, parts).begin < keys.end)
             parts++;
-        most = parts > most ? parts : most;
+        most = parts + skips > most ? parts + skips : most;
     }
     return most;
+}
+
+// The logarithm of what a query has summed up over the keys that are always read, its sink included.
+static double sum_read(const tb_attention *a, size_t head, softmax read)
+{
+    softmax sink = begin_softmax(a, head);
+    double top = fmax((double)read.top, (double)sink.top);
+    return top + log((double)read.sum * exp((double)read.top - top) + (double)sink.sum * exp((double)sink.top - top));
+}
+
+// Walks over the pages of keys [begin, end) in `range` but for those that are skipped. `read` are the queries'
+// softmaxes over the keys that are always read.
+static void walk_pages(const part *p, const tb_sweep *sweep, tb_kv_range range, size_t begin, size_t end,
+                       const softmax *read, const scratch *s)
+{
+    size_t pages = (end - begin) / TB_KV_PAGE, stride = tb_padded(sweep->a->scratch_capacity);
+    for (size_t g = 0; g < sweep->group && pages > 0; g++) {
+        float *excess = s->rows + g * stride;
+        double sum = sum_read(sweep->a, tb_sweep_head(sweep, g), read[g]);
+        tb_skip_weigh(excess, sweep, g, range, begin, end, sum, sweep->a->skip, s->skip);
+        for (size_t i = 0; i < pages && g > 0; i++)
+            s->rows[i] = excess[i] > s->rows[i] ? excess[i] : s->rows[i];
+    }
+    p->pages[0] = (uint32_t)pages;
+    for (size_t i = 0, count; i < pages; i += count) {
+        bool skipped = s->rows[i] <= 0;
+        for (count = 1; i + count < pages && (s->rows[i + count] <= 0) == skipped;)
+            count++;
+        size_t first = begin + i * TB_KV_PAGE;
+        if (skipped)
+            p->pages[1] += (uint32_t)count;
+        else
+            walk(p, sweep, first, first + count * TB_KV_PAGE, s->scores);
+    }
+}
+
+static void walk_part(const part *p, const tb_sweep *sweep, size_t index, const part *first, const scratch *s)
+{
+    tb_kv_range range = skippable(sweep->a, &sweep->seen), all = {0, sweep->seen.count};
+    begin_part(p, sweep);
+    if (range.begin == range.end) {
+        tb_kv_range keys = divide(all, index);
+        walk(p, sweep, keys.begin, keys.end, s->scores);
+    } else if (index == 0) {
+        walk(p, sweep, 0, range.begin, s->scores);
+        walk(p, sweep, range.end, sweep->seen.count, s->scores);
+    } else {
+        tb_kv_range keys = divide(range, index - 1);
+        walk_pages(p, sweep, range, keys.begin, keys.end, first->state, s);
+    }
 }
 
 static void walk_parts(void *user, size_t begin, size_t end, size_t worker)
@@ -290,13 +363,12 @@ static void walk_parts(void *user, size_t begin, size_t end, size_t worker)
     const tb_attention *a = job->a;
     scratch s = get_scratch(a, worker);
     for (size_t i = begin; i < end; i++) {
-        size_t index = i % job->parts, kv_head = i / job->parts % a->config->kv_heads;
+        size_t index = job->first + i % job->parts, kv_head = i / job->parts % a->config->kv_heads;
         size_t row = i / job->parts / a->config->kv_heads;
-        part p = get_few_part(a, row, kv_head, index);
+        part p = get_few_part(a, row, kv_head, index), first = get_few_part(a, row, kv_head, 0);
         tb_sweep sweep;
         tb_sweep_init(&sweep, a, kv_head, row, 1, TB_SWEEP_KERNELS, s.sweep);
-        tb_kv_range keys = divide(sweep.seen.count, index);
-        walk(&p, &sweep, keys.begin, keys.end, s.scores);
+        walk_part(&p, &sweep, index, &first, &s);
     }
 }
 
@@ -307,7 +379,7 @@ static void join_parts(void *user, size_t begin, size_t end, size_t worker)
     const tb_attention *a = job->a;
     for (size_t i = begin; i < end; i++) {
         size_t row = i / a->config->kv_heads, kv_head = i % a->config->kv_heads, group = group_of(a->config);
-        part parts[PARTS];
+        part parts[MOST_PARTS];
         for (size_t k = 0; k < job->parts; k++)
             parts[k] = get_few_part(a, row, kv_head, k);
         for (size_t g = 0; g < group; g++)
@@ -317,12 +389,41 @@ static void join_parts(void *user, size_t begin, size_t end, size_t worker)
     }
 }
 
+static void count_pages(const tb_attention *a, size_t parts)
+{
+    for (size_t i = 0; i < a->rows * a->config->kv_heads * parts; i++) {
+        size_t row = i / parts / a->config->kv_heads, kv_head = i / parts % a->config->kv_heads;
+        const uint32_t *pages = get_few_part(a, row, kv_head, i % parts).pages;
+        a->kv->heads[kv_head].pages_met += pages[0];
+        a->kv->heads[kv_head].pages_skipped += pages[1];
+    }
+}
+
 static void attend_few(const tb_attention *a)
 {
-    few_job job = {a, most_parts(a)};
-    size_t threads = a->compute->threads, heads = a->rows * a->config->kv_heads;
-    tb_parallel(threads, heads * job.parts, 1, walk_parts, &job);
-    tb_parallel(is_shown(a) ? threads : 1, heads, 1, join_parts, &job);
+    size_t threads = a->compute->threads, heads = a->rows * a->config->kv_heads, parts = most_parts(a);
+    // Where keys may be skipped, those that are always read say which.
+    size_t first = a->skip > 0 ? 1 : parts;
+    few_job begin = {a, 0, first}, rest = {a, first, parts - first}, all = {a, 0, parts};
+    tb_parallel(threads, heads * begin.parts, 1, walk_parts, &begin);
+    tb_parallel(threads, heads * rest.parts, 1, walk_parts, &rest);
+    tb_parallel(is_shown(a) ? threads : 1, heads, 1, join_parts, &all);
+    count_pages(a, parts);
+}
+
+// Rows that skip keys go few by few: each skips what it would skip if it came alone.
+static void attend_few_by_few(const tb_attention *a)
+{
+    const size_t few = FEWEST_TILE - 1;
+    for (size_t row = 0; row < a->rows; row += few) {
+        tb_attention some = *a;
+        some.query += row * a->stride;
+        some.pinned_query = a->pinned_query ? a->pinned_query + row * a->stride : NULL;
+        some.out += row * a->stride;
+        some.positions += row;
+        some.rows = a->rows - row < few ? a->rows - row : few;
+        attend_few(&some);
+    }
 }
 
 // ---- many rows ----
@@ -334,6 +435,7 @@ static void attend_tile(const tb_attention *a, size_t kv_head, size_t first_row,
     part p = get_part(s.part, a->config, group_of(a->config) * TILE);
     tb_sweep sweep;
     tb_sweep_init(&sweep, a, kv_head, first_row, rows, TB_SWEEP_PRODUCTS, s.sweep);
+    begin_part(&p, &sweep);
     walk(&p, &sweep, 0, sweep.seen.count, s.scores);
     for (size_t q = 0; q < tb_sweep_count(&sweep); q++)
         p.state[q] = join(a, tb_sweep_row(&sweep, q), tb_sweep_head(&sweep, q), &p, 1, q);
@@ -354,8 +456,8 @@ void tb_attention_run(const tb_attention *a)
     size_t tiles = (a->rows + TILE - 1) / TILE;
     if (a->weighing != TB_SOFTMAX)
         tb_weighed_run(a);
-    else if (a->rows < FEWEST_TILE)
-        attend_few(a);
+    else if (a->rows < FEWEST_TILE || a->skip > 0)
+        attend_few_by_few(a);
     else
         tb_parallel(a->compute->threads, a->config->kv_heads * tiles, 1, attend_tiles, (void *)(uintptr_t)a);
 }

@@ -17,6 +17,7 @@ typedef struct tb_attention {
     const float *weighing_numbers;        // [heads], where the kind has them
     const float *slot_keys, *slot_values; // [kv_heads][slots][head_size] or NULL: keys besides that every query sees
     size_t slots;
+    double skip;             // pages that have together at most so much weight are not read; 0: all are
     const float *first_bias; // [heads] or NULL: joins the score of the key at position 0, behind the cap
     const float *query;      // [rows][heads][head_size], rows of `stride`
     // The same queries as pinned segments see them: turned at a position that stands still while theirs goes on. NULL:

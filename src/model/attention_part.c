@@ -160,6 +160,7 @@ static void attend_rows(const tb_pass *pass, size_t index, size_t first, size_t 
         .slot_values = pass->weights->sink_values,
         .slots = settings->config.sink_keys,
         .first_bias = span->memory->first_bias,
+        .skip = span->memory->plan.skip,
         .query = r->query + query,
         .pinned_query = pins_queries(pass) ? r->pinned_query + query : NULL,
         .out = r->attended + query,

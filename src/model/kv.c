@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <math.h>
 
+#include "model/kv_pages.h"
 #include "model/kv_store.h"
 
 // ---- segments ----
@@ -48,7 +49,19 @@ tb_kv_range tb_kv_get_seen(const tb_kv_segment *segment, size_t position)
     return seen;
 }
 
-// ---- the plain cache ----
+// ---- the plain cache: rows, and behind them what is known of pages ----
+
+static void *pages_of(const tb_kv_head *head)
+{
+    return tb_kv_value_at(head, head->capacity);
+}
+
+static bool plain_bytes(size_t *out, const tb_kv_head *head)
+{
+    size_t pages = 0;
+    return tb_kv_store_bytes(out, head) && (!head->paged || tb_kv_pages_bytes(&pages, head)) &&
+           tb_add_size(out, *out, pages);
+}
 
 static void plain_store(tb_kv_head *head, const tb_kernels *kernels, const tb_kv_rows *rows)
 {
@@ -58,19 +71,27 @@ static void plain_store(tb_kv_head *head, const tb_kernels *kernels, const tb_kv
     for (size_t i = 0; i < rows->count; i++, head->count++) {
         assert((size_t)rows->positions[i] == head->first + head->count);
         tb_kv_write_row(head, head->count, kernels, rows, i);
+        if (head->paged)
+            tb_kv_pages_add(pages_of(head), head, head->count, tb_kv_key_at(head, head->count));
     }
 }
 
 static size_t plain_segments(tb_kv_segment *out, const tb_kv_head *head)
 {
     out[0] = tb_kv_slots(head, 0, head->count, head->first);
+    if (head->paged)
+        out[0].pages = tb_kv_pages_get(pages_of(head), head);
     return 1;
 }
 
 static bool plain_truncate(tb_kv_head *head, size_t position)
 {
     size_t kept = position > head->first ? position - head->first : 0;
-    head->count = kept < head->count ? kept : head->count;
+    if (kept >= head->count)
+        return true;
+    head->count = kept;
+    for (size_t row = kept / TB_KV_PAGE * TB_KV_PAGE; row < kept && head->paged; row++) // of the page that was cut
+        tb_kv_pages_add(pages_of(head), head, row, tb_kv_key_at(head, row));
     return true;
 }
 
@@ -80,9 +101,11 @@ static void plain_copy(tb_kv_head *to, const tb_kv_head *from)
     to->first = from->first;
     to->count = from->count;
     tb_kv_copy_slots(to, from, from->count);
+    for (size_t row = 0; row < to->count && to->paged; row++)
+        tb_kv_pages_add(pages_of(to), to, row, tb_kv_key_at(to, row));
 }
 
-const tb_kv_policy tb_kv_plain = {tb_kv_store_bytes, plain_store, plain_segments, plain_truncate, plain_copy};
+const tb_kv_policy tb_kv_plain = {plain_bytes, plain_store, plain_segments, plain_truncate, plain_copy};
 
 // ---- plans ----
 
@@ -100,6 +123,7 @@ tb_kv_plan tb_kv_plan_of(const tb_seq_options *o, const tb_settings *settings)
         .budget = o->budget + (o->eviction != TB_EVICT_NOTHING ? registers : 0),
         .batch = o->batch,
         .sink_bias = (float)o->sink_bias,
+        .skip = o->skip_mass,
     };
 }
 
@@ -189,6 +213,20 @@ static tb_code check_eviction(const tb_kv_plan *plan, const tb_settings *setting
     return TB_OK;
 }
 
+static tb_code check_skip(const tb_kv_plan *plan, const tb_settings *settings, tb_error *err)
+{
+    if (!(plan->skip >= 0 && plan->skip < 1))
+        return tb_fail(err, TB_EINVAL, "a share of %g of the attention cannot be skipped; it is at least 0 and below 1",
+                       plan->skip);
+    if (plan->skip > 0 && (plan->window > 0 || has_codes(plan) || plan->eviction != TB_EVICT_NOTHING))
+        return tb_fail(err, TB_EUNSUPPORTED,
+                       "keys are skipped where all are kept as they are: not in a stream, in few "
+                       "bits or with a budget");
+    if (plan->skip > 0 && settings->arch && settings->arch->weighing != TB_SOFTMAX)
+        return tb_fail(err, TB_EUNSUPPORTED, "skipping keys needs weights of a softmax; the model has others");
+    return TB_OK;
+}
+
 tb_code tb_kv_plan_check(const tb_kv_plan *plan, const tb_settings *settings, tb_error *err)
 {
     size_t trained = settings->config.registers + settings->config.context;
@@ -202,6 +240,9 @@ tb_code tb_kv_plan_check(const tb_kv_plan *plan, const tb_settings *settings, tb
         if (rc)
             return rc;
     }
+    tb_code rc = check_skip(plan, settings, err);
+    if (rc)
+        return rc;
     if (plan->eviction != TB_EVICT_NOTHING)
         return check_eviction(plan, settings, err);
     if (plan->window == 0 && plan->sinks > 0 && !has_codes(plan))
@@ -248,6 +289,7 @@ static tb_kv_head plan_head(const tb_kv_plan *plan, const tb_settings *settings,
         .sink_reach = least,
         .pinned_from = near ? SIZE_MAX : tb_kv_plan_pin(plan),
         .bits = plan->bits,
+        .paged = plan->skip > 0 && !near,
     };
     if (has_codes(plan)) {
         head.policy = &tb_kv_coded;

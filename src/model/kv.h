@@ -36,6 +36,14 @@ size_t tb_kv_get_old_end(const tb_kv_aging *aging, size_t position);
 
 typedef enum tb_kv_age { TB_KV_ANY_AGE, TB_KV_OLD, TB_KV_YOUNG } tb_kv_age;
 
+// Keys in pages of so many rows, of which bounds are known.
+enum { TB_KV_PAGE = 16 };
+
+typedef struct tb_kv_pages {
+    const void *bounds; // [pages][2][head_size] of the keys' type: most and least of every channel; NULL: unknown
+    const float *sizes; // [pages] at least ‖max(|most|, |least|)‖₂
+} tb_kv_pages;
+
 // Rows of one head that lie one behind the other, in the order of their positions. Borrowed until the head changes.
 struct tb_kv_segment {
     tb_kv_cache_type type;     // where there is no `decode`
@@ -45,10 +53,11 @@ struct tb_kv_segment {
     size_t count;
     const int32_t *positions; // [count], ascending; NULL: first, first + 1, …
     size_t first;
-    size_t reach;  // a query at position p sees positions p − reach + 1 … p; 0: 0 … p
-    bool slot;     // learned: stands at no position, so that every query sees it, and no probe
-    bool pinned;   // scored with the pinned query (tb_attention), if there is one
-    size_t hidden; // positions below are not seen by queries at this one and later; 0: all are
+    size_t reach;      // a query at position p sees positions p − reach + 1 … p; 0: 0 … p
+    bool slot;         // learned: stands at no position, so that every query sees it, and no probe
+    bool pinned;       // scored with the pinned query (tb_attention), if there is one
+    size_t hidden;     // positions below are not seen by queries at this one and later; 0: all are
+    tb_kv_pages pages; // of rows 0 …
     tb_kv_aging aging;
     tb_kv_age age; // a query sees those rows that are so for it
 };
@@ -84,6 +93,9 @@ struct tb_kv_head {
     tb_kv_bits bits;
     size_t group_slots;          // most groups
     size_t groups, oldest_group; // so far; the oldest still there
+    // Where keys are skipped: whether bounds of pages are kept; how many pages queries came by so far, and skipped.
+    bool paged;
+    size_t pages_met, pages_skipped;
     // Where there is a budget: how the rows between the sinks and the newest `recent` are chosen.
     tb_eviction eviction;
     size_t recent;
@@ -137,6 +149,7 @@ typedef struct tb_kv_plan {
     size_t budget;
     size_t batch;    // of a stream, or with bits: most rows stored at once
     float sink_bias; // joins the score of the key at position 0
+    double skip;     // of a query's weight, at most so much is left out with pages that are not read; 0: nothing
 } tb_kv_plan;
 
 // What the options of a sequence ask for.

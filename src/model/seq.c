@@ -272,6 +272,17 @@ size_t tb_seq_dropped(const tb_seq *seq)
     return is_stream(seq) && length > seen ? length - seen : 0;
 }
 
+double tb_seq_skipped(const tb_seq *seq)
+{
+    double met = 0, skipped = 0;
+    for (size_t b = 0; b < seq->memory.blocks; b++)
+        for (size_t h = 0; h < seq->memory.kv[b].head_count; h++) {
+            met += (double)seq->memory.kv[b].heads[h].pages_met;
+            skipped += (double)seq->memory.kv[b].heads[h].pages_skipped;
+        }
+    return met > 0 ? skipped / met : 0;
+}
+
 const int32_t *tb_seq_tokens(const tb_seq *seq)
 {
     return seq->tokens.ids + (tb_seq_dropped(seq) - seq->tokens.first);

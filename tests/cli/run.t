@@ -129,6 +129,18 @@ twobit: '--stream' drops tokens by their age; it goes without '--evict'
 twobit: a budget of 4 tokens has no room for a new one behind the 4 first
 twobit: eviction moves tokens one by one, which those in few bits cannot
 
+# Keys that get next to nothing need not be read.
+$ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --skip-mass 0 | cmp - a
+$ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --skip-mass 0.001 2>&1 >/dev/null | grep read
+twobit: 0.0 % of the keys behind the first and in front of the newest were not read
+$ for o in "--skip-mass 1" "--skip-mass x" "--skip-mass 0.1 --stream 2:6" "--skip-mass 0.1 --kv k2v2"; do
+>     twobit run tiny.gguf -p a $o 2>&1 >/dev/null | head -n 1
+> done
+twobit: option '--skip-mass': 1 is too large, the most is 0.999
+twobit: option '--skip-mass': 'x' is not a number
+twobit: keys are skipped where all are kept as they are: not in a stream, in few bits or with a budget
+twobit: keys are skipped where all are kept as they are: not in a stream, in few bits or with a budget
+
 # A model of NaN is noticed.
 $ make_tiny_model nan.gguf --nan; twobit run nan.gguf -p "the end" >out
 ! twobit: the model is broken: the logit of token 0 is nan
