@@ -29,20 +29,24 @@ static bool is_stream(const tb_seq *seq)
     return seq->options.window > 0;
 }
 
+// A stream can go back by a batch, and then still knows the tokens that it sees.
 static bool init_tokens(tb_seq *seq)
 {
     const tb_seq_options *o = &seq->options;
     if (!is_stream(seq))
         return tb_token_list_init(&seq->tokens, o->context);
-    size_t seen = o->keep_sinks + o->window;
-    return tb_token_list_init_endless(&seq->tokens, seen > o->batch ? seen : o->batch);
+    return tb_token_list_init_endless(&seq->tokens, o->keep_sinks + o->window + o->batch);
 }
 
 static tb_code allocate(tb_seq *seq, tb_error *err)
 {
     const tb_config *config = &seq->model->settings.config;
     tb_kv_plan plan = tb_kv_plan_of(&seq->options, &seq->model->settings);
+    const size_t prefix = seq->model->prefix.count;
     tb_code rc = tb_kv_plan_check(&plan, &seq->model->settings, err);
+    if (!rc && is_stream(seq) && prefix > seq->options.keep_sinks)
+        rc = tb_fail(err, TB_EINVAL, "a stream keeps the model's prefix: its %zu first tokens at least, not %zu",
+                     prefix, seq->options.keep_sinks);
     if (!rc)
         rc = tb_runner_init(&seq->runner, seq->model, plan.batch, &plan, err);
     if (!rc)

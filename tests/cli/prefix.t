@@ -39,6 +39,12 @@ $ twobit perplexity with.gguf --text text --ctx 64
 ! twobit: the model's prefix takes the place of the first 5 tokens of a window: skip 4 predictions at least
 = 1
 
+# A stream keeps it.
+$ twobit run with.gguf -p " of it" -n 100 --stream 5:20 --ignore-eos -q >b; test -s b
+$ twobit run with.gguf -p " of it" -n 100 --stream 4:20 --ignore-eos
+! twobit: a stream keeps the model's prefix: its 5 first tokens at least, not 4
+= 1
+
 # What was made for another model is refused, and so is what is none.
 $ twobit run other.gguf -p a --prefix-kv bos.gguf
 ! twobit: the prefix of 'bos.gguf' was made for another model than 'other.gguf'

@@ -1,6 +1,8 @@
 // Streams: sequences without end. Against plain loops that number keys afresh for every row, against plain sequences
 // while nothing is dropped, whatever the pieces, and far away from position 0.
+#include "edited_model.h"
 #include "model_files.h"
+#include "temp_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -109,6 +111,39 @@ static void stream__agrees_with_loops_that_number_keys_afresh(void **state)
     }
 }
 
+// Scalings that give fixed frequencies, and heads that RoPE turns a part of only.
+static void stream__agrees_with_loops_for_every_fixed_rope(void **state)
+{
+    (void)state;
+    enum { TOKENS = 70, SINKS = 4, WINDOW = 20 };
+    const model_edit edits[][4] = {
+        {{.kind = SET_TEXT, .name = "llama.rope.scaling.type", .value = "linear"},
+         {.kind = SET_F32, .name = "llama.rope.scaling.factor", .number = 4}},
+        {{.kind = SET_TEXT, .name = "llama.rope.scaling.type", .value = "yarn"},
+         {.kind = SET_F32, .name = "llama.rope.scaling.factor", .number = 8},
+         {.kind = SET_U32, .name = "llama.rope.scaling.original_context_length", .number = 16}},
+        {{.kind = SET_U32, .name = "llama.rope.dimension_count", .number = 4}},
+    };
+    static const size_t counts[] = {2, 3, 1};
+    for (size_t e = 0; e < sizeof counts / sizeof counts[0]; e++) {
+        write_edited(temp_path("edited.gguf"), tiny_path("llama.gguf"), edits[e], counts[e]);
+        tb_model *model = open_model(temp_path("edited.gguf"), 1);
+        size_t vocab = tb_model_vocab_size(model), n = TOKENS * vocab;
+        int32_t *ids = random_ids(TOKENS, vocab, e);
+        double *expected = tb_alloc_array(n, sizeof *expected);
+        float *rounded = tb_alloc_array(n, sizeof *rounded);
+        assert_true(ref_forward_stream(expected, model, ids, TOKENS, SINKS, WINDOW));
+        for (size_t k = 0; k < n; k++)
+            rounded[k] = (float)expected[k];
+        tb_seq *seq = new_stream(model, SINKS, WINDOW, 0, TB_KV_CACHE_F32);
+        float *logits = push_pieces(seq, ids, TOKENS, 9);
+        assert_true(distance(logits, rounded, n) <= rounding_of_passes(tb_model_config(model), TOKENS, n));
+        tb_free(logits), tb_free(rounded), tb_free(expected), tb_free(ids);
+        tb_seq_free(seq);
+        tb_model_close(model);
+    }
+}
+
 // Rings go round at their own length: pieces of any size, and batches of any size, end there in every way.
 static void stream__gives_the_same_for_any_pieces(void **state)
 {
@@ -204,6 +239,7 @@ static void stream_truncate__goes_back_or_forgets_everything(void **state)
         assert_true(left == (back < BATCH ? TOKENS - back : 0) || back == BATCH || left == 0);
         assert_int_equal(tb_seq_length(seq), left);
         assert_null(tb_seq_logits(seq));
+        assert_memory_equal(tb_seq_tokens(seq), ids + tb_seq_dropped(seq), (left - tb_seq_dropped(seq)) * sizeof *ids);
         float *logits = push_pieces(seq, ids + left, TOKENS - left, 1);
         assert_memory_equal(logits, expected + left * vocab, (TOKENS - left) * vocab * sizeof *logits);
         tb_free(logits);
@@ -277,11 +313,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stream__is_a_plain_sequence_to_the_bit_while_nothing_is_dropped),
         cmocka_unit_test(stream__agrees_with_loops_that_number_keys_afresh),
+        cmocka_unit_test(stream__agrees_with_loops_for_every_fixed_rope),
         cmocka_unit_test(stream__gives_the_same_for_any_pieces),
         cmocka_unit_test(stream__does_not_depend_on_how_far_it_has_come),
         cmocka_unit_test(stream_truncate__goes_back_or_forgets_everything),
         cmocka_unit_test(stream_fork__goes_its_own_way),
         cmocka_unit_test(stream__is_refused_where_it_cannot_be),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
 }
