@@ -338,7 +338,7 @@ static tb_code bind_gate(list *l, tb_error *err)
 }
 
 // A block of another kind: what carries its state through the sequence is called so in every hybrid.
-static tb_code refuse_states(const tb_tensor_binding *b, size_t index, tb_error *err)
+static tb_code refuse_states(tb_tensor_binding *b, size_t index, tb_error *err)
 {
     static const char *const tensors[] = {"ssm_conv1d", "ssm_out", "shortconv.conv"};
     for (size_t i = 0; i < sizeof tensors / sizeof tensors[0]; i++) {
@@ -355,9 +355,6 @@ static tb_code refuse_states(const tb_tensor_binding *b, size_t index, tb_error 
 static tb_code bind_linears(tb_tensor_binding *b, size_t index, tb_error *err)
 {
     tb_model *model = b->model;
-    tb_code states = refuse_states(b, index, err);
-    if (states)
-        return states;
     const tb_config *config = &model->settings.config;
     tb_block *block = &model->blocks[index];
     size_t ffns = block->router.rows ? config->experts + (config->shared_width ? 1 : 0) : 1;
@@ -421,7 +418,7 @@ static tb_code bind_ends(tb_tensor_binding *b, tb_error *err)
 static tb_code bind_block(tb_tensor_binding *b, size_t index, tb_error *err)
 {
     static tb_code (*const parts[])(tb_tensor_binding *, size_t, tb_error *) = {
-        bind_router, bind_linears, bind_norms, bind_vectors, bind_sinks, bind_weighing};
+        refuse_states, bind_router, bind_linears, bind_norms, bind_vectors, bind_sinks, bind_weighing};
     tb_code rc = TB_OK;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !rc; i++)
         rc = parts[i](b, index, err);

@@ -24,8 +24,8 @@ static void activate(float *restrict gate, const float *restrict up, tb_activati
             gate[i] = tb_silu(gate[i]) * up[i];
     else
         for (size_t i = 0; i < n; i++) {
-            float g = gate[i] < limit ? gate[i] : limit, u = up[i] < limit ? up[i] : limit;
-            gate[i] = g / (1.0f + tb_exp(-slope * g)) * ((u > -limit ? u : -limit) + 1.0f);
+            float g = gate[i] > limit ? limit : gate[i], u = up[i] > limit ? limit : up[i]; // NaN stays NaN
+            gate[i] = g / (1.0f + tb_exp(-slope * g)) * ((u < -limit ? -limit : u) + 1.0f);
         }
     memset(gate + n, 0, (tb_padded(n) - n) * sizeof *gate);
 }

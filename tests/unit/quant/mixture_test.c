@@ -1,5 +1,6 @@
 // Mixtures of experts through the quantizers: every expert is a matrix of its own, with the second moments of the
 // tokens that went through it.
+#include "edited_model.h"
 #include "model_files.h"
 #include "temp_folder.h"
 
@@ -9,6 +10,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "model/weights.h"
@@ -115,6 +117,29 @@ static void quant_block__keeps_what_a_mixture_does(void **state)
     }
 }
 
+// A broken expert is not hidden by the activation that cuts its numbers.
+static void expert__passes_nan_on(void **state)
+{
+    (void)state;
+    enum { EXPERTS = 5 };
+    static const char *const kinds[] = {"gate", "up"};
+    for (size_t k = 0; k < 2; k++) {
+        model_edit edits[EXPERTS];
+        char names[EXPERTS][64];
+        for (size_t e = 0; e < EXPERTS; e++) {
+            snprintf(names[e], sizeof names[e], "blk.0.ffn_%s.%zu.bias", kinds[k], e);
+            edits[e] = (model_edit){FILL_VECTOR, names[e], NAN, NULL};
+        }
+        write_edited(temp_path("nan.gguf"), tiny_path("gpt_oss.gguf"), edits, EXPERTS);
+        tb_model *model = open_model(temp_path("nan.gguf"), 1);
+        tb_seq *seq = new_seq(model, 4, 0, TB_KV_CACHE_F32);
+        OK(tb_seq_push(seq, (const int32_t[]){1, 2, 3}, 3, &err));
+        assert_true(isnan(tb_seq_logits(seq)[0]));
+        tb_seq_free(seq);
+        tb_model_close(model);
+    }
+}
+
 static tb_code run_rtn(const tb_model *model, tb_method method, const char *out)
 {
     tb_pipeline *p;
@@ -164,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quant_block__counts_the_tokens_of_experts),
         cmocka_unit_test(quant_block__keeps_what_a_mixture_does),
+        cmocka_unit_test(expert__passes_nan_on),
         cmocka_unit_test(pipeline__writes_a_mixture_that_opens_and_verifies),
         cmocka_unit_test(pipeline__refuses_to_scale_the_inputs_of_experts),
     };
