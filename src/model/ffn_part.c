@@ -93,10 +93,11 @@ static void choose(unsigned char *chosen, const float *shares, const float *bias
     }
 }
 
-// Makes the shares of those chosen sum to 1.
+// Makes the shares of those chosen sum to 1. Where σ made all of them 0 they stay so, by the same small number that
+// transformers adds.
 static void share_to_one(float *shares, const unsigned char *chosen, size_t n)
 {
-    float sum = 0;
+    float sum = 1e-20f;
     for (size_t i = 0; i < n; i++)
         sum += chosen[i] ? shares[i] : 0;
     for (size_t i = 0; i < n; i++)
