@@ -91,6 +91,8 @@ def ablation_of(folder):
             yield what, "same bits"
         else:
             sink = f", Sink_0 {percent(row['sink_0'])}" if "sink_0" in row else ""
+            if row["id"] == "move":
+                sink += f", α of T/4 {row['alpha_moved']:.2f}"
             ppl = f"perplexity {number(row['perplexity'])}" if not row["id"] else f"× {number(row['ratio'])}"
             yield what, f"{ppl}, max {number(row['largest'])}{sink}"
 

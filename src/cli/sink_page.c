@@ -199,7 +199,7 @@ static void put_head(writer *w)
         "body{font:16px/1.5 system-ui,sans-serif;max-width:920px;margin:2em auto;padding:0 1em;color:#222}\n"
         "h1{font-size:1.7em}h2{margin-top:2em;border-bottom:1px solid #ddd}\n"
         "figure{display:inline-block;margin:0 1.5em 0 0;vertical-align:top}figcaption{font-size:.85em;color:#555}\n"
-        "table{border-collapse:collapse;font-size:.9em}td,th{padding:.15em .7em;text-align:right}\n"
+        "table{border-collapse:collapse;font-size:.9em}td,th{padding:.15em .7em;text-align:right;white-space:nowrap}\n"
         "th{border-bottom:1px solid #999;font-weight:600}td.t,th.t{text-align:left}\n"
         ".tick{font-size:10px;fill:#777;text-anchor:end}.axis{font-size:11px;fill:#777}.grid{stroke:#e4e4e4}\n"
         "polyline{fill:none;stroke-width:2}.largest{stroke:#d1495b;color:#d1495b}.rest{stroke:#1f5f8b;color:#1f5f8b}\n"
@@ -358,6 +358,13 @@ static void put_heads(writer *w)
         put_map(w, w->page->reference, value_of, reference_name(w));
 }
 
+static const char *text_of_ratio(char out[TB_NUMBER_TEXT], const tb_ablation *row, tb_ablation_kind kind)
+{
+    if (kind == TB_ABLATE_NOTHING)
+        return "";
+    return row->identical ? "same bits" : tb_text_of_real(out, row->ratio);
+}
+
 static void put_ablation(writer *w)
 {
     const tb_ablation_result *a = w->page->ablation;
@@ -380,8 +387,7 @@ static void put_ablation(writer *w)
             "<tr><td class='t'>%s</td><td class='t'>%s</td><td>%s</td><td>%s</td><td class='t'><span class='bar' "
             "style='width:%.0fpx'></span></td><td>%.4f</td>",
             tb_ablation_id((tb_ablation_kind)k), tb_ablation_name((tb_ablation_kind)k),
-            tb_text_of_real(number, exp(row->nll)), row->identical ? "same bits" : tb_text_of_real(ratio, row->ratio),
-            bar, row->kl);
+            tb_text_of_real(number, exp(row->nll)), text_of_ratio(ratio, row, (tb_ablation_kind)k), bar, row->kl);
         if (row->has_map)
             put(w, "<td>%.0f %%</td>", 100 * row->sink);
         else
@@ -443,7 +449,8 @@ static void put_survival(writer *w)
     put_pair(w, "weight on the first token", " %", 100 * r->map.share, 100 * reference->map.share);
     put_pair(w, "entropy of its largest", " %", 100 * r->map.entropy_share, 100 * reference->map.entropy_share);
     put_pair(w, "largest activation", "", r->massive.largest, reference->massive.largest);
-    put_pair(w, "stage of emergence", "", (double)r->massive.emergence, (double)reference->massive.emergence);
+    put(w, "<tr><td class='t'>stage of emergence</td><td>%zu</td><td>%zu</td></tr>\n", r->massive.emergence,
+        reference->massive.emergence);
     put(w, "</table>\n");
     put_weights_kept(w);
 }

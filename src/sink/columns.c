@@ -35,11 +35,13 @@ static size_t position_at(const tb_attention_piece *piece, size_t i)
 
 // ---- a row ----
 
+enum { LANES = 8 }; // of sums: a fixed order that compilers can vectorise
+
 // A row under way.
 typedef struct row {
     double entropy, total;
     float largest, first; // first: of position 0
-    size_t keys, argmax;  // argmax: the position of the largest, the first of equals
+    size_t keys;
     bool sees_first;
 } row;
 
@@ -49,10 +51,54 @@ static float within_range(float weight)
     return positive < MOST_WEIGHT ? positive : MOST_WEIGHT;
 }
 
+// Adds LANES weights in units, rounded: the sum of a number below 2^47 and 2^52 has the number in its last bits.
+static void add_units(int64_t *restrict sums, const float *restrict weights)
+{
+    static const double shift = 0x1p52;
+    double shifted[LANES];
+    int64_t bits[LANES], none;
+    for (size_t j = 0; j < LANES; j++)
+        shifted[j] = (double)within_range(weights[j]) * UNITS + shift;
+    memcpy(bits, shifted, sizeof bits);
+    memcpy(&none, &shift, sizeof none);
+    for (size_t j = 0; j < LANES; j++)
+        sums[j] += bits[j] - none;
+}
+
 static void add_weights(int64_t *restrict sums, const float *restrict weights, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        sums[i] += (int64_t)(within_range(weights[i]) * (float)UNITS);
+    int64_t more[LANES] = {0};
+    float rest[LANES] = {0};
+    size_t whole = n / LANES * LANES;
+    for (size_t i = 0; i < whole; i += LANES)
+        add_units(sums + i, weights + i);
+    memcpy(rest, weights + whole, (n - whole) * sizeof *rest);
+    add_units(more, rest);
+    for (size_t i = whole; i < n; i++)
+        sums[i] += more[i - whole];
+}
+
+// −w·ln w, off by at most 4.5e-8 (measured over all floats in [2^-30, 1]); 0 at 0. With w = 2^e·(1 + f), 1 + f between
+// the square roots of 1/2 and 2, and the polynomial of Cephes' logf.
+static float spread_of(float weight)
+{
+    union {
+        float value;
+        int32_t bits;
+    } x = {weight}, root = {0.70710678f};
+    int32_t e = (x.bits - root.bits) >> 23;
+    x.bits -= e * (1 << 23);
+    float f = x.value - 1, p = 7.0376836292e-2f;
+    p = p * f - 1.1514610310e-1f;
+    p = p * f + 1.1676998740e-1f;
+    p = p * f - 1.2420140846e-1f;
+    p = p * f + 1.4249322787e-1f;
+    p = p * f - 1.6668057665e-1f;
+    p = p * f + 2.0000714765e-1f;
+    p = p * f - 2.4999993993e-1f;
+    p = p * f + 3.3333331174e-1f;
+    float log = f * f * f * p - 0.5f * f * f + f + (float)e * 0.69314718056f;
+    return weight > 0 ? -weight * log : 0;
 }
 
 static void add_columns(tb_sink_columns *c, size_t lane, const tb_attention_piece *piece)
@@ -73,17 +119,35 @@ static void add_columns(tb_sink_columns *c, size_t lane, const tb_attention_piec
     }
 }
 
+// Sums of a row, LANES at a time.
+typedef struct lanes {
+    double entropy[LANES], total[LANES];
+    float largest[LANES];
+} lanes;
+
+static void add_lanes(lanes *restrict l, const float *restrict weights)
+{
+    for (size_t j = 0; j < LANES; j++) {
+        float weight = within_range(weights[j]);
+        l->entropy[j] += (double)spread_of(weight);
+        l->total[j] += (double)weight;
+        l->largest[j] = weight > l->largest[j] ? weight : l->largest[j];
+    }
+}
+
 static void look_at(row *r, const tb_attention_piece *piece)
 {
-    for (size_t i = 0; i < piece->count; i++) {
-        float w = within_range(piece->weights[i]);
-        r->total += (double)w;
-        if (w > 0)
-            r->entropy -= (double)(w * logf(w));
-        if (w > r->largest) {
-            r->largest = w;
-            r->argmax = position_at(piece, i);
-        }
+    lanes l = {0};
+    float rest[LANES] = {0};
+    size_t whole = piece->count / LANES * LANES;
+    for (size_t i = 0; i < whole; i += LANES)
+        add_lanes(&l, piece->weights + i);
+    memcpy(rest, piece->weights + whole, (piece->count - whole) * sizeof *rest);
+    add_lanes(&l, rest);
+    for (size_t j = 0; j < LANES; j++) {
+        r->entropy += l.entropy[j];
+        r->total += l.total[j];
+        r->largest = l.largest[j] > r->largest ? l.largest[j] : r->largest;
     }
     if (piece->count && position_at(piece, 0) == 0) {
         r->first = within_range(piece->weights[0]);
@@ -97,7 +161,7 @@ void tb_sink_columns_add(tb_sink_columns *c, size_t worker, size_t head, size_t 
 {
     size_t lane = worker * c->heads + head;
     int64_t *sums = c->sums + lane * TB_SINK_SUMS;
-    row r = {.argmax = SIZE_MAX};
+    row r = {0};
     for (size_t i = 0; i < count; i++) {
         look_at(&r, &pieces[i]);
         add_columns(c, lane, &pieces[i]);
@@ -112,7 +176,7 @@ void tb_sink_columns_add(tb_sink_columns *c, size_t worker, size_t head, size_t 
     if (position > 0 && r.sees_first) {
         sums[TB_SINK_COUNT_LATER]++;
         sums[TB_SINK_SUM_FIRST] += units_of((double)r.first);
-        sums[TB_SINK_COUNT_ARGMAX] += r.argmax == 0;
+        sums[TB_SINK_COUNT_ARGMAX] += r.first > 0 && r.first == r.largest; // of equals the first
     }
 }
 
