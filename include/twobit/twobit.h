@@ -204,7 +204,8 @@ typedef struct tb_choice {
 TB_API size_t tb_seq_best(tb_choice *best, size_t most, const tb_seq *seq);
 
 TB_API size_t tb_seq_length(const tb_seq *seq);
-TB_API size_t tb_seq_context(const tb_seq *seq); // most tokens; of a stream INT32_MAX
+TB_API size_t tb_seq_kv_bytes(const tb_seq *seq); // of keys and values, all that there will ever be
+TB_API size_t tb_seq_context(const tb_seq *seq);  // most tokens; of a stream INT32_MAX
 // How many tokens have fallen out of a stream: length − (keep_sinks + window), where that is more than 0.
 TB_API size_t tb_seq_dropped(const tb_seq *seq);
 // The share of keys that may be skipped, all but the first and the newest, and were; 0 without skip_mass.

@@ -68,6 +68,12 @@ static bool adds_bos(const tb_model *model)
     return tokenizer && tb_tokenizer_adds_bos(tokenizer);
 }
 
+// What windows, and a stream, begin with.
+static const char *beginning_of(const tb_model *model)
+{
+    return tb_model_prefix(model)->count ? "the prefix" : adds_bos(model) ? "BOS" : NULL;
+}
+
 static int set_reference_keys(json_t *object, const tb_perplexity_result *r)
 {
     json_t *more =
@@ -96,14 +102,15 @@ static int set_curve_keys(json_t *object, const tb_curve *curve, bool has_refere
 }
 
 // `curve` is NULL where the text was cut into windows.
-static tb_code print_json(const tb_perplexity_result *r, const tb_curve *curve, const tb_model *model, double seconds,
-                          tb_error *err)
+static tb_code print_json(const tb_perplexity_result *r, const tb_curve *curve, const tb_model *model,
+                          const tb_str *memory, double seconds, tb_error *err)
 {
-    json_t *object = json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:o}", "perplexity",
-                               tb_json_real(r->perplexity), "stderr", tb_json_real(r->stderr_), "nll",
-                               tb_json_real(r->nll), "nll_stderr", tb_json_real(r->nll_stderr), "tokens",
-                               (json_int_t)r->tokens, "windows", (json_int_t)r->windows, "ctx", (json_int_t)r->ctx,
-                               "skip", (json_int_t)r->skip, "bos", adds_bos(model), "seconds", tb_json_real(seconds));
+    json_t *object =
+        json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "perplexity", tb_json_real(r->perplexity),
+                  "stderr", tb_json_real(r->stderr_), "nll", tb_json_real(r->nll), "nll_stderr",
+                  tb_json_real(r->nll_stderr), "tokens", (json_int_t)r->tokens, "windows", (json_int_t)r->windows,
+                  "ctx", (json_int_t)r->ctx, "skip", (json_int_t)r->skip, "bos", adds_bos(model), "memory",
+                  tb_json_text(tb_str_get(memory), memory->size), "seconds", tb_json_real(seconds));
     if ((r->has_reference && set_reference_keys(object, r)) ||
         (curve && set_curve_keys(object, curve, r->has_reference))) {
         json_decref(object);
@@ -115,9 +122,10 @@ static tb_code print_json(const tb_perplexity_result *r, const tb_curve *curve, 
 static void print_protocol(const tb_perplexity_result *r, const tb_model *model, const char *path, double seconds)
 {
     char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT];
-    printf("protocol    %s: %s windows of %zu tokens that do not overlap, %s,\n",
+    const char *beginning = beginning_of(model);
+    printf("protocol    %s: %s windows of %zu tokens that do not overlap, %s%s,\n",
            path ? path : "held-out text of twobit", tb_text_of_count(a, r->windows), r->ctx,
-           adds_bos(model) ? "BOS in the place of the first" : "no BOS");
+           beginning ? beginning : "no BOS", beginning ? " in the place of the first" : "");
     printf("            predictions at positions %zu to %zu of each scored; took %s\n", r->skip, r->ctx - 2,
            tb_text_of_seconds(b, seconds));
 }
@@ -138,8 +146,9 @@ static void print_stream(const tb_perplexity_result *r, const tb_curve *curve, c
                          const tb_model *model, double seconds)
 {
     char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT], c[TB_NUMBER_TEXT];
-    printf("stream      %s: one sequence, %s,\n", args->text ? args->text : "held-out text of twobit",
-           adds_bos(model) ? "BOS in the place of its first token" : "no BOS");
+    const char *beginning = beginning_of(model);
+    printf("stream      %s: one sequence, %s%s,\n", args->text ? args->text : "held-out text of twobit",
+           beginning ? beginning : "no BOS", beginning ? " in the place of its first token" : "");
     printf("            --stream %s dropped %s tokens; %s pieces of %zu predictions; took %s\n", args->memory.stream,
            tb_text_of_count(a, curve->dropped), tb_text_of_count(b, r->windows), r->ctx,
            tb_text_of_seconds(c, seconds));
@@ -156,22 +165,33 @@ static tb_code draw(const perplexity_args *args, const char *model, const tb_per
     return rc;
 }
 
-static tb_code show(tb_cli *cli, const perplexity_args *args, const tb_perplexity_result *result, const tb_curve *curve,
-                    const tb_model *model, double seconds, tb_error *err)
+static void print_all(const perplexity_args *args, const tb_perplexity_result *result, const tb_curve *curve,
+                      const tb_model *model, const tb_str *memory, double seconds)
 {
-    if (result->broken)
-        return tb_fail(err, TB_EINVAL, "the model is broken: its logits are not finite");
-    tb_code rc = args->plot ? draw(args, cli->operands.items[0], result, curve, err) : TB_OK;
-    if (rc)
-        return rc;
-    if (args->json)
-        return print_json(result, args->memory.stream ? curve : NULL, model, seconds, err);
     print_text(result);
     if (args->memory.stream)
         print_stream(result, curve, args, model, seconds);
     else
         print_protocol(result, model, args->text, seconds);
-    return TB_OK;
+    if (memory->size)
+        printf("memory      %s\n", tb_str_get(memory));
+}
+
+static tb_code show(tb_cli *cli, const perplexity_args *args, const tb_perplexity_result *result, const tb_curve *curve,
+                    const tb_model *model, double seconds, tb_error *err)
+{
+    tb_str memory = {0};
+    if (result->broken)
+        return tb_fail(err, TB_EINVAL, "the model is broken: its logits are not finite");
+    tb_code rc = args->plot ? draw(args, cli->operands.items[0], result, curve, err) : TB_OK;
+    if (!rc)
+        rc = tb_memory_args_describe(&memory, &args->memory, err);
+    if (!rc && args->json)
+        rc = print_json(result, args->memory.stream ? curve : NULL, model, &memory, seconds, err);
+    else if (!rc)
+        print_all(args, result, curve, model, &memory, seconds);
+    tb_str_clear(&memory);
+    return rc;
 }
 
 static tb_code measure(tb_cli *cli, const perplexity_args *args, const tb_model *model, const tb_model *reference,

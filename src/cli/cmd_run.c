@@ -64,6 +64,7 @@ static void tell_stats(const tb_cli *cli, const run_args *args, const tb_generat
     tb_report_note(&cli->report, TB_NOTE_DETAIL, "prompt %zu tokens, %s tokens/s; continuation %zu tokens, %s tokens/s",
                    s->prompt_tokens, tb_text_of_real(a, (double)s->prompt_tokens / s->prompt_seconds), s->tokens,
                    tb_text_of_real(b, s->seconds > 0 ? (double)s->tokens / s->seconds : 0));
+    tb_report_note(&cli->report, TB_NOTE_DETAIL, "KV cache %s bytes", tb_text_of_count(a, s->kv_bytes));
     tb_report_note(&cli->report, TB_NOTE_DETAIL, "seed %llu; stopped: %s", (unsigned long long)cli->common.seed,
                    ends[s->end]);
     if (args->memory.skip_mass > 0)

@@ -97,3 +97,29 @@ tb_code tb_memory_args_read(tb_seq_options *options, const tb_memory_args *args,
     rc = read_sinks(options, args, err);
     return rc ? tb_fail_context(err, rc, "option '--keep-sinks'") : TB_OK;
 }
+
+tb_code tb_memory_args_describe(tb_str *out, const tb_memory_args *args, tb_error *err)
+{
+    const struct {
+        const char *name, *value;
+    } texts[] = {{"stream", args->stream},
+                 {"kv", args->kv},
+                 {"evict", args->evict},
+                 {"keep-sinks", args->keep_sinks},
+                 {"prefix-kv", args->prefix_kv}};
+    const char *gap = "";
+    tb_code rc = TB_OK;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0] && !rc; i++) {
+        if (!texts[i].value)
+            continue;
+        rc = tb_str_printf(out, err, "%s--%s %s", gap, texts[i].name, texts[i].value);
+        gap = " ";
+    }
+    if (!rc && args->skip_mass != 0) {
+        rc = tb_str_printf(out, err, "%s--skip-mass %g", gap, args->skip_mass);
+        gap = " ";
+    }
+    if (!rc && args->sink_gamma != 1)
+        rc = tb_str_printf(out, err, "%s--sink-gamma %g", gap, args->sink_gamma);
+    return rc;
+}

@@ -25,6 +25,9 @@ typedef struct tb_memory_args {
 // Describes a tb_memory_args.
 extern const tb_option tb_memory_option_table[];
 
+// Appends what was given, as one would give it; nothing where that is nothing.
+tb_code tb_memory_args_describe(tb_str *out, const tb_memory_args *args, tb_error *err);
+
 // Sets what was given in `options`. TB_EINVAL names the option that makes no sense.
 tb_code tb_memory_args_read(tb_seq_options *options, const tb_memory_args *args, tb_error *err);
 

@@ -17,6 +17,7 @@ static tb_code push(tb_generate_stats *stats, tb_seq *seq, const int32_t *ids, s
 {
     size_t before = tb_seq_dropped(seq);
     tb_code rc = tb_seq_push(seq, ids, n, err);
+    stats->kv_bytes = tb_seq_kv_bytes(seq);
     stats->length = tb_seq_length(seq);
     stats->dropped = tb_seq_dropped(seq);
     stats->skipped = tb_seq_skipped(seq);

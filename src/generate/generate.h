@@ -35,6 +35,7 @@ typedef struct tb_generate_options {
 
 typedef struct tb_generate_stats {
     size_t prompt_tokens, tokens;
+    size_t kv_bytes;                // of the sequence's keys and values
     size_t length, dropped;         // tokens of the sequence, and those that fell out of its stream
     double skipped;                 // tb_seq_skipped
     double prompt_seconds, seconds; // seconds: of the continuation

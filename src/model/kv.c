@@ -358,6 +358,7 @@ tb_code tb_memory_init(tb_memory *memory, const tb_settings *settings, size_t fi
     bool ok = memory->kv && init_bias(memory, settings->config.heads);
     for (size_t b = 0; b < blocks && ok; b++)
         ok = add_heads(memory, &bytes, settings, first_block + b);
+    memory->bytes = bytes;
     memory->storage = ok ? tb_alloc(bytes) : NULL;
     if (!memory->storage)
         return tb_fail(err, TB_ENOMEM, "no memory for a KV cache of %zu tokens (a shorter context needs less)",

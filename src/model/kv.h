@@ -176,6 +176,7 @@ typedef struct tb_memory {
     tb_kv_plan plan;
     size_t first_block, blocks;
     tb_kv_block *kv;   // [blocks]
+    size_t bytes;      // of storage
     float *first_bias; // [heads]: the plan's, as attention takes it; NULL: 0
     tb_arena arena;    // owns kv and all heads
     void *storage;     // the heads' rows; left uninitialised, so that unused ones take no memory

@@ -265,6 +265,11 @@ size_t tb_seq_length(const tb_seq *seq)
     return seq->tokens.length;
 }
 
+size_t tb_seq_kv_bytes(const tb_seq *seq)
+{
+    return seq->memory.bytes;
+}
+
 size_t tb_seq_context(const tb_seq *seq)
 {
     return seq->context;

@@ -8,13 +8,13 @@ protocol    text: 3 windows of 64 tokens that do not overlap, BOS in the place o
             predictions at positions 0 to 62 of each scored; took * (glob)
 
 $ twobit perplexity tiny.gguf --text text --ctx 64 --json >a; keys <a
-bos ctx nll nll_stderr perplexity seconds skip stderr tokens windows
+bos ctx memory nll nll_stderr perplexity seconds skip stderr tokens windows
 $ twobit perplexity tiny.gguf --text text --ctx 64 --threads 1 --json | grep nll >b; grep nll a | cmp - b
 $ twobit perplexity tiny.gguf --text - --ctx 64 --json <text | grep nll | cmp - b
 
 # Against another model; against itself nothing is lost.
 $ twobit perplexity tiny.gguf --text text --ctx 64 --reference other.gguf --json | keys
-bos ctx kl_max kl_mean kl_p99 kl_stderr nll nll_stderr perplexity reference_nll reference_perplexity seconds skip stderr tokens top1_agreement windows
+bos ctx kl_max kl_mean kl_p99 kl_stderr memory nll nll_stderr perplexity reference_nll reference_perplexity seconds skip stderr tokens top1_agreement windows
 $ twobit perplexity tiny.gguf --text text --ctx 64 --reference tiny.gguf --json | grep -e kl_ -e top1
   "kl_mean": 0.0,
   "kl_stderr": 0.0,
@@ -56,6 +56,9 @@ $ twobit perplexity tiny.gguf --text text --ctx 64 --kv k2v2:g8:r0 --keep-sinks 
 = 1
 $ twobit perplexity tiny.gguf --text text --ctx 64 --kv f32 --reference tiny.gguf --json | grep kl_max
   "kl_max": 0.0,
+
+$ twobit perplexity tiny.gguf --text text --ctx 64 --kv q8 --sink-gamma 0.5 | grep ^memory
+memory      --kv q8 --sink-gamma 0.5
 
 # Only whole windows count.
 $ twobit perplexity tiny.gguf --text text --ctx 64 --max-tokens 130 --skip 32 --json | grep -e tokens -e windows

@@ -49,6 +49,7 @@ $ twobit run tiny.gguf -p "" -n 3 --temp 0 >a; test -s a
 
 $ twobit run tiny.gguf -p "the end" -n 5 --temp 0 -v >/dev/null
 ! twobit: prompt * tokens, * tokens/s; continuation 5 tokens, * tokens/s (glob)
+! twobit: KV cache * bytes (glob)
 ! twobit: seed 0; stopped: as many tokens as asked for
 
 # The context is a limit that is told, not passed.
