@@ -235,6 +235,38 @@ static void variant__evicts_no_register(void **state)
     tb_lm_free(lm);
 }
 
+// Pages of keys may be skipped; learned keys and logits are in none.
+static void variant__skips_no_learned_key(void **state)
+{
+    (void)state;
+    enum { LONG = 400 };
+    const double mass = 1e-6;
+    for (size_t i = 0; i < 3; i++) {
+        tb_lm_shape shape = variant_plain;
+        shape.context = LONG;
+        shape.kv_bias = i < 2 ? TB_LM_KV_BIAS_KV : TB_LM_KV_BIAS_NONE;
+        shape.normalizer = i > 0 ? TB_LM_SINK : TB_LM_SOFTMAX;
+        shape.registers = i;
+        tb_lm *lm = variant_new(&shape, 1);
+        variant_write_gguf(temp_path("variant.gguf"), lm);
+        tb_model *model = open_model(temp_path("variant.gguf"), 1);
+        int32_t *ids = random_ids(LONG, shape.vocab, 1);
+        size_t n = LONG * shape.vocab;
+        tb_seq *plain = new_seq(model, LONG, 0, TB_KV_CACHE_F32), *skipping;
+        tb_seq_options options = {.context = LONG, .kv_cache = TB_KV_CACHE_F32, .skip_mass = mass};
+        OK(tb_seq_new(&skipping, model, &options, &err));
+        float *a = push_all(plain, ids, LONG), *b = push_all(skipping, ids, LONG);
+        // What is left out weighs at most `mass` of a row, and the values that it mixes are of the order of the others.
+        double bound = rounding_of_passes(tb_model_config(model), LONG, n) + 100 * mass;
+        if (!(distance(b, a, n) <= bound))
+            fail_msg("%s: skipping differs by %g, more than %g", variant_text(&shape), distance(b, a, n), bound);
+        tb_free(a), tb_free(b), tb_free(ids);
+        tb_seq_free(plain), tb_seq_free(skipping);
+        tb_model_close(model);
+        tb_lm_free(lm);
+    }
+}
+
 // ---- identities ----
 
 static tb_param *param_of(tb_lm *lm, size_t block, const char *stem)
@@ -490,6 +522,7 @@ int main(void)
         cmocka_unit_test(variant__is_the_same_however_it_is_computed),
         cmocka_unit_test(variant__streams_with_its_registers),
         cmocka_unit_test(variant__evicts_no_register),
+        cmocka_unit_test(variant__skips_no_learned_key),
         cmocka_unit_test(variants__are_plain_attention_where_they_should_be),
         cmocka_unit_test(three_sinks__are_three_models),
         cmocka_unit_test(probe__sees_what_tokens_get),
