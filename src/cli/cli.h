@@ -81,6 +81,7 @@ extern const tb_command tb_command_quantize;
 extern const tb_command tb_command_run;
 extern const tb_command tb_command_sink_ablate;
 extern const tb_command tb_command_sink_entropy;
+extern const tb_command tb_command_sink_geometry;
 extern const tb_command tb_command_sink_heads;
 extern const tb_command tb_command_sink_map;
 extern const tb_command tb_command_sink_massive;

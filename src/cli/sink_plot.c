@@ -206,3 +206,45 @@ tb_code tb_sink_plot_positions(const tb_sink_job *job, const tb_sink_result *r, 
     tb_str_clear(&s);
     return rc;
 }
+
+// ---- directions ----
+
+static tb_code add_shapes(tb_str *s, const char *name, const tb_sink_result *r, tb_error *err)
+{
+    tb_code rc = tb_str_printf(s, err, "$%s << END\n", name);
+    for (size_t i = 0; i <= r->blocks && !rc; i++)
+        rc = tb_str_printf(s, err, "%zu %.6g %.6g\n", i, r->geometry.stages[i].rank, r->geometry.stages[i].rest_rank);
+    return rc ? rc : tb_str_append_text(s, "END\n", err);
+}
+
+tb_code tb_sink_plot_geometry(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
+                              tb_error *err)
+{
+    tb_str s = {0};
+    tb_code rc = add_shapes(&s, "model", r, err);
+    if (!rc && reference)
+        rc = add_shapes(&s, "reference", reference, err);
+    if (!rc)
+        rc = tb_str_append_text(&s, "set title \"Directions of the residual stream: \".", err);
+    if (!rc)
+        rc = tb_plot_quote(&s, tb_sink_model_name(job->cli->operands.items[0]), err);
+    if (!rc)
+        rc = tb_str_printf(&s, err,
+                           " noenhanced\nset xlabel 'stage (0: the embeddings, s: behind block s − 1)'\n"
+                           "set ylabel 'directions'\nset xrange [-0.5:%zu+0.5]\nset yrange [0:*]\nset border 3\n"
+                           "set xtics out nomirror\nset ytics out nomirror\nset grid ytics lt 1 lc rgb '#dddddd'\n"
+                           "set key top right\n"
+                           "plot $model using 1:2 with linespoints pt 7 lw 2 lc rgb '#d1495b' title 'all tokens',"
+                           " '' using 1:3 with linespoints pt 7 lw 2 lc rgb '#1f5f8b' title 'without the first'",
+                           r->blocks);
+    if (!rc && reference)
+        rc = tb_str_append_text(
+            &s, ", $reference using 1:2 with lines dt 2 lw 2 lc rgb '#d1495b' title 'all tokens, of the reference'",
+            err);
+    if (!rc)
+        rc = tb_str_append_text(&s, "\n", err);
+    if (!rc)
+        rc = tb_plot_draw(job->args->plot, s.data, WIDTH, HEIGHT, err);
+    tb_str_clear(&s);
+    return rc;
+}

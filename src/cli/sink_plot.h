@@ -28,4 +28,8 @@ tb_code tb_sink_plot_entropy(const tb_sink_job *job, const tb_sink_result *resul
 tb_code tb_sink_plot_positions(const tb_sink_job *job, const tb_sink_result *result, const tb_sink_result *reference,
                                tb_error *err);
 
+// Directions of the residual stream over the depth, with the first token and without.
+tb_code tb_sink_plot_geometry(const tb_sink_job *job, const tb_sink_result *result, const tb_sink_result *reference,
+                              tb_error *err);
+
 #endif

@@ -167,6 +167,26 @@ typedef struct tb_sink_positions {
     size_t *sinks, *massive; // [ctx]: sequences in which position k is one
 } tb_sink_positions;
 
+// Keys of a KV head as attention takes them: cosine with the mean of all, of the first token's and of the others';
+// means.
+typedef struct tb_sink_key_shape {
+    double first, rest;
+} tb_sink_key_shape;
+
+// Directions of the residual stream at a stage; means over sequences. Singular values are those of a sequence's tokens
+// as they are, without subtracting a mean.
+typedef struct tb_sink_stage_shape {
+    double first_cos;                 // |cos(h_t, h_0)|, mean over t ≥ 1
+    double top_share, rank;           // share of σ₁² in Σσ²; e^entropy of the shares: how many directions count
+    double rest_top_share, rest_rank; // the same without the first token
+    double position_share; // of the variance of the tokens t ≥ 1, what their positions explain: by chance 1/sequences
+} tb_sink_stage_shape;
+
+typedef struct tb_sink_geometry {
+    tb_sink_stage_shape *stages; // [blocks + 1]
+    tb_sink_key_shape *keys;     // [blocks][kv_heads]
+} tb_sink_geometry;
+
 // ---- judgements ----
 
 // What a head does with the first token: reads other things (α_0 ≤ ε); or rests there, by how large the value it finds
@@ -191,11 +211,12 @@ enum {
     TB_SINK_WHAT_MASSIVE = 2,
     TB_SINK_WHAT_VALUES = 4,
     TB_SINK_WHAT_TAILS = 8,
-    TB_SINK_WHAT_POSITIONS = 16
+    TB_SINK_WHAT_POSITIONS = 16,
+    TB_SINK_WHAT_GEOMETRY = 32
 };
 
 typedef struct tb_sink_result {
-    size_t blocks, heads, ctx, sequences;
+    size_t blocks, heads, kv_heads, ctx, sequences;
     bool bos;
     double epsilon;
     tb_sink_map map;
@@ -203,6 +224,7 @@ typedef struct tb_sink_result {
     tb_sink_value *values; // [blocks][heads]
     tb_sink_tails tails;
     tb_sink_positions positions;
+    tb_sink_geometry geometry;
     tb_arena arena; // owns all of it
 } tb_sink_result;
 

@@ -8,6 +8,7 @@
 #include "sink/moments.h"
 #include "sink/peaks.h"
 #include "sink/sequences.h"
+#include "sink/shape.h"
 
 // A measurement under way. The probe's calls for a block come in order: what attention takes, its rows, the rest of the
 // block, then the residual stream behind it, when no row is on its way any more.
@@ -22,6 +23,7 @@ typedef struct measurement {
     tb_sink_drain drain;
     tb_sink_moments moments;
     tb_sink_spots spots;
+    tb_sink_shapes shapes;
 } measurement;
 
 // ---- probe ----
@@ -63,6 +65,8 @@ static void see_edit(void *user, const tb_probe_place *at, tb_edit_stage stage, 
         return;
     if (m->what & TB_SINK_WHAT_VALUES)
         tb_sink_drain_see(&m->drain, m->result->values + at->block * m->result->heads, stage, rows);
+    if ((m->what & TB_SINK_WHAT_GEOMETRY) && stage == TB_EDIT_KEY)
+        tb_sink_shapes_add_keys(&m->shapes, at->block, rows);
     if (stage == TB_EDIT_KEY || stage == TB_EDIT_VALUE)
         see_site(m, at->block, stage == TB_EDIT_KEY ? TB_SINK_SITE_KEY : TB_SINK_SITE_VALUE, &x);
 }
@@ -75,6 +79,8 @@ static void see_residual(void *user, const tb_probe_place *at, const tb_probe_ro
     bool embeddings = at->block == SIZE_MAX;
     if (m->what & TB_SINK_WHAT_MASSIVE)
         tb_sink_peaks_add(&m->peaks, embeddings ? 0 : at->block + 1, rows, m->tokens, m->spots.marks);
+    if (m->what & TB_SINK_WHAT_GEOMETRY)
+        tb_sink_shapes_add_stream(&m->shapes, embeddings ? 0 : at->block + 1, rows);
     if (embeddings)
         return;
     see_site(m, at->block, TB_SINK_SITE_STREAM, &x);
@@ -164,6 +170,8 @@ static tb_code prepare(measurement *m, tb_error *err)
         rc = tb_sink_moments_init(&m->moments, &r->arena, m->model, r->ctx, err);
     if (!rc && (m->what & TB_SINK_WHAT_POSITIONS))
         rc = tb_sink_spots_init(&m->spots, &r->arena, m->model, r->ctx, err);
+    if (!rc && (m->what & TB_SINK_WHAT_GEOMETRY))
+        rc = tb_sink_shapes_init(&m->shapes, &r->arena, m->model, r->ctx, err);
     return rc;
 }
 
@@ -223,6 +231,8 @@ static tb_code finish(measurement *m, tb_error *err)
         rc = tb_sink_moments_finish(&r->tails, &m->moments, &r->arena, err);
     if (!rc && (m->what & TB_SINK_WHAT_POSITIONS))
         rc = tb_sink_spots_finish(&r->positions, &m->spots, r->massive.rule, &r->arena, err);
+    if (!rc && (m->what & TB_SINK_WHAT_GEOMETRY))
+        rc = tb_sink_shapes_finish(&r->geometry, &m->shapes, r->sequences, err);
     return rc;
 }
 
@@ -234,7 +244,7 @@ tb_code tb_sink_measure(tb_sink_result *out, const tb_model *model, unsigned wha
     measurement m = {.model = model, .result = out, .what = what};
     if (what & TB_SINK_WHAT_POSITIONS)
         m.what |= TB_SINK_WHAT_MAP | TB_SINK_WHAT_MASSIVE;
-    *out = (tb_sink_result){.blocks = config->blocks, .heads = config->heads};
+    *out = (tb_sink_result){.blocks = config->blocks, .heads = config->heads, .kv_heads = config->kv_heads};
     tb_code rc = tb_sink_sequences_init(&sequences, model, options, err);
     out->ctx = sequences.length;
     out->sequences = sequences.count;

@@ -11,14 +11,15 @@ $ twobit sink
 !   entropy     show how spread attention is and how heavy activations are
 !   positions   show which tokens become sinks
 !   heads       show head by head what it does with the first token
+!   geometry    show where keys point and how many directions the stream uses
 !   ablate      show what happens without the sinks: experiments on causes
 !   report      tell the story of a model's sinks on one HTML page
 ! 'twobit help sink COMMAND' says more about each.
 = 2
-$ for c in map massive super value entropy positions heads ablate report; do
+$ for c in map massive super value entropy positions heads geometry ablate report; do
 >     twobit help sink $c >a && twobit sink $c --help >b && cmp a b && sed -n 3p a
 > done | uniq -c | tr -s ' '
- 9 Examples:
+ 10 Examples:
 
 $ make_tiny_model tiny.gguf --blocks 3; make_tiny_model other.gguf --blocks 3 --seed 5
 $ twobit sink map tiny.gguf
@@ -71,6 +72,11 @@ blocks bos complete model prompt spike weights
 3
 $ twobit sink super tiny.gguf --spike 0.01 --most 1 -p "Another text" | sed -n 4p
 block  row  column * token (glob)
+$ twobit sink geometry tiny.gguf --sequences 4 --json >json; grep -o '^    "[a-z_]*"' json | tr -d ' "' | sort | paste -sd ' ' -; grep -c '"rank"' json
+key_cos stages
+4
+$ twobit sink geometry tiny.gguf --sequences 4 | tail -n 1 | tr -s ' '
+ 3 * % * % * %* (glob)
 $ twobit sink heads tiny.gguf --json | grep -c '"role": "reads"'
 12
 $ twobit sink heads tiny.gguf | tail -n 1
@@ -98,7 +104,7 @@ $ twobit sink ablate tiny.gguf --sequences 2 --json >json; keys <json; grep -c '
 ablate bos ctx epsilon input model reference seconds seed sequences text
 16
 8
-$ for c in map massive value entropy positions heads; do for t in 1 3; do
+$ for c in map massive value entropy positions heads geometry; do for t in 1 3; do
 >     twobit sink $c tiny.gguf --input random --sequences 8 --json -t $t | grep -v seconds >$t
 > done; cmp 1 3; done
 

@@ -16,7 +16,8 @@ enum {
     SEQUENCES = 3,
     BLOCKS = 2,
     HEADS = 4,
-    ALL = TB_SINK_WHAT_MAP | TB_SINK_WHAT_MASSIVE | TB_SINK_WHAT_VALUES | TB_SINK_WHAT_TAILS | TB_SINK_WHAT_POSITIONS
+    ALL = TB_SINK_WHAT_MAP | TB_SINK_WHAT_MASSIVE | TB_SINK_WHAT_VALUES | TB_SINK_WHAT_TAILS | TB_SINK_WHAT_POSITIONS |
+          TB_SINK_WHAT_GEOMETRY
 };
 
 static const tiny_model shape = {
@@ -107,6 +108,7 @@ static void measure__is_the_same_for_any_number_of_threads(void **state)
         measure(&more, model, &options);
         assert_memory_equal(one.map.heads, more.map.heads, BLOCKS * HEADS * sizeof *one.map.heads);
         assert_memory_equal(one.massive.stages, more.massive.stages, (BLOCKS + 1) * sizeof *one.massive.stages);
+        assert_memory_equal(one.geometry.stages, more.geometry.stages, (BLOCKS + 1) * sizeof *one.geometry.stages);
         assert_memory_equal(one.values, more.values, BLOCKS * HEADS * sizeof *one.values);
         assert_memory_equal(one.tails.sites, more.tails.sites, BLOCKS * TB_SINK_SITES * sizeof *one.tails.sites);
         assert_memory_equal(one.positions.sinks, more.positions.sinks, T * sizeof *one.positions.sinks);

@@ -1,0 +1,142 @@
+// Directions, from keys and streams that are planted.
+#include "sink_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+
+#include "sink/shape.h"
+
+enum { T = 16, WIDTH = 64, BLOCKS = 2, KV = 2, N = 16 };
+
+static const tiny_model shape = {
+    .blocks = BLOCKS, .width = WIDTH, .ffn_width = 32, .heads = 4, .kv_heads = KV, .context = 64};
+
+// Eigenvalues of a matrix of T rows are right to about T·2^-52 of the largest; their entropy is not much worse.
+#define EXACT 1e-10
+
+typedef struct fixture {
+    tb_model *model;
+    tb_arena arena;
+    tb_sink_shapes shapes;
+    tb_sink_geometry geometry;
+    float x[T][WIDTH], keys[T][KV][N];
+} fixture;
+
+static fixture *begin(void)
+{
+    fixture *f = tb_new(fixture);
+    tb_error err;
+    f->model = open_tiny(&shape, 1);
+    assert_int_equal(tb_sink_shapes_init(&f->shapes, &f->arena, f->model, T, &err), TB_OK);
+    return f;
+}
+
+static void add_stream(fixture *f)
+{
+    tb_sink_shapes_add_stream(&f->shapes, 1, &(tb_probe_rows){.x = f->x[0], .stride = WIDTH, .rows = T, .cols = WIDTH});
+}
+
+static const tb_sink_stage_shape *finish(fixture *f, size_t sequences)
+{
+    tb_error err;
+    assert_int_equal(tb_sink_shapes_finish(&f->geometry, &f->shapes, sequences, &err), TB_OK);
+    return &f->geometry.stages[1];
+}
+
+static void end(fixture *f)
+{
+    tb_arena_clear(&f->arena);
+    tb_model_close(f->model);
+    tb_free(f);
+}
+
+static void stream__of_one_direction_has_rank_1(void **state)
+{
+    (void)state;
+    fixture *f = begin();
+    for (size_t t = 0; t < T; t++)
+        for (size_t c = 0; c < WIDTH; c++)
+            f->x[t][c] = (float)(t + 1) * (float)(c + 1);
+    add_stream(f);
+    const tb_sink_stage_shape *s = finish(f, 1);
+    assert_true(fabs(s->rank - 1) < EXACT && fabs(s->top_share - 1) < EXACT);
+    assert_true(fabs(s->first_cos - 1) < EXACT);
+    assert_true(fabs(s->position_share - 1) < EXACT); // one sequence: positions explain all
+    end(f);
+}
+
+static void stream__of_equal_axes_has_as_many_directions(void **state)
+{
+    (void)state;
+    fixture *f = begin();
+    for (size_t t = 0; t < T; t++)
+        f->x[t][t] = 3;
+    add_stream(f);
+    const tb_sink_stage_shape *s = finish(f, 1);
+    assert_true(fabs(s->rank - T) < EXACT && fabs(s->top_share - 1.0 / T) < EXACT);
+    assert_true(fabs(s->rest_rank - (T - 1)) < EXACT);
+    assert_true(s->first_cos == 0);
+    end(f);
+}
+
+// One massive token hides the others' directions.
+static void stream__of_one_large_token_has_few_directions(void **state)
+{
+    (void)state;
+    fixture *f = begin();
+    for (size_t t = 0; t < T; t++)
+        f->x[t][t] = t ? 1 : 1000;
+    add_stream(f);
+    const tb_sink_stage_shape *s = finish(f, 1);
+    assert_true(s->rank < 1.001 && s->top_share > 0.9999);
+    assert_true(fabs(s->rest_rank - (T - 1)) < EXACT);
+    end(f);
+}
+
+// Two sequences that differ by their sign have positions that explain nothing.
+static void positions__explain_what_their_means_do(void **state)
+{
+    (void)state;
+    fixture *f = begin();
+    for (int sign = -1; sign <= 1; sign += 2) {
+        for (size_t t = 0; t < T; t++)
+            f->x[t][t] = (float)sign;
+        add_stream(f);
+    }
+    assert_true(fabs(finish(f, 2)->position_share) < EXACT);
+    end(f);
+}
+
+static void keys__of_the_first_token_point_elsewhere(void **state)
+{
+    (void)state;
+    fixture *f = begin();
+    tb_edit_rows rows = {.x = f->keys[0][0], .stride = KV * N, .rows = T, .cols = KV * N};
+    for (size_t t = 0; t < T; t++)
+        for (size_t h = 0; h < KV; h++)
+            f->keys[t][h][t ? 0 : 1] = h ? 2 : 1;
+    tb_sink_shapes_add_keys(&f->shapes, 1, &rows);
+    finish(f, 1);
+    for (size_t h = 0; h < KV; h++) {
+        const tb_sink_key_shape *k = &f->geometry.keys[KV + h];
+        double length = sqrt((T - 1) * (T - 1) + 1);
+        assert_true(fabs(k->first - 1 / length) < EXACT && fabs(k->rest - (T - 1) / length) < EXACT);
+    }
+    end(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stream__of_one_direction_has_rank_1),
+        cmocka_unit_test(stream__of_equal_axes_has_as_many_directions),
+        cmocka_unit_test(stream__of_one_large_token_has_few_directions),
+        cmocka_unit_test(positions__explain_what_their_means_do),
+        cmocka_unit_test(keys__of_the_first_token_point_elsewhere),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
