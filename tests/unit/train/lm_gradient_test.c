@@ -258,6 +258,37 @@ static void lm_pass__gates_of_zero_halve(void **state)
     tb_lm_free(reference);
 }
 
+// Where queries are 0 every key weighs the same: query i gives 1/(i + 1) to the first. And what is watched does not
+// depend on how a batch is cut.
+static void lm_pass__watches_attention(void **state)
+{
+    (void)state;
+    enum { MANY = 30, HEADS = 8 };
+    static int32_t tokens[MANY * MOST_LENGTH], targets[MANY * MOST_LENGTH];
+    double mass[HEADS] = {0}, largest[2] = {0}, kurtosis[2] = {0}, gradient[MOST_LENGTH] = {0}, expected = 0;
+    const tb_lm_watch watch = {mass, largest, kurtosis, gradient};
+    tb_lm_batch batch = {tokens, targets, MANY, MOST_LENGTH};
+    tb_lm *lm = make_model(&plain, TB_DOUBLE, 0.4);
+    tb_lm_loss loss;
+    tb_error err;
+    set_all(lm, "attn_q", 0);
+    assert_int_equal(tb_lm_run(&loss, lm, &batch, TB_LM_PLAIN, true, 1, &watch, &err), TB_OK);
+    for (size_t i = 1; i < MOST_LENGTH; i++)
+        expected += 1.0 / (double)(i + 1) / (MOST_LENGTH - 1);
+    for (size_t h = 0; h < HEADS; h++)
+        assert_true(fabs(mass[h] - expected) < 1e-12);
+    double once[2] = {kurtosis[0], kurtosis[1]}, first = gradient[0];
+    memset(kurtosis, 0, sizeof kurtosis);
+    memset(gradient, 0, sizeof gradient);
+    batch.sequences = 1; // all are alike
+    tb_lm_clear_gradients(lm);
+    assert_int_equal(tb_lm_run(&loss, lm, &batch, TB_LM_PLAIN, true, 1, &watch, &err), TB_OK);
+    assert_true(fabs(kurtosis[0] - once[0]) < 1e-9 && fabs(kurtosis[1] - once[1]) < 1e-9);
+    assert_true(fabs(gradient[0] - MANY * first) < 1e-9); // each sequence has its share of the mean
+    assert_true(largest[1] > 0 && kurtosis[1] >= 1);
+    tb_lm_free(lm);
+}
+
 static void lm_pass__refuses_what_does_not_fit(void **state)
 {
     (void)state;
@@ -294,15 +325,11 @@ static void lm_shape__refuses_what_does_not_divide(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lm_gradient__of_every_normalizer),
-        cmocka_unit_test(lm_gradient__across_tiles_of_queries),
-        cmocka_unit_test(lm_gradient__of_every_gate_and_norm),
-        cmocka_unit_test(lm_gradient__of_penalties),
-        cmocka_unit_test(lm_pass__does_not_depend_on_threads),
-        cmocka_unit_test(lm_pass__weighs_pieces_alike),
-        cmocka_unit_test(lm_pass__gates_of_zero_halve),
-        cmocka_unit_test(lm_pass__refuses_what_does_not_fit),
-        cmocka_unit_test(lm_shape__refuses_what_does_not_divide),
+        cmocka_unit_test(lm_gradient__of_every_normalizer),    cmocka_unit_test(lm_gradient__across_tiles_of_queries),
+        cmocka_unit_test(lm_gradient__of_every_gate_and_norm), cmocka_unit_test(lm_gradient__of_penalties),
+        cmocka_unit_test(lm_pass__does_not_depend_on_threads), cmocka_unit_test(lm_pass__weighs_pieces_alike),
+        cmocka_unit_test(lm_pass__gates_of_zero_halve),        cmocka_unit_test(lm_pass__watches_attention),
+        cmocka_unit_test(lm_pass__refuses_what_does_not_fit),  cmocka_unit_test(lm_shape__refuses_what_does_not_divide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
