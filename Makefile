@@ -12,7 +12,7 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 DEMO_SENTENCE ?= The old lighthouse keeper opened the door and
 DEMO_FLAGS ?=
-OWN_MODEL = share/models/stories.gguf
+OWN_MODEL = share/models/stories
 
 .PHONY: all test demo install deps check fuzz clean
 .NOTPARALLEL: # ninja divides the work

@@ -13,7 +13,7 @@
 
 typedef struct train_args {
     const char *output, *plot;
-    const char *attn, *gate, *kv_bias, *norm, *ffn, *loss, *optimizer, *weights;
+    const char *attn, *gate, *kv_bias, *norm, *ffn, *loss, *optimizer, *weights, *store;
     uint64_t layers, dim, heads, kv_heads, head_size, ffn_dim, ctx, window, registers, vocab;
     uint64_t steps, batch, measure_every, patience, probe_every, checkpoint_every;
     double rate, warmup, decay, clip, hold_out, clip_alpha, rope_base;
@@ -29,6 +29,7 @@ static const train_args defaults = {
     .loss = "plain",
     .optimizer = "adamw",
     .weights = "float",
+    .store = "f32",
     .layers = 4,
     .dim = 256,
     .heads = 4,
@@ -80,6 +81,8 @@ static const tb_option options[] = {
     {"rope-base", 0, TB_OPTION_REAL, offsetof(train_args, rope_base), "B", 1, 1e12, "base of RoPE's frequencies"},
     {"weights", 0, TB_OPTION_TEXT, offsetof(train_args, weights), "KIND", 0, 0,
      "float, or ternary: trained as -s, 0 or s"},
+    {"store", 0, TB_OPTION_TEXT, offsetof(train_args, store), "TYPE", 0, 0,
+     "f32, or f16: what the model is written in"},
     {"loss", 0, TB_OPTION_TEXT, offsetof(train_args, loss), "NAME", 0, 0, "plain, tweo or zloss"},
     {"optimizer", 0, TB_OPTION_TEXT, offsetof(train_args, optimizer), "NAME", 0, 0, "sgd, adamw, muon or orthoadam"},
     {"rate", 0, TB_OPTION_REAL, offsetof(train_args, rate), "R", 0, 100, "the highest learning rate"},
@@ -130,10 +133,11 @@ static tb_code find_word(int *out, tb_cli *cli, const char *option, const char *
 }
 
 static const char *const weight_names[] = {"float", "ternary"};
+static const char *const store_names[] = {"f32", "f16"};
 
 static tb_code parse_words(tb_lm_training *t, tb_cli *cli, const train_args *args, tb_error *err)
 {
-    int normalizer = 0, gate = 0, kv_bias = 0, norm = 0, ffn = 0, penalty = 0, optimizer = 0, weights = 0;
+    int normalizer = 0, gate = 0, kv_bias = 0, norm = 0, ffn = 0, penalty = 0, optimizer = 0, weights = 0, store = 0;
     const struct {
         int *out;
         const char *option, *word;
@@ -146,7 +150,8 @@ static tb_code parse_words(tb_lm_training *t, tb_cli *cli, const train_args *arg
                  {&ffn, "ffn", args->ffn, tb_lm_ffn_names, TB_LM_FFNS},
                  {&penalty, "loss", args->loss, tb_lm_penalty_names, TB_LM_PENALTIES},
                  {&optimizer, "optimizer", args->optimizer, tb_optimizer_names, TB_OPTIMIZERS},
-                 {&weights, "weights", args->weights, weight_names, 2}};
+                 {&weights, "weights", args->weights, weight_names, 2},
+                 {&store, "store", args->store, store_names, 2}};
     tb_code rc = TB_OK;
     for (size_t i = 0; !rc && i < sizeof words / sizeof words[0]; i++)
         rc = find_word(words[i].out, cli, words[i].option, words[i].word, words[i].names, words[i].count, err);
@@ -156,6 +161,7 @@ static tb_code parse_words(tb_lm_training *t, tb_cli *cli, const train_args *arg
     t->shape.norm = (tb_lm_norm_kind)norm;
     t->shape.ffn = (tb_lm_ffn)ffn;
     t->shape.ternary = weights == 1;
+    t->half = store == 1;
     t->penalty = (tb_lm_penalty)penalty;
     t->optimizer = (tb_optimizer_kind)optimizer;
     return rc;

@@ -204,7 +204,7 @@ static json_t *make_config(const tb_lm_training *t)
     put(config, "rms_norm_eps", json_real(s->norm_epsilon));
     put(config, "rope_theta", json_real(s->rope_base));
     put(config, "tie_word_embeddings", json_boolean(s->tied));
-    put(config, "torch_dtype", json_string("float32"));
+    put(config, "torch_dtype", json_string(t->half ? "float16" : "float32"));
     put(config, "bos_token_id", json_integer(t->bos));
     put(config, "eos_token_id", json_integer(t->eos));
     if (is_llama(s))
@@ -244,32 +244,43 @@ static const void *used_values(const tb_lm *lm, const tb_param *param)
     return param->value;
 }
 
-static tb_code describe(tb_safetensor *out, tb_arena *arena, const tb_lm *lm, const tb_param *param, tb_error *err)
+// The values in half the bits; NULL when memory ran out.
+static const void *halve(tb_arena *arena, const float *values, size_t n)
+{
+    uint16_t *halves = tb_arena_array(arena, n, sizeof *halves);
+    for (size_t i = 0; halves && i < n; i++)
+        halves[i] = tb_half_from_float(values[i]);
+    return halves;
+}
+
+static tb_code describe(tb_safetensor *out, tb_arena *arena, const tb_lm *lm, const tb_param *param, bool half,
+                        tb_error *err)
 {
     char name[TB_LLAMA_NAME_SIZE];
+    size_t n = param->rows * param->cols;
     if (!is_llama(&lm->shape) || !tb_llama_name(name, param->name))
         snprintf(name, sizeof name, "%s", param->name);
     char *copy = tb_arena_text(arena, name, strlen(name));
-    *out = (tb_safetensor){.name = {copy, strlen(name)}, .dtype = {"F32", 3}, .dims = {1, 1, 1, 1}};
+    *out = (tb_safetensor){.name = {copy, strlen(name)}, .dtype = {half ? "F16" : "F32", 3}, .dims = {1, 1, 1, 1}};
     out->dim_count = param->vector ? 1 : 2;
     out->dims[0] = param->vector ? param->cols : param->rows;
     out->dims[1] = param->vector ? 1 : param->cols;
-    out->data = used_values(lm, param);
-    out->bytes = param->rows * param->cols * sizeof(float);
-    return copy ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory to write a model");
+    out->data = half ? halve(arena, used_values(lm, param), n) : used_values(lm, param);
+    out->bytes = n * (half ? sizeof(uint16_t) : sizeof(float));
+    return copy && out->data ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory to write a model");
 }
 
-static tb_code write_model(const char *path, tb_lm *lm, tb_error *err)
+static tb_code write_model(const char *path, tb_lm *lm, bool half, tb_error *err)
 {
     tb_params *params = tb_lm_params(lm);
     size_t count = tb_params_count(params);
     tb_arena arena = {0};
     tb_safetensor *tensors = tb_arena_array(&arena, count, sizeof *tensors);
-    tb_lm_passes_f32.quantize(lm, 1);
     const char *const metadata[] = {"format", "pt"}; // without which transformers does not read it
+    tb_lm_passes_f32.quantize(lm, 1);
     tb_code rc = tensors ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory to write a model");
     for (size_t i = 0; !rc && i < count; i++)
-        rc = describe(&tensors[i], &arena, lm, tb_params_at(params, i), err);
+        rc = describe(&tensors[i], &arena, lm, tb_params_at(params, i), half, err);
     if (!rc)
         rc = tb_safetensors_write(path, tensors, count, metadata, 1, err);
     tb_arena_clear(&arena);
@@ -305,7 +316,7 @@ tb_code tb_lm_folder_finish(tb_lm_folder *folder, tb_lm *lm, const tb_lm_trainin
     if (!rc)
         rc = path_of(&path, folder->work, "model.safetensors", err);
     if (!rc)
-        rc = write_model(path.data, lm, err);
+        rc = write_model(path.data, lm, training->half, err);
     tb_str_clear(&path);
     if (rc)
         return rc;

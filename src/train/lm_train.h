@@ -33,6 +33,7 @@ typedef struct tb_lm_training {
     uint64_t probe_every;      // steps between two probes; 0: none
     uint64_t checkpoint_every; // steps between two saved states
     int32_t bos, eos;          // for config.json
+    bool half;                 // the finished model is written in F16, not in F32
     const tb_lm_file *files;
     size_t file_count;
     size_t threads;

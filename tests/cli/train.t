@@ -26,6 +26,12 @@ $ twobit perplexity model --text text --ctx 16 --json | grep windows
 $ twobit quantize model -o model.gguf -m rtn --bits 4 -q >log 2>&1; twobit run model.gguf -p "The hen" -n 4 -q >said; grep -c "The hen" said
 1
 
+# In half the bytes.
+$ twobit train text -o halves --layers 1 --dim 32 --heads 2 --ctx 16 --vocab 300 --steps 30 --batch 4 --rate 0.01 --store f16 -q >/dev/null
+> twobit info halves | grep -c F16; twobit run halves -p "The cat" -n 4 -q >said; grep -c "The cat" said
+1
+1
+
 # Killed, it goes on to the same file, whatever the number of threads.
 $ twobit train text -o a --layers 1 --dim 32 --heads 2 --ctx 16 --steps 60 --batch 4 --checkpoint-every 3 -q -t 1 >/dev/null
 $ twobit train text -o b --layers 1 --dim 32 --heads 2 --ctx 16 --steps 60 --batch 4 --checkpoint-every 3 -q -t 2 >/dev/null &
