@@ -256,9 +256,12 @@ static void train(toy_net *toy)
     }
 }
 
-static double size_of(const double *v)
+// Of a value as it comes out: what the output matrix does not see is nobody's concern.
+static double size_of(const toy_net *toy, const double *v)
 {
-    return sqrt(dot(v, v));
+    double out[D] = {0};
+    apply(out, toy->wo, v);
+    return sqrt(dot(out, out));
 }
 
 static void measure_row(toy_result *r, const toy_net *toy, const sequence *s, size_t t, double counts[2])
@@ -284,9 +287,9 @@ static toy_result measure(const toy_net *toy)
         run_forward(toy, &s);
         for (size_t t = 0; t < T; t++)
             measure_row(&r, toy, &s, t, counts);
-        r.anchor_value += size_of(s.v[0]);
+        r.anchor_value += size_of(toy, s.v[0]);
         for (size_t t = 1; t < T; t++)
-            others += size_of(s.v[t]) / (T - 1);
+            others += size_of(toy, s.v[t]) / (T - 1);
     }
     r.row_sum /= counts[0];
     r.anchor_mass /= counts[0];

@@ -22,7 +22,7 @@ typedef struct toy_result {
     double row_sum;        // of weights, in rows that are no triggers
     double anchor_mass;    // weight of the first token in such rows …
     double trigger_anchor; // … and in triggers
-    double anchor_value;   // size of the first token's value, relative to the others'
+    double anchor_value;   // size of what the first token's value puts out, relative to the others'
 } toy_result;
 
 toy_result toy_run(const toy_options *options);
