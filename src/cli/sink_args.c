@@ -80,6 +80,20 @@ static tb_code resolve(tb_sink_options *out, tb_cli *cli, const tb_sink_args *ar
     return rc;
 }
 
+// Models are shown side by side, head by head.
+static tb_code check_reference(const tb_model *model, const tb_model *reference, tb_error *err)
+{
+    const tb_config *a = tb_model_config(model), *b = tb_model_config(reference);
+    if (a->vocab != b->vocab)
+        return tb_fail(err, TB_EINVAL, "the models' vocabularies have %zu and %zu tokens", a->vocab, b->vocab);
+    if (a->blocks != b->blocks || a->heads != b->heads || a->kv_heads != b->kv_heads)
+        return tb_fail(err, TB_EINVAL,
+                       "the reference has another shape: %zu blocks of %zu heads on %zu KV heads, the model %zu of %zu "
+                       "on %zu",
+                       b->blocks, b->heads, b->kv_heads, a->blocks, a->heads, a->kv_heads);
+    return TB_OK;
+}
+
 tb_code tb_sink_job_init(tb_sink_job *job, tb_cli *cli, const tb_sink_args *args, tb_error *err)
 {
     *job = (tb_sink_job){.cli = cli, .args = args};
@@ -88,9 +102,8 @@ tb_code tb_sink_job_init(tb_sink_job *job, tb_cli *cli, const tb_sink_args *args
         rc = tb_cli_open_model(&job->model, cli, cli->operands.items[0], err);
     if (!rc && args->reference)
         rc = tb_cli_open_model(&job->reference, cli, args->reference, err);
-    if (!rc && job->reference && tb_model_vocab_size(job->reference) != tb_model_vocab_size(job->model))
-        rc = tb_fail(err, TB_EINVAL, "the models' vocabularies have %zu and %zu tokens",
-                     tb_model_vocab_size(job->model), tb_model_vocab_size(job->reference));
+    if (!rc && job->reference)
+        rc = check_reference(job->model, job->reference, err);
     if (!rc && job->options.input == TB_SINK_NATURAL)
         rc = tb_cli_read_tokens(&job->text, &job->options.text_count, job->model, args->text, err);
     job->options.text = job->text;

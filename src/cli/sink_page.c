@@ -437,8 +437,6 @@ static void put_survival(writer *w)
     size_t had;
     if (!reference)
         return;
-    if (r->blocks != reference->blocks || r->heads != reference->heads)
-        return;
     size_t kept = count_kept(&had, r, reference);
     put(w, "<h2>Did it survive?</h2>\n<p>Of %zu heads with a sink in ", had);
     put_text(w, reference_name(w));

@@ -374,18 +374,19 @@ static tb_code finish_rows(tb_ablation_result *r, tb_error *err)
 // ---- workspace ----
 
 // A model whose positions cannot stream runs without (C9).
-static void open_streams(laboratory *l)
+static tb_code open_streams(laboratory *l, tb_error *err)
 {
     size_t window = l->sequences.length / 4;
     for (size_t i = 0; i < 2; i++) {
-        tb_seq_options options = {.batch = l->sequences.length,
-                                  .kv_cache = TB_KV_CACHE_F32,
-                                  .keep_sinks = i && window >= KEPT ? KEPT : 0,
-                                  .window = window};
-        tb_error ignored;
-        if ((i && window < KEPT) || tb_seq_new(&l->streams[i], l->model, &options, &ignored))
+        tb_seq_options options = {
+            .batch = l->sequences.length, .kv_cache = TB_KV_CACHE_F32, .keep_sinks = i ? KEPT : 0, .window = window};
+        tb_code rc = window < KEPT ? TB_ELIMIT : tb_seq_new(&l->streams[i], l->model, &options, err);
+        if (rc)
             l->streams[i] = NULL;
+        if (rc == TB_ENOMEM)
+            return rc;
     }
+    return TB_OK;
 }
 
 static tb_code prepare(laboratory *l, tb_error *err)
@@ -435,8 +436,9 @@ tb_code tb_sink_ablate(tb_ablation_result *out, const tb_model *model, const tb_
         rc = tb_seq_new(&l.seq, model, &plain, err);
     if (!rc)
         rc = find_means(&l, err);
+    if (!rc)
+        rc = open_streams(&l, err);
     if (!rc) {
-        open_streams(&l);
         begin_rows(&l);
         rc = run_rows(&l, err);
     }

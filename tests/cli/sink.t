@@ -151,6 +151,9 @@ $ twobit sink map tiny.gguf --ctx 4096
 $ make_tiny_model nan.gguf --nan; twobit sink massive nan.gguf
 ! twobit: the model is broken: its logits are not finite
 = 1
+$ make_tiny_model short.gguf --blocks 2; twobit sink map tiny.gguf --reference short.gguf
+! twobit: the reference has another shape: 2 blocks of 4 heads on 2 KV heads, the model 3 of 4 on 2
+= 1
 $ twobit sink map missing.gguf
 ! twobit: cannot open 'missing.gguf': No such file or directory
 = 1

@@ -216,6 +216,36 @@ static void ablate__is_the_same_for_any_number_of_threads(void **state)
     }
 }
 
+// Every allocation fails in turn; what was begun is cleared (the sanitizers' build would say so).
+static void everything__survives_failed_allocations(void **state)
+{
+    (void)state;
+    int32_t text[T];
+    for (int32_t t = 0; t < T; t++)
+        text[t] = 20 + t;
+    const tb_sink_options options = {.ctx = T, .text = text, .text_count = T};
+    tb_model *model = open_tiny(&shape, 1);
+    for (unsigned what = 0; what < 3; what++) {
+        tb_code rc = TB_ENOMEM;
+        for (long long n = 0; rc; n++) {
+            tb_sink_result r;
+            tb_super_result s;
+            tb_ablation_result a;
+            tb_mem_fail_after(n);
+            if (what == 0)
+                rc = tb_sink_measure(&r, model, ~0u, &options, &err), tb_sink_result_clear(&r);
+            else if (what == 1)
+                rc = tb_sink_find_super(&s, model, text, T, &(tb_super_options){.spike = 1e-3}, &err),
+                tb_super_result_clear(&s);
+            else
+                rc = tb_sink_ablate(&a, model, &options, score, &err);
+            tb_mem_fail_after(-1);
+            assert_true(rc == TB_OK || rc == TB_ENOMEM);
+        }
+    }
+    tb_model_close(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +254,7 @@ int main(void)
         cmocka_unit_test(experiment__silences_what_it_names),
         cmocka_unit_test(experiment__takes_weights_out),
         cmocka_unit_test(ablate__finds_what_it_changes),
+        cmocka_unit_test(everything__survives_failed_allocations),
         cmocka_unit_test(ablate__is_the_same_for_any_number_of_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
