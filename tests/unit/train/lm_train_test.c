@@ -232,6 +232,31 @@ static void lm_train__refuses_what_cannot_be(void **state)
     remove_model("bad");
 }
 
+static void lm_train__survives_lack_of_memory(void **state)
+{
+    (void)state;
+    const tb_lm_file file = {"tokenizer.json", {"{}", 2}};
+    bool done = false;
+    for (long long n = 0; !done; n++) {
+        tb_lm_training training = small_training();
+        tb_lm_log told;
+        tb_error err;
+        training.shape.ternary = true;
+        training.shape.gate = TB_LM_GATE_ELEM;
+        training.steps = training.measure_every = training.checkpoint_every = training.probe_every = 1;
+        training.files = &file;
+        training.file_count = 1;
+        tb_mem_fail_after(n);
+        tb_code rc = tb_lm_train(&told, path_of("memory"), &training, &err);
+        tb_mem_fail_after(-1);
+        done = rc == TB_OK;
+        if (!done && rc != TB_ENOMEM)
+            fail_msg("%lld: %s", n, err.message);
+        tb_lm_log_clear(&told);
+        remove_model("memory");
+    }
+}
+
 static int remove_folder(void **state)
 {
     (void)state;
@@ -246,6 +271,7 @@ int main(void)
         cmocka_unit_test(lm_train__goes_on_to_the_same_bits),
         cmocka_unit_test(lm_train__refuses_the_state_of_another),
         cmocka_unit_test(lm_train__refuses_what_cannot_be),
+        cmocka_unit_test(lm_train__survives_lack_of_memory),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
