@@ -134,6 +134,18 @@ static void fill_angles(const tb_pass *pass)
     }
 }
 
+// Keys and values of the model's prefix take the place of those that were computed.
+static void put_prefixes(const tb_pass *pass)
+{
+    const tb_runner *r = pass->runner;
+    for (size_t i = 0; i < pass->batch->span_count; i++) {
+        const tb_span *span = &pass->batch->spans[i];
+        size_t row = span->first * r->key_stride;
+        tb_prefix_put(r->key + row, r->value + row, r->key_stride, &r->model->prefix, &r->model->settings.config,
+                      pass->block, pass->batch->positions + span->first, span->count, span->prefixed);
+    }
+}
+
 // Keys and values of `count` rows of a span, from `first` on, go into its memory, and their queries see them there.
 static void attend_rows(const tb_pass *pass, size_t index, size_t first, size_t count)
 {
@@ -143,8 +155,6 @@ static void attend_rows(const tb_pass *pass, size_t index, size_t first, size_t 
     const size_t row = span->first + first, query = row * r->query_stride, key = row * r->key_stride;
     const int32_t *positions = pass->batch->positions + row;
     tb_kv_block *kv = tb_memory_get_kv(span->memory, pass->block);
-    tb_prefix_put(r->key + key, r->value + key, r->key_stride, &r->model->prefix, &settings->config, pass->block,
-                  positions, count, span->prefixed);
     tb_kv_store(kv, &r->model->compute, &(tb_kv_rows){r->key + key, r->value + key, r->key_stride, count, positions});
     const tb_attention attention = {
         .compute = &r->model->compute,
@@ -259,6 +269,7 @@ void tb_forward_attention(const tb_pass *pass)
     project(pass);
     fill_angles(pass);
     tb_pass_each_row(pass, finish_rows);
+    put_prefixes(pass);
     tb_pass_edit(pass, TB_EDIT_KEY, r->key, r->key_stride, config->kv_heads * config->head_size);
     tb_pass_edit(pass, TB_EDIT_VALUE, r->value, r->key_stride, config->kv_heads * config->head_size);
     tb_pass_edit(pass, TB_EDIT_QUERY, r->query, r->query_stride, queries);

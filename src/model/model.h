@@ -179,9 +179,9 @@ typedef struct tb_attention_piece {
 // What a block computes and an experiment may change before it is used.
 typedef enum tb_edit_stage {
     TB_EDIT_KEY,      // heads one behind the other, normed and turned, about to go into the sequence's memory
-    TB_EDIT_VALUE,    // the same, neither normed nor turned
+    TB_EDIT_VALUE,    // the same, neither normed nor turned; head_size numbers of each
     TB_EDIT_QUERY,    // heads as attention takes them: normed and turned
-    TB_EDIT_ATTENDED, // what the heads have read, in front of Wo
+    TB_EDIT_ATTENDED, // what the heads have read, in front of Wo: value_size numbers of each
     TB_EDIT_FFN,      // what the feed-forward part is about to add to the stream, in front of a norm of its own
     TB_EDIT_RESIDUAL, // the stream of the embeddings, and behind each block
 } tb_edit_stage;

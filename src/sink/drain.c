@@ -144,7 +144,7 @@ static void mix(const tb_sink_drain *d, size_t head, size_t t)
 // Of the queries behind the first tokens, which see all of them.
 static void see_output(const tb_sink_drain *d, tb_sink_value *head, size_t h, const tb_edit_rows *rows)
 {
-    size_t n = d->config->head_size;
+    size_t n = d->config->head_size, out = d->config->value_size;
     double sum = 0, square = 0, share = 0, count = 0, aligned = 0;
     memset(d->direction, 0, n * sizeof *d->direction);
     for (size_t t = S; t < rows->rows; t++, count++) {
@@ -152,7 +152,7 @@ static void see_output(const tb_sink_drain *d, tb_sink_value *head, size_t h, co
         double size = norm(d->mixed, n);
         sum += size;
         square += size * size;
-        share += ratio(size, norm(row_of(rows, t, h, n), n));
+        share += ratio(size, norm(row_of(rows, t, h, out), out));
         for (size_t i = 0; i < n && size > 0; i++)
             d->direction[i] += (double)d->mixed[i] / size;
     }

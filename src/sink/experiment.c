@@ -107,9 +107,10 @@ static void exchange(float *a, float *b, size_t n)
 
 static void silence_heads(const bool *silent, const tb_config *config, const tb_edit_rows *rows)
 {
+    size_t n = config->value_size;
     for (size_t h = 0; h < config->heads; h++)
         for (size_t t = 0; silent[h] && t < rows->rows; t++)
-            memset(rows->x + t * rows->stride + h * config->head_size, 0, config->head_size * sizeof *rows->x);
+            memset(rows->x + t * rows->stride + h * n, 0, n * sizeof *rows->x);
 }
 
 static void edit_residual(const tb_sink_experiment *e, size_t stage, const tb_edit_rows *rows)

@@ -131,6 +131,32 @@ static void first_rows__are_constants(void **state)
         }
 }
 
+// An experiment sees and changes what attention is about to take, the prefix's rows too.
+static void set_values(void *user, const tb_probe_place *at, tb_edit_stage stage, const tb_edit_rows *rows)
+{
+    (void)user, (void)at;
+    for (size_t i = 0; stage == TB_EDIT_VALUE && rows->positions[0] == 0 && i < rows->cols; i++)
+        rows->x[i] = 7;
+}
+
+static void prefix__can_be_edited(void **state)
+{
+    (void)state;
+    const tb_probe probe = {.edit = set_values};
+    int32_t tokens[] = {5, 6, 7};
+    make_file("qwen3", tokens, 2);
+    tb_model *model = open_prefixed("qwen3", path, 1);
+    tb_seq *seq = new_seq(model, 3, 0, TB_KV_CACHE_F32);
+    tb_seq_set_probe(seq, &probe);
+    tb_free(push_all(seq, tokens, 3));
+    const tb_kv_head *head = &tb_memory_get_kv(tb_seq_memory(seq), 0)->heads[0];
+    tb_kv_segment all;
+    assert_int_equal(head->policy->segments(&all, head), 1);
+    assert_true(((const float *)all.values)[0] == 7);
+    tb_seq_free(seq);
+    tb_model_close(model);
+}
+
 // Halves are what the cache holds anyway: the model that made the prefix is the same with it, but for the order of
 // sums.
 static void prefix__changes_nothing_in_the_model_that_made_it(void **state)
@@ -326,6 +352,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_rows__are_constants),
+        cmocka_unit_test(prefix__can_be_edited),
         cmocka_unit_test(prefix__changes_nothing_in_the_model_that_made_it),
         cmocka_unit_test(prefix__is_used_however_tokens_come),
         cmocka_unit_test(texts__begin_with_the_prefix_once),

@@ -36,7 +36,8 @@ typedef struct fixture {
 static fixture *begin(tb_ablation_kind kind)
 {
     fixture *f = tb_new(fixture);
-    f->config = (tb_config){.blocks = BLOCKS, .width = WIDTH, .heads = HEADS, .kv_heads = 2, .head_size = 16};
+    f->config =
+        (tb_config){.blocks = BLOCKS, .width = WIDTH, .heads = HEADS, .kv_heads = 2, .head_size = 16, .value_size = 16};
     f->massive[5] = true, f->means[5] = 777;
     f->dormant[HEADS + 1] = f->others[HEADS + 2] = true;
     f->known = (tb_sink_knowledge){.config = &f->config,
