@@ -69,11 +69,6 @@ typedef struct tb_lm_passes {
 
 extern const tb_lm_passes tb_lm_passes_f32, tb_lm_passes_f64;
 
-static inline size_t tb_lm_positions(const tb_lm_shape *shape)
-{
-    return shape->registers + shape->context;
-}
-
 // γ of clipped softmax.
 static inline double tb_lm_gamma(const tb_lm_shape *shape)
 {
