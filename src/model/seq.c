@@ -184,7 +184,7 @@ static void compute(tb_seq *seq, size_t position, const int32_t *tokens, size_t 
 static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n, float *logits, size_t wanted)
 {
     const tb_prefix *prefix = &seq->model->prefix;
-    if (seq->prefixed == seq->tokens.length) { // so far all are
+    if (prefix->count > seq->prefixed && seq->prefixed == seq->tokens.length) { // so far all are
         const tb_prefix rest = {.count = prefix->count - seq->prefixed, .tokens = prefix->tokens + seq->prefixed};
         seq->prefixed += tb_prefix_match(&rest, tokens, n);
     }
