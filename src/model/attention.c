@@ -315,6 +315,14 @@ static double sum_read(const tb_attention *a, size_t head, softmax read)
     return top + log((double)read.sum * exp((double)read.top - top) + (double)sink.sum * exp((double)sink.top - top));
 }
 
+static bool is_any_skipped(const float *excess, size_t pages)
+{
+    for (size_t i = 0; i < pages; i++)
+        if (excess[i] <= 0)
+            return true;
+    return false;
+}
+
 // Walks over the pages of keys [begin, end) in `range` but for those that are skipped. `read` are the queries'
 // softmaxes over the keys that are always read.
 static void walk_pages(const part *p, const tb_sweep *sweep, tb_kv_range range, size_t begin, size_t end,
@@ -327,6 +335,8 @@ static void walk_pages(const part *p, const tb_sweep *sweep, tb_kv_range range, 
         tb_skip_weigh(excess, sweep, g, range, begin, end, sum, sweep->a->skip, s->skip);
         for (size_t i = 0; i < pages && g > 0; i++)
             s->rows[i] = excess[i] > s->rows[i] ? excess[i] : s->rows[i];
+        if (!is_any_skipped(s->rows, pages))
+            break;
     }
     p->pages[0] = (uint32_t)pages;
     for (size_t i = 0, count; i < pages; i += count) {

@@ -63,6 +63,6 @@ void tb_skip_weigh(float *excess, const tb_sweep *sweep, size_t query, tb_kv_ran
     for (size_t i = 0; i < pages; i++) {
         double u = (double)excess[i] + (score_error + bound_error) * (double)segment->pages.sizes[first + i];
         u = cap > 0 ? cap * tanh(u / cap) + 8 * cap * eps : u; // tanh of floats is good to two units in the last place
-        excess[i] = nextafterf((float)(u - limit), INFINITY);
+        excess[i] = (float)(u - limit + 2 * eps * fabs(u - limit)); // not below what it is
     }
 }
