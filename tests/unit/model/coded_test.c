@@ -303,7 +303,7 @@ static void coded__sinks_keep_outliers_out_of_groups(void **state)
 
 static tb_seq *new_coded(const tb_model *model, const char *kv, size_t sinks, size_t context, size_t batch)
 {
-    tb_seq *seq;
+    tb_seq *seq = NULL;
     tb_error err;
     tb_seq_options options = {.context = context, .batch = batch, .keep_sinks = sinks};
     if (tb_seq_options_set_kv(&options, kv, &err) || tb_seq_new(&seq, model, &options, &err))

@@ -12,7 +12,7 @@
 tb_model *open_tiny(const tiny_model *shape, size_t threads)
 {
     char path[] = "/tmp/twobit-sink-XXXXXX";
-    tb_model *model;
+    tb_model *model = NULL;
     tb_error err;
     int fd = mkstemp(path);
     assert_true(fd >= 0);
