@@ -52,6 +52,12 @@ void *tb_realloc(void *block, size_t old_size, size_t new_size)
     return grown;
 }
 
+void *tb_realloc_array(void *block, size_t old_count, size_t count, size_t size)
+{
+    size_t total;
+    return tb_mul_size(&total, count, size) ? tb_realloc(block, old_count * size, total) : NULL;
+}
+
 void tb_free(void *block)
 {
     free(block);

@@ -18,6 +18,9 @@ void *tb_alloc_array(size_t count, size_t size);
 // Grows or shrinks a block of tb_alloc; `old_size` bytes are kept. NULL leaves the old block alone.
 void *tb_realloc(void *block, size_t old_size, size_t new_size);
 
+// The same for `count` objects of `size` bytes, of which `old_count` are kept; NULL also when the product overflows.
+void *tb_realloc_array(void *block, size_t old_count, size_t count, size_t size);
+
 void tb_free(void *block);
 
 // A zeroed object of type T, or NULL.

@@ -81,10 +81,10 @@ static bool grow(declared *list)
     if (list->count < list->capacity)
         return true;
     size_t capacity = list->capacity ? 2 * list->capacity : 64;
-    tb_name_entry *names = tb_realloc(list->names, list->count * sizeof *names, capacity * sizeof *names);
+    tb_name_entry *names = tb_realloc_array(list->names, list->count, capacity, sizeof *names);
     if (names)
         list->names = names;
-    size_t *bytes = tb_realloc(list->bytes, list->count * sizeof *bytes, capacity * sizeof *bytes);
+    size_t *bytes = tb_realloc_array(list->bytes, list->count, capacity, sizeof *bytes);
     if (bytes)
         list->bytes = bytes;
     if (!names || !bytes)

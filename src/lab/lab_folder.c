@@ -95,8 +95,8 @@ static tb_code read_identity(const char **out, tb_arena *arena, const tb_checkpo
 static tb_code append_file(tb_folder *f, const tb_folder_file *file, tb_error *err)
 {
     if (f->count == f->capacity) {
-        size_t capacity = 2 * f->capacity + 16, size = sizeof *f->files;
-        tb_folder_file *files = tb_realloc(f->files, f->capacity * size, capacity * size);
+        size_t capacity = 2 * f->capacity + 16;
+        tb_folder_file *files = tb_realloc_array(f->files, f->capacity, capacity, sizeof *files);
         if (!files)
             return fail_memory(err);
         f->files = files;

@@ -205,9 +205,8 @@ tb_code tb_merger_append_ids(tb_ids *ids, const tb_merger *merger, tb_error *err
 tb_code tb_ids_push(tb_ids *ids, int32_t id, tb_error *err)
 {
     if (ids->size == ids->capacity) {
-        size_t capacity = ids->capacity + ids->capacity / 2 + 64, bytes;
-        int32_t *data =
-            tb_mul_size(&bytes, capacity, sizeof *data) ? tb_realloc(ids->data, ids->size * sizeof *data, bytes) : NULL;
+        size_t capacity = ids->capacity + ids->capacity / 2 + 64;
+        int32_t *data = tb_realloc_array(ids->data, ids->size, capacity, sizeof *data);
         if (!data)
             return tb_fail(err, TB_ENOMEM, "no memory for %zu tokens", capacity);
         ids->data = data;

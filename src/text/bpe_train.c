@@ -64,7 +64,7 @@ static tb_code reserve(void *array, size_t used, size_t *room, size_t item, tb_e
     if (used < *room)
         return TB_OK;
     size_t more = *room ? 2 * *room : 256;
-    void *grown = tb_realloc(*block, *room * item, more * item);
+    void *grown = tb_realloc_array(*block, *room, more, item);
     if (!grown)
         return tb_fail(err, TB_ENOMEM, "no memory to learn a vocabulary");
     *block = grown;
@@ -389,13 +389,13 @@ static tb_code merge_pair(trainer *t, size_t at, int32_t merged, tb_error *err)
     return rc ? rc : push_touched(t, err);
 }
 
-static char *join(trainer *t, tb_text a, const char *between, tb_text b)
+// A text of a and b, with `gap` spaces between them.
+static char *join(trainer *t, tb_text a, size_t gap, tb_text b)
 {
-    size_t gap = strlen(between);
     char *joined = tb_arena_alloc(&t->arena, a.size + gap + b.size + 1);
     if (joined) {
         memcpy(joined, a.data, a.size);
-        memcpy(joined + a.size, between, gap);
+        memset(joined + a.size, ' ', gap);
         memcpy(joined + a.size + gap, b.data, b.size);
     }
     return joined;
@@ -404,7 +404,7 @@ static char *join(trainer *t, tb_text a, const char *between, tb_text b)
 static tb_code add_token(trainer *t, const pair *p, tb_error *err)
 {
     tb_text a = t->tokens[p->left], b = t->tokens[p->right];
-    tb_text token = {join(t, a, "", b), a.size + b.size}, merge = {join(t, a, " ", b), a.size + 1 + b.size};
+    tb_text token = {join(t, a, 0, b), a.size + b.size}, merge = {join(t, a, 1, b), a.size + 1 + b.size};
     if (!token.data || !merge.data)
         return tb_fail(err, TB_ENOMEM, "no memory to learn a vocabulary");
     t->tokens[t->token_count++] = token;

@@ -37,9 +37,8 @@ static tb_code points_reserve(points *p, size_t more, tb_error *err)
 {
     if (p->count + more <= p->capacity)
         return TB_OK;
-    size_t capacity = (p->count + more) * 2, bytes;
-    utf8proc_int32_t *data =
-        tb_mul_size(&bytes, capacity, sizeof *data) ? tb_realloc(p->data, p->count * sizeof *data, bytes) : NULL;
+    size_t capacity = (p->count + more) * 2;
+    utf8proc_int32_t *data = tb_realloc_array(p->data, p->count, capacity, sizeof *data);
     if (!data)
         return tb_fail(err, TB_ENOMEM, "no memory to normalise %zu characters", p->count);
     p->data = data;

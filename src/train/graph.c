@@ -50,7 +50,7 @@ static bool grow(tb_graph *graph)
     if (graph->count < graph->room)
         return true;
     size_t room = graph->room ? 2 * graph->room : 64;
-    tb_node **nodes = tb_realloc(graph->nodes, graph->room * sizeof *nodes, room * sizeof *nodes);
+    tb_node **nodes = tb_realloc_array(graph->nodes, graph->room, room, sizeof(void *));
     if (!nodes)
         return false;
     graph->nodes = nodes;

@@ -42,7 +42,7 @@ static tb_code grow(tb_params *params, tb_error *err)
     if (params->count < params->room)
         return TB_OK;
     size_t room = params->room ? 2 * params->room : 64;
-    tb_param **items = tb_realloc(params->items, params->room * sizeof *items, room * sizeof *items);
+    tb_param **items = tb_realloc_array(params->items, params->room, room, sizeof(void *));
     if (!items)
         return tb_fail(err, TB_ENOMEM, "no memory for %zu parameters", room);
     params->items = items;
