@@ -115,136 +115,126 @@ tb_code tb_sink_plot_entropy(const tb_sink_job *job, const tb_sink_result *r, co
     return plot_heads(job, r, reference, &map, err);
 }
 
-// ---- massive activations ----
+// ---- curves ----
 
 enum { WIDTH = 900, HEIGHT = 480 };
 
-// A line per stage: number, the three largest, of the first token, of the rest, median.
-static tb_code add_stages(tb_str *s, const char *name, const tb_sink_result *r, tb_error *err)
+// Lines over stages or positions.
+typedef struct curves {
+    const char *title;
+    // Appends the row of a stage or position: its number, and what the lines are drawn from.
+    tb_code (*add_row)(tb_str *s, const tb_sink_result *result, size_t at, tb_error *err);
+    double margin;                  // beside the first and the last
+    const char *axes, *key, *lines; // as gnuplot has them; $model is the data
+    const char *reference_lines;    // of $reference
+} curves;
+
+static tb_code add_rows(tb_str *s, const char *name, const tb_sink_result *r, const curves *c, size_t rows,
+                        tb_error *err)
 {
     tb_code rc = tb_str_printf(s, err, "$%s << END\n", name);
-    for (size_t i = 0; i <= r->blocks && !rc; i++) {
-        const tb_sink_stage *t = &r->massive.stages[i];
-        rc = tb_str_printf(s, err, "%zu %.6g %.6g %.6g %.6g %.6g %.6g\n", i, t->top[0], t->top[1], t->top[2],
-                           t->first_top, t->rest_top, t->median);
-    }
+    for (size_t i = 0; i < rows && !rc; i++)
+        rc = c->add_row(s, r, i, err);
     return rc ? rc : tb_str_append_text(s, "END\n", err);
+}
+
+static tb_code plot_curves(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
+                           const curves *c, size_t rows, tb_error *err)
+{
+    tb_str s = {0};
+    tb_code rc = add_rows(&s, "model", r, c, rows, err);
+    if (!rc && reference)
+        rc = add_rows(&s, "reference", reference, c, rows, err);
+    if (!rc)
+        rc = tb_str_printf(&s, err, "set title \"%s: \".", c->title);
+    if (!rc)
+        rc = tb_plot_quote(&s, tb_sink_model_name(job->cli->operands.items[0]), err);
+    if (!rc)
+        rc = tb_str_printf(
+            &s, err,
+            " noenhanced\nset xrange [%g:%g]\n%sset border 3\nset xtics out nomirror\nset ytics out nomirror\n"
+            "set grid ytics lt 1 lc rgb '#dddddd'\nset key %s\nplot %s",
+            -c->margin, (double)rows - 1 + c->margin, c->axes, c->key, c->lines);
+    if (!rc && reference)
+        rc = tb_str_printf(&s, err, ", %s", c->reference_lines);
+    if (!rc)
+        rc = tb_str_append_text(&s, "\n", err);
+    if (!rc)
+        rc = tb_plot_draw(job->args->plot, s.data, WIDTH, HEIGHT, err);
+    tb_str_clear(&s);
+    return rc;
+}
+
+#define STAGES "set xlabel 'stage (0: the embeddings, s: behind block s − 1)'\n"
+
+static tb_code add_stage(tb_str *s, const tb_sink_result *r, size_t at, tb_error *err)
+{
+    const tb_sink_stage *t = &r->massive.stages[at];
+    return tb_str_printf(s, err, "%zu %.6g %.6g %.6g %.6g %.6g %.6g\n", at, t->top[0], t->top[1], t->top[2],
+                         t->first_top, t->rest_top, t->median);
 }
 
 tb_code tb_sink_plot_massive(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
                              tb_error *err)
 {
-    tb_str s = {0};
-    tb_code rc = add_stages(&s, "model", r, err);
-    if (!rc && reference)
-        rc = add_stages(&s, "reference", reference, err);
-    if (!rc)
-        rc = tb_str_append_text(&s, "set title \"Largest activations of the residual stream: \".", err);
-    if (!rc)
-        rc = tb_plot_quote(&s, tb_sink_model_name(job->cli->operands.items[0]), err);
-    if (!rc)
-        rc =
-            tb_str_printf(&s, err,
-                          " noenhanced\nset logscale y\nset xlabel 'stage (0: the embeddings, s: behind block s − 1)'\n"
-                          "set ylabel 'magnitude'\nset xrange [-0.5:%zu+0.5]\nset border 3\nset xtics out nomirror\n"
-                          "set ytics out nomirror\nset grid ytics lt 1 lc rgb '#dddddd'\nset key outside right top\n"
-                          "set style fill solid 0.25\n"
-                          "plot $model using 1:2 with linespoints pt 7 lw 2 lc rgb '#d1495b' title 'largest',"
-                          " '' using 1:3 with linespoints pt 7 ps 0.7 lc rgb '#edae49' title 'second',"
-                          " '' using 1:4 with linespoints pt 7 ps 0.7 lc rgb '#66a182' title 'third',"
-                          " '' using 1:6 with lines lw 2 lc rgb '#1f5f8b' title 'largest behind the first token',"
-                          " '' using 1:7 with lines lw 2 lc rgb '#888888' title 'median'",
-                          r->blocks);
-    if (!rc && reference)
-        rc = tb_str_append_text(
-            &s, ", $reference using 1:2 with lines dt 2 lw 2 lc rgb '#d1495b' title 'largest of the reference'", err);
-    if (!rc)
-        rc = tb_str_append_text(&s, "\n", err);
-    if (!rc)
-        rc = tb_plot_draw(job->args->plot, s.data, WIDTH, HEIGHT, err);
-    tb_str_clear(&s);
-    return rc;
+    static const curves c = {
+        .title = "Largest activations of the residual stream",
+        .add_row = add_stage,
+        .margin = 0.5,
+        .axes = "set logscale y\n" STAGES "set ylabel 'magnitude'\n",
+        .key = "outside right top",
+        .lines = "$model using 1:2 with linespoints pt 7 lw 2 lc rgb '#d1495b' title 'largest',"
+                 " '' using 1:3 with linespoints pt 7 ps 0.7 lc rgb '#edae49' title 'second',"
+                 " '' using 1:4 with linespoints pt 7 ps 0.7 lc rgb '#66a182' title 'third',"
+                 " '' using 1:6 with lines lw 2 lc rgb '#1f5f8b' title 'largest behind the first token',"
+                 " '' using 1:7 with lines lw 2 lc rgb '#888888' title 'median'",
+        .reference_lines =
+            "$reference using 1:2 with lines dt 2 lw 2 lc rgb '#d1495b' title 'largest of the reference'",
+    };
+    return plot_curves(job, r, reference, &c, r->blocks + 1, err);
 }
 
-// ---- positions ----
-
-static tb_code add_positions(tb_str *s, const char *name, const tb_sink_result *r, tb_error *err)
+static tb_code add_position(tb_str *s, const tb_sink_result *r, size_t at, tb_error *err)
 {
-    tb_code rc = tb_str_printf(s, err, "$%s << END\n", name);
-    for (size_t k = 0; k < r->ctx && !rc; k++)
-        rc = tb_str_printf(s, err, "%zu %.6g %.6g\n", k, 100 * (double)r->positions.sinks[k] / (double)r->sequences,
-                           100 * (double)r->positions.massive[k] / (double)r->sequences);
-    return rc ? rc : tb_str_append_text(s, "END\n", err);
+    return tb_str_printf(s, err, "%zu %.6g %.6g\n", at, 100 * (double)r->positions.sinks[at] / (double)r->sequences,
+                         100 * (double)r->positions.massive[at] / (double)r->sequences);
 }
 
 tb_code tb_sink_plot_positions(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
                                tb_error *err)
 {
-    tb_str s = {0};
-    tb_code rc = add_positions(&s, "model", r, err);
-    if (!rc && reference)
-        rc = add_positions(&s, "reference", reference, err);
-    if (!rc)
-        rc = tb_str_append_text(&s, "set title \"Where sinks are: \".", err);
-    if (!rc)
-        rc = tb_plot_quote(&s, tb_sink_model_name(job->cli->operands.items[0]), err);
-    if (!rc)
-        rc = tb_str_printf(&s, err,
-                           " noenhanced\nset xlabel 'position'\nset ylabel '%% of the sequences'\n"
-                           "set xrange [-1:%zu]\nset yrange [0:100]\nset border 3\nset xtics out nomirror\n"
-                           "set ytics out nomirror\nset grid ytics lt 1 lc rgb '#dddddd'\nset key top right\n"
-                           "plot $model using 1:3 with lines lw 2 lc rgb '#edae49' title 'massive activations',"
-                           " '' using 1:2 with impulses lw 3 lc rgb '#d1495b' title 'a sink in some head'",
-                           r->ctx);
-    if (!rc && reference)
-        rc = tb_str_append_text(&s, ", $reference using 1:2 with points pt 6 lc rgb '#1f5f8b' title 'of the reference'",
-                                err);
-    if (!rc)
-        rc = tb_str_append_text(&s, "\n", err);
-    if (!rc)
-        rc = tb_plot_draw(job->args->plot, s.data, WIDTH, HEIGHT, err);
-    tb_str_clear(&s);
-    return rc;
+    static const curves c = {
+        .title = "Where sinks are",
+        .add_row = add_position,
+        .margin = 1,
+        .axes = "set xlabel 'position'\nset ylabel '% of the sequences'\nset yrange [0:100]\n",
+        .key = "top right",
+        .lines = "$model using 1:3 with lines lw 2 lc rgb '#edae49' title 'massive activations',"
+                 " '' using 1:2 with impulses lw 3 lc rgb '#d1495b' title 'a sink in some head'",
+        .reference_lines = "$reference using 1:2 with points pt 6 lc rgb '#1f5f8b' title 'of the reference'",
+    };
+    return plot_curves(job, r, reference, &c, r->ctx, err);
 }
 
-// ---- directions ----
-
-static tb_code add_shapes(tb_str *s, const char *name, const tb_sink_result *r, tb_error *err)
+static tb_code add_shape(tb_str *s, const tb_sink_result *r, size_t at, tb_error *err)
 {
-    tb_code rc = tb_str_printf(s, err, "$%s << END\n", name);
-    for (size_t i = 0; i <= r->blocks && !rc; i++)
-        rc = tb_str_printf(s, err, "%zu %.6g %.6g\n", i, r->geometry.stages[i].rank, r->geometry.stages[i].rest_rank);
-    return rc ? rc : tb_str_append_text(s, "END\n", err);
+    const tb_sink_stage_shape *shape = &r->geometry.stages[at];
+    return tb_str_printf(s, err, "%zu %.6g %.6g\n", at, shape->rank, shape->rest_rank);
 }
 
 tb_code tb_sink_plot_geometry(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
                               tb_error *err)
 {
-    tb_str s = {0};
-    tb_code rc = add_shapes(&s, "model", r, err);
-    if (!rc && reference)
-        rc = add_shapes(&s, "reference", reference, err);
-    if (!rc)
-        rc = tb_str_append_text(&s, "set title \"Directions of the residual stream: \".", err);
-    if (!rc)
-        rc = tb_plot_quote(&s, tb_sink_model_name(job->cli->operands.items[0]), err);
-    if (!rc)
-        rc = tb_str_printf(&s, err,
-                           " noenhanced\nset xlabel 'stage (0: the embeddings, s: behind block s − 1)'\n"
-                           "set ylabel 'directions'\nset xrange [-0.5:%zu+0.5]\nset yrange [0:*]\nset border 3\n"
-                           "set xtics out nomirror\nset ytics out nomirror\nset grid ytics lt 1 lc rgb '#dddddd'\n"
-                           "set key top right\n"
-                           "plot $model using 1:2 with linespoints pt 7 lw 2 lc rgb '#d1495b' title 'all tokens',"
-                           " '' using 1:3 with linespoints pt 7 lw 2 lc rgb '#1f5f8b' title 'without the first'",
-                           r->blocks);
-    if (!rc && reference)
-        rc = tb_str_append_text(
-            &s, ", $reference using 1:2 with lines dt 2 lw 2 lc rgb '#d1495b' title 'all tokens, of the reference'",
-            err);
-    if (!rc)
-        rc = tb_str_append_text(&s, "\n", err);
-    if (!rc)
-        rc = tb_plot_draw(job->args->plot, s.data, WIDTH, HEIGHT, err);
-    tb_str_clear(&s);
-    return rc;
+    static const curves c = {
+        .title = "Directions of the residual stream",
+        .add_row = add_shape,
+        .margin = 0.5,
+        .axes = STAGES "set ylabel 'directions'\nset yrange [0:*]\n",
+        .key = "top right",
+        .lines = "$model using 1:2 with linespoints pt 7 lw 2 lc rgb '#d1495b' title 'all tokens',"
+                 " '' using 1:3 with linespoints pt 7 lw 2 lc rgb '#1f5f8b' title 'without the first'",
+        .reference_lines =
+            "$reference using 1:2 with lines dt 2 lw 2 lc rgb '#d1495b' title 'all tokens, of the reference'",
+    };
+    return plot_curves(job, r, reference, &c, r->blocks + 1, err);
 }
