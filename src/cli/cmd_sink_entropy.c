@@ -62,8 +62,9 @@ static tb_code add_block(tb_table *table, const tb_sink_result *r, size_t block,
     return rc;
 }
 
-static tb_code print_table(const tb_sink_result *r, tb_error *err)
+static tb_code print_entropy(const tb_model *model, const tb_sink_result *r, tb_error *err)
 {
+    (void)model;
     static const tb_column columns[] = {
         {"\n\nblock", true},
         {"entropy of\nits largest:\nleast head", true},
@@ -89,16 +90,6 @@ static tb_code print_table(const tb_sink_result *r, tb_error *err)
         printf("\noutlier channels of the stream: %zu by |x| ≥ 6, %zu by 6 standard deviations\n",
                r->tails.outlier_count[TB_SINK_OUTLIER_SIZE], r->tails.outlier_count[TB_SINK_OUTLIER_DEVIATIONS]);
     return rc;
-}
-
-static tb_code print_entropy(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
-                             tb_error *err)
-{
-    tb_code rc = print_table(r, err);
-    if (rc || !reference)
-        return rc;
-    printf("\n%s:\n\n", tb_sink_model_name(job->args->reference));
-    return print_table(reference, err);
 }
 
 // ---- JSON ----
@@ -142,23 +133,17 @@ static json_t *make_entropy(const tb_sink_result *r)
 
 // ---- the command ----
 
-static tb_code show(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference, double seconds,
-                    tb_error *err)
-{
-    tb_code rc = TB_OK;
-    if (job->args->json)
-        rc = tb_sink_print_json(job, r, seconds, "entropy", make_entropy(r), reference ? make_entropy(reference) : NULL,
-                                err);
-    else {
-        tb_sink_print_protocol(job, r, seconds);
-        rc = print_entropy(job, r, reference, err);
-    }
-    return rc || !job->args->plot ? rc : tb_sink_plot_entropy(job, r, reference, err);
-}
+static const tb_sink_view view = {
+    .what = TB_SINK_WHAT_MAP | TB_SINK_WHAT_TAILS,
+    .key = "entropy",
+    .make = make_entropy,
+    .print = print_entropy,
+    .plot = tb_sink_plot_entropy,
+};
 
 static tb_code run(tb_cli *cli, const void *args, tb_error *err)
 {
-    return tb_sink_run(cli, args, TB_SINK_WHAT_MAP | TB_SINK_WHAT_TAILS, show, err);
+    return tb_sink_run(cli, args, &view, err);
 }
 
 const tb_command tb_command_sink_entropy = {

@@ -65,8 +65,9 @@ static tb_code add_stage(tb_table *table, const tb_sink_result *r, size_t stage,
     return rc ? rc : add_keys(table, r, stage, err);
 }
 
-static tb_code print_table(const tb_sink_result *r, tb_error *err)
+static tb_code print_stages(const tb_model *model, const tb_sink_result *r, tb_error *err)
 {
+    (void)model;
     static const tb_column columns[] = {
         {"\nstage", true},
         {"|cos(h_t, h_0)|\nof others", true},
@@ -87,16 +88,6 @@ static tb_code print_table(const tb_sink_result *r, tb_error *err)
         rc = tb_table_print(&table, err);
     tb_table_clear(&table);
     return rc;
-}
-
-static tb_code print_geometry(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
-                              tb_error *err)
-{
-    tb_code rc = print_table(r, err);
-    if (rc || !reference)
-        return rc;
-    printf("\n%s:\n\n", tb_sink_model_name(job->args->reference));
-    return print_table(reference, err);
 }
 
 // ---- JSON ----
@@ -128,23 +119,17 @@ static json_t *make_geometry(const tb_sink_result *r)
 
 // ---- the command ----
 
-static tb_code show(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference, double seconds,
-                    tb_error *err)
-{
-    tb_code rc = TB_OK;
-    if (job->args->json)
-        rc = tb_sink_print_json(job, r, seconds, "geometry", make_geometry(r),
-                                reference ? make_geometry(reference) : NULL, err);
-    else {
-        tb_sink_print_protocol(job, r, seconds);
-        rc = print_geometry(job, r, reference, err);
-    }
-    return rc || !job->args->plot ? rc : tb_sink_plot_geometry(job, r, reference, err);
-}
+static const tb_sink_view view = {
+    .what = TB_SINK_WHAT_GEOMETRY,
+    .key = "geometry",
+    .make = make_geometry,
+    .print = print_stages,
+    .plot = tb_sink_plot_geometry,
+};
 
 static tb_code run(tb_cli *cli, const void *args, tb_error *err)
 {
-    return tb_sink_run(cli, args, TB_SINK_WHAT_GEOMETRY, show, err);
+    return tb_sink_run(cli, args, &view, err);
 }
 
 const tb_command tb_command_sink_geometry = {

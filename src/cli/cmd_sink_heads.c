@@ -89,8 +89,9 @@ static void print_roles(const tb_sink_result *r)
     printf("; %zu dormant\n", dormant);
 }
 
-static tb_code print_model(const tb_sink_result *r, tb_error *err)
+static tb_code print_heads(const tb_model *model, const tb_sink_result *r, tb_error *err)
 {
+    (void)model;
     size_t n = r->blocks * r->heads;
     place *places = tb_alloc_array(n, sizeof *places);
     if (!places)
@@ -103,16 +104,6 @@ static tb_code print_model(const tb_sink_result *r, tb_error *err)
     if (!rc)
         print_roles(r);
     return rc;
-}
-
-static tb_code print_heads(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
-                           tb_error *err)
-{
-    tb_code rc = print_model(r, err);
-    if (rc || !reference)
-        return rc;
-    printf("\n%s:\n\n", tb_sink_model_name(job->args->reference));
-    return print_model(reference, err);
 }
 
 static json_t *make_head(const tb_sink_result *r, size_t at)
@@ -134,22 +125,17 @@ static json_t *make_heads(const tb_sink_result *r)
     return heads;
 }
 
-static tb_code show(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference, double seconds,
-                    tb_error *err)
-{
-    tb_code rc = TB_OK;
-    if (job->args->json)
-        rc = tb_sink_print_json(job, r, seconds, "heads", make_heads(r), reference ? make_heads(reference) : NULL, err);
-    else {
-        tb_sink_print_protocol(job, r, seconds);
-        rc = print_heads(job, r, reference, err);
-    }
-    return rc || !job->args->plot ? rc : tb_sink_plot_map(job, r, reference, err);
-}
+static const tb_sink_view view = {
+    .what = TB_SINK_WHAT_MAP | TB_SINK_WHAT_VALUES,
+    .key = "heads",
+    .make = make_heads,
+    .print = print_heads,
+    .plot = tb_sink_plot_map,
+};
 
 static tb_code run(tb_cli *cli, const void *args, tb_error *err)
 {
-    return tb_sink_run(cli, args, TB_SINK_WHAT_MAP | TB_SINK_WHAT_VALUES, show, err);
+    return tb_sink_run(cli, args, &view, err);
 }
 
 const tb_command tb_command_sink_heads = {

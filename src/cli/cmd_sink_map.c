@@ -138,6 +138,15 @@ static tb_code print_figures(const tb_sink_result *r, const tb_sink_result *refe
     return rc;
 }
 
+static tb_code print_map(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
+                         tb_error *err)
+{
+    (void)job;
+    tb_code rc = print_blocks(r, reference, err);
+    putchar('\n');
+    return rc ? rc : print_figures(r, reference, err);
+}
+
 // ---- JSON ----
 
 static json_t *make_head(const tb_sink_head *h)
@@ -169,25 +178,17 @@ static json_t *make_map(const tb_sink_result *r)
 
 // ---- the command ----
 
-static tb_code show(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference, double seconds,
-                    tb_error *err)
-{
-    tb_code rc = TB_OK;
-    if (job->args->json)
-        rc = tb_sink_print_json(job, r, seconds, "map", make_map(r), reference ? make_map(reference) : NULL, err);
-    else {
-        tb_sink_print_protocol(job, r, seconds);
-        rc = print_blocks(r, reference, err);
-        putchar('\n');
-        if (!rc)
-            rc = print_figures(r, reference, err);
-    }
-    return rc || !job->args->plot ? rc : tb_sink_plot_map(job, r, reference, err);
-}
+static const tb_sink_view view = {
+    .what = TB_SINK_WHAT_MAP,
+    .key = "map",
+    .make = make_map,
+    .print_both = print_map,
+    .plot = tb_sink_plot_map,
+};
 
 static tb_code run(tb_cli *cli, const void *args, tb_error *err)
 {
-    return tb_sink_run(cli, args, TB_SINK_WHAT_MAP, show, err);
+    return tb_sink_run(cli, args, &view, err);
 }
 
 const tb_command tb_command_sink_map = {

@@ -136,11 +136,10 @@ static void print_lifecycle(const tb_sink_result *r)
         printf("gone       no later stage halves it\n\n");
 }
 
-static tb_code print_text(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
-                          double seconds, tb_error *err)
+static tb_code print_massive(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
+                             tb_error *err)
 {
     char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT];
-    tb_sink_print_protocol(job, r, seconds);
     tb_code rc = print_stages(r, err);
     if (rc)
         return rc;
@@ -197,21 +196,17 @@ static json_t *make_massive(const tb_sink_result *r)
 
 // ---- the command ----
 
-static tb_code show(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference, double seconds,
-                    tb_error *err)
-{
-    tb_code rc = TB_OK;
-    if (job->args->json)
-        rc = tb_sink_print_json(job, r, seconds, "massive", make_massive(r), reference ? make_massive(reference) : NULL,
-                                err);
-    else
-        rc = print_text(job, r, reference, seconds, err);
-    return rc || !job->args->plot ? rc : tb_sink_plot_massive(job, r, reference, err);
-}
+static const tb_sink_view view = {
+    .what = TB_SINK_WHAT_MASSIVE,
+    .key = "massive",
+    .make = make_massive,
+    .print_both = print_massive,
+    .plot = tb_sink_plot_massive,
+};
 
 static tb_code run(tb_cli *cli, const void *args, tb_error *err)
 {
-    return tb_sink_run(cli, args, TB_SINK_WHAT_MASSIVE, show, err);
+    return tb_sink_run(cli, args, &view, err);
 }
 
 const tb_command tb_command_sink_massive = {

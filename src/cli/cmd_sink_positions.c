@@ -67,18 +67,11 @@ static void print_class(const tb_sink_result *r)
            r->sequences, (double)p->others / (double)r->sequences, tb_sink_class_name(tb_sink_class_of(r)));
 }
 
-static tb_code print_positions(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
-                               tb_error *err)
+static tb_code print_positions(const tb_model *model, const tb_sink_result *r, tb_error *err)
 {
-    tb_code rc = print_spots(&r->positions, job->model, err);
+    tb_code rc = print_spots(&r->positions, model, err);
     if (!rc)
         print_class(r);
-    if (rc || !reference)
-        return rc;
-    printf("\n%s:\n\n", tb_sink_model_name(job->args->reference));
-    rc = print_spots(&reference->positions, job->reference, err);
-    if (!rc)
-        print_class(reference);
     return rc;
 }
 
@@ -109,23 +102,17 @@ static json_t *make_positions(const tb_sink_result *r)
                      make_counts(p->sinks, r->ctx), "massive_at", make_counts(p->massive, r->ctx));
 }
 
-static tb_code show(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference, double seconds,
-                    tb_error *err)
-{
-    tb_code rc = TB_OK;
-    if (job->args->json)
-        rc = tb_sink_print_json(job, r, seconds, "positions", make_positions(r),
-                                reference ? make_positions(reference) : NULL, err);
-    else {
-        tb_sink_print_protocol(job, r, seconds);
-        rc = print_positions(job, r, reference, err);
-    }
-    return rc || !job->args->plot ? rc : tb_sink_plot_positions(job, r, reference, err);
-}
+static const tb_sink_view view = {
+    .what = TB_SINK_WHAT_POSITIONS,
+    .key = "positions",
+    .make = make_positions,
+    .print = print_positions,
+    .plot = tb_sink_plot_positions,
+};
 
 static tb_code run(tb_cli *cli, const void *args, tb_error *err)
 {
-    return tb_sink_run(cli, args, TB_SINK_WHAT_POSITIONS, show, err);
+    return tb_sink_run(cli, args, &view, err);
 }
 
 const tb_command tb_command_sink_positions = {

@@ -61,8 +61,9 @@ static tb_code add_block(tb_table *table, const tb_sink_result *r, size_t block,
     return rc;
 }
 
-static tb_code print_table(const tb_sink_result *r, tb_error *err)
+static tb_code print_blocks(const tb_model *model, const tb_sink_result *r, tb_error *err)
 {
+    (void)model;
     static const tb_column columns[] = {
         {"\nblock", true},
         {"‖v_0‖ over\nthe others'", true},
@@ -84,16 +85,6 @@ static tb_code print_table(const tb_sink_result *r, tb_error *err)
         rc = tb_table_print(&table, err);
     tb_table_clear(&table);
     return rc;
-}
-
-static tb_code print_value(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference,
-                           tb_error *err)
-{
-    tb_code rc = print_table(r, err);
-    if (rc || !reference)
-        return rc;
-    printf("\n%s:\n\n", tb_sink_model_name(job->args->reference));
-    return print_table(reference, err);
 }
 
 static json_t *make_head(const tb_sink_head *head, const tb_sink_value *v, double epsilon)
@@ -121,22 +112,17 @@ static json_t *make_value(const tb_sink_result *r)
     return json_pack("{s:o}", "heads", blocks);
 }
 
-static tb_code show(const tb_sink_job *job, const tb_sink_result *r, const tb_sink_result *reference, double seconds,
-                    tb_error *err)
-{
-    tb_code rc = TB_OK;
-    if (job->args->json)
-        rc = tb_sink_print_json(job, r, seconds, "value", make_value(r), reference ? make_value(reference) : NULL, err);
-    else {
-        tb_sink_print_protocol(job, r, seconds);
-        rc = print_value(job, r, reference, err);
-    }
-    return rc || !job->args->plot ? rc : tb_sink_plot_value(job, r, reference, err);
-}
+static const tb_sink_view view = {
+    .what = TB_SINK_WHAT_MAP | TB_SINK_WHAT_VALUES,
+    .key = "value",
+    .make = make_value,
+    .print = print_blocks,
+    .plot = tb_sink_plot_value,
+};
 
 static tb_code run(tb_cli *cli, const void *args, tb_error *err)
 {
-    return tb_sink_run(cli, args, TB_SINK_WHAT_MAP | TB_SINK_WHAT_VALUES, show, err);
+    return tb_sink_run(cli, args, &view, err);
 }
 
 const tb_command tb_command_sink_value = {

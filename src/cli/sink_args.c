@@ -117,25 +117,6 @@ void tb_sink_job_clear(tb_sink_job *job)
     tb_model_close(job->model);
 }
 
-tb_code tb_sink_run(tb_cli *cli, const tb_sink_args *args, unsigned what, tb_sink_show_fn *show, tb_error *err)
-{
-    tb_sink_job job;
-    tb_sink_result result = {0}, reference = {0};
-    double start = tb_clock_seconds();
-    tb_code rc = tb_sink_job_init(&job, cli, args, err);
-    if (!rc)
-        rc = tb_sink_measure(&result, job.model, what, &job.options, err);
-    if (!rc && job.reference)
-        rc = tb_sink_measure(&reference, job.reference, what, &job.options, err);
-    tb_progress_clear(&cli->progress);
-    if (!rc)
-        rc = show(&job, &result, job.reference ? &reference : NULL, tb_clock_seconds() - start, err);
-    tb_sink_result_clear(&reference);
-    tb_sink_result_clear(&result);
-    tb_sink_job_clear(&job);
-    return rc;
-}
-
 // ---- the protocol ----
 
 const char *tb_sink_model_name(const char *path)
@@ -199,6 +180,53 @@ tb_code tb_sink_print_json(const tb_sink_job *job, const tb_sink_result *r, doub
         object = NULL;
     }
     return tb_json_print(object, err);
+}
+
+// ---- a whole command ----
+
+static tb_code print(const tb_sink_job *job, const tb_sink_view *view, const tb_sink_result *r,
+                     const tb_sink_result *reference, tb_error *err)
+{
+    if (!view->print)
+        return view->print_both(job, r, reference, err);
+    tb_code rc = view->print(job->model, r, err);
+    if (rc || !reference)
+        return rc;
+    printf("\n%s:\n\n", tb_sink_model_name(job->args->reference));
+    return view->print(job->reference, reference, err);
+}
+
+static tb_code show(const tb_sink_job *job, const tb_sink_view *view, const tb_sink_result *r,
+                    const tb_sink_result *reference, double seconds, tb_error *err)
+{
+    tb_code rc = TB_OK;
+    if (job->args->json)
+        rc = tb_sink_print_json(job, r, seconds, view->key, view->make(r), reference ? view->make(reference) : NULL,
+                                err);
+    else {
+        tb_sink_print_protocol(job, r, seconds);
+        rc = print(job, view, r, reference, err);
+    }
+    return rc || !job->args->plot ? rc : view->plot(job, r, reference, err);
+}
+
+tb_code tb_sink_run(tb_cli *cli, const tb_sink_args *args, const tb_sink_view *view, tb_error *err)
+{
+    tb_sink_job job;
+    tb_sink_result result = {0}, reference = {0};
+    double start = tb_clock_seconds();
+    tb_code rc = tb_sink_job_init(&job, cli, args, err);
+    if (!rc)
+        rc = tb_sink_measure(&result, job.model, view->what, &job.options, err);
+    if (!rc && job.reference)
+        rc = tb_sink_measure(&reference, job.reference, view->what, &job.options, err);
+    tb_progress_clear(&cli->progress);
+    if (!rc)
+        rc = show(&job, view, &result, job.reference ? &reference : NULL, tb_clock_seconds() - start, err);
+    tb_sink_result_clear(&reference);
+    tb_sink_result_clear(&result);
+    tb_sink_job_clear(&job);
+    return rc;
 }
 
 // ---- tokens ----

@@ -31,12 +31,22 @@ typedef struct tb_sink_job {
 tb_code tb_sink_job_init(tb_sink_job *job, tb_cli *cli, const tb_sink_args *args, tb_error *err);
 void tb_sink_job_clear(tb_sink_job *job);
 
-// What a command does with its results; `reference` may be NULL.
-typedef tb_code tb_sink_show_fn(const tb_sink_job *job, const tb_sink_result *result, const tb_sink_result *reference,
-                                double seconds, tb_error *err);
+// What a command measures, and how it shows the results.
+typedef struct tb_sink_view {
+    unsigned what;   // of tb_sink_measure
+    const char *key; // of the result in JSON
+    struct json_t *(*make)(const tb_sink_result *result);
+    // The text below the protocol: of one model, the reference's below its name; or, where that is NULL, of both
+    // together (`reference` may be NULL).
+    tb_code (*print)(const tb_model *model, const tb_sink_result *result, tb_error *err);
+    tb_code (*print_both)(const tb_sink_job *job, const tb_sink_result *result, const tb_sink_result *reference,
+                          tb_error *err);
+    tb_code (*plot)(const tb_sink_job *job, const tb_sink_result *result, const tb_sink_result *reference,
+                    tb_error *err);
+} tb_sink_view;
 
 // A whole command: opens, measures both models, shows.
-tb_code tb_sink_run(tb_cli *cli, const tb_sink_args *args, unsigned what, tb_sink_show_fn *show, tb_error *err);
+tb_code tb_sink_run(tb_cli *cli, const tb_sink_args *args, const tb_sink_view *view, tb_error *err);
 
 // The lines above a result: model, and what it was measured on.
 void tb_sink_print_protocol(const tb_sink_job *job, const tb_sink_result *result, double seconds);
