@@ -33,6 +33,16 @@ char *tb_dup_text(const char *text, size_t n);
 bool tb_mul_size(size_t *out, size_t a, size_t b);
 bool tb_add_size(size_t *out, size_t a, size_t b);
 
+static inline size_t tb_min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t tb_max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 static inline size_t tb_round_up(size_t n, size_t to)
 {
     return (n + to - 1) / to * to;

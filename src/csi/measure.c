@@ -174,11 +174,6 @@ static bool wants_stop(const measurement *m)
                               (double)m->point_count * frames, "frames");
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 // Works on this process's share of a round that ends before unit `end`.
 static tb_code work_on_share(measurement *m, size_t share, size_t end, tb_error *err)
 {
@@ -186,9 +181,9 @@ static tb_code work_on_share(measurement *m, size_t share, size_t end, tb_error 
     if (rc)
         return rc;
     size_t before = tb_ranks_rank(m->options->ranks) * share;
-    m->first_unit = least(m->state.units + before, end);
+    m->first_unit = tb_min_size(m->state.units + before, end);
     m->own = m->units + before * m->receiver_count;
-    tb_parallel(m->options->threads, least(share, end - m->first_unit), 1, work_on_units, m);
+    tb_parallel(m->options->threads, tb_min_size(share, end - m->first_unit), 1, work_on_units, m);
     return TB_OK;
 }
 
@@ -200,8 +195,8 @@ static tb_code measure_point(measurement *m, tb_error *err)
     size_t ranks = tb_ranks_count(o->ranks);
     bool done = false;
     while (!done && m->state.units < total) {
-        size_t left = total - m->state.units, share = least(m->most_share, (left + ranks - 1) / ranks);
-        size_t units = least(share * ranks, left);
+        size_t left = total - m->state.units, share = tb_min_size(m->most_share, (left + ranks - 1) / ranks);
+        size_t units = tb_min_size(share * ranks, left);
         tb_code rc = work_on_share(m, share, m->state.units + units, err);
         rc = tb_ranks_meet(o->ranks, rc, m->units, share * m->receiver_count * sizeof *m->units, err);
         if (rc)

@@ -11,6 +11,8 @@
 
 #include "csi/streams.h"
 
+#include "base/base.h"
+
 enum { CHUNK = 32 }; // blocks of four words, which make two normals each
 
 typedef struct chunk {
@@ -135,17 +137,12 @@ static void fill(chunk *c, const tb_csi_stream *s, size_t block, double deviatio
 
 // ---- streams of them ----
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 void tb_csi_normals(double *re, double *im, const tb_csi_stream *s, size_t first, size_t n, double variance)
 {
     chunk c;
     for (size_t at = 0; at < n; at += 2 * CHUNK) {
         fill(&c, s, (first + at) / 2, sqrt(variance));
-        size_t count = least(2 * CHUNK, n - at);
+        size_t count = tb_min_size(2 * CHUNK, n - at);
         for (size_t i = 0; i < count; i++) {
             re[at + i] = c.re[i % 2][i / 2];
             im[at + i] = c.im[i % 2][i / 2];
@@ -159,7 +156,7 @@ void tb_csi_real_normals(double *out, const tb_csi_stream *s, size_t first, size
     chunk c;
     for (size_t at = 0; at < n; at += 4 * CHUNK) {
         fill(&c, s, (first + at) / 4, root_two * deviation);
-        size_t count = least(4 * CHUNK, n - at);
+        size_t count = tb_min_size(4 * CHUNK, n - at);
         for (size_t i = 0; i < count; i++)
             out[at + i] = i % 2 ? c.im[i % 4 / 2][i / 4] : c.re[i % 4 / 2][i / 4];
     }

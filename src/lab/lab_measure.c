@@ -372,11 +372,6 @@ static tb_code find_fronts(const tb_comparison *c, tb_compare_model *m, tb_error
 
 // ---- speed ----
 
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 static tb_code clock_row(measuring *k, size_t index, tb_error *err)
 {
     tb_comparison *c = k->c;
@@ -392,8 +387,8 @@ static tb_code clock_row(measuring *k, size_t index, tb_error *err)
     tb_code rc = tb_store_get_numbers(numbers, &count, c->store, SPEED_NUMBERS, key, err);
     if (!rc && (count != 2 || c->options.fresh)) {
         tb_bench_result speed;
-        rc = tb_measure_speed(&speed, model, smaller(BENCH_PROMPT, context / 2), smaller(BENCH_GENERATE, context / 4),
-                              BENCH_REPEATS, c->options.report, err);
+        rc = tb_measure_speed(&speed, model, tb_min_size(BENCH_PROMPT, context / 2),
+                              tb_min_size(BENCH_GENERATE, context / 4), BENCH_REPEATS, c->options.report, err);
         numbers[0] = rc ? 0 : speed.prefill_tps;
         numbers[1] = rc ? 0 : speed.decode_tps;
         if (!rc)

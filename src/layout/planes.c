@@ -11,11 +11,6 @@
 
 static const uint8_t powers_of_3[TB_TRITS_PER_BYTE] = {1, 3, 9, 27, 81};
 
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 // The words of all planes for columns 32·word … 32·word+31 of a row.
 static void load_words(uint32_t words[TB_MAX_OFFSET_PLANES], const tb_matrix *m, size_t row, size_t word)
 {
@@ -100,7 +95,7 @@ void tb_bitplanes_decode(float *dst, const tb_matrix *m, size_t row, size_t firs
         }
         uint32_t words[TB_MAX_OFFSET_PLANES];
         load_words(words, m, row, col / TB_PLANE_WORD);
-        size_t stop = min_size(end, (col / TB_PLANE_WORD + 1) * TB_PLANE_WORD);
+        size_t stop = tb_min_size(end, (col / TB_PLANE_WORD + 1) * TB_PLANE_WORD);
         for (; col < stop; col++)
             *dst++ = levels[code_at(words, m->planes, col % TB_PLANE_WORD)];
     }
@@ -114,7 +109,7 @@ void tb_offset_decode(float *dst, const tb_matrix *m, size_t row, size_t first, 
         float scale = tb_half_to_float(coefs[0]), offset = tb_half_to_float(coefs[1]);
         uint32_t words[TB_MAX_OFFSET_PLANES];
         load_words(words, m, row, col / TB_PLANE_WORD);
-        size_t stop = min_size(end, (col / TB_PLANE_WORD + 1) * TB_PLANE_WORD);
+        size_t stop = tb_min_size(end, (col / TB_PLANE_WORD + 1) * TB_PLANE_WORD);
         for (; col < stop; col++)
             *dst++ = (float)code_at(words, m->planes, col % TB_PLANE_WORD) * scale + offset;
     }

@@ -132,11 +132,6 @@ size_t tb_kv_plan_pin(const tb_kv_plan *plan)
     return plan->window > 0 && plan->sinks > 0 ? plan->sinks + plan->window - 1 : SIZE_MAX;
 }
 
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 static bool has_codes(const tb_kv_plan *plan)
 {
     return plan->bits.keys > 0;
@@ -154,7 +149,7 @@ static size_t stream_rows(const tb_kv_plan *plan, size_t least)
 static size_t uncoded_rows(const tb_kv_plan *plan)
 {
     size_t new = plan->bits.residual + plan->bits.group - 1 + plan->batch;
-    return plan->sinks + (plan->window ? new : min_size(new, plan->capacity));
+    return plan->sinks + (plan->window ? new : tb_min_size(new, plan->capacity));
 }
 
 // Groups that hold all rows, or, of a stream, those that the queries of a batch see, which may begin and end anywhere.
@@ -189,7 +184,7 @@ static tb_code check_bits(const tb_kv_plan *plan, tb_error *err)
         return tb_fail(err, TB_EINVAL, "a group of %zu in the KV cache is not a multiple of 8", bits->group);
     if (bits->residual > TB_MOST_POSITIONS || plan->sinks > TB_MOST_POSITIONS)
         return tb_fail(err, TB_ELIMIT, "more than %zu tokens are to be kept as they are", TB_MOST_POSITIONS);
-    if (plan->window && bits->group > plan->window - min_size(bits->residual, plan->window))
+    if (plan->window && bits->group > plan->window - tb_min_size(bits->residual, plan->window))
         return tb_fail(
             err, TB_EINVAL,
             "a window of %zu tokens never has a group of %zu behind the %zu newest, which are kept as they are",

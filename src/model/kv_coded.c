@@ -28,11 +28,6 @@ typedef struct range {
     uint16_t scale, offset; // halves
 } range;
 
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 // ---- layout ----
 
 static size_t code_row_bytes(const tb_kv_head *head, unsigned bits)
@@ -186,7 +181,7 @@ static void code_value(const group *g, const tb_kv_head *head, size_t row, size_
     }
     memset(codes, 0, code_row_bytes(head, head->bits.values));
     for (size_t b = 0; b < value_blocks(head); b++) {
-        size_t first = b * head->bits.group, count = min_size(head->bits.group, head->head_size - first);
+        size_t first = b * head->bits.group, count = tb_min_size(head->bits.group, head->head_size - first);
         range own = g->value_ranges[r * value_blocks(head) + b] = find_range(head, true, row + r, 1, first, count);
         for (size_t i = first; i < first + count; i++)
             put_code(codes, i, head->bits.values, code_of(number_at(head, true, row + r, i), own, head->bits.values));
@@ -247,7 +242,7 @@ static void decode_keys(float *out, const tb_kv_head *head, const group *g, size
     const size_t n = head->head_size, bytes = code_row_bytes(head, head->bits.keys);
     float scales[CHUNK], offsets[CHUNK];
     for (size_t first = 0; first < n; first += CHUNK) {
-        size_t count = min_size(CHUNK, n - first);
+        size_t count = tb_min_size(CHUNK, n - first);
         for (size_t i = 0; i < count; i++) {
             scales[i] = tb_half_to_float(g->key_ranges[first + i].scale);
             offsets[i] = tb_half_to_float(g->key_ranges[first + i].offset);
@@ -265,7 +260,7 @@ static void decode_value(float *out, const tb_kv_head *head, const group *g, siz
     float scales[CHUNK], offsets[CHUNK];
     for (size_t first = 0, count; first < n; first += count) {
         size_t b = first / block;
-        count = min_size(min_size(CHUNK, n - first), (b + 1) * block - first);
+        count = tb_min_size(tb_min_size(CHUNK, n - first), (b + 1) * block - first);
         range own = g->value_ranges[r * value_blocks(head) + b];
         for (size_t i = 0; i < count; i++) {
             scales[i] = tb_half_to_float(own.scale);
@@ -296,7 +291,7 @@ static void coded_decode(float *out, const tb_kv_segment *segment, bool values, 
     const tb_kv_head *head = segment->head;
     size_t size = head->bits.group, row = segment->first - head->window_first + begin;
     for (size_t left = end - begin, count; left > 0; left -= count, row += count) {
-        count = min_size(left, size - row % size);
+        count = tb_min_size(left, size - row % size);
         decode_group(out, head, row / size, values, row % size, row % size + count);
         out += count * head->head_size;
     }
@@ -330,14 +325,14 @@ static bool coded_truncate(tb_kv_head *head, size_t position)
     const size_t kept = tb_kv_ring_rows_below(head, position), size = head->bits.group;
     if (kept == head->count)
         return true;
-    size_t groups = kept > head->sinks ? min_size(head->groups, groups_at(head, kept)) : 0;
+    size_t groups = kept > head->sinks ? tb_min_size(head->groups, groups_at(head, kept)) : 0;
     size_t seen = head->reach && kept >= head->reach ? kept + 1 - head->reach : 0;
     bool is_there =
         kept <= head->sinks || (head->oldest <= head->sinks + groups * size &&
                                 (head->oldest_group == 0 || head->sinks + head->oldest_group * size <= seen));
     tb_kv_ring_cut(head, kept);
     head->groups = groups;
-    head->oldest_group = min_size(head->oldest_group, groups);
+    head->oldest_group = tb_min_size(head->oldest_group, groups);
     return is_there;
 }
 

@@ -2,16 +2,6 @@
 
 #include <assert.h>
 
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 void tb_kv_ring_store(tb_kv_head *head, const tb_kernels *kernels, const tb_kv_rows *rows)
 {
     const size_t ring = head->capacity - head->sinks;
@@ -25,14 +15,14 @@ void tb_kv_ring_store(tb_kv_head *head, const tb_kernels *kernels, const tb_kv_r
         tb_kv_write_row(head, tb_kv_ring_slot(head, head->count), kernels, rows, i);
     }
     size_t dropped = head->count > head->capacity ? head->count - ring : 0;
-    head->oldest = max_size(max_size(head->oldest, dropped), head->sinks);
+    head->oldest = tb_max_size(tb_max_size(head->oldest, dropped), head->sinks);
 }
 
 size_t tb_kv_ring_sinks(tb_kv_segment *out, const tb_kv_head *head)
 {
     if (head->sinks == 0)
         return 0;
-    *out = tb_kv_slots(head, 0, min_size(head->sinks, head->count), head->first);
+    *out = tb_kv_slots(head, 0, tb_min_size(head->sinks, head->count), head->first);
     out->reach = head->sink_reach;
     out->pinned = head->pinned_from != SIZE_MAX;
     return 1;
@@ -43,7 +33,7 @@ size_t tb_kv_ring_newest(tb_kv_segment *out, const tb_kv_head *head, size_t row)
     size_t n = 0;
     for (size_t count; row < head->count; row += count) {
         size_t slot = tb_kv_ring_slot(head, row);
-        count = min_size(head->count - row, head->capacity - slot);
+        count = tb_min_size(head->count - row, head->capacity - slot);
         out[n++] = tb_kv_slots(head, slot, count, tb_kv_ring_position(head, row));
     }
     return n;
@@ -53,7 +43,7 @@ size_t tb_kv_ring_rows_below(const tb_kv_head *head, size_t position)
 {
     size_t in_window = head->count > head->sinks && position > head->window_first ? position - head->window_first : 0;
     size_t all = position > head->first ? position - head->first : 0;
-    return min_size(in_window ? head->sinks + in_window : min_size(all, head->sinks), head->count);
+    return tb_min_size(in_window ? head->sinks + in_window : tb_min_size(all, head->sinks), head->count);
 }
 
 void tb_kv_ring_cut(tb_kv_head *head, size_t kept)
@@ -70,5 +60,5 @@ void tb_kv_ring_copy(tb_kv_head *to, const tb_kv_head *from)
     to->count = from->count;
     to->window_first = from->window_first;
     to->oldest = from->oldest;
-    tb_kv_copy_slots(to, from, min_size(from->count, from->capacity));
+    tb_kv_copy_slots(to, from, tb_min_size(from->count, from->capacity));
 }

@@ -6,18 +6,13 @@
 
 // ---- workspace ----
 
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 // The most columns of any matrix.
 static size_t most_cols(const tb_model *model)
 {
     size_t most = model->settings.config.width;
     for (size_t b = 0; b < model->settings.config.blocks; b++)
         for (size_t i = 0; i < model->blocks[b].linears.count; i++)
-            most = max_size(most, model->blocks[b].linears.at[i].matrix.cols);
+            most = tb_max_size(most, model->blocks[b].linears.at[i].matrix.cols);
     return most;
 }
 
@@ -84,7 +79,7 @@ tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, const t
         .width_stride = tb_padded(c->width),
         .query_stride = tb_padded(c->heads * c->head_size),
         .key_stride = tb_padded(c->kv_heads * c->head_size),
-        .ffn_stride = tb_padded(max_size(c->ffn_width, max_size(c->expert_width, c->shared_width))),
+        .ffn_stride = tb_padded(tb_max_size(c->ffn_width, tb_max_size(c->expert_width, c->shared_width))),
     };
     bool ok = true;
     r->x = floats(r, &ok, rows, r->width_stride);

@@ -61,19 +61,14 @@ static tb_code allocate(tb_seq *seq, tb_error *err)
     return TB_OK;
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 // A batch is not longer than what fits at once.
 static void fill_in(tb_seq_options *options, size_t trained)
 {
     if (options->context == 0)
-        options->context = least(trained, DEFAULT_CONTEXT);
+        options->context = tb_min_size(trained, DEFAULT_CONTEXT);
     if (options->batch == 0)
         options->batch = DEFAULT_BATCH;
-    options->batch = least(options->batch, options->window ? trained : options->context);
+    options->batch = tb_min_size(options->batch, options->window ? trained : options->context);
 }
 
 tb_code tb_seq_new(tb_seq **out, const tb_model *model, const tb_seq_options *options, tb_error *err)
@@ -196,10 +191,10 @@ static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n, float *logi
 static void push_registers(tb_seq *seq)
 {
     enum { PIECE = 64 };
-    size_t count = first_position(seq), most = least(PIECE, seq->runner.rows);
+    size_t count = first_position(seq), most = tb_min_size(PIECE, seq->runner.rows);
     for (size_t done = 0; done < count; done += most) {
         int32_t ids[PIECE];
-        size_t n = least(count - done, most);
+        size_t n = tb_min_size(count - done, most);
         for (size_t i = 0; i < n; i++)
             ids[i] = tb_register_id(done + i);
         compute(seq, done, ids, n, NULL, 0);
@@ -221,7 +216,7 @@ static void prepare_length(tb_seq *seq, size_t length)
     if (again || !seq->has_registers)
         push_registers(seq);
     for (size_t done = 0; again && done < there; done += most)
-        compute(seq, first + done, seq->tokens.ids + done, least(there - done, most), NULL, 0);
+        compute(seq, first + done, seq->tokens.ids + done, tb_min_size(there - done, most), NULL, 0);
 }
 
 // `all` [n][vocab] or NULL.
@@ -233,7 +228,7 @@ static tb_code push(tb_seq *seq, const int32_t *tokens, size_t n, float *all, tb
         return rc;
     prepare_length(seq, seq->tokens.length + n);
     for (size_t done = 0; done < n; done += count) {
-        count = least(n - done, most);
+        count = tb_min_size(n - done, most);
         if (all)
             push_batch(seq, tokens + done, count, all + done * vocab, count);
         else
@@ -306,7 +301,7 @@ size_t tb_seq_truncate(tb_seq *seq, size_t length)
         length = 0;
     }
     tb_token_list_truncate(&seq->tokens, length);
-    seq->prefixed = least(seq->prefixed, length);
+    seq->prefixed = tb_min_size(seq->prefixed, length);
     seq->has_logits = false;
     return length;
 }

@@ -21,20 +21,15 @@ struct tb_sink_row_moments {
     double power[4], largest;
 };
 
-static size_t most(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 // The most columns of any site.
 static size_t widest_of(const tb_model *model)
 {
     const tb_config *c = tb_model_config(model);
-    size_t widest = most(c->width, c->heads * c->head_size);
+    size_t widest = tb_max_size(c->width, c->heads * c->head_size);
     for (size_t b = 0; b < c->blocks; b++) {
         tb_linears linears = tb_model_linears(model, b);
         for (size_t i = 0; i < linears.count; i++)
-            widest = most(widest, most(linears.at[i].matrix.cols, linears.at[i].matrix.rows));
+            widest = tb_max_size(widest, tb_max_size(linears.at[i].matrix.cols, linears.at[i].matrix.rows));
     }
     return widest;
 }

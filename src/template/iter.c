@@ -189,11 +189,6 @@ static void merge(tb_render *run, sort_item *to, const sort_item *from, size_t b
     }
 }
 
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 tb_value tb_list_sort(tb_render *run, tb_value list, const tb_value *keys, bool reverse)
 {
     size_t n = tb_value_list(list)->count;
@@ -202,7 +197,7 @@ tb_value tb_list_sort(tb_render *run, tb_value list, const tb_value *keys, bool 
         from[i] = (sort_item){keys[i], list.as.list->items[i]};
     for (size_t width = 1; width < n && !run->rc; width *= 2) {
         for (size_t begin = 0; begin < n && !run->rc; begin += 2 * width)
-            merge(run, to, from, begin, smaller(begin + width, n), smaller(begin + 2 * width, n), reverse);
+            merge(run, to, from, begin, tb_min_size(begin + width, n), tb_min_size(begin + 2 * width, n), reverse);
         sort_item *swap = from;
         from = to;
         to = swap;

@@ -16,11 +16,6 @@ typedef struct gram_job {
     float *products;
 } gram_job;
 
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 // The index-th tile (row, col) of the upper triangle, row by row.
 static void tile_position(size_t *row, size_t *col, size_t index, size_t tiles)
 {
@@ -36,12 +31,12 @@ static void tile_position(size_t *row, size_t *col, size_t index, size_t tiles)
 static void accumulate_tile(const gram_job *job, size_t tile_row, size_t tile_col)
 {
     const size_t n = job->n, i0 = tile_row * TILE, j0 = tile_col * TILE;
-    const size_t rows = min_size(TILE, n - i0), cols = min_size(TILE, n - j0);
+    const size_t rows = tb_min_size(TILE, n - i0), cols = tb_min_size(TILE, n - j0);
     float *products = job->products + i0 * n + j0;
     for (size_t t = 0; t < job->tokens; t += STRIP) {
         const float *x = job->x + t * job->ldx;
         tb_gemm_f32(products, n, x + i0, job->ldx, true, x + j0, job->ldx, false, rows, cols,
-                    min_size(STRIP, job->tokens - t), 1, 0);
+                    tb_min_size(STRIP, job->tokens - t), 1, 0);
         for (size_t i = 0; i < rows; i++)
             for (size_t j = tile_row == tile_col ? i : 0; j < cols; j++)
                 job->g[(i0 + i) * n + j0 + j] += (double)products[i * n + j];
