@@ -13,7 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "csi/net.h"
+#include "csi/csi_net.h"
 #include "csi/receiver.h"
 
 #define PI 3.14159265358979323846

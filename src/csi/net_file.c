@@ -1,5 +1,5 @@
 // Networks in files.
-#include "csi/net.h"
+#include "csi/csi_net.h"
 
 #include <stdlib.h>
 #include <string.h>

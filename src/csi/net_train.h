@@ -2,7 +2,7 @@
 #ifndef TB_CSI_NET_TRAIN_H
 #define TB_CSI_NET_TRAIN_H
 
-#include "csi/net.h"
+#include "csi/csi_net.h"
 
 // What each kind of network is trained with unless told otherwise: the published training, and for
 // the hybrid what this project found to work.

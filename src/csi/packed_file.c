@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "csi/net.h"
+#include "csi/csi_net.h"
 
 enum {
     NAME_SIZE = 32,

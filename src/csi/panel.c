@@ -1,7 +1,7 @@
 // Receivers side by side, classical ones and networks.
 #include <string.h>
 
-#include "csi/net.h"
+#include "csi/csi_net.h"
 
 typedef struct member {
     const char *name; // the caller's

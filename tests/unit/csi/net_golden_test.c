@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "csi/net.h"
+#include "csi/csi_net.h"
 #include "csi/streams.h"
 #include "csv.h"
 #include "rounding.h"

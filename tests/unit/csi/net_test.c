@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "csi/net.h"
+#include "csi/csi_net.h"
 #include "sample.h"
 
 static const tb_csi_options small = {.n = 8, .p = 64, .b = 64, .seed = 7};

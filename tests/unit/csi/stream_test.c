@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "csi/csi.h"
-#include "csi/net.h"
+#include "csi/csi_net.h"
 #include "csi/receiver.h"
 #include "rounding.h"
 #include "sample.h"

@@ -1,5 +1,5 @@
 // Networks: their options and parameters. net_file.c reads and writes them.
-#include "csi/net.h"
+#include "csi/csi_net.h"
 
 #include <stdio.h>
 #include <string.h>
