@@ -7,10 +7,11 @@
 #include "cli/memory_args.h"
 #include "cli/number_text.h"
 #include "cli/own_model.h"
+#include "cli/sink_log.h"
 #include "generate/generate.h"
 
 typedef struct run_args {
-    const char *prompt, *prompt_file;
+    const char *prompt, *prompt_file, *sink_log;
     uint64_t tokens;
     tb_sampling_args sampling;
     tb_memory_args memory;
@@ -29,6 +30,8 @@ static const tb_option options[] = {
      "never choose a token that ends the text"},
     {"special", 0, TB_OPTION_FLAG, offsetof(run_args, special), NULL, 0, 0,
      "take control tokens written in the prompt, such as <|im_start|>, for what they say"},
+    {"sink-log", 0, TB_OPTION_TEXT, offsetof(run_args, sink_log), "FILE", 0, 0,
+     "write a line of CSV for each new token: attention on the first one, its entropy, the largest activation"},
     {0},
 };
 
@@ -43,14 +46,28 @@ static const char *const examples[] = {
     "a prompt from a file; speed and seed are told on stderr",
     "twobit run model.gguf -p \"Once upon a time\" --stream 4:508 --ignore-eos -n 100000",
     "a text without end, in memory that does not grow: each token sees the first 4 and the last 508",
+    "twobit run model.gguf -p \"The capital of France is\" --sink-log sinks.csv",
+    "what attention did while each token was chosen, as a table",
     NULL,
 };
 
+// Where the text and what is seen while it is made go.
+typedef struct run_output {
+    tb_cli *cli;
+    tb_sink_log log;
+} run_output;
+
 static bool print_piece(void *user, const char *text, size_t size)
 {
-    tb_cli *cli = user;
-    tb_progress_clear(&cli->progress);
-    return tb_cli_stream(cli, text, size);
+    run_output *out = user;
+    tb_progress_clear(&out->cli->progress);
+    return tb_cli_stream(out->cli, text, size);
+}
+
+static tb_code log_sight(void *user, const tb_sink_sight *sight, tb_error *err)
+{
+    run_output *out = user;
+    return tb_sink_log_add(&out->log, sight, err);
 }
 
 static void tell_stats(const tb_cli *cli, const run_args *args, const tb_generate_stats *s)
@@ -90,21 +107,38 @@ static tb_code open_model(tb_model **out, const tb_cli *cli, const char *prefix_
     return rc;
 }
 
+// Text that was interrupted is there, and so is its log.
+static tb_code finish_log(tb_sink_log *log, tb_code rc, tb_error *err)
+{
+    if (!log->file || (rc && rc != TB_ECANCELLED))
+        return rc;
+    tb_error own;
+    tb_code finished = tb_sink_log_finish(log, &own);
+    if (finished)
+        *err = own;
+    return finished ? finished : rc;
+}
+
 static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *prompt, size_t size, tb_error *err)
 {
-    tb_model *model;
+    tb_model *model = NULL;
     tb_sampling sampling;
+    run_output out = {.cli = cli};
     tb_seq_options memory = {0};
     tb_code rc = tb_sampling_init(&sampling, &args->sampling, cli->common.seed, err);
     sampling.options.no_end = args->ignore_eos;
     if (!rc)
         rc = tb_memory_args_read(&memory, &args->memory, err);
     cli->misused = rc == TB_EINVAL;
-    if (rc)
+    if (!rc && args->sink_log)
+        rc = tb_sink_log_open(&out.log, args->sink_log, err);
+    if (!rc)
+        rc = open_model(&model, cli, args->memory.prefix_kv, err);
+    if (rc) {
+        tb_sink_log_clear(&out.log);
         return rc;
-    rc = open_model(&model, cli, args->memory.prefix_kv, err);
-    if (rc)
-        return rc;
+    }
+    out.log.tokenizer = tb_model_tokenizer(model);
     tb_generate_options generate = {
         .tokenize = TB_TOKENIZE_BOS | (args->special ? TB_TOKENIZE_SPECIAL : 0),
         .most = (size_t)args->tokens,
@@ -115,13 +149,16 @@ static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *pr
         .stop_count = args->sampling.stops.count,
         .report = &cli->report,
         .take = print_piece,
-        .user = cli,
+        .watch = args->sink_log ? log_sight : NULL,
+        .user = &out,
     };
     tb_generate_stats stats;
     rc = tb_generate(&stats, model, prompt, size, &generate, err);
     tb_progress_clear(&cli->progress);
     if (isatty(STDOUT_FILENO)) // a file gets the text and nothing else
         putchar('\n');
+    rc = finish_log(&out.log, rc, err);
+    tb_sink_log_clear(&out.log);
     if (!rc)
         tell_stats(cli, args, &stats);
     tb_model_close(model);

@@ -1,5 +1,9 @@
 #include "generate/generate.h"
 
+#include <math.h>
+
+#include "generate/sink_watch.h"
+
 // Tokens of the prompt pushed between two reports: a large model on a small machine computes a few dozen
 // a second, and whoever asks to stop should not wait for longer than that.
 enum { PROMPT_PIECE = 64 };
@@ -53,6 +57,7 @@ typedef struct continuation {
     tb_seq *seq;
     tb_sampler *sampler;
     tb_stream *stream;
+    tb_sink_watch *watch; // or NULL
     bool ended;
 } continuation;
 
@@ -68,12 +73,28 @@ static void hand_on(continuation *c, const char *text, size_t size)
         end(c, TB_GENERATE_TAKER);
 }
 
+// Shows what was seen when the token was chosen, and aims at the next one.
+static tb_code show_sight(const continuation *c, int32_t id, tb_error *err)
+{
+    tb_sink_sight sight;
+    if (!c->watch)
+        return TB_OK;
+    tb_sink_watch_get(&sight, c->watch);
+    sight.position = tb_seq_length(c->seq);
+    sight.token = id;
+    sight.probability = exp(tb_seq_log_probability(c->seq, id));
+    tb_sink_watch_aim(c->watch, sight.position + 1);
+    return c->options->watch(c->options->user, &sight, err);
+}
+
 // Picks the next token and adds it to the text.
 static tb_code add_token(continuation *c, tb_error *err)
 {
     const tb_model *model = tb_seq_model(c->seq);
     int32_t id;
     tb_code rc = tb_sampler_pick(&id, c->sampler, c->seq, err);
+    if (!rc)
+        rc = show_sight(c, id, err);
     if (rc)
         return rc;
     if (tb_model_is_end(model, id)) {
@@ -113,10 +134,10 @@ static tb_code finish_text(continuation *c, tb_error *err)
     return rc;
 }
 
-tb_code tb_generate_continue(tb_generate_stats *stats, tb_seq *seq, tb_sampler *sampler, bool in_text,
-                             const tb_generate_options *options, tb_error *err)
+static tb_code continue_text(tb_generate_stats *stats, tb_seq *seq, tb_sampler *sampler, tb_sink_watch *watch,
+                             bool in_text, const tb_generate_options *options, tb_error *err)
 {
-    continuation c = {.options = options, .stats = stats, .seq = seq, .sampler = sampler};
+    continuation c = {.options = options, .stats = stats, .seq = seq, .sampler = sampler, .watch = watch};
     const tb_stream_options stream = {.in_text = in_text, .stops = options->stops, .stop_count = options->stop_count};
     double start = tb_clock_seconds();
     tb_code rc = tb_stream_new(&c.stream, tb_seq_model(seq), &stream, err);
@@ -129,6 +150,12 @@ tb_code tb_generate_continue(tb_generate_stats *stats, tb_seq *seq, tb_sampler *
     stats->seconds = tb_clock_seconds() - start;
     tb_stream_free(c.stream);
     return rc;
+}
+
+tb_code tb_generate_continue(tb_generate_stats *stats, tb_seq *seq, tb_sampler *sampler, bool in_text,
+                             const tb_generate_options *options, tb_error *err)
+{
+    return continue_text(stats, seq, sampler, NULL, in_text, options, err);
 }
 
 // ---- both ----
@@ -181,11 +208,16 @@ tb_code tb_generate(tb_generate_stats *stats, const tb_model *model, const char 
     size_t count;
     tb_seq *seq = NULL;
     tb_sampler *sampler = NULL;
+    tb_sink_watch *watch = NULL;
     tb_code rc = tokenize_prompt(&ids, &count, model, prompt, prompt_size, options, err);
     if (!rc)
         rc = new_sequence(&seq, model, count, options, err);
     if (!rc)
         rc = tb_sampler_new(&sampler, model, &options->sampler, err);
+    if (!rc && options->watch)
+        rc = tb_sink_watch_new(&watch, seq, &options->memory, err);
+    if (!rc && watch)
+        tb_sink_watch_aim(watch, count);
     if (!rc)
         rc = tb_generate_push(stats, seq, ids, count, options->report, err);
     bool wanted = true;
@@ -194,9 +226,10 @@ tb_code tb_generate(tb_generate_stats *stats, const tb_model *model, const char 
     if (!wanted)
         stats->end = TB_GENERATE_TAKER;
     else if (!rc)
-        rc = tb_generate_continue(stats, seq, sampler, prompt_size > 0, options, err);
+        rc = continue_text(stats, seq, sampler, watch, prompt_size > 0, options, err);
     if (!rc && stats->end == TB_GENERATE_INTERRUPT)
         rc = fail_stopped(err);
+    tb_sink_watch_free(watch);
     tb_sampler_free(sampler);
     tb_seq_free(seq);
     tb_free_ids(ids);

@@ -19,6 +19,17 @@ typedef enum tb_generate_end {
     TB_GENERATE_INTERRUPT, // the report said so
 } tb_generate_end;
 
+// What the pass looked like that a token was chosen from: that of the token in front of it.
+typedef struct tb_sink_sight {
+    size_t position;    // tokens in front of the chosen one
+    int32_t token;      // that was chosen
+    double probability; // that the model gave it, before sampling options had their say
+    // Means over all heads: of the attention that went to position 0, or to the first tokens where the memory keeps
+    // some of them for ever (keep_sinks); and of −Σ a ln a, in nats.
+    double mass, entropy;
+    double largest; // magnitude in the token's residual stream, at any depth
+} tb_sink_sight;
+
 typedef struct tb_generate_options {
     unsigned tokenize;     // flags of tb_model_tokenize
     size_t most;           // tokens to generate
@@ -30,6 +41,9 @@ typedef struct tb_generate_options {
     const tb_report *report; // progress through the prompt, and whether to stop; may be NULL
     // Takes whole characters as they come (any bytes where the model makes them); false: no more.
     bool (*take)(void *user, const char *text, size_t size);
+    // Sees every token that was chosen, also the one that ends the text, before its text is taken; may be NULL. Its
+    // failure is that of the whole. Of tb_generate only.
+    tb_code (*watch)(void *user, const tb_sink_sight *sight, tb_error *err);
     void *user;
 } tb_generate_options;
 

@@ -115,6 +115,27 @@ $ for g in 0 0.01 1000000; do twobit run tiny.gguf -p "the end" -n 50 --temp 0 -
 $ twobit run tiny.gguf -p a --sink-gamma -1 2>&1 | head -n 1
 twobit: option '--sink-gamma': -1 is too small, the least is 0
 
+# What attention did is told token by token, and the text is the same.
+$ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --sink-log log.csv | cmp - a
+$ head -n 1 log.csv; wc -l <log.csv
+position,token,text,probability,sink_mass,entropy,largest
+51
+$ sed -n 2p log.csv
+?,*,"*",0.*,0.*,?.*,*.* (glob)
+$ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --sink-log log1.csv --threads 1 | cmp - a; cmp log.csv log1.csv
+$ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --sink-gamma 0 --sink-log log.csv -q >b
+$ grep -c ",0.000000,[0-9.]*,[0-9.]*$" log.csv
+50
+$ twobit run tiny.gguf -p "the end" -n 0 --no-prompt --sink-log log.csv; cat log.csv
+position,token,text,probability,sink_mass,entropy,largest
+$ mkdir folder; twobit run absent.gguf -p a --sink-log folder
+! twobit: cannot write 'folder': it is a folder
+= 1
+$ twobit run tiny.gguf -p a --sink-log absent/log.csv
+! twobit: cannot create 'absent/log.csv': No such file or directory
+= 1
+$ twobit run absent.gguf -p a --sink-log none.csv -q 2>/dev/null; test ! -e none.csv
+
 # A budget for each head: the same text while it is kept, other text when not, and nothing that makes no sense.
 $ for m in h2o a2sf vatp keydiff; do twobit run tiny.gguf -p "the end" -n 50 --temp 0 --evict $m:100 | cmp - a; done
 $ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --evict vatp:4 --keep-sinks 1 >b; cmp -s a b
