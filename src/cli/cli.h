@@ -96,8 +96,8 @@ extern const tb_command tb_command_train;
 // The common option table, for help and parsing.
 extern const tb_option tb_common_option_table[];
 
-// Prints the help of a command on stdout.
-tb_code tb_command_help(const tb_command *command, tb_error *err);
+// Prints the help of the command on stdout.
+tb_code tb_command_help(tb_cli *cli, tb_error *err);
 
 // A mistake of usage: tb_fail with TB_EINVAL, and the program exits with 2.
 tb_code tb_fail_usage(tb_cli *cli, tb_error *err, const char *format, ...)

@@ -1,8 +1,6 @@
 // Help pages, made from the command's row and its option table.
 #include "cli/cli.h"
 
-#include <stdio.h>
-
 static tb_code append_examples(tb_str *text, const char *const *examples, tb_error *err)
 {
     tb_code rc = TB_OK;
@@ -32,12 +30,12 @@ static tb_code append_page(tb_str *text, const tb_command *c, tb_error *err)
     return rc;
 }
 
-tb_code tb_command_help(const tb_command *command, tb_error *err)
+tb_code tb_command_help(tb_cli *cli, tb_error *err)
 {
     tb_str text = {0};
-    tb_code rc = append_page(&text, command, err);
+    tb_code rc = append_page(&text, cli->command, err);
     if (!rc)
-        fputs(tb_str_get(&text), stdout);
+        tb_cli_stream(cli, tb_str_get(&text), text.size);
     tb_str_clear(&text);
     return rc;
 }

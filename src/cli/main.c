@@ -129,7 +129,7 @@ static tb_code parse_and_run(tb_cli *cli, void *args, int argc, const char *cons
         return rc;
     bool first = tb_ranks_is_first(cli->ranks);
     if (cli->common.help)
-        return first ? tb_command_help(cli->command, err) : TB_OK;
+        return first ? tb_command_help(cli, err) : TB_OK;
     rc = check_common(cli, err);
     if (!rc)
         rc = check_operands(cli, err);
