@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "cli/progress.h"
+#include "text/text.h"
 #include "twobit/twobit.h"
 
 typedef struct tb_command tb_command;
@@ -120,8 +121,9 @@ bool tb_cli_stream(tb_cli *cli, const char *text, size_t size);
 size_t tb_cli_threads(const tb_cli *cli);
 
 // The ids of a text, without BOS, for measuring: of a file, of standard input for "-", of the
-// held-out text that comes with twobit for NULL. Free with tb_free_ids; *ids is NULL on failure.
-tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, const char *path, tb_error *err);
+// text that comes with twobit for NULL. Free with tb_free_ids; *ids is NULL on failure.
+tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, const char *path,
+                           tb_builtin_text otherwise, tb_error *err);
 
 // Refuses an output that cannot be written before minutes go into what it is to hold.
 tb_code tb_cli_check_output(const char *path, tb_error *err);

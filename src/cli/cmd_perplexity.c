@@ -13,7 +13,7 @@
 #include "eval/eval.h"
 
 typedef struct perplexity_args {
-    const char *text, *reference, *plot;
+    const char *text, *reference, *plot, *act, *act_text;
     uint64_t ctx, skip, max_tokens;
     tb_memory_args memory;
     bool json;
@@ -33,6 +33,11 @@ static const tb_option options[] = {
      "most tokens of the text that are used, in whole windows (default all)"},
     {"reference", 0, TB_OPTION_TEXT, offsetof(perplexity_args, reference), "MODEL0", 0, 0,
      "also compare with this model: KL divergence, agreement on the likeliest token"},
+    {"act", 0, TB_OPTION_TEXT, offsetof(perplexity_args, act), "FORM", 0, 0,
+     "round what every linear reads to few bits: a8:token, a4:token, scaled row by row; a8:static, by one scale that a "
+     "text said before"},
+    {"act-text", 0, TB_OPTION_TEXT, offsetof(perplexity_args, act_text), "FILE", 0, 0,
+     "with a static --act: the text, of which 8 windows are read (default: the calibration text of twobit)"},
     {"plot", 0, TB_OPTION_TEXT, offsetof(perplexity_args, plot), "FILE", 0, 0,
      "with --stream: also draw perplexity over the position, FILE.svg or FILE.png (needs gnuplot)"},
     {"json", 0, TB_OPTION_FLAG, offsetof(perplexity_args, json), NULL, 0, 0,
@@ -51,6 +56,8 @@ static const char *const examples[] = {
     "the text as one sequence of which each token sees the first 4 and the last 508: does it drift?",
     "twobit perplexity model.gguf --text wiki.test.raw --ctx 2048 --kv k2v2:g64:r128 --reference model.gguf",
     "what a KV cache of 2 bits costs",
+    "twobit perplexity model.gguf --act a8:static --reference model.gguf",
+    "what activations of 8 bits cost where their scales are fixed beforehand",
     NULL,
 };
 
@@ -60,7 +67,10 @@ static const char notes[] =
     "window. The predictions made at positions --skip to ctx-2 of each window are scored. Divergence is\n"
     "KL(reference, model) in nats. Errors are standard errors, from the means of the windows.\n"
     "With --stream the text is one sequence without windows, a BOS in the place of its first token; pieces of --ctx\n"
-    "predictions are the points of a curve. The reference keeps every token, and so takes no more than its context.\n";
+    "predictions are the points of a curve. The reference keeps every token, and so takes no more than its context.\n"
+    "With --act the numbers that linears read are rounded to 2^bits - 1 levels around 0, to the nearest; the router, "
+    "the\n"
+    "head and the reference's are not, nor are the rows of a prefix.\n";
 
 static bool adds_bos(const tb_model *model)
 {
@@ -103,14 +113,14 @@ static int set_curve_keys(json_t *object, const tb_curve *curve, bool has_refere
 
 // `curve` is NULL where the text was cut into windows.
 static tb_code print_json(const tb_perplexity_result *r, const tb_curve *curve, const tb_model *model,
-                          const tb_str *memory, double seconds, tb_error *err)
+                          const tb_str *memory, const char *act, double seconds, tb_error *err)
 {
-    json_t *object =
-        json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "perplexity", tb_json_real(r->perplexity),
-                  "stderr", tb_json_real(r->stderr_), "nll", tb_json_real(r->nll), "nll_stderr",
-                  tb_json_real(r->nll_stderr), "tokens", (json_int_t)r->tokens, "windows", (json_int_t)r->windows,
-                  "ctx", (json_int_t)r->ctx, "skip", (json_int_t)r->skip, "bos", adds_bos(model), "memory",
-                  tb_json_text(tb_str_get(memory), memory->size), "seconds", tb_json_real(seconds));
+    json_t *object = json_pack(
+        "{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:o, s:s, s:o}", "perplexity", tb_json_real(r->perplexity),
+        "stderr", tb_json_real(r->stderr_), "nll", tb_json_real(r->nll), "nll_stderr", tb_json_real(r->nll_stderr),
+        "tokens", (json_int_t)r->tokens, "windows", (json_int_t)r->windows, "ctx", (json_int_t)r->ctx, "skip",
+        (json_int_t)r->skip, "bos", adds_bos(model), "memory", tb_json_text(tb_str_get(memory), memory->size), "act",
+        act ? act : "", "seconds", tb_json_real(seconds));
     if ((r->has_reference && set_reference_keys(object, r)) ||
         (curve && set_curve_keys(object, curve, r->has_reference))) {
         json_decref(object);
@@ -175,6 +185,8 @@ static void print_all(const perplexity_args *args, const tb_perplexity_result *r
         print_protocol(result, model, args->text, seconds);
     if (memory->size)
         printf("memory      %s\n", tb_str_get(memory));
+    if (args->act)
+        printf("inputs      rounded: %s\n", args->act);
 }
 
 static tb_code show(tb_cli *cli, const perplexity_args *args, const tb_perplexity_result *result, const tb_curve *curve,
@@ -187,7 +199,7 @@ static tb_code show(tb_cli *cli, const perplexity_args *args, const tb_perplexit
     if (!rc)
         rc = tb_memory_args_describe(&memory, &args->memory, err);
     if (!rc && args->json)
-        rc = print_json(result, args->memory.stream ? curve : NULL, model, &memory, seconds, err);
+        rc = print_json(result, args->memory.stream ? curve : NULL, model, &memory, args->act, seconds, err);
     else if (!rc)
         print_all(args, result, curve, model, &memory, seconds);
     tb_str_clear(&memory);
@@ -195,16 +207,16 @@ static tb_code show(tb_cli *cli, const perplexity_args *args, const tb_perplexit
 }
 
 static tb_code measure(tb_cli *cli, const perplexity_args *args, const tb_model *model, const tb_model *reference,
-                       const tb_seq_options *memory, tb_error *err)
+                       const tb_seq_options *memory, const tb_probe *probe, tb_error *err)
 {
     int32_t *ids;
     size_t count;
     double start = tb_clock_seconds();
     tb_perplexity_result result;
     tb_curve curve = {0};
-    tb_perplexity_options protocol = {(size_t)args->ctx, (size_t)args->skip, (size_t)args->max_tokens, &cli->report,
-                                      memory};
-    tb_code rc = tb_cli_read_tokens(&ids, &count, model, args->text, err);
+    tb_perplexity_options protocol = {
+        (size_t)args->ctx, (size_t)args->skip, (size_t)args->max_tokens, &cli->report, memory, probe};
+    tb_code rc = tb_cli_read_tokens(&ids, &count, model, args->text, TB_TEXT_HELDOUT, err);
     if (!rc && args->memory.stream)
         rc = tb_measure_stream(&result, &curve, model, reference, ids, count, &protocol, err);
     else if (!rc)
@@ -215,6 +227,38 @@ static tb_code measure(tb_cli *cli, const perplexity_args *args, const tb_model 
         rc = show(cli, args, &result, &curve, model, tb_clock_seconds() - start, err);
     tb_curve_clear(&curve);
     return rc;
+}
+
+static tb_code measure_rounded(tb_cli *cli, const perplexity_args *args, const tb_model *model,
+                               const tb_model *reference, const tb_seq_options *memory, tb_act_form form, tb_error *err)
+{
+    int32_t *ids = NULL;
+    tb_act_rounding rounding = {0};
+    tb_act_text text = {.windows = TB_ACT_WINDOWS,
+                        .length = tb_min_size(TB_ACT_WINDOW, tb_model_context_length(model))};
+    tb_code rc = TB_OK;
+    if (form.fixed)
+        rc = tb_cli_read_tokens(&ids, &text.count, model, args->act_text, TB_TEXT_CALIBRATION, err);
+    text.tokens = ids;
+    if (!rc)
+        rc = tb_act_rounding_init(&rounding, model, form, &text, &cli->report, err);
+    tb_free_ids(ids);
+    const tb_probe probe = tb_act_rounding_probe(&rounding);
+    if (!rc)
+        rc = measure(cli, args, model, reference, memory, &probe, err);
+    tb_act_rounding_clear(&rounding);
+    return rc;
+}
+
+static tb_code read_act(tb_act_form *form, tb_cli *cli, const perplexity_args *args, tb_error *err)
+{
+    tb_code rc = args->act ? tb_act_form_parse(form, args->act, err) : TB_OK;
+    cli->misused = rc == TB_EINVAL;
+    if (rc)
+        return tb_fail_context(err, rc, "option '--act'");
+    if (args->act_text && !(args->act && form->fixed))
+        return tb_fail_usage(cli, err, "'--act-text' says the scales of a static '--act'");
+    return TB_OK;
 }
 
 // What the options say of memory, and whether they go together.
@@ -235,13 +279,18 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
     const perplexity_args *args = untyped;
     tb_model *model = NULL, *reference = NULL;
     tb_seq_options memory;
+    tb_act_form form = {0};
     tb_code rc = read_memory(&memory, cli, args, err);
+    if (!rc)
+        rc = read_act(&form, cli, args, err);
     if (!rc)
         rc = tb_cli_open_prefixed(&model, cli, cli->operands.items[0], args->memory.prefix_kv, err);
     if (!rc && args->reference)
         rc = tb_cli_open_prefixed(&reference, cli, args->reference, "none", err);
-    if (!rc)
-        rc = measure(cli, args, model, reference, &memory, err);
+    if (!rc && args->act)
+        rc = measure_rounded(cli, args, model, reference, &memory, form, err);
+    else if (!rc)
+        rc = measure(cli, args, model, reference, &memory, NULL, err);
     tb_model_close(reference);
     tb_model_close(model);
     return rc;

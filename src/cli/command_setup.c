@@ -60,11 +60,12 @@ size_t tb_cli_threads(const tb_cli *cli)
     return cli->common.threads ? (size_t)cli->common.threads : tb_cpu_count();
 }
 
-tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, const char *path, tb_error *err)
+tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, const char *path,
+                           tb_builtin_text otherwise, tb_error *err)
 {
     *ids = NULL;
     *count = 0;
-    tb_text builtin = tb_builtin_text_get(TB_TEXT_HELDOUT);
+    tb_text builtin = tb_builtin_text_get(otherwise);
     if (!path)
         return tb_model_tokenize(model, builtin.data, builtin.size, 0, ids, count, err);
     char *text;

@@ -105,7 +105,7 @@ tb_code tb_sink_job_init(tb_sink_job *job, tb_cli *cli, const tb_sink_args *args
     if (!rc && job->reference)
         rc = check_reference(job->model, job->reference, err);
     if (!rc && job->options.input == TB_SINK_NATURAL)
-        rc = tb_cli_read_tokens(&job->text, &job->options.text_count, job->model, args->text, err);
+        rc = tb_cli_read_tokens(&job->text, &job->options.text_count, job->model, args->text, TB_TEXT_HELDOUT, err);
     job->options.text = job->text;
     return rc;
 }

@@ -2,6 +2,7 @@
 #ifndef TB_EVAL_H
 #define TB_EVAL_H
 
+#include "eval/act_rounding.h"
 #include "eval/score.h"
 #include "model/model.h"
 
@@ -16,6 +17,7 @@ typedef struct tb_perplexity_options {
     const tb_report *report;
     // How the measured models remember; NULL: every token, as 32-bit floats, as the reference does in any case.
     const tb_seq_options *memory;
+    const tb_probe *probe; // of the measured models, not of the reference; NULL: nobody watches
 } tb_perplexity_options;
 
 typedef struct tb_perplexity_result {

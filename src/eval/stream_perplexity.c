@@ -83,6 +83,8 @@ static tb_code open_sequences(measurement *m, tb_error *err)
 {
     const tb_seq_options plain = {.context = m->predictions, .kv_cache = TB_KV_CACHE_F32};
     tb_code rc = tb_seq_new(&m->seq, m->model, m->options->memory ? m->options->memory : &plain, err);
+    if (!rc)
+        tb_seq_set_probe(m->seq, m->options->probe);
     if (!rc && m->reference)
         rc = tb_seq_new(&m->reference_seq, m->reference, &plain, err);
     return rc;

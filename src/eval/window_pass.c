@@ -178,10 +178,11 @@ static tb_code run_blocks(measurement *m, size_t index, const tb_model *model, b
     take_batch_tokens(m, model, b);
     tb_states_clear(states);
     tb_code rc = tb_states_init(states, model, m->batch_tokens, b->windows, m->plan.ctx, err);
-    if (index < m->pass->count)
+    bool measured = index < m->pass->count;
+    if (measured)
         states->memory = m->pass->options->memory;
     for (size_t i = 0; !rc && i < blocks; i++) {
-        rc = tb_states_run_block(states, model, i, NULL, NULL, err);
+        rc = tb_states_run_block(states, model, i, NULL, measured ? m->pass->options->probe : NULL, err);
         if (!rc)
             rc = tell_progress(m, b, (double)(i + 1) / (double)blocks, err);
     }

@@ -208,12 +208,12 @@ static void run_expert(const tb_pass *pass, size_t span, size_t expert, size_t w
     tb_activations hidden = {.x = r->gate, .stride = r->ffn_stride, .rows = v.count, .cols = width, .room = r->room};
     tb_probe_place at = {.block = pass->block, .span = span, .expert = expert};
     tb_pass_show_rows(pass, &at, TB_INPUT_FFN,
-                      &(tb_probe_rows){r->gathered, r->width_stride, v.count, model_width, r->gathered_positions});
+                      &(tb_edit_rows){r->gathered, r->width_stride, v.count, model_width, r->gathered_positions});
     tb_pass_multiply_rows(r->gate, r->ffn_stride, pass, TB_LINEAR_GATE, expert, &gathered, v.count);
     tb_pass_multiply_rows(r->up, r->ffn_stride, pass, TB_LINEAR_UP, expert, &gathered, v.count);
     tb_parallel(threads, v.count, TB_ROW_GRAIN, activate_visit, &v);
     tb_pass_show_rows(pass, &at, TB_INPUT_DOWN,
-                      &(tb_probe_rows){r->gate, r->ffn_stride, v.count, width, r->gathered_positions});
+                      &(tb_edit_rows){r->gate, r->ffn_stride, v.count, width, r->gathered_positions});
     tb_pass_multiply_rows(r->expert_out, r->width_stride, pass, TB_LINEAR_DOWN, expert, &hidden, v.count);
     tb_parallel(threads, v.count, TB_ROW_GRAIN, scatter, &v);
 }

@@ -199,6 +199,9 @@ typedef struct tb_probe {
     // An input of linears. Called by worker 0 while no loop runs: it may run its own. In a mixture of experts the
     // inputs TB_INPUT_FFN and TB_INPUT_DOWN come once for each expert that a row chose, with the rows that chose it.
     void (*linear_input)(void *user, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows);
+    // The same rows before, which it may change: linear_input is shown, and linears read, what it left. A router and
+    // the head read rows of their own.
+    void (*edit_input)(void *user, const tb_probe_place *at, tb_linear_input input, const tb_edit_rows *rows);
     // Attention weights of one head for the query at `position`, over the keys it sees, in `count` pieces. What is
     // missing of 1 went to a sink. Calls for different rows and heads come side by side, from all workers.
     void (*attention_row)(void *user, const tb_probe_place *at, size_t head, size_t position,

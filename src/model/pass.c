@@ -133,22 +133,31 @@ void tb_pass_multiply(float *y, size_t y_stride, const tb_pass *pass, tb_linear_
 // ---- probe ----
 
 // The rows of a span, of a batch's x.
-static tb_probe_rows rows_of(const tb_pass *pass, size_t span, const float *x, size_t stride, size_t cols)
+static tb_edit_rows rows_of(const tb_pass *pass, size_t span, float *x, size_t stride, size_t cols)
 {
     const tb_span *s = &pass->batch->spans[span];
-    return (tb_probe_rows){x + s->first * stride, stride, s->count, cols, pass->batch->positions + s->first};
+    return (tb_edit_rows){x + s->first * stride, stride, s->count, cols, pass->batch->positions + s->first};
 }
 
-void tb_pass_show_rows(const tb_pass *pass, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows)
+static tb_probe_rows only_seen(const tb_edit_rows *rows)
 {
-    if (pass->probe && pass->probe->linear_input)
-        pass->probe->linear_input(pass->probe->user, at, input, rows);
+    return (tb_probe_rows){rows->x, rows->stride, rows->rows, rows->cols, rows->positions};
 }
 
-void tb_pass_show_input(const tb_pass *pass, tb_linear_input input, const float *x, size_t stride, size_t cols)
+void tb_pass_show_rows(const tb_pass *pass, const tb_probe_place *at, tb_linear_input input, const tb_edit_rows *rows)
+{
+    const tb_probe *probe = pass->probe;
+    const tb_probe_rows shown = only_seen(rows);
+    if (probe && probe->edit_input)
+        probe->edit_input(probe->user, at, input, rows);
+    if (probe && probe->linear_input)
+        probe->linear_input(probe->user, at, input, &shown);
+}
+
+void tb_pass_show_input(const tb_pass *pass, tb_linear_input input, float *x, size_t stride, size_t cols)
 {
     for (size_t i = 0; i < pass->batch->span_count; i++) {
-        tb_probe_rows rows = rows_of(pass, i, x, stride, cols);
+        const tb_edit_rows rows = rows_of(pass, i, x, stride, cols);
         tb_pass_show_rows(pass, &(tb_probe_place){.block = pass->block, .span = i}, input, &rows);
     }
 }
@@ -158,8 +167,9 @@ void tb_pass_show_residual(const tb_pass *pass)
     const tb_probe *probe = pass->probe;
     const tb_runner *r = pass->runner;
     for (size_t i = 0; probe && probe->residual && i < pass->batch->span_count; i++) {
-        tb_probe_rows rows = rows_of(pass, i, pass->x, r->width_stride, r->model->settings.config.width);
-        probe->residual(probe->user, &(tb_probe_place){.block = pass->block, .span = i}, &rows);
+        const tb_edit_rows rows = rows_of(pass, i, pass->x, r->width_stride, r->model->settings.config.width);
+        const tb_probe_rows shown = only_seen(&rows);
+        probe->residual(probe->user, &(tb_probe_place){.block = pass->block, .span = i}, &shown);
     }
 }
 
@@ -167,8 +177,7 @@ void tb_pass_edit(const tb_pass *pass, tb_edit_stage stage, float *x, size_t str
 {
     const tb_probe *probe = pass->probe;
     for (size_t i = 0; probe && probe->edit && i < pass->batch->span_count; i++) {
-        const tb_span *s = &pass->batch->spans[i];
-        tb_edit_rows rows = {x + s->first * stride, stride, s->count, cols, pass->batch->positions + s->first};
+        const tb_edit_rows rows = rows_of(pass, i, x, stride, cols);
         probe->edit(probe->user, &(tb_probe_place){.block = pass->block, .span = i}, stage, &rows);
     }
 }

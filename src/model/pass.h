@@ -44,10 +44,11 @@ void tb_pass_multiply_rows(float *y, size_t y_stride, const tb_pass *pass, tb_li
 // x += delta, normed before where `norm` [width] is not NULL.
 void tb_pass_add(const tb_pass *pass, const float *norm);
 
-// Shows the probe an input of linears, x[rows] rows of `stride` floats, `cols` used; or the residual stream.
+// Lets the probe change an input of linears, x[rows] rows of `stride` floats, `cols` used, and see it; or shows it the
+// residual stream. Before the first product: what kernels prepare of the input is kept for all of them.
 // tb_pass_show_rows: rows of any, gathered by the caller.
-void tb_pass_show_rows(const tb_pass *pass, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows);
-void tb_pass_show_input(const tb_pass *pass, tb_linear_input input, const float *x, size_t stride, size_t cols);
+void tb_pass_show_rows(const tb_pass *pass, const tb_probe_place *at, tb_linear_input input, const tb_edit_rows *rows);
+void tb_pass_show_input(const tb_pass *pass, tb_linear_input input, float *x, size_t stride, size_t cols);
 void tb_pass_show_residual(const tb_pass *pass);
 
 // Lets the probe change x[rows] rows of `stride` floats, `cols` used.

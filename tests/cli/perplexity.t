@@ -8,13 +8,13 @@ protocol    text: 3 windows of 64 tokens that do not overlap, BOS in the place o
             predictions at positions 0 to 62 of each scored; took * (glob)
 
 $ twobit perplexity tiny.gguf --text text --ctx 64 --json >a; keys <a
-bos ctx memory nll nll_stderr perplexity seconds skip stderr tokens windows
+act bos ctx memory nll nll_stderr perplexity seconds skip stderr tokens windows
 $ twobit perplexity tiny.gguf --text text --ctx 64 --threads 1 --json | grep nll >b; grep nll a | cmp - b
 $ twobit perplexity tiny.gguf --text - --ctx 64 --json <text | grep nll | cmp - b
 
 # Against another model; against itself nothing is lost.
 $ twobit perplexity tiny.gguf --text text --ctx 64 --reference other.gguf --json | keys
-bos ctx kl_max kl_mean kl_p99 kl_stderr memory nll nll_stderr perplexity reference_nll reference_perplexity seconds skip stderr tokens top1_agreement windows
+act bos ctx kl_max kl_mean kl_p99 kl_stderr memory nll nll_stderr perplexity reference_nll reference_perplexity seconds skip stderr tokens top1_agreement windows
 $ twobit perplexity tiny.gguf --text text --ctx 64 --reference tiny.gguf --json | grep -e kl_ -e top1
   "kl_mean": 0.0,
   "kl_stderr": 0.0,
@@ -82,4 +82,32 @@ $ make_tiny_model nan.gguf --nan; twobit perplexity nan.gguf --text text --ctx 6
 = 1
 $ twobit perplexity tiny.gguf --text text --ctx 64 --reference nan.gguf
 ! twobit: the reference is broken: its logits are not finite
+= 1
+
+# Activations in few bits, beside a reference that has them as they are; in windows and in streams.
+$ twobit perplexity tiny.gguf --text text --ctx 64 --act a8:token --reference tiny.gguf --json >a; grep -e '"act"' -e reference_perp a; grep -c '"kl_mean": 0.0,' a
+  "act": "a8:token",
+  "reference_perplexity": * (glob)
+0
+= 1
+$ cat text text >twice; twobit perplexity tiny.gguf --text text --ctx 64 --act a8:static --act-text twice | grep ^inputs
+inputs      rounded: a8:static
+$ twobit perplexity tiny.gguf --text text --stream 4:16 --ctx 20 --act a4:static --json | grep '"act"'
+  "act": "a4:static",
+$ twobit perplexity tiny.gguf --text text --ctx 64 --act a8:static --threads 1 --json | grep nll >a
+$ twobit perplexity tiny.gguf --text text --ctx 64 --act a8:static --threads 3 --json | grep nll | cmp - a
+$ twobit perplexity tiny.gguf --text text --act a9:token
+! twobit: option '--act': 'a9:token' is none of a2:token … a8:token, a2:static … a8:static
+! usage: twobit perplexity * (glob)
+! 'twobit help perplexity' explains the options
+= 2
+$ twobit perplexity tiny.gguf --text text --act a8:token --act-text text 2>&1 | head -n 1
+twobit: '--act-text' says the scales of a static '--act'
+$ twobit perplexity tiny.gguf --text text --act-text text 2>&1 | head -n 1
+twobit: '--act-text' says the scales of a static '--act'
+$ echo hat >short; twobit perplexity tiny.gguf --text text --act a8:static --act-text short
+! twobit: calibration of activations: the text has * tokens, fewer than one window of 256 (glob)
+= 1
+$ twobit perplexity tiny.gguf --text text --act a8:static --act-text none.txt
+! twobit: * (glob)
 = 1

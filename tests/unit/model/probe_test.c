@@ -211,6 +211,67 @@ static void edit__parts_without_output_leave_the_stream_alone(void **state)
     tb_model_close(model);
 }
 
+// Linears that have no bias put nothing out where they read nothing.
+static void silence(void *user, const tb_probe_place *at, tb_linear_input input, const tb_edit_rows *rows)
+{
+    (void)user, (void)at, (void)input;
+    for (size_t t = 0; t < rows->rows; t++)
+        memset(rows->x + t * rows->stride, 0, rows->cols * sizeof(float));
+}
+
+static void see_silence(void *user, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows)
+{
+    experiment *e = user;
+    (void)at, (void)input;
+    for (size_t t = 0; t < rows->rows; t++)
+        for (size_t c = 0; c < rows->cols; c++)
+            assert_true(rows->x[t * rows->stride + c] == 0);
+    e->stages |= 1u << input;
+}
+
+static bool adds_biases(const tb_model *model)
+{
+    for (size_t b = 0; b < tb_model_config(model)->blocks; b++) {
+        tb_linears linears = tb_model_linears(model, b);
+        for (size_t i = 0; i < linears.count; i++)
+            if (linears.at[i].bias && (linears.at[i].input == TB_INPUT_OUTPUT || linears.at[i].input == TB_INPUT_DOWN))
+                return true;
+    }
+    return false;
+}
+
+static void edit_input__is_all_that_linears_read(void **state)
+{
+    (void)state;
+    size_t seen = 0;
+    for (size_t f = 0; tiny_families[f]; f++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s.gguf", tiny_families[f]);
+        tb_model *model = open_model(tiny_path(name), 2);
+        if (!adds_biases(model)) {
+            experiment *e = tb_new(experiment);
+            int32_t *ids = random_ids(TOKENS, tb_model_vocab_size(model), 6);
+            tb_seq *seq = new_seq(model, TOKENS, 0, TB_KV_CACHE_F16);
+            tb_probe probe = {.edit_input = silence, .linear_input = see_silence, .residual = keep_residual, .user = e};
+            tb_states states;
+            tb_error err;
+            tb_seq_set_probe(seq, &probe);
+            tb_free(push_all(seq, ids, TOKENS));
+            assert_int_equal(tb_states_init(&states, model, ids, 1, TOKENS, &err), TB_OK);
+            for (size_t t = 0; t < TOKENS; t++)
+                assert_memory_equal(e->residual[t], states.x + t * states.stride,
+                                    tb_model_config(model)->width * sizeof(float));
+            assert_int_equal(e->stages, (1u << TB_LINEAR_INPUTS) - 1);
+            tb_states_clear(&states);
+            tb_seq_free(seq);
+            tb_free(ids), tb_free(e);
+            seen++;
+        }
+        tb_model_close(model);
+    }
+    assert_true(seen > 5);
+}
+
 static void edit__stream_behind_the_blocks_is_what_the_head_reads(void **state)
 {
     (void)state;
@@ -304,6 +365,7 @@ int main(void)
         cmocka_unit_test(probe__sees_what_plain_loops_compute),
         cmocka_unit_test(probe__changes_no_bit),
         cmocka_unit_test(edit__parts_without_output_leave_the_stream_alone),
+        cmocka_unit_test(edit_input__is_all_that_linears_read),
         cmocka_unit_test(edit__stream_behind_the_blocks_is_what_the_head_reads),
         cmocka_unit_test(hidden__is_not_seen),
         cmocka_unit_test(attention_row__is_a_distribution_over_the_window),
