@@ -280,5 +280,6 @@ void tb_forward_attention(const tb_pass *pass)
     tb_pass_edit(pass, TB_EDIT_ATTENDED, r->attended, r->query_stride, mixes);
     tb_pass_show_input(pass, TB_INPUT_OUTPUT, r->attended, r->query_stride, mixes);
     tb_pass_multiply(r->delta, r->width_stride, pass, TB_LINEAR_O, &attended);
+    tb_pass_edit(pass, TB_EDIT_ATTENTION, r->delta, r->width_stride, config->width);
     tb_pass_add(pass, pass->weights->attention_post_norm);
 }

@@ -152,6 +152,17 @@ const float *tb_model_norm(const tb_model *model, size_t block, tb_linear_input 
     return input == TB_INPUT_ATTENTION ? b->attention_norm : input == TB_INPUT_FFN ? b->ffn_norm : NULL;
 }
 
+size_t tb_model_get_turns(double *frequencies, bool *halves, const tb_model *model, size_t block, size_t length)
+{
+    const tb_settings *s = &model->settings;
+    const tb_rope *rope = s->near[block] ? &s->near_rope : &s->rope;
+    if (!s->rotated[block])
+        return 0;
+    tb_rope_get_frequencies(frequencies, rope, length);
+    *halves = rope->halves;
+    return rope->pairs;
+}
+
 bool tb_model_can_fold(const tb_model *model)
 {
     const tb_arch *arch = model->settings.arch;

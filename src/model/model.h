@@ -80,6 +80,10 @@ const tb_linear *tb_model_linear(const tb_model *model, size_t block, tb_linear_
 const float *tb_model_norm(const tb_model *model, size_t block, tb_linear_input input);
 // Whether what scales an input of linears can be divided out of what precedes it, a norm or other linears.
 bool tb_model_can_fold(const tb_model *model);
+// How a block turns queries and keys (RoPE) in a sequence of `length` tokens: pair i of a head at position p by the
+// angle p·frequencies[i], the fastest first; frequencies[head_size/2]. Returns the pairs, 0 where nothing is turned.
+// `halves`: number i of a head is paired with i + pairs; else 2i with 2i + 1. The numbers behind the pairs stay.
+size_t tb_model_get_turns(double *frequencies, bool *halves, const tb_model *model, size_t block, size_t length);
 // Token embedding, and the output head (the same matrix where they are tied).
 const tb_matrix *tb_model_embedding(const tb_model *model);
 const tb_matrix *tb_model_head(const tb_model *model);
@@ -178,12 +182,13 @@ typedef struct tb_attention_piece {
 
 // What a block computes and an experiment may change before it is used.
 typedef enum tb_edit_stage {
-    TB_EDIT_KEY,      // heads one behind the other, normed and turned, about to go into the sequence's memory
-    TB_EDIT_VALUE,    // the same, neither normed nor turned; head_size numbers of each
-    TB_EDIT_QUERY,    // heads as attention takes them: normed and turned
-    TB_EDIT_ATTENDED, // what the heads have read, in front of Wo: value_size numbers of each
-    TB_EDIT_FFN,      // what the feed-forward part is about to add to the stream, in front of a norm of its own
-    TB_EDIT_RESIDUAL, // the stream of the embeddings, and behind each block
+    TB_EDIT_KEY,       // heads one behind the other, normed and turned, about to go into the sequence's memory
+    TB_EDIT_VALUE,     // the same, neither normed nor turned; head_size numbers of each
+    TB_EDIT_QUERY,     // heads as attention takes them: normed and turned
+    TB_EDIT_ATTENDED,  // what the heads have read, in front of Wo: value_size numbers of each
+    TB_EDIT_ATTENTION, // what the attention part is about to add to the stream, in front of a norm of its own
+    TB_EDIT_FFN,       // the same of the feed-forward part
+    TB_EDIT_RESIDUAL,  // the stream of the embeddings, and behind each block
 } tb_edit_stage;
 
 // Rows of one span, as they lie in the workspace; padding behind `cols` stays zero.

@@ -167,6 +167,7 @@ void tb_sink_experiment_edit(const tb_sink_experiment *e, size_t block, tb_edit_
         edit_residual(e, embeddings ? 0 : block + 1, rows);
         break;
     case TB_EDIT_QUERY:
+    case TB_EDIT_ATTENTION:
         break;
     }
 }
