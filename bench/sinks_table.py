@@ -45,6 +45,30 @@ def describe_others(positions, tokens=3):
     return ", ".join(f"{t['token']} ({t['sinks']} of {t['seen']})" for t in found) or "none"
 
 
+def geometry_of(folder):
+    """(what, value) of the rows on directions, for one model."""
+    value, measured = load(folder, "value")["value"], load(folder, "geometry")
+    geometry = measured["geometry"]
+    sinks = [h for block in value["heads"] for h in block if h["role"] != "reads"]
+    keys = [k for block in geometry["key_cos"] for k in block]
+    middle, last = geometry["stages"][len(geometry["stages"]) // 2], geometry["stages"][-1]
+    if sinks:
+        still, cos, slow = (median([h[k] for h in sinks]) for k in ("still_cos", "query_cos", "slow_cos"))
+        yield "I3: cos(q, k_0) before RoPE, behind it, of that slow pairs; heads with a sink", f"{still:.2f}, {cos:.2f}, {slow:.2f}"
+    yield "I8: sequences", str(measured["sequences"])
+    yield "cos of a key with their mean: first token, others", (
+        f"{median([k['first'] for k in keys]):.2f}, {median([k['rest'] for k in keys]):.2f}")
+    yield "rank correlation of −cos and weight: median, least, most", (
+        f"{median([k['spearman'] for k in keys]):.2f}, {min(k['spearman'] for k in keys):.2f}, {max(k['spearman'] for k in keys):.2f}")
+    yield "largest direction of the stream at half depth; without the first token", (
+        f"{percent(middle['top_share'])}; {percent(middle['rest_top_share'])}")
+    yield "stable rank of what attention adds: median, least", (
+        f"{median([u['stable_rank'] for u in geometry['attention_updates']]):.2f}, "
+        f"{min(u['stable_rank'] for u in geometry['attention_updates']):.2f}")
+    yield "an earlier token moved: others at the end, times; position 0 hidden", (
+        f"{last['response']:.4f}; {last['response_hidden']:.4f}")
+
+
 def rows_of(folder):
     """(what, value) of each row, for one model."""
     measured, massive = load(folder, "map"), load(folder, "massive")["massive"]
@@ -79,6 +103,7 @@ def rows_of(folder):
     yield "I5: super weights (block, row, column)", describe_weights(load(folder, "super"))
     yield "I7: class", positions["class"]
     yield "other sinks: token id (times of seen)", describe_others(positions)
+    yield from geometry_of(folder)
 
 
 def ablation_of(folder):

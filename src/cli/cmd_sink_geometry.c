@@ -19,7 +19,8 @@ static const char *const examples[] = {
 static const char notes[] =
     "Directions: e to the entropy of the squared singular values' shares, of the stream as it is, with the first "
     "token\n"
-    "and without. Where one activation is massive, one direction has nearly all, and few are left to the others.\n";
+    "and without. Where one activation is massive, one direction has nearly all, and few are left to the others.\n"
+    "Moved: by how much later tokens move when the embedding at T/4 does, both relative to their lengths.\n";
 
 // ---- text ----
 
@@ -30,18 +31,21 @@ static tb_sink_key_shape keys_of(const tb_sink_result *r, size_t block)
     for (size_t h = 0; h < n; h++) {
         mean.first += r->geometry.keys[block * n + h].first / (double)n;
         mean.rest += r->geometry.keys[block * n + h].rest / (double)n;
+        mean.spearman += r->geometry.keys[block * n + h].spearman / (double)n;
     }
     return mean;
 }
 
-// The keys of the block that reads the stage; the last one is read by none.
-static tb_code add_keys(tb_table *table, const tb_sink_result *r, size_t block, tb_error *err)
+// Of the block that reads the stage; the last one is read by none.
+static tb_code add_attention(tb_table *table, const tb_sink_result *r, size_t block, tb_error *err)
 {
-    tb_sink_key_shape keys = block < r->blocks ? keys_of(r, block) : (tb_sink_key_shape){0};
-    const double cosines[] = {keys.first, keys.rest};
+    bool read = block < r->blocks;
+    tb_sink_key_shape keys = read ? keys_of(r, block) : (tb_sink_key_shape){0};
+    tb_sink_update_shape update = read ? r->geometry.updates[block] : (tb_sink_update_shape){0};
+    const double reals[] = {keys.first, keys.rest, keys.spearman, update.stable_rank, update.top_share};
     tb_code rc = TB_OK;
-    for (size_t i = 0; i < 2 && !rc; i++)
-        rc = block < r->blocks ? tb_table_printf(table, err, "%.3f", cosines[i]) : tb_table_add(table, "", err);
+    for (size_t i = 0; i < sizeof reals / sizeof reals[0] && !rc; i++)
+        rc = read ? tb_table_printf(table, err, "%.3f", reals[i]) : tb_table_add(table, "", err);
     return rc;
 }
 
@@ -62,7 +66,11 @@ static tb_code add_stage(tb_table *table, const tb_sink_result *r, size_t stage,
         rc = tb_table_add(table, tb_text_of_real(number, s->rest_rank), err);
     if (!rc)
         rc = tb_table_printf(table, err, "%.1f %%", 100 * s->position_share);
-    return rc ? rc : add_keys(table, r, stage, err);
+    if (!rc)
+        rc = tb_table_printf(table, err, "%.3f", r->mixing[stage].response);
+    if (!rc)
+        rc = tb_table_printf(table, err, "%.3f", r->mixing[stage].hidden);
+    return rc ? rc : add_attention(table, r, stage, err);
 }
 
 static tb_code print_stages(const tb_model *model, const tb_sink_result *r, tb_error *err)
@@ -76,8 +84,13 @@ static tb_code print_stages(const tb_model *model, const tb_sink_result *r, tb_e
         {"the same without\nthe first token", true},
         {"\n", true},
         {"variance by\nposition", true},
-        {"keys it makes: cos with\ntheir mean, first token", true},
+        {"moved by an earlier\ntoken, times", true},
+        {"the same, position\n0 hidden", true},
+        {"next block: keys' cos with\ntheir mean, first token", true},
         {"\nothers", true},
+        {"rank correlation of\n−cos and weight", true},
+        {"stable rank of what\nattention adds", true},
+        {"share of its\nlargest direction", true},
     };
     tb_table table;
     tb_code rc = TB_OK;
@@ -92,35 +105,42 @@ static tb_code print_stages(const tb_model *model, const tb_sink_result *r, tb_e
 
 // ---- JSON ----
 
-static json_t *make_stage(const tb_sink_stage_shape *s)
+static json_t *make_stage(const tb_sink_stage_shape *s, const tb_sink_mix *mix)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "first_cos", tb_json_real(s->first_cos), "top_share",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "first_cos", tb_json_real(s->first_cos), "top_share",
                      tb_json_real(s->top_share), "rank", tb_json_real(s->rank), "rest_top_share",
                      tb_json_real(s->rest_top_share), "rest_rank", tb_json_real(s->rest_rank), "position_share",
-                     tb_json_real(s->position_share));
+                     tb_json_real(s->position_share), "response", tb_json_real(mix->response), "response_hidden",
+                     tb_json_real(mix->hidden));
+}
+
+static json_t *make_keys(const tb_sink_key_shape *keys, size_t heads)
+{
+    json_t *list = json_array();
+    for (size_t h = 0; h < heads; h++)
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "first", tb_json_real(keys[h].first), "rest",
+                                              tb_json_real(keys[h].rest), "spearman", tb_json_real(keys[h].spearman)));
+    return list;
 }
 
 static json_t *make_geometry(const tb_sink_result *r)
 {
-    json_t *stages = json_array(), *blocks = json_array();
+    json_t *stages = json_array(), *keys = json_array(), *updates = json_array();
     for (size_t s = 0; s <= r->blocks; s++)
-        json_array_append_new(stages, make_stage(&r->geometry.stages[s]));
+        json_array_append_new(stages, make_stage(&r->geometry.stages[s], &r->mixing[s]));
     for (size_t b = 0; b < r->blocks; b++) {
-        json_t *heads = json_array();
-        for (size_t h = 0; h < r->kv_heads; h++) {
-            const tb_sink_key_shape *k = &r->geometry.keys[b * r->kv_heads + h];
-            json_array_append_new(
-                heads, json_pack("{s:o, s:o}", "first", tb_json_real(k->first), "rest", tb_json_real(k->rest)));
-        }
-        json_array_append_new(blocks, heads);
+        const tb_sink_update_shape *u = &r->geometry.updates[b];
+        json_array_append_new(keys, make_keys(r->geometry.keys + b * r->kv_heads, r->kv_heads));
+        json_array_append_new(updates, json_pack("{s:o, s:o}", "stable_rank", tb_json_real(u->stable_rank), "top_share",
+                                                 tb_json_real(u->top_share)));
     }
-    return json_pack("{s:o, s:o}", "stages", stages, "key_cos", blocks);
+    return json_pack("{s:o, s:o, s:o}", "stages", stages, "key_cos", keys, "attention_updates", updates);
 }
 
 // ---- the command ----
 
 static const tb_sink_view view = {
-    .what = TB_SINK_WHAT_GEOMETRY,
+    .what = TB_SINK_WHAT_GEOMETRY | TB_SINK_WHAT_MIXING,
     .key = "geometry",
     .make = make_geometry,
     .print = print_stages,

@@ -19,7 +19,8 @@ static const char notes[] =
     "‖v_0‖ over the median of the other tokens' values: below 0.2 a head that looks at the first token reads next to\n"
     "nothing (no-op), near 1 it spreads what is there (broadcast). b is what the first four tokens give an output: "
     "where\n"
-    "its cosine between queries is near 1 and its length varies little, it is a constant bias of the head.\n";
+    "its cosine between queries is near 1 and its length varies little, it is a constant bias of the head.\n"
+    "Slow pairs: the half of the pairs of numbers that RoPE turns less; what they add to cos(q, k_0).\n";
 
 // A block's heads, averaged; sinks: those with α_0 > ε.
 typedef struct block_values {
@@ -36,6 +37,8 @@ static block_values average(const tb_sink_result *r, size_t block)
         b.mean.value_ratio += share * v->value_ratio;
         b.mean.key_ratio += share * v->key_ratio;
         b.mean.query_cos += share * v->query_cos;
+        b.mean.still_cos += share * v->still_cos;
+        b.mean.query_cos_of[TB_SINK_TURN_SLOW] += share * v->query_cos_of[TB_SINK_TURN_SLOW];
         b.mean.bias_share += share * v->bias_share;
         b.mean.bias_cos += share * v->bias_cos;
         b.mean.bias_cv += share * v->bias_cv;
@@ -50,8 +53,14 @@ static block_values average(const tb_sink_result *r, size_t block)
 static tb_code add_block(tb_table *table, const tb_sink_result *r, size_t block, tb_error *err)
 {
     block_values b = average(r, block);
-    const double reals[] = {b.mean.value_ratio, b.mean.key_ratio, b.mean.query_cos,
-                            b.mean.bias_share,  b.mean.bias_cos,  b.mean.bias_cv};
+    const double reals[] = {b.mean.value_ratio,
+                            b.mean.key_ratio,
+                            b.mean.still_cos,
+                            b.mean.query_cos,
+                            b.mean.query_cos_of[TB_SINK_TURN_SLOW],
+                            b.mean.bias_share,
+                            b.mean.bias_cos,
+                            b.mean.bias_cv};
     const size_t counts[] = {b.sinks, b.idle, b.broadcast};
     tb_code rc = tb_table_printf(table, err, "%zu", block);
     for (size_t i = 0; i < sizeof reals / sizeof reals[0] && !rc; i++)
@@ -68,7 +77,9 @@ static tb_code print_blocks(const tb_model *model, const tb_sink_result *r, tb_e
         {"\nblock", true},
         {"‖v_0‖ over\nthe others'", true},
         {"‖k_0‖ over\nthe others'", true},
-        {"\ncos(q, k_0)", true},
+        {"cos(q, k_0)\nbefore RoPE", true},
+        {"\nbehind it", true},
+        {"of it by\nslow pairs", true},
         {"share of b\nin outputs", true},
         {"cos of b\nof queries", true},
         {"its length\nvaries", true},
@@ -89,10 +100,13 @@ static tb_code print_blocks(const tb_model *model, const tb_sink_result *r, tb_e
 
 static json_t *make_head(const tb_sink_head *head, const tb_sink_value *v, double epsilon)
 {
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "role",
+    const double *parts = v->query_cos_of;
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "role",
                      tb_sink_role_name(tb_sink_role_of(head, v, epsilon)), "value_ratio", tb_json_real(v->value_ratio),
-                     "key_ratio", tb_json_real(v->key_ratio), "query_cos", tb_json_real(v->query_cos), "query_norm",
-                     tb_json_real(v->query_norm), "key_norm", tb_json_real(v->key_norm), "bias_share",
+                     "key_ratio", tb_json_real(v->key_ratio), "query_cos", tb_json_real(v->query_cos), "still_cos",
+                     tb_json_real(v->still_cos), "fast_cos", tb_json_real(parts[TB_SINK_TURN_FAST]), "slow_cos",
+                     tb_json_real(parts[TB_SINK_TURN_SLOW]), "unturned_cos", tb_json_real(parts[TB_SINK_TURN_NONE]),
+                     "query_norm", tb_json_real(v->query_norm), "key_norm", tb_json_real(v->key_norm), "bias_share",
                      tb_json_real(v->bias_share), "bias_cos", tb_json_real(v->bias_cos), "bias_cv",
                      tb_json_real(v->bias_cv));
 }

@@ -13,17 +13,21 @@ enum { S = TB_SINK_BIAS_TOKENS };
 tb_code tb_sink_drain_init(tb_sink_drain *d, tb_arena *arena, const tb_model *model, size_t ctx, tb_error *err)
 {
     const tb_config *c = tb_model_config(model);
-    *d = (tb_sink_drain){.config = c, .ctx = ctx};
+    *d = (tb_sink_drain){.model = model, .config = c, .ctx = ctx};
     d->key_norms = tb_arena_array(arena, c->kv_heads, ctx * sizeof *d->key_norms);
     d->value_norms = tb_arena_array(arena, c->kv_heads, ctx * sizeof *d->value_norms);
     d->scratch = tb_arena_array(arena, ctx, sizeof *d->scratch);
     d->keys = tb_arena_array(arena, c->kv_heads, c->head_size * sizeof *d->keys);
+    d->frequencies = tb_arena_array(arena, c->head_size, sizeof *d->frequencies);
+    d->cos = tb_arena_array(arena, c->head_size, sizeof *d->cos);
+    d->sin = tb_arena_array(arena, c->head_size, sizeof *d->sin);
+    d->query = tb_arena_array(arena, c->head_size, sizeof *d->query);
     d->values = tb_arena_array(arena, c->kv_heads * S, c->head_size * sizeof *d->values);
     d->weights = tb_arena_array(arena, c->heads * ctx, S * sizeof *d->weights);
     d->mixed = tb_arena_array(arena, c->head_size, sizeof *d->mixed);
     d->direction = tb_arena_array(arena, c->head_size, sizeof *d->direction);
-    bool ok =
-        d->mixed && d->direction && d->key_norms && d->value_norms && d->scratch && d->keys && d->values && d->weights;
+    bool ok = d->mixed && d->direction && d->key_norms && d->value_norms && d->scratch && d->keys && d->values &&
+              d->weights && d->frequencies && d->cos && d->sin && d->query;
     return ok ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for the keys and values of %zu tokens", ctx);
 }
 
@@ -98,20 +102,72 @@ static void see_values(tb_sink_drain *d, tb_sink_value *heads, const tb_edit_row
         heads[h].value_ratio += first_ratio(d, d->value_norms + h / group * d->ctx);
 }
 
-static void see_queries(tb_sink_drain *d, tb_sink_value *heads, const tb_edit_rows *rows)
+// How a position turns the pairs of a block.
+typedef struct turning {
+    size_t pairs;
+    bool halves;
+    double *cos, *sin; // [pairs]
+} turning;
+
+static void turn_to(turning *t, const tb_sink_drain *d, int32_t position)
+{
+    for (size_t i = 0; i < t->pairs; i++) {
+        t->cos[i] = cos(position * d->frequencies[i]);
+        t->sin[i] = sin(position * d->frequencies[i]);
+    }
+}
+
+// What number i of a head is.
+static tb_sink_turn turn_of(const turning *t, size_t i)
+{
+    if (i >= 2 * t->pairs)
+        return TB_SINK_TURN_NONE;
+    return (t->halves ? i % t->pairs : i / 2) < t->pairs / 2 ? TB_SINK_TURN_FAST : TB_SINK_TURN_SLOW;
+}
+
+// A head of a query as it was in front of RoPE.
+static void turn_back(double *out, const float *x, const turning *t, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = (double)x[i];
+    for (size_t i = 0; i < t->pairs; i++) {
+        size_t a = t->halves ? i : 2 * i, b = t->halves ? i + t->pairs : 2 * i + 1;
+        out[a] = t->cos[i] * (double)x[a] + t->sin[i] * (double)x[b];
+        out[b] = t->cos[i] * (double)x[b] - t->sin[i] * (double)x[a];
+    }
+}
+
+// Adds a query's cosine with the first key, whole, in parts, and in front of RoPE; `share` of each.
+static void add_cosines(tb_sink_value *head, const tb_sink_drain *d, const float *query, const float *key,
+                        const turning *t, double share)
+{
+    size_t n = d->config->head_size;
+    double lengths = norm(query, n) * norm(key, n), still = 0, parts[TB_SINK_TURNS] = {0};
+    turn_back(d->query, query, t, n);
+    for (size_t i = 0; i < n; i++) {
+        parts[turn_of(t, i)] += (double)query[i] * (double)key[i];
+        still += d->query[i] * (double)key[i];
+    }
+    head->still_cos += share * ratio(still, lengths);
+    for (size_t i = 0; i < TB_SINK_TURNS; i++) {
+        head->query_cos_of[i] += share * ratio(parts[i], lengths);
+        head->query_cos += share * ratio(parts[i], lengths);
+    }
+}
+
+static void see_queries(tb_sink_drain *d, tb_sink_value *heads, size_t block, const tb_edit_rows *rows)
 {
     size_t n = d->config->head_size, group = d->config->heads / d->config->kv_heads;
-    for (size_t h = 0; h < d->config->heads; h++) {
-        const float *key = d->keys + h / group * n;
-        double length = norm(key, n), cosine = 0, size = 0;
-        for (size_t t = 1; t < rows->rows; t++) {
+    double share = 1 / (double)(rows->rows - 1);
+    turning turns = {.cos = d->cos, .sin = d->sin};
+    turns.pairs = tb_model_get_turns(d->frequencies, &turns.halves, d->model, block, d->ctx);
+    for (size_t t = 1; t < rows->rows; t++) {
+        turn_to(&turns, d, rows->positions[t]);
+        for (size_t h = 0; h < d->config->heads; h++) {
             const float *query = row_of(rows, t, h, n);
-            double q = norm(query, n);
-            cosine += ratio(dot(query, key, n), q * length);
-            size += q;
+            add_cosines(&heads[h], d, query, d->keys + h / group * n, &turns, share);
+            heads[h].query_norm += share * norm(query, n);
         }
-        heads[h].query_cos += cosine / (double)(rows->rows - 1);
-        heads[h].query_norm += size / (double)(rows->rows - 1);
     }
 }
 
@@ -164,14 +220,16 @@ static void see_output(const tb_sink_drain *d, tb_sink_value *head, size_t h, co
     head->bias_cv += ratio(sqrt(fmax(ratio(square, count) - mean * mean, 0)), mean);
 }
 
-void tb_sink_drain_see(tb_sink_drain *d, tb_sink_value *heads, tb_edit_stage stage, const tb_edit_rows *rows)
+void tb_sink_drain_see(tb_sink_drain *d, tb_sink_value *values, size_t block, tb_edit_stage stage,
+                       const tb_edit_rows *rows)
 {
+    tb_sink_value *heads = values + block * d->config->heads;
     if (stage == TB_EDIT_KEY)
         see_keys(d, heads, rows);
     if (stage == TB_EDIT_VALUE)
         see_values(d, heads, rows);
     if (stage == TB_EDIT_QUERY)
-        see_queries(d, heads, rows);
+        see_queries(d, heads, block, rows);
     for (size_t h = 0; stage == TB_EDIT_ATTENDED && h < d->config->heads; h++)
         see_output(d, &heads[h], h, rows);
 }

@@ -103,10 +103,17 @@ typedef struct tb_sink_massive {
 // What a query head makes of the first tokens' values, averaged over the sequences; keys and values are those of its KV
 // head. Cosines and norms are of queries and keys as attention takes them, behind RoPE.
 enum { TB_SINK_BIAS_TOKENS = 4 }; // S: as many as StreamingLLM keeps
+
+// Numbers of a head by how RoPE turns them: the half of the pairs that turns faster, the other half, and the numbers
+// that stay as they are.
+typedef enum tb_sink_turn { TB_SINK_TURN_FAST, TB_SINK_TURN_SLOW, TB_SINK_TURN_NONE, TB_SINK_TURNS } tb_sink_turn;
+
 typedef struct tb_sink_value {
-    double value_ratio, key_ratio; // ‖v_0‖ and ‖k_0‖ over the median of the others
-    double query_cos;              // cos(q_i, k_0), mean over the queries i ≥ 1
-    double query_norm, key_norm;   // mean ‖q_i‖; ‖k_0‖
+    double value_ratio, key_ratio;      // ‖v_0‖ and ‖k_0‖ over the median of the others
+    double query_cos;                   // cos(q_i, k_0), mean over the queries i ≥ 1
+    double still_cos;                   // the same of queries as they are in front of RoPE, which leaves k_0 as it is
+    double query_cos_of[TB_SINK_TURNS]; // the parts of query_cos
+    double query_norm, key_norm;        // mean ‖q_i‖; ‖k_0‖
     // b_i = Σ_{j<S} a_ij v_j, what the first tokens give the output of query i ≥ S: a constant bias?
     double bias_share; // ‖b_i‖ over that of the whole output, mean
     double bias_cos;   // cosine of two queries' b, mean over pairs
@@ -167,11 +174,17 @@ typedef struct tb_sink_positions {
     size_t *sinks, *massive; // [ctx]: sequences in which position k is one
 } tb_sink_positions;
 
-// Keys of a KV head as attention takes them: cosine with the mean of all, of the first token's and of the others';
-// means.
+// Keys of a KV head as attention takes them: cosine with the mean of all, of the first token's and of the others'; and
+// how well it tells which tokens are looked at: Spearman's rank correlation of −cosine and the weight that the queries
+// of the last quarter give the tokens in front of them, mean over the heads that read the keys. Means over sequences.
 typedef struct tb_sink_key_shape {
-    double first, rest;
+    double first, rest, spearman;
 } tb_sink_key_shape;
+
+// What attention adds to the stream in a block, [T][width]: Σσ²/σ₁² and σ₁/Σσ; means over sequences.
+typedef struct tb_sink_update_shape {
+    double stable_rank, top_share;
+} tb_sink_update_shape;
 
 // Directions of the residual stream at a stage; means over sequences. Singular values are those of a sequence's tokens
 // as they are, without subtracting a mean.
@@ -183,9 +196,17 @@ typedef struct tb_sink_stage_shape {
 } tb_sink_stage_shape;
 
 typedef struct tb_sink_geometry {
-    tb_sink_stage_shape *stages; // [blocks + 1]
-    tb_sink_key_shape *keys;     // [blocks][kv_heads]
+    tb_sink_stage_shape *stages;   // [blocks + 1]
+    tb_sink_key_shape *keys;       // [blocks][kv_heads]
+    tb_sink_update_shape *updates; // [blocks]
 } tb_sink_geometry;
+
+// How tokens mix (Barbero et al., arXiv 2504.02732): the embedding at position T/4 is moved by a tenth of its length in
+// a random direction, and the stream of each later token moves, relative to its length, by so many times a tenth; mean
+// over these tokens and the sequences. Also with position 0 hidden from later queries.
+typedef struct tb_sink_mix {
+    double response, hidden;
+} tb_sink_mix;
 
 // ---- judgements ----
 
@@ -205,14 +226,16 @@ const char *tb_sink_role_name(tb_sink_role role); // "reads", "no-op", "mixed", 
 // A head is dormant where its first-token share is above.
 #define TB_SINK_DORMANT 0.9
 
-// Parts of a measurement. Positions need map and massive, which come along.
+// Parts of a measurement. Positions need map and massive, which come along. Mixing takes four passes
+// more.
 enum {
     TB_SINK_WHAT_MAP = 1,
     TB_SINK_WHAT_MASSIVE = 2,
     TB_SINK_WHAT_VALUES = 4,
     TB_SINK_WHAT_TAILS = 8,
     TB_SINK_WHAT_POSITIONS = 16,
-    TB_SINK_WHAT_GEOMETRY = 32
+    TB_SINK_WHAT_GEOMETRY = 32,
+    TB_SINK_WHAT_MIXING = 64
 };
 
 typedef struct tb_sink_result {
@@ -225,7 +248,8 @@ typedef struct tb_sink_result {
     tb_sink_tails tails;
     tb_sink_positions positions;
     tb_sink_geometry geometry;
-    tb_arena arena; // owns all of it
+    tb_sink_mix *mixing; // [blocks + 1]: by stage
+    tb_arena arena;      // owns all of it
 } tb_sink_result;
 
 // Measures a set of TB_SINK_WHAT_… in one pass over the sequences. The result is the same bits for any number of

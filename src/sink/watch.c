@@ -5,6 +5,7 @@
 
 #include "sink/columns.h"
 #include "sink/drain.h"
+#include "sink/mixing.h"
 #include "sink/moments.h"
 #include "sink/peaks.h"
 #include "sink/sequences.h"
@@ -36,6 +37,8 @@ static void see_row(void *user, const tb_probe_place *at, size_t head, size_t po
         tb_sink_columns_add(&m->columns, at->worker, head, position, pieces, count);
     if (m->what & TB_SINK_WHAT_VALUES)
         tb_sink_drain_row(&m->drain, head, position, pieces, count);
+    if (m->what & TB_SINK_WHAT_GEOMETRY)
+        tb_sink_shapes_add_row(&m->shapes, head, position, pieces, count);
 }
 
 static void see_site(measurement *m, size_t block, tb_sink_site site, const tb_sink_activations *x)
@@ -64,9 +67,11 @@ static void see_edit(void *user, const tb_probe_place *at, tb_edit_stage stage, 
     if (at->block == SIZE_MAX)
         return;
     if (m->what & TB_SINK_WHAT_VALUES)
-        tb_sink_drain_see(&m->drain, m->result->values + at->block * m->result->heads, stage, rows);
+        tb_sink_drain_see(&m->drain, m->result->values, at->block, stage, rows);
     if ((m->what & TB_SINK_WHAT_GEOMETRY) && stage == TB_EDIT_KEY)
         tb_sink_shapes_add_keys(&m->shapes, at->block, rows);
+    if ((m->what & TB_SINK_WHAT_GEOMETRY) && stage == TB_EDIT_ATTENTION)
+        tb_sink_shapes_add_update(&m->shapes, at->block, rows);
     if (stage == TB_EDIT_KEY || stage == TB_EDIT_VALUE)
         see_site(m, at->block, stage == TB_EDIT_KEY ? TB_SINK_SITE_KEY : TB_SINK_SITE_VALUE, &x);
 }
@@ -87,6 +92,8 @@ static void see_residual(void *user, const tb_probe_place *at, const tb_probe_ro
     if (m->what & TB_SINK_WHAT_MAP)
         tb_sink_columns_take(r->map.heads + at->block * r->heads, m->alpha + at->block * r->heads * r->ctx,
                              m->spots.marks, at->block * TB_SINK_BANDS / r->blocks, &m->columns, r->epsilon);
+    if (m->what & TB_SINK_WHAT_GEOMETRY)
+        tb_sink_shapes_take_rows(&m->shapes, at->block);
 }
 
 // ---- results ----
@@ -104,7 +111,9 @@ static void average_head(tb_sink_head *h, const double *alpha, const tb_sink_res
 static void average_value(tb_sink_value *v, double n)
 {
     v->value_ratio /= n, v->key_ratio /= n, v->query_cos /= n, v->query_norm /= n, v->key_norm /= n;
-    v->bias_share /= n, v->bias_cos /= n, v->bias_cv /= n;
+    v->bias_share /= n, v->bias_cos /= n, v->bias_cv /= n, v->still_cos /= n;
+    for (size_t i = 0; i < TB_SINK_TURNS; i++)
+        v->query_cos_of[i] /= n;
 }
 
 static double uniform_first(size_t ctx)
@@ -187,7 +196,7 @@ static tb_code check_logits(const tb_seq *seq, size_t vocab, tb_error *err)
 static tb_code run_sequences(measurement *m, const tb_sink_sequences *sequences, const tb_report *report, tb_error *err)
 {
     const tb_probe probe = {
-        .attention_row = m->what & (TB_SINK_WHAT_MAP | TB_SINK_WHAT_VALUES) ? see_row : NULL,
+        .attention_row = m->what & (TB_SINK_WHAT_MAP | TB_SINK_WHAT_VALUES | TB_SINK_WHAT_GEOMETRY) ? see_row : NULL,
         .linear_input = see_input,
         .edit = see_edit,
         .residual = see_residual,
@@ -236,6 +245,15 @@ static tb_code finish(measurement *m, tb_error *err)
     return rc;
 }
 
+static tb_code measure_mixing(tb_sink_result *r, const tb_model *model, const tb_sink_sequences *sequences,
+                              const tb_sink_options *options, tb_error *err)
+{
+    r->mixing = tb_arena_array(&r->arena, r->blocks + 1, sizeof *r->mixing);
+    if (!r->mixing)
+        return tb_fail(err, TB_ENOMEM, "no memory for %zu stages", r->blocks + 1);
+    return tb_sink_mixing_measure(r->mixing, model, sequences, options, err);
+}
+
 tb_code tb_sink_measure(tb_sink_result *out, const tb_model *model, unsigned what, const tb_sink_options *options,
                         tb_error *err)
 {
@@ -254,6 +272,8 @@ tb_code tb_sink_measure(tb_sink_result *out, const tb_model *model, unsigned wha
         rc = prepare(&m, err);
     if (!rc)
         rc = run_sequences(&m, &sequences, options->report, err);
+    if (!rc && (what & TB_SINK_WHAT_MIXING))
+        rc = measure_mixing(out, model, &sequences, options, err);
     if (!rc)
         rc = finish(&m, err);
     tb_sink_sequences_clear(&sequences);

@@ -56,7 +56,7 @@ bos ctx epsilon input massive model reference seconds seed sequences text
 $ grep -o '^    "[a-z0-9_]*"' json | tr -d ' "' | sort | paste -sd ' ' -
 appearance channels dissipation emergence largest rule stable_first stable_last stages
 $ twobit sink value tiny.gguf --json | grep -o '^ *"[a-z_]*"' | tr -d ' "' | sort | uniq -c | tr -s ' ' | paste -sd ' ' -
- 12 bias_cos  12 bias_cv  12 bias_share  1 bos  1 ctx  1 epsilon  1 heads  1 input  12 key_norm  12 key_ratio  1 model  12 query_cos  12 query_norm  1 reference  12 role  1 seconds  1 seed  1 sequences  1 text  1 value  12 value_ratio
+ 12 bias_cos  12 bias_cv  12 bias_share  1 bos  1 ctx  1 epsilon  12 fast_cos  1 heads  1 input  12 key_norm  12 key_ratio  1 model  12 query_cos  12 query_norm  1 reference  12 role  1 seconds  1 seed  1 sequences  12 slow_cos  12 still_cos  1 text  12 unturned_cos  1 value  12 value_ratio
 $ twobit sink entropy tiny.gguf --json | grep -o '^ *"[a-z0-9_]*"' | tr -d ' "' | sort | uniq -c | tr -s ' ' | paste -sd ' ' -
  3 attention_input  1 blocks  1 bos  1 ctx  3 down_input  5 entropy  4 entropy_share  1 epsilon  3 ffn_input  1 input  3 key  21 kurt_rms  21 kurt_tensor  21 kurt_tok_first  21 kurt_tok_rest  21 largest  1 model  1 outliers_6  1 outliers_6_sigma  3 output_input  1 reference  1 seconds  1 seed  1 sequences  3 sites  3 stream  1 text  3 value
 $ twobit sink positions tiny.gguf --json >json; grep -o '^    "[a-z_]*"' json | tr -d ' "' | sort | paste -sd ' ' -; grep class json
@@ -72,9 +72,12 @@ blocks bos complete model prompt spike weights
 3
 $ twobit sink super tiny.gguf --spike 0.01 --most 1 -p "Another text" | sed -n 4p
 block  row  column * token (glob)
-$ twobit sink geometry tiny.gguf --sequences 4 --json >json; grep -o '^    "[a-z_]*"' json | tr -d ' "' | sort | paste -sd ' ' -; grep -c '"rank"' json
-key_cos stages
+$ twobit sink geometry tiny.gguf --sequences 4 --json >json; grep -o '^    "[a-z_]*"' json | tr -d ' "' | sort | paste -sd ' ' -; grep -c '"rank"' json; grep -c '"response_hidden"' json; grep -c '"spearman"' json; grep -c '"stable_rank"' json
+attention_updates key_cos stages
 4
+4
+6
+3
 $ twobit sink geometry tiny.gguf --sequences 4 | tail -n 1 | tr -s ' '
  3 * % * % * %* (glob)
 $ twobit sink heads tiny.gguf --json | grep -c '"role": "reads"'

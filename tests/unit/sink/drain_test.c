@@ -45,7 +45,7 @@ static fixture *begin(void)
 static void show(fixture *f, tb_edit_stage stage, float *x, size_t cols)
 {
     tb_edit_rows rows = {.x = x, .stride = cols, .rows = T, .cols = cols, .positions = f->positions};
-    tb_sink_drain_see(&f->drain, f->heads, stage, &rows);
+    tb_sink_drain_see(&f->drain, f->heads, 0, stage, &rows);
 }
 
 // Every query gives the first token `first` and itself the rest.
@@ -82,7 +82,54 @@ static void drain__is_the_ratio_of_the_first_to_the_median(void **state)
     assert_true(f->heads[0].value_ratio == 0.125 && f->heads[1].value_ratio == 0.125);
     assert_true(f->heads[2].value_ratio == 1 && f->heads[3].value_ratio == 1);
     assert_true(f->heads[0].key_ratio == 1 && f->heads[3].key_ratio == 0.5 && f->heads[3].key_norm == 0.5);
-    assert_true(f->heads[0].query_cos == 1 && f->heads[0].query_norm == 2);
+    // Means are sums of T − 1 rounded parts.
+    assert_true(fabs(f->heads[0].query_cos - 1) <= T * 0x1p-52 && fabs(f->heads[0].query_norm - 2) <= T * 0x1p-51);
+    end(f);
+}
+
+// Turns a head at a position as the model does.
+static void turn(float *x, const tb_model *model, size_t position)
+{
+    double frequencies[N / 2];
+    bool halves;
+    assert_int_equal(tb_model_get_turns(frequencies, &halves, model, 0, T), N / 2);
+    for (size_t i = 0; i < N / 2; i++) {
+        size_t a = halves ? i : 2 * i, b = halves ? i + N / 2 : 2 * i + 1;
+        double c = cos((double)position * frequencies[i]), s = sin((double)position * frequencies[i]);
+        double from_a = (double)x[a], from_b = (double)x[b];
+        x[a] = (float)(c * from_a - s * from_b);
+        x[b] = (float)(s * from_a + c * from_b);
+    }
+}
+
+// Queries along the first key that RoPE has turned: what is left of the cosine is that of each pair's angle.
+static void queries__are_turned_back(void **state)
+{
+    (void)state;
+    fixture *f = begin();
+    double expected[2] = {0}, frequencies[N / 2];
+    bool halves;
+    tb_model_get_turns(frequencies, &halves, f->model, 0, T);
+    for (size_t t = 0; t < T; t++)
+        for (size_t h = 0; h < HEADS; h++) {
+            for (size_t i = 0; i < N; i++)
+                f->queries[t][h][i] = f->keys[0][h / 2][i] = 1;
+            turn(f->queries[t][h], f->model, t);
+        }
+    for (size_t t = 1; t < T; t++)
+        for (size_t i = 0; i < N / 2; i++)
+            expected[i >= N / 4] += cos((double)t * frequencies[i]) / (N / 2) / (T - 1);
+    measure(f, 0.5f);
+    // Products of numbers that were rounded to floats, about 1 each.
+    const double rounding = N * 6e-8;
+    for (size_t h = 0; h < HEADS; h++) {
+        const tb_sink_value *v = &f->heads[h];
+        assert_true(fabs(v->still_cos - 1) < rounding);
+        assert_true(fabs(v->query_cos_of[TB_SINK_TURN_FAST] - expected[0]) < rounding);
+        assert_true(fabs(v->query_cos_of[TB_SINK_TURN_SLOW] - expected[1]) < rounding);
+        assert_true(v->query_cos_of[TB_SINK_TURN_NONE] == 0);
+        assert_true(fabs(v->query_cos - expected[0] - expected[1]) < rounding);
+    }
     end(f);
 }
 
@@ -121,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(drain__is_the_ratio_of_the_first_to_the_median),
+        cmocka_unit_test(queries__are_turned_back),
         cmocka_unit_test(bias__is_constant_where_weights_are),
         cmocka_unit_test(bias__varies_where_weights_do),
     };

@@ -17,7 +17,7 @@ enum {
     BLOCKS = 2,
     HEADS = 4,
     ALL = TB_SINK_WHAT_MAP | TB_SINK_WHAT_MASSIVE | TB_SINK_WHAT_VALUES | TB_SINK_WHAT_TAILS | TB_SINK_WHAT_POSITIONS |
-          TB_SINK_WHAT_GEOMETRY
+          TB_SINK_WHAT_GEOMETRY | TB_SINK_WHAT_MIXING
 };
 
 static const tiny_model shape = {

@@ -129,6 +129,65 @@ static void keys__of_the_first_token_point_elsewhere(void **state)
     end(f);
 }
 
+// Late queries give token k a weight that falls with its key's cosine, or rises with it.
+static void keys__that_point_away_are_looked_at(void **state)
+{
+    (void)state;
+    fixture *f = begin();
+    tb_edit_rows rows = {.x = f->keys[0][0], .stride = KV * N, .rows = T, .cols = KV * N};
+    for (size_t t = 0; t < T; t++) // the further back, the further from the mean
+        for (size_t h = 0; h < KV; h++)
+            f->keys[t][h][0] = (float)t, f->keys[t][h][1] = (float)(T - t);
+    for (size_t t = 0; t < 3; t++) // of opposite keys the mean is what the others say
+        f->keys[T - 1 - t][0][2] = 0;
+    tb_sink_shapes_add_keys(&f->shapes, 0, &rows);
+    for (size_t h = 0; h < 4; h++)
+        for (size_t t = 0; t < T; t++) {
+            float weights[T];
+            for (size_t k = 0; k <= t; k++)
+                weights[k] = (float)(h < 2 ? T - k : k) / 1000;
+            tb_attention_piece piece = {.weights = weights, .count = t + 1};
+            tb_sink_shapes_add_row(&f->shapes, h, t, &piece, 1);
+        }
+    tb_sink_shapes_take_rows(&f->shapes, 0);
+    finish(f, 1);
+    // Cosines fall from the middle on, where the mean points; ranks of 12 tokens by hand.
+    double cosines[12], mean[2] = {T * (T - 1) / 2.0, T * (T + 1) / 2.0};
+    for (size_t t = 0; t < 12; t++)
+        cosines[t] = ((double)t * mean[0] + (double)(T - t) * mean[1]) / hypot((double)t, (double)(T - t));
+    double squares = 0;
+    for (size_t t = 0; t < 12; t++) {
+        double rank = 0;
+        for (size_t u = 0; u < 12; u++)
+            rank += cosines[u] > cosines[t];
+        squares += (rank - (11 - (double)t)) * (rank - (11 - (double)t));
+    }
+    double expected = 1 - 6 * squares / (12 * (12 * 12 - 1));
+    assert_true(fabs(f->geometry.keys[0].spearman - expected) < EXACT);
+    assert_true(fabs(f->geometry.keys[1].spearman + expected) < EXACT);
+    end(f);
+}
+
+static void updates__of_one_direction_and_of_equal_ones(void **state)
+{
+    (void)state;
+    fixture *f = begin();
+    tb_edit_rows rows = {.x = f->x[0], .stride = WIDTH, .rows = T, .cols = WIDTH};
+    for (size_t t = 0; t < T; t++)
+        f->x[t][t] = 3;
+    tb_sink_shapes_add_update(&f->shapes, 0, &rows);
+    for (size_t t = 0; t < T; t++)
+        for (size_t c = 0; c < WIDTH; c++)
+            f->x[t][c] = (float)(t + 1) * (float)(c + 1);
+    tb_sink_shapes_add_update(&f->shapes, 1, &rows);
+    finish(f, 1);
+    const tb_sink_update_shape *u = f->geometry.updates;
+    assert_true(fabs(u[0].stable_rank - T) < T * EXACT && fabs(u[0].top_share - 1.0 / T) < EXACT);
+    // Singular values that should be 0 are the roots of rounding errors.
+    assert_true(fabs(u[1].stable_rank - 1) < EXACT && fabs(u[1].top_share - 1) < T * sqrt(T * 0x1p-52));
+    end(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +196,8 @@ int main(void)
         cmocka_unit_test(stream__of_one_large_token_has_few_directions),
         cmocka_unit_test(positions__explain_what_their_means_do),
         cmocka_unit_test(keys__of_the_first_token_point_elsewhere),
+        cmocka_unit_test(keys__that_point_away_are_looked_at),
+        cmocka_unit_test(updates__of_one_direction_and_of_equal_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "sink/sink.h"
@@ -68,6 +69,29 @@ static void measure__sees_what_a_learned_key_takes(void **state)
     }
 }
 
+static void mixing__needs_attention(void **state)
+{
+    (void)state;
+    static const tb_sink_options options = {.ctx = T, .sequences = 2, .input = TB_SINK_RANDOM};
+    tb_lm *lm = variant_new(&variant_plain, 3);
+    tb_sink_result r;
+    for (size_t b = 0; b < variant_plain.blocks; b++) {
+        char name[64];
+        snprintf(name, sizeof name, "blk.%zu.attn_output.weight", b);
+        tb_param *output = tb_params_find(tb_lm_params(lm), name);
+        for (size_t i = 0; i < output->rows * output->cols; i++)
+            tb_param_set(tb_lm_params(lm), output, i, 0);
+    }
+    variant_write_gguf(temp_path("still.gguf"), lm);
+    tb_lm_free(lm);
+    tb_model *model = open_model(temp_path("still.gguf"), 2);
+    assert_int_equal(tb_sink_measure(&r, model, TB_SINK_WHAT_MIXING, &options, &err), TB_OK);
+    for (size_t s = 0; s <= r.blocks; s++)
+        assert_true(r.mixing[s].response == 0 && r.mixing[s].hidden == 0);
+    tb_sink_result_clear(&r);
+    tb_model_close(model);
+}
+
 static void measure__refuses_registers(void **state)
 {
     (void)state;
@@ -91,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(measure__knows_every_normalizer),
         cmocka_unit_test(measure__sees_what_a_learned_key_takes),
+        cmocka_unit_test(mixing__needs_attention),
         cmocka_unit_test(measure__refuses_registers),
     };
     return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
