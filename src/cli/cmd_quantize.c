@@ -6,18 +6,19 @@
 #include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "cli/hold_out.h"
 #include "cli/json_out.h"
 #include "cli/number_text.h"
 #include "cli/readable_output.h"
 #include "lab/lab.h"
 
 typedef struct quantize_args {
-    const char *output, *calibration, *prefix;
+    const char *output, *calibration, *prefix, *hold_out;
     tb_recipe_args recipe;
     bool no_measure, json;
 } quantize_args;
 
-static const quantize_args defaults = {.recipe = TB_RECIPE_DEFAULTS};
+static const quantize_args defaults = {.hold_out = "none", .recipe = TB_RECIPE_DEFAULTS};
 
 static const tb_option options[] = {
     {"output", 'o', TB_OPTION_TEXT, offsetof(quantize_args, output), "FILE", 0, 0, "the file to write"},
@@ -25,6 +26,9 @@ static const tb_option options[] = {
      "text to calibrate on (default: the text that comes with twobit)"},
     {"prefix-kv", 0, TB_OPTION_TEXT, offsetof(quantize_args, prefix), "FILE", 0, 0,
      "a file that twobit prefix made of this model: calibrate with it in place and store it in the result"},
+    {"hold-out", 0, TB_OPTION_TEXT, offsetof(quantize_args, hold_out), "WHICH", 0, 0,
+     "leave matrices as they are, in 8 bits at most: auto, the down matrices with super weights, or names with commas "
+     "between them"},
     {"no-measure", 0, TB_OPTION_FLAG, offsetof(quantize_args, no_measure), NULL, 0, 0,
      "do not measure the result afterwards"},
     {"json", 0, TB_OPTION_FLAG, offsetof(quantize_args, json), NULL, 0, 0,
@@ -46,6 +50,8 @@ static const char *const examples[] = {
     "larger groups need fewer bytes for coefficients",
     "twobit prefix model.gguf -o bos.gguf; twobit quantize model.gguf -o small.gguf --prefix-kv bos.gguf",
     "the first token's keys and values stay those of the original",
+    "twobit quantize model.gguf -o small.gguf --hold-out auto",
+    "matrices in which single weights make the massive activations stay as they are",
     NULL,
 };
 
@@ -171,8 +177,8 @@ static tb_code choose_widths(outcome *o, tb_pipeline *pipeline, const tb_recipe_
     return TB_OK;
 }
 
-static tb_code quantize_model(outcome *o, const tb_model *model, const char *path, const tb_recipe_args *recipe,
-                              const tb_pipeline_options *how, const tb_widths_options *widths, tb_error *err)
+static tb_code quantize_pipeline(outcome *o, const tb_model *model, const char *path, const tb_recipe_args *recipe,
+                                 const tb_pipeline_options *how, const tb_widths_options *widths, tb_error *err)
 {
     tb_pipeline *pipeline;
     tb_code rc = tb_pipeline_new(&pipeline, model, how, err);
@@ -182,6 +188,20 @@ static tb_code quantize_model(outcome *o, const tb_model *model, const char *pat
     if (!rc)
         rc = tb_pipeline_run(&o->pipeline, pipeline, path, err);
     tb_pipeline_free(pipeline);
+    return rc;
+}
+
+static tb_code quantize_model(outcome *o, const tb_model *model, const char *path, const quantize_args *args,
+                              const tb_pipeline_options *how, const tb_widths_options *widths, tb_error *err)
+{
+    tb_pipeline_options held_out = *how;
+    bool *linears;
+    tb_code rc = tb_hold_out_choose(&linears, model, args->hold_out, how->report, err);
+    if (rc)
+        return rc;
+    held_out.held_out = linears;
+    rc = quantize_pipeline(o, model, path, &args->recipe, &held_out, widths, err);
+    tb_free(linears);
     return rc;
 }
 
@@ -195,7 +215,7 @@ static tb_code quantize(outcome *o, tb_readable_output *output, tb_cli *cli, con
         rc = tb_cli_open_prefixed(&model, cli, input, args->prefix ? args->prefix : "none", err);
     if (rc)
         return rc;
-    rc = quantize_model(o, model, output->path, &args->recipe, how, widths, err);
+    rc = quantize_model(o, model, output->path, args, how, widths, err);
     if (!rc)
         rc = inspect_output(o, cli, output->path, args->no_measure ? NULL : model, err);
     if (rc == TB_ECANCELLED && !output->target.streams)

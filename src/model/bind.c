@@ -270,6 +270,8 @@ static tb_code bind_linear(list *l, const linear_shape *shape, size_t expert, co
     snprintf(stem, sizeof stem, "%s%s", shape->stem, ending);
     snprintf(name, sizeof name, "blk.%zu.%s.weight", l->block, stem);
     *out = (tb_linear){.kind = shape->kind, .expert = expert, .input = shape->input};
+    out->has_gate =
+        out->kind == TB_LINEAR_ATTENTION_GATE || (out->kind == TB_LINEAR_Q && tb_gate_is_in_query(settings->arch));
     out->stem = tb_arena_text(&model->arena, stem, strlen(stem));
     out->name = tb_arena_text(&model->arena, name, strlen(name));
     tb_code rc = out->stem && out->name ? tb_bind_matrix(&out->matrix, l->b, name, rows, cols, err)

@@ -37,6 +37,7 @@ typedef struct tb_linear {
     tb_linear_kind kind;
     size_t expert; // which of several of its kind; 0 where there is one. The shared expert stands behind the others
     tb_linear_input input;
+    bool has_gate;    // attention's gate is in it: alone, or between the queries
     const char *stem; // its name within the block: "attn_q", "ffn_up.7"
     const char *name; // of its tensor: "blk.0.attn_q.weight"
     tb_matrix matrix;

@@ -2,6 +2,8 @@
 // follows from its name alone, so both passes agree.
 #include "quant/output.h"
 
+#include "quant/held_out.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -154,12 +156,16 @@ static tb_code add_checksum(tb_gguf_writer *w, const char *name, uint64_t checks
 
 // ---- declaring ----
 
-tb_matrix tb_output_shape(const tb_output *o, size_t block, const tb_linear *linear)
+tb_matrix tb_output_shape(const tb_output *o, size_t block, size_t which)
 {
+    tb_linears linears = tb_model_linears(o->model, block);
+    const tb_linear *linear = &linears.at[which];
+    if (tb_is_held_out(o->held_out ? o->held_out + linears.first : NULL, which, linear, o->method))
+        return tb_held_out_shape(&linear->matrix, o->method);
     return (tb_matrix){.type = tb_method_get(o->method)->type,
                        .rows = linear->matrix.rows,
                        .cols = linear->matrix.cols,
-                       .planes = o->block_bits ? o->block_bits[block] : o->options->bits,
+                       .planes = tb_linear_bits(linear, o->block_bits ? o->block_bits[block] : o->options->bits),
                        .group = o->options->group};
 }
 
@@ -167,7 +173,7 @@ static tb_code declare_linear(tb_gguf_writer *w, const tb_output *o, const tenso
 {
     const char *name = plan->info->name.data;
     tb_linears linears = tb_model_linears(o->model, plan->block);
-    tb_matrix shape = tb_output_shape(o, plan->block, &linears.at[plan->which]);
+    tb_matrix shape = tb_output_shape(o, plan->block, plan->which);
     uint64_t checksum = o->checksums ? o->checksums[linears.first + plan->which] : 0;
     tb_code rc = tb_gguf_writer_add_matrix(w, name, &shape, err);
     return rc ? rc : add_checksum(w, name, checksum, err);

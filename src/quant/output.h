@@ -20,6 +20,7 @@ typedef struct tb_output {
     tb_method method;
     const tb_quant_options *options; // resolved
     const uint8_t *block_bits;       // [blocks] instead of options->bits; NULL: all the same
+    const bool *held_out;            // [tb_model_linear_count]; NULL: none
     const tb_quant_identity *identity;
     tb_end_bits end_bits;
     const tb_report *report;
@@ -32,7 +33,7 @@ tb_code tb_output_write(tb_output *output, const char *path, tb_error *err);
 // Bytes of the file that tb_output_write would write; needs no finished block.
 tb_code tb_output_measure(uint64_t *bytes, const tb_output *output, tb_error *err);
 
-// The shape that a linear of a block has in the file.
-tb_matrix tb_output_shape(const tb_output *output, size_t block, const tb_linear *linear);
+// The shape that a linear of a block, `which` of its list, has in the file.
+tb_matrix tb_output_shape(const tb_output *output, size_t block, size_t which);
 
 #endif

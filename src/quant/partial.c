@@ -409,13 +409,19 @@ static bool take_parts(tb_packed *out, cursor *c)
     return true;
 }
 
-// The shape of a stored matrix; false where planes can have none such.
+static bool can_decode(uint32_t type)
+{
+    const tb_type_traits *traits = tb_type_traits_get(type);
+    return tb_type_is_plane((tb_type)type) || (traits && traits->decode);
+}
+
+// The shape of a stored matrix; false where its type can have none such.
 static bool take_shape(tb_matrix *shape, const stored_linear *s)
 {
     tb_matrix_part parts[TB_MATRIX_PARTS];
     *shape = (tb_matrix){
         .type = (tb_type)s->type, .rows = s->rows, .cols = s->cols, .planes = (unsigned)s->planes, .group = s->group};
-    return s->type <= UINT32_MAX && s->planes <= TB_MAX_OFFSET_PLANES && tb_type_is_plane(shape->type) &&
+    return s->type <= UINT32_MAX && s->planes <= TB_MAX_OFFSET_PLANES && can_decode((uint32_t)s->type) &&
            tb_matrix_get_parts(parts, shape) > 0;
 }
 

@@ -59,6 +59,12 @@ static tb_quant_options options_of_block(const run *r, size_t block)
     return options;
 }
 
+static const bool *held_out_of_block(const run *r, size_t block)
+{
+    const bool *all = r->p->options.held_out;
+    return all ? all + tb_model_linears(r->p->model, block).first : NULL;
+}
+
 static bool report_share(void *user, double done)
 {
     run *r = user;
@@ -114,7 +120,8 @@ static tb_code make_block(tb_quant_block *out, run *r, size_t index, tb_error *e
                               .states = r->p->calibrated ? &r->states : NULL,
                               .method = r->p->options.method,
                               .options = &options,
-                              .progress = share_of_block(r, begin, 1 - begin)};
+                              .progress = share_of_block(r, begin, 1 - begin),
+                              .held_out = held_out_of_block(r, index)};
     rc = tb_quant_block_make(out, &job, err);
     if (rc)
         return rc;

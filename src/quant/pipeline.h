@@ -18,6 +18,7 @@ typedef struct tb_pipeline_options {
     unsigned head_bits;           // of the head, 4 … 8; 0: 8 (Q8_0)
     unsigned embedding_bits;      // of an embedding that is not the head as well, 2 … 8; 0: those of the head
     bool keep_head;               // leave embedding and head as they are instead
+    const bool *held_out;         // [tb_model_linear_count]: matrices that are not quantized (held_out.h); NULL: none
     const tb_report *report;      // may be NULL
 } tb_pipeline_options;
 

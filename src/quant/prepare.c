@@ -149,6 +149,7 @@ tb_output tb_pipeline_output(const tb_pipeline *p)
                        .method = p->options.method,
                        .options = &p->quant,
                        .block_bits = p->block_bits,
+                       .held_out = p->options.held_out,
                        .identity = &p->identity,
                        .end_bits = end_bits(p),
                        .report = p->options.report};
@@ -173,7 +174,9 @@ static tb_code write_recipe(tb_pipeline *p, tb_error *err)
     tb_code rc = prefix->count ? tb_prefix_hash(hash, prefix, p->model, err) : TB_OK;
     if (rc)
         return rc;
-    const tb_recipe_facts facts = {.prefix = prefix->count ? hash : NULL,
+    const tb_recipe_facts facts = {.model = p->model,
+                                   .held_out = p->options.held_out,
+                                   .prefix = prefix->count ? hash : NULL,
                                    .method = p->options.method,
                                    .options = &p->quant,
                                    .windows = p->calibrated ? &p->windows : NULL,

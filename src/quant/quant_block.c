@@ -7,6 +7,7 @@
 
 #include "quant/awq.h"
 #include "quant/decoded.h"
+#include "quant/held_out.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -315,17 +316,23 @@ static tb_code scale_inputs(tb_fold *fold, const tb_block_job *job, moments *m, 
 
 // ---- matrices ----
 
-static tb_code quantize_linear(tb_quant_linear *out, const tb_block_job *job, const tb_linear *linear,
-                               const tb_fold *fold, const double *sums, const tb_curvature *curvature, tb_error *err)
+static tb_code quantize_linear(tb_quant_linear *out, const tb_block_job *job, size_t which, const tb_fold *fold,
+                               const double *sums, const tb_curvature *curvature, tb_error *err)
 {
+    const tb_linear *linear = &tb_model_linears(job->model, job->index).at[which];
     const tb_matrix *matrix = &linear->matrix;
+    tb_quant_options options = *job->options;
     float *weights;
     tb_code rc = tb_matrix_decode(&weights, job->model, matrix, err);
     if (rc)
         return rc;
     tb_fold_weights(weights, fold, tb_model_config(job->model), linear);
+    options.bits = tb_linear_bits(linear, options.bits);
     tb_quant_problem problem = {weights, matrix->rows, matrix->cols, sums, curvature};
-    rc = tb_quantize_matrix(&out->packed, &out->report, job->method, &problem, job->options, err);
+    if (tb_is_held_out(job->held_out, which, linear, job->method))
+        rc = tb_held_out_pack(&out->packed, &out->report, matrix, weights, job->method, options.threads, err);
+    else
+        rc = tb_quantize_matrix(&out->packed, &out->report, job->method, &problem, &options, err);
     tb_free(weights);
     return rc ? tb_fail_context(err, rc, "block %zu, %s", job->index, linear->stem) : TB_OK;
 }
@@ -349,7 +356,7 @@ static tb_code quantize_source(tb_quant_block *out, const tb_block_job *job, sou
     for (size_t i = 0; i < linears.count && !rc; i++) {
         if (!is_read_by(s, &linears.at[i]))
             continue;
-        rc = quantize_linear(&out->linears[i], job, &linears.at[i], &out->fold, s->sums, curvature, err);
+        rc = quantize_linear(&out->linears[i], job, i, &out->fold, s->sums, curvature, err);
         out->linears[i].report.tokens = s->tokens;
     }
     forget_sums(s);

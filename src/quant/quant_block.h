@@ -36,6 +36,7 @@ typedef struct tb_block_job {
     tb_method method;
     const tb_quant_options *options; // resolved
     tb_block_progress progress;
+    const bool *held_out; // [count] of the block's linears, which are not quantized; NULL: none
 } tb_block_job;
 
 // Quantizes the linears of a block.

@@ -50,6 +50,25 @@ static bool set_end_bits(json_t *recipe, tb_end_bits ends)
                   json_object_set_new(recipe, "embedding_bits", json_integer((json_int_t)ends.embedding)) == 0);
 }
 
+// The names of matrices that are held out, whoever wants them so, and the least bits of gates where there are some.
+static bool set_held_out(json_t *recipe, const tb_recipe_facts *f)
+{
+    json_t *names = json_array();
+    bool ok = names != NULL, gates = false;
+    for (size_t b = 0; b < f->blocks && ok; b++) {
+        tb_linears linears = tb_model_linears(f->model, b);
+        for (size_t i = 0; i < linears.count && ok; i++) {
+            gates |= linears.at[i].has_gate;
+            if (tb_is_held_out(f->held_out ? f->held_out + linears.first : NULL, i, &linears.at[i], f->method))
+                ok = json_array_append_new(names, json_string(linears.at[i].name)) == 0;
+        }
+    }
+    if (ok && json_array_size(names))
+        ok = json_object_set(recipe, "held_out", names) == 0;
+    json_decref(names);
+    return ok && (!gates || json_object_set_new(recipe, "gate_bits", json_integer(TB_LEAST_GATE_BITS)) == 0);
+}
+
 tb_code tb_recipe_append(tb_str *out, const tb_recipe_facts *f, tb_error *err)
 {
     const tb_method_traits *method = tb_method_get(f->method);
@@ -62,6 +81,7 @@ tb_code tb_recipe_append(tb_str *out, const tb_recipe_facts *f, tb_error *err)
         ok = set_curvature(recipe, f->options, f->windows);
     if (ok && f->prefix)
         ok = json_object_set_new(recipe, "prefix", json_string(f->prefix)) == 0;
+    ok = ok && set_held_out(recipe, f);
     if (ok && method->needs_curvature)
         ok = json_object_set_new(recipe, "shrinkage", json_boolean(!f->options->no_shrinkage)) == 0;
     if (ok && f->options->published)

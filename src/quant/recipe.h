@@ -5,6 +5,7 @@
 
 #include "quant/calibration.h"
 #include "quant/ends.h"
+#include "quant/held_out.h"
 #include "quant/options.h"
 
 // What it is written from.
@@ -19,6 +20,8 @@ typedef struct tb_recipe_facts {
     // NULL without calibration.
     const char *cpu;
     const char *prefix; // its fingerprint; NULL: there is none
+    const tb_model *model;
+    const bool *held_out; // [tb_model_linear_count] matrices of the model; NULL: none
 } tb_recipe_facts;
 
 // Appends the object on one line.

@@ -38,13 +38,14 @@ static uint64_t block_weights(const tb_model *model, size_t block)
 }
 
 // Bytes that the linears of a block take in the file.
-static uint64_t block_bytes(const tb_model *model, size_t block, tb_method method, const tb_quant_options *options)
+static uint64_t block_bytes(const tb_pipeline *p, size_t block, const tb_quant_options *options)
 {
     uint64_t sum = 0;
-    tb_output output = {.model = model, .method = method, .options = options};
-    tb_linears linears = tb_model_linears(model, block);
-    for (size_t i = 0; i < linears.count; i++) {
-        tb_matrix shape = tb_output_shape(&output, block, &linears.at[i]);
+    tb_output output = {
+        .model = p->model, .method = p->options.method, .options = options, .held_out = p->options.held_out};
+    size_t count = tb_model_linears(p->model, block).count;
+    for (size_t i = 0; i < count; i++) {
+        tb_matrix shape = tb_output_shape(&output, block, i);
         sum += tb_gguf_matrix_bytes(&shape);
     }
     return sum;
@@ -74,8 +75,8 @@ static tb_code fill_costs(uint64_t *costs, const tb_pipeline *p, const tb_widths
         options.bits = o->widths[w];
         rc = tb_quant_options_resolve(&options, p->options.method, &options, err);
         for (size_t b = 0; b < tb_model_config(p->model)->blocks && !rc; b++)
-            costs[b * o->width_count + w] = o->file_bytes ? block_bytes(p->model, b, p->options.method, &options)
-                                                          : block_weights(p->model, b) * o->widths[w];
+            costs[b * o->width_count + w] =
+                o->file_bytes ? block_bytes(p, b, &options) : block_weights(p->model, b) * o->widths[w];
     }
     return rc;
 }

@@ -185,6 +185,25 @@ $ twobit quantize tied.gguf -o x.gguf -m rtn --embedding-bits 2
 ! twobit: the embedding of this model is its head as well and takes the head's bits
 = 1
 
+# Matrices that are not quantized. A random model has no super weights.
+$ twobit quantize tiny.gguf -o held.gguf -m rtn --no-measure --hold-out blk.0.ffn_down.weight,blk.1.attn_q.weight | head -n 1
+held.gguf: * (glob)
+! twobit: 'blk.0.ffn_down.weight' is held out
+! twobit: 'blk.1.attn_q.weight' is held out
+$ twobit info held.gguf -v | grep -e "^blk.0.ffn_down" -e "^blk.1.attn_q"
+blk.0.ffn_down.weight * Q8_0 * (glob)
+blk.1.attn_q.weight * Q8_0 * (glob)
+$ twobit perplexity held.gguf --ctx 64 --max-tokens 128 | grep -c perplexity
+1
+$ twobit quantize tiny.gguf -o none.gguf -m rtn --no-measure >/dev/null; twobit quantize tiny.gguf -o auto.gguf -m rtn --no-measure --hold-out auto >/dev/null; cmp none.gguf auto.gguf
+! twobit: no super weights were found, and nothing is held out
+$ twobit quantize tiny.gguf -o x.gguf --hold-out blk.0.ffn_down
+! twobit: option '--hold-out': the model's blocks have no matrix 'blk.0.ffn_down'
+= 1
+$ twobit quantize tiny.gguf -o x.gguf --hold-out blk.0.ffn_down.weight,
+! twobit: option '--hold-out': the model's blocks have no matrix ''
+= 1
+
 # Usage.
 $ twobit quantize tiny.gguf -o x.gguf --method nonsense 2>&1 | head -n 1
 twobit: unknown method 'nonsense'; use rtn, clip, hqq, awq, gptq, bpdq or ptqtp

@@ -330,7 +330,7 @@ static void awq__keeps_what_a_block_does(void **state)
         OK(tb_states_init(&plain, model, ids, 4, 64, &err));
         OK(tb_states_init(&quantized, model, ids, 4, 64, &err));
         OK(tb_states_run_block(&plain, model, 0, NULL, NULL, &err));
-        const tb_block_job job = {model, 0, &inputs, TB_METHOD_AWQ, &options, progress};
+        const tb_block_job job = {model, 0, &inputs, TB_METHOD_AWQ, &options, progress, NULL};
         OK(tb_quant_block_make(&block, &job, &err));
         OK(tb_quant_block_advance(&quantized, model, 0, &block, progress, &err));
         size_t n = 4 * 64 * plain.stride;

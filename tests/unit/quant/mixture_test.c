@@ -48,7 +48,7 @@ static void make_block(tb_quant_block *out, const tb_model *model, const tb_stat
 {
     tb_quant_options options;
     OK(tb_quant_options_resolve(&options, method, &(tb_quant_options){.bits = 4, .group = 32, .threads = 1}, &err));
-    const tb_block_job job = {model, mixture_of(model), states, method, &options, {never_stops, NULL}};
+    const tb_block_job job = {model, mixture_of(model), states, method, &options, {never_stops, NULL}, NULL};
     OK(tb_quant_block_make(out, &job, &err));
 }
 

@@ -34,7 +34,7 @@ static size_t count_tokens(const tb_model *model, const int32_t *ids)
     OK(tb_quant_options_resolve(&options, TB_METHOD_GPTQ, &(tb_quant_options){.bits = 4, .group = 32, .threads = 1},
                                 &err));
     OK(tb_states_init(&states, model, ids, WINDOWS, LENGTH, &err));
-    const tb_block_job job = {model, 0, &states, TB_METHOD_GPTQ, &options, {never_stops, NULL}};
+    const tb_block_job job = {model, 0, &states, TB_METHOD_GPTQ, &options, {never_stops, NULL}, NULL};
     OK(tb_quant_block_make(&block, &job, &err));
     size_t tokens = block.linears[0].report.tokens;
     for (size_t i = 0; i < block.count; i++)

@@ -88,7 +88,7 @@ static void quant_block__leaves_registers_out_of_second_moments(void **state)
                                 &err));
     OK(tb_states_init(&states, model, ids, WINDOWS, LENGTH, &err));
     assert_int_equal(states.length, LENGTH + 5);
-    const tb_block_job job = {model, 0, &states, TB_METHOD_GPTQ, &options, {never_stops, NULL}};
+    const tb_block_job job = {model, 0, &states, TB_METHOD_GPTQ, &options, {never_stops, NULL}, NULL};
     OK(tb_quant_block_make(&block, &job, &err));
     for (size_t i = 0; i < block.count; i++)
         assert_int_equal(block.linears[i].report.tokens, WINDOWS * LENGTH);
