@@ -148,6 +148,22 @@ typedef struct tb_kv_bits {
 // (A2SF), or times the size of their values (VATP), or how unlike the other keys their keys are (KEYDIFF).
 typedef enum tb_eviction { TB_EVICT_NOTHING, TB_EVICT_H2O, TB_EVICT_A2SF, TB_EVICT_VATP, TB_EVICT_KEYDIFF } tb_eviction;
 
+// What joins the score of the first token in one head.
+typedef struct tb_head_bias {
+    size_t block, head;
+    double bias;
+} tb_head_bias;
+
+// Attention taken from tokens behind the first that other tokens spend it on without need (ACT, arXiv 2406.15765): from
+// those that were given more than `threshold` of the attention of the queries so far, on average. What is freed goes to
+// all other tokens that the query sees, by their weights or to all alike, so that a head's weights sum up to what they
+// did. The first two blocks and the last one stay as they are, and those that see only a reach of positions.
+typedef struct tb_redistribution {
+    double freed; // share that is taken; 0: nothing changes
+    double threshold;
+    bool alike;
+} tb_redistribution;
+
 typedef struct tb_seq_options {
     size_t context;            // most tokens it will hold; 0: the model's context length, at most 4096
     size_t batch;              // most tokens computed at once; 0: 256
@@ -159,6 +175,11 @@ typedef struct tb_seq_options {
     // Joins the scores of the first token in every head (ZeroTuning): ln γ multiplies its weight by γ before weights
     // are made to sum to 1. 0: nothing does.
     double sink_bias;
+    // The same for single heads, besides. Borrowed for as long as the sequence, or one forked from it, lives.
+    const tb_head_bias *head_biases; // [head_bias_count]
+    size_t head_bias_count;
+    // A sequence that redistributes keeps all tokens and reads all keys; when it goes back it forgets everything.
+    tb_redistribution redistribution;
     // Each head of a block keeps at most `budget` tokens, keep_sinks < budget; others are forgotten one by one. They
     // keep their positions, so that the context stays what it is; a sequence that goes back forgets everything.
     tb_eviction eviction;
@@ -170,6 +191,10 @@ typedef struct tb_seq_options {
 // Sets kv_cache and kv_bits from a text: "f16", "f32", "q8" (keys and values of 8 bits), "k2v4" (of 2 and 4), with
 // ":g64" and ":r128" behind the last two for group and residual (these are the defaults). TB_EINVAL says what is wrong.
 TB_API tb_code tb_seq_options_set_kv(tb_seq_options *options, const char *text, tb_error *err);
+
+// Sets `redistribution` from a text: 1 − freed, with ":alike" and ":t0.2", the threshold, behind it where they are
+// wanted (the threshold is 0.1 by default): "0.4", "0:alike", "0.4:alike:t0.05". TB_EINVAL says what is wrong.
+TB_API tb_code tb_seq_options_set_redistribution(tb_seq_options *options, const char *text, tb_error *err);
 
 // Sets eviction and budget from a text, "h2o:512". TB_EINVAL says what is wrong.
 TB_API tb_code tb_seq_options_set_eviction(tb_seq_options *options, const char *text, tb_error *err);

@@ -217,6 +217,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         rc = talk(&chat, err);
     }
     close_chat(&chat);
+    tb_memory_args_clear(&memory);
     return rc;
 }
 

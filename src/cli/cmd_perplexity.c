@@ -293,6 +293,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         rc = measure(cli, args, model, reference, &memory, NULL, err);
     tb_model_close(reference);
     tb_model_close(model);
+    tb_memory_args_clear(&memory);
     return rc;
 }
 

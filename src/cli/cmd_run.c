@@ -136,6 +136,7 @@ static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *pr
         rc = open_model(&model, cli, args->memory.prefix_kv, err);
     if (rc) {
         tb_sink_log_clear(&out.log);
+        tb_memory_args_clear(&memory);
         return rc;
     }
     out.log.tokenizer = tb_model_tokenizer(model);
@@ -162,6 +163,7 @@ static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *pr
     if (!rc)
         tell_stats(cli, args, &stats);
     tb_model_close(model);
+    tb_memory_args_clear(&memory);
     return rc;
 }
 

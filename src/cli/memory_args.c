@@ -1,8 +1,9 @@
 #include "cli/memory_args.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "model/model.h"
 
 const tb_option tb_memory_option_table[] = {
     {"stream", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, stream), "S:W", 0, 0,
@@ -18,6 +19,11 @@ const tb_option tb_memory_option_table[] = {
      "stored keys and values of the first tokens: none, a file of twobit prefix, or auto: the model's own (default)"},
     {"sink-gamma", 0, TB_OPTION_REAL, offsetof(tb_memory_args, sink_gamma), "F", 0, 1e6,
      "multiply the attention that goes to the first token by F"},
+    {"sink-gamma-heads", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, sink_gamma_heads), "FILE", 0, 0,
+     "the same in single heads, besides: lines of a block, a head and its F"},
+    {"sink-alpha", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, sink_alpha), "A", 0, 0,
+     "leave sinks behind the first token A times their attention; others get the rest in proportion, or with A:alike "
+     "alike"},
     {"skip-mass", 0, TB_OPTION_REAL, offsetof(tb_memory_args, skip_mass), "DELTA", 0, 0.999,
      "do not read keys that get at most this share of a head's attention together"},
     {0},
@@ -57,12 +63,28 @@ static tb_code read_stream(tb_seq_options *options, const char *text, tb_error *
     return TB_OK;
 }
 
-// ln of a factor; of 0 a number so low that nothing is left of the weight, but for the first token itself, which sees
-// no other. (e^−1000 is 0 as a float, and scores stay far away from that.)
-static double bias_of(double gamma)
+// A text in which no file of factors is that long.
+enum { MOST_FACTORS = 1 << 24 };
+
+static tb_code read_factors(tb_seq_options *options, const char *path, tb_error *err)
 {
-    const double lowest = -1000;
-    return gamma > 0 ? fmax(log(gamma), lowest) : lowest;
+    tb_head_bias *list = NULL;
+    tb_text text = {0};
+    char *bytes = NULL;
+    tb_code rc = tb_file_read(&bytes, &text.size, path, MOST_FACTORS, err);
+    text.data = bytes;
+    if (!rc)
+        rc = tb_head_gammas_parse(&list, &options->head_bias_count, text, path, err);
+    options->head_biases = list;
+    tb_free(bytes);
+    return rc;
+}
+
+void tb_memory_args_clear(tb_seq_options *options)
+{
+    tb_free((void *)(uintptr_t)options->head_biases);
+    options->head_biases = NULL;
+    options->head_bias_count = 0;
 }
 
 static tb_code read_sinks(tb_seq_options *options, const tb_memory_args *args, tb_error *err)
@@ -87,7 +109,13 @@ tb_code tb_memory_args_read(tb_seq_options *options, const tb_memory_args *args,
     rc = args->kv ? tb_seq_options_set_kv(options, args->kv, err) : TB_OK;
     if (rc)
         return tb_fail_context(err, rc, "option '--kv'");
-    options->sink_bias = bias_of(args->sink_gamma);
+    options->sink_bias = tb_sink_bias_of(args->sink_gamma);
+    rc = args->sink_alpha ? tb_seq_options_set_redistribution(options, args->sink_alpha, err) : TB_OK;
+    if (rc)
+        return tb_fail_context(err, rc, "option '--sink-alpha'");
+    rc = args->sink_gamma_heads ? read_factors(options, args->sink_gamma_heads, err) : TB_OK;
+    if (rc)
+        return rc;
     options->skip_mass = args->skip_mass;
     if (args->evict && args->stream)
         return tb_fail(err, TB_EINVAL, "'--stream' drops tokens by their age; it goes without '--evict'");
@@ -102,11 +130,10 @@ tb_code tb_memory_args_describe(tb_str *out, const tb_memory_args *args, tb_erro
 {
     const struct {
         const char *name, *value;
-    } texts[] = {{"stream", args->stream},
-                 {"kv", args->kv},
-                 {"evict", args->evict},
-                 {"keep-sinks", args->keep_sinks},
-                 {"prefix-kv", args->prefix_kv}};
+    } texts[] = {{"stream", args->stream},        {"kv", args->kv},
+                 {"evict", args->evict},          {"keep-sinks", args->keep_sinks},
+                 {"prefix-kv", args->prefix_kv},  {"sink-gamma-heads", args->sink_gamma_heads},
+                 {"sink-alpha", args->sink_alpha}};
     const char *gap = "";
     tb_code rc = TB_OK;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0] && !rc; i++) {

@@ -7,13 +7,15 @@
 
 // What was given on the command line.
 typedef struct tb_memory_args {
-    const char *stream;     // "S:W"; NULL: no stream
-    const char *kv;         // as tb_seq_options_set_kv takes it; NULL: as the command has it
-    const char *evict;      // as tb_seq_options_set_eviction takes it; NULL: no budget
-    const char *keep_sinks; // a number; NULL: not given
-    const char *prefix_kv;  // as tb_model_options has it
-    double skip_mass;       // 0: nothing is skipped
-    double sink_gamma;      // what the weight of the first token is multiplied by
+    const char *stream;           // "S:W"; NULL: no stream
+    const char *kv;               // as tb_seq_options_set_kv takes it; NULL: as the command has it
+    const char *evict;            // as tb_seq_options_set_eviction takes it; NULL: no budget
+    const char *keep_sinks;       // a number; NULL: not given
+    const char *prefix_kv;        // as tb_model_options has it
+    double skip_mass;             // 0: nothing is skipped
+    double sink_gamma;            // what the weight of the first token is multiplied by
+    const char *sink_gamma_heads; // a file of factors of heads (tb_head_gammas_parse), besides; NULL: not given
+    const char *sink_alpha;       // as tb_seq_options_set_redistribution takes it; NULL: nothing is redistributed
 } tb_memory_args;
 
 // What is used where nothing was given.
@@ -28,7 +30,9 @@ extern const tb_option tb_memory_option_table[];
 // Appends what was given, as one would give it; nothing where that is nothing.
 tb_code tb_memory_args_describe(tb_str *out, const tb_memory_args *args, tb_error *err);
 
-// Sets what was given in `options`. TB_EINVAL names the option that makes no sense.
+// Sets what was given in `options`. TB_EINVAL names the option that makes no sense. Clear behind the last sequence with
+// these options, also after failure.
 tb_code tb_memory_args_read(tb_seq_options *options, const tb_memory_args *args, tb_error *err);
+void tb_memory_args_clear(tb_seq_options *options);
 
 #endif

@@ -97,11 +97,15 @@ static part get_few_part(const tb_attention *a, size_t row, size_t kv_head, size
     return get_part(first + at * part_floats(a->config, group), a->config, group);
 }
 
-size_t tb_attention_scratch(const tb_config *config, tb_weighing_kind weighing, size_t capacity, size_t threads)
+size_t tb_attention_scratch(const tb_config *config, tb_weighing_kind weighing, bool redistributes, size_t capacity,
+                            size_t threads)
 {
+    size_t parts = few_parts(config) * part_floats(config, group_of(config));
+    size_t walking = threads * thread_scratch(config, capacity) + parts;
+    size_t weighed = tb_weighed_scratch(config, capacity, threads);
     if (weighing != TB_SOFTMAX)
-        return tb_weighed_scratch(config, capacity, threads);
-    return threads * thread_scratch(config, capacity) + few_parts(config) * part_floats(config, group_of(config));
+        return weighed;
+    return redistributes && weighed > walking ? weighed : walking;
 }
 
 // ---- walking ----
@@ -464,7 +468,7 @@ static void attend_tiles(void *user, size_t begin, size_t end, size_t worker)
 void tb_attention_run(const tb_attention *a)
 {
     size_t tiles = (a->rows + TILE - 1) / TILE;
-    if (a->weighing != TB_SOFTMAX)
+    if (a->weighing != TB_SOFTMAX || a->redistribution)
         tb_weighed_run(a);
     else if (a->rows < FEWEST_TILE || a->skip > 0)
         attend_few_by_few(a);

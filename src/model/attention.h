@@ -19,7 +19,10 @@ typedef struct tb_attention {
     size_t slots;
     double skip;             // pages that have together at most so much weight are not read; 0: all are
     const float *first_bias; // [heads] or NULL: joins the score of the key at position 0, behind the cap
-    const float *query;      // [rows][heads][head_size], rows of `stride`
+    const tb_redistribution *redistribution; // of a softmax's weights; NULL: they stay as they are
+    float *given;                            // [heads][given_stride]: what it knows (redistribution.h), by position
+    size_t given_stride;
+    const float *query; // [rows][heads][head_size], rows of `stride`
     // The same queries as pinned segments see them: turned at a position that stands still while theirs goes on. NULL:
     // no segment is pinned.
     const float *pinned_query;
@@ -33,8 +36,9 @@ typedef struct tb_attention {
     const tb_probe *probe;    // or NULL
 } tb_attention;
 
-// Floats of scratch for heads that show up to `capacity` keys.
-size_t tb_attention_scratch(const tb_config *config, tb_weighing_kind weighing, size_t capacity, size_t threads);
+// Floats of scratch for heads that show up to `capacity` keys. `redistributes`: some calls may have `redistribution`.
+size_t tb_attention_scratch(const tb_config *config, tb_weighing_kind weighing, bool redistributes, size_t capacity,
+                            size_t threads);
 
 // out = softmax(scale·query·keysᵀ)·values per head, over all rows that the segments show to a query; 0 where they
 // show none. Up to three rows go one by one through the kernels, more through BLAS in tiles: which of the two

@@ -4,6 +4,7 @@
 #include "model/attention.h"
 #include "model/forward.h"
 #include "model/prefix.h"
+#include "model/redistribution.h"
 
 #include <assert.h>
 #include <string.h>
@@ -154,7 +155,10 @@ static void attend_rows(const tb_pass *pass, size_t index, size_t first, size_t 
     const tb_settings *settings = &r->model->settings;
     const size_t row = span->first + first, query = row * r->query_stride, key = row * r->key_stride;
     const int32_t *positions = pass->batch->positions + row;
-    tb_kv_block *kv = tb_memory_get_kv(span->memory, pass->block);
+    const tb_memory *memory = span->memory;
+    const size_t first_head = (pass->block - memory->first_block) * settings->config.heads;
+    const bool redistributes = tb_redistribution_changes(&memory->plan.redistribution, settings, pass->block);
+    tb_kv_block *kv = tb_memory_get_kv(memory, pass->block);
     tb_kv_store(kv, &r->model->compute, &(tb_kv_rows){r->key + key, r->value + key, r->key_stride, count, positions});
     const tb_attention attention = {
         .compute = &r->model->compute,
@@ -169,8 +173,11 @@ static void attend_rows(const tb_pass *pass, size_t index, size_t first, size_t 
         .slot_keys = pass->weights->sink_keys,
         .slot_values = pass->weights->sink_values,
         .slots = settings->config.sink_keys,
-        .first_bias = span->memory->first_bias,
-        .skip = span->memory->plan.skip,
+        .first_bias = memory->first_bias ? memory->first_bias + first_head : NULL,
+        .redistribution = redistributes ? &memory->plan.redistribution : NULL,
+        .given = redistributes ? memory->columns + first_head * memory->plan.capacity : NULL,
+        .given_stride = memory->plan.capacity,
+        .skip = memory->plan.skip,
         .query = r->query + query,
         .pinned_query = pins_queries(pass) ? r->pinned_query + query : NULL,
         .out = r->attended + query,

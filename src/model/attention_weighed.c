@@ -1,10 +1,12 @@
 // Tiles of queries, each in two passes over the keys: scores of all of them, which become weights row by row, then the
-// mix. Results do not depend on the number of threads.
+// mix. Results do not depend on the number of threads. Where weights are redistributed, a row needs to know those of
+// the rows before it: the tiles of a head come one after the other.
 #include "model/attention_weighed.h"
 
 #include <string.h>
 
 #include "model/attention_sweep.h"
+#include "model/redistribution.h"
 
 enum {
     TILE = 16,       // rows, as those of attention.c
@@ -47,6 +49,26 @@ static scratch get_scratch(const tb_attention *a, size_t worker)
     return s;
 }
 
+// The scores x[n] of a query as a softmax, with the sink of its head.
+static void weigh_softmax(float *x, const tb_attention *a, size_t head, size_t n)
+{
+    const tb_kernels *kernels = &a->compute->kernels;
+    float top = kernels->max_f32(x, n), sink = a->sink_logits ? a->sink_logits[head] : -INFINITY;
+    top = sink > top ? sink : top;
+    float sum = kernels->exp_f32(x, top, n) + (a->sink_logits ? tb_exp(sink - top) : 0);
+    for (size_t i = 0; i < n; i++)
+        x[i] /= sum;
+}
+
+// The weights x[n] of the query at a position: tokens, from whichever the first is that it sees, and learned slots
+// behind them.
+static void redistribute(float *x, const tb_attention *a, size_t head, size_t position, size_t n)
+{
+    size_t registers = a->config->registers, tokens = n - (a->slot_keys ? a->slots : 0);
+    tb_redistribute(x, a->given + head * a->given_stride, position + 1 - tokens, tokens, registers ? registers : 1,
+                    a->redistribution);
+}
+
 // The scores [keys] of a query become weights, 0 where it does not see the key; those that it sees lie in `row`, too.
 static void weigh_query(const tb_sweep *sweep, size_t query, float *scores, float *row)
 {
@@ -60,7 +82,12 @@ static void weigh_query(const tb_sweep *sweep, size_t query, float *scores, floa
         count += seen.end - seen.begin;
         key += run.count;
     }
-    tb_weigh_scores(row, &weighing, count);
+    if (a->redistribution) {
+        weigh_softmax(row, a, head, count);
+        redistribute(row, a, head, (size_t)a->positions[tb_sweep_row(sweep, query)], count);
+    } else {
+        tb_weigh_scores(row, &weighing, count);
+    }
     memset(scores, 0, sweep->seen.count * sizeof *scores);
     for (size_t key = 0; key < sweep->seen.count;) {
         tb_run run = tb_seen_get_run(&sweep->seen, key, SIZE_MAX);
@@ -132,5 +159,7 @@ static void attend_tiles(void *user, size_t begin, size_t end, size_t worker)
 void tb_weighed_run(const tb_attention *a)
 {
     size_t tile = tile_rows(a), tiles = (a->rows + tile - 1) / tile;
-    tb_parallel(a->compute->threads, a->config->kv_heads * tiles, 1, attend_tiles, (void *)(uintptr_t)a);
+    // A thread takes a whole head where one tile needs what the one before has left.
+    size_t grain = a->redistribution ? tiles : 1;
+    tb_parallel(a->compute->threads, a->config->kv_heads * tiles, grain, attend_tiles, (void *)(uintptr_t)a);
 }

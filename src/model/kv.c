@@ -1,9 +1,12 @@
 // The plain cache, and what memories do with their heads by whatever policy.
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
+#include "model/head_bias.h"
 #include "model/kv_pages.h"
 #include "model/kv_store.h"
+#include "model/redistribution.h"
 
 // ---- segments ----
 
@@ -123,6 +126,9 @@ tb_kv_plan tb_kv_plan_of(const tb_seq_options *o, const tb_settings *settings)
         .budget = o->budget + (o->eviction != TB_EVICT_NOTHING ? registers : 0),
         .batch = o->batch,
         .sink_bias = (float)o->sink_bias,
+        .head_biases = o->head_biases,
+        .head_bias_count = o->head_bias_count,
+        .redistribution = o->redistribution,
         .skip = o->skip_mass,
     };
 }
@@ -228,14 +234,16 @@ tb_code tb_kv_plan_check(const tb_kv_plan *plan, const tb_settings *settings, tb
     const char *rope = unsteady_rope(&settings->rope);
     if (plan->type != TB_KV_CACHE_F16 && plan->type != TB_KV_CACHE_F32)
         return tb_fail(err, TB_EINVAL, "KV cache type %d is neither f16 nor f32", (int)plan->type);
-    if (!isfinite(plan->sink_bias))
-        return tb_fail(err, TB_EINVAL, "the bias of the first token is not a finite number");
     if (has_codes(plan) || plan->bits.values) {
         tb_code rc = check_bits(plan, err);
         if (rc)
             return rc;
     }
-    tb_code rc = check_skip(plan, settings, err);
+    tb_code rc = tb_head_biases_check(plan, &settings->config, err);
+    if (!rc)
+        rc = check_skip(plan, settings, err);
+    if (!rc)
+        rc = tb_redistribution_check(plan, settings, err);
     if (rc)
         return rc;
     if (plan->eviction != TB_EVICT_NOTHING)
@@ -320,14 +328,23 @@ static bool add_heads(tb_memory *memory, size_t *bytes, const tb_settings *setti
     return kv->heads;
 }
 
-static bool init_bias(tb_memory *memory, size_t heads)
+static bool init_bias(tb_memory *memory)
 {
-    if (memory->plan.sink_bias == 0)
+    if (memory->plan.sink_bias == 0 && memory->plan.head_bias_count == 0)
         return true;
-    memory->first_bias = tb_arena_array(&memory->arena, heads, sizeof *memory->first_bias);
-    for (size_t h = 0; memory->first_bias && h < heads; h++)
-        memory->first_bias[h] = memory->plan.sink_bias;
+    memory->first_bias = tb_arena_array(&memory->arena, memory->blocks, memory->heads * sizeof *memory->first_bias);
+    if (memory->first_bias)
+        tb_head_biases_fill(memory->first_bias, &memory->plan, memory->first_block, memory->blocks, memory->heads);
     return memory->first_bias;
+}
+
+static bool init_columns(tb_memory *memory)
+{
+    if (memory->plan.redistribution.freed == 0)
+        return true;
+    if (tb_mul_size(&memory->column_count, memory->blocks * memory->heads, memory->plan.capacity))
+        memory->columns = tb_alloc_array(memory->column_count, sizeof *memory->columns);
+    return memory->columns;
 }
 
 // Gives every head its part of the storage.
@@ -348,9 +365,9 @@ tb_code tb_memory_init(tb_memory *memory, const tb_settings *settings, size_t fi
                        const tb_kv_plan *plan, tb_error *err)
 {
     size_t bytes = 0;
-    *memory = (tb_memory){.plan = *plan, .first_block = first_block, .blocks = blocks};
+    *memory = (tb_memory){.plan = *plan, .first_block = first_block, .blocks = blocks, .heads = settings->config.heads};
     memory->kv = tb_arena_array(&memory->arena, blocks, sizeof *memory->kv);
-    bool ok = memory->kv && init_bias(memory, settings->config.heads);
+    bool ok = memory->kv && init_bias(memory) && init_columns(memory);
     for (size_t b = 0; b < blocks && ok; b++)
         ok = add_heads(memory, &bytes, settings, first_block + b);
     memory->bytes = bytes;
@@ -365,6 +382,7 @@ tb_code tb_memory_init(tb_memory *memory, const tb_settings *settings, size_t fi
 void tb_memory_clear(tb_memory *memory)
 {
     tb_free(memory->storage);
+    tb_free(memory->columns);
     tb_arena_clear(&memory->arena);
     *memory = (tb_memory){0};
 }
@@ -382,10 +400,13 @@ static bool truncate_heads(tb_memory *memory, size_t position)
 
 bool tb_memory_truncate(tb_memory *memory, size_t position)
 {
-    if (truncate_heads(memory, position))
-        return true;
-    truncate_heads(memory, 0);
-    return false;
+    // What tokens were given by queries that are taken back is among the sums.
+    bool kept = !(memory->columns && position > 0) && truncate_heads(memory, position);
+    if (!kept)
+        truncate_heads(memory, 0);
+    if (memory->columns)
+        memset(memory->columns, 0, memory->column_count * sizeof *memory->columns);
+    return kept;
 }
 
 void tb_memory_copy(tb_memory *to, const tb_memory *from)
@@ -395,6 +416,10 @@ void tb_memory_copy(tb_memory *to, const tb_memory *from)
             tb_kv_head *head = &to->kv[b].heads[h];
             head->policy->copy(head, &from->kv[b].heads[h]);
         }
+    size_t columns = tb_min_size(to->plan.capacity, from->plan.capacity);
+    for (size_t i = 0; from->columns && i < from->blocks * from->heads; i++)
+        memcpy(to->columns + i * to->plan.capacity, from->columns + i * from->plan.capacity,
+               columns * sizeof *to->columns);
 }
 
 // ---- rows ----

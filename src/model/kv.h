@@ -147,9 +147,12 @@ typedef struct tb_kv_plan {
     // Blocks that see everything keep `budget` rows of each head, chosen by `eviction`.
     tb_eviction eviction;
     size_t budget;
-    size_t batch;    // of a stream, or with bits: most rows stored at once
-    float sink_bias; // joins the score of the key at position 0
-    double skip;     // of a query's weight, at most so much is left out with pages that are not read; 0: nothing
+    size_t batch;                    // of a stream, or with bits: most rows stored at once
+    float sink_bias;                 // joins the score of the key at position 0
+    const tb_head_bias *head_biases; // [head_bias_count]: so do those
+    size_t head_bias_count;
+    tb_redistribution redistribution;
+    double skip; // of a query's weight, at most so much is left out with pages that are not read; 0: nothing
 } tb_kv_plan;
 
 // What the options of a sequence ask for.
@@ -174,12 +177,15 @@ typedef struct tb_kv_block {
 // Blocks first_block … first_block + blocks − 1 of one sequence.
 typedef struct tb_memory {
     tb_kv_plan plan;
-    size_t first_block, blocks;
-    tb_kv_block *kv;   // [blocks]
-    size_t bytes;      // of storage
-    float *first_bias; // [heads]: the plan's, as attention takes it; NULL: 0
-    tb_arena arena;    // owns kv and all heads
-    void *storage;     // the heads' rows; left uninitialised, so that unused ones take no memory
+    size_t first_block, blocks, heads; // heads: of queries
+    tb_kv_block *kv;                   // [blocks]
+    size_t bytes;                      // of storage
+    float *first_bias;                 // [blocks][heads]: the plan's, as attention takes it; NULL: 0
+    // [blocks][heads][plan.capacity]: what each token was given so far (redistribution.h); NULL: nobody asks
+    float *columns;
+    size_t column_count;
+    tb_arena arena; // owns kv and all heads
+    void *storage;  // the heads' rows; left uninitialised, so that unused ones take no memory
 } tb_memory;
 
 // Empty memory by a plan that tb_kv_plan_check took. TB_ENOMEM names the rows. Clear also after failure.

@@ -156,6 +156,16 @@ tb_code tb_model_begin_text(tb_ids *ids, const tb_model *model, tb_error *err);
 // first tokens of a window; returns how many.
 size_t tb_model_begin_window(int32_t *ids, size_t count, const tb_model *model);
 
+// ---- the first token's weight ----
+
+// What multiplies its weight by γ ≥ 0, before weights are made to sum to 1, when it joins its score: ln γ, of 0 a
+// number so low that nothing is left of the weight but for the first token itself, which sees no other.
+double tb_sink_bias_of(double gamma);
+
+// Reads the factors of heads from a text, which `name` names in messages: lines of a block, a head and its γ; "#"
+// begins a comment. Free *out [*count] with tb_free; NULL after failure. TB_EFORMAT says what is wrong.
+tb_code tb_head_gammas_parse(tb_head_bias **out, size_t *count, tb_text text, const char *name, tb_error *err);
+
 // ---- probes ----
 
 // What a call of a probe belongs to.

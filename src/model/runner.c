@@ -96,8 +96,9 @@ tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, const t
     r->room = tb_arena_alloc(&r->arena, tb_activations_room(&model->compute, rows, tb_padded(cols), cols));
     ok = ok && r->room;
     r->matmul_scratch = floats(r, &ok, tb_matmul_scratch(&model->compute, rows, cols), 1);
-    r->attention_scratch =
-        floats(r, &ok, tb_attention_scratch(c, s->arch->weighing, r->keys, model->compute.threads), 1);
+    r->attention_scratch = floats(
+        r, &ok,
+        tb_attention_scratch(c, s->arch->weighing, plan->redistribution.freed > 0, r->keys, model->compute.threads), 1);
     ok = ok && tb_rope_table_init(&r->rope, &r->arena, &s->rope, rows) &&
          tb_rope_table_init(&r->near_rope, &r->arena, &s->near_rope, rows);
     if (tb_kv_plan_pin(plan) != SIZE_MAX)

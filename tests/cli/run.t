@@ -115,6 +115,37 @@ $ for g in 0 0.01 1000000; do twobit run tiny.gguf -p "the end" -n 50 --temp 0 -
 $ twobit run tiny.gguf -p a --sink-gamma -1 2>&1 | head -n 1
 twobit: option '--sink-gamma': -1 is too small, the least is 0
 
+# The same head by head.
+$ printf '# all but one\n0 0 1\n1 3 1\n' >ones; twobit run tiny.gguf -p "the end" -n 50 --temp 0 --sink-gamma-heads ones | cmp - a
+$ printf '0 0 0\n0 1 0\n1 0 5\n1 1 0.01\n1 2 0\n' >heads
+$ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --sink-gamma-heads heads >b; cmp -s a b
+= 1
+$ for f in absent ones2 ones3; do
+>     printf '0 0 1\n0 0\n' >ones2; printf '7 0 1\n' >ones3
+>     twobit run tiny.gguf -p a -n 1 --sink-gamma-heads $f 2>&1 >/dev/null | head -n 1
+> done
+twobit: cannot open 'absent': No such file or directory
+twobit: line 2 of 'ones2' is not a block, a head and a factor
+twobit: there is no head 0 in block 7; the model has 2 blocks of 4 heads
+
+# Sinks behind the first token keep a share of their attention.
+$ make_tiny_model deep.gguf --blocks 5
+$ twobit run deep.gguf -p "the end" -n 80 --temp 0 >b
+$ twobit run deep.gguf -p "the end" -n 80 --temp 0 --sink-alpha 1 | cmp - b
+$ for o in 0:t0.05 0:alike:t0.05; do
+>     twobit run deep.gguf -p "the end" -n 80 --temp 0 --sink-alpha $o | cmp -s b -; echo $?
+> done
+1
+1
+$ for o in "--sink-alpha x" "--sink-alpha 2" "--sink-alpha 0.4:t0" "--sink-alpha 0.4:all" "--sink-alpha 0.4 --stream 2:6"; do
+>     twobit run tiny.gguf -p a $o 2>&1 >/dev/null | head -n 1
+> done
+twobit: option '--sink-alpha': 'x' is not a number
+twobit: option '--sink-alpha': '2' leaves tokens a share of their attention that is not 0 to 1
+twobit: option '--sink-alpha': the threshold of '0.4:t0' is not above 0 and below 1
+twobit: option '--sink-alpha': '0.4:all' is not a share, ALPHA[:alike][:tT]
+twobit: attention is redistributed where all tokens are kept and read: not in a stream, with a budget or where keys are skipped
+
 # What attention did is told token by token, and the text is the same.
 $ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --sink-log log.csv | cmp - a
 $ head -n 1 log.csv; wc -l <log.csv

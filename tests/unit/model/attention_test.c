@@ -90,7 +90,7 @@ static void scene_init(scene *s, uint64_t seed, tb_kv_cache_type type, size_t re
             s->pinned_query[t][i] = (float)tb_rng_normal(&rng);
     for (size_t i = 0; i < HEADS; i++)
         s->first_bias[i] = (float)(2 * tb_rng_normal(&rng));
-    s->scratch = tb_alloc_array(tb_attention_scratch(&s->config, TB_SOFTMAX, KEYS, THREADS), sizeof(float));
+    s->scratch = tb_alloc_array(tb_attention_scratch(&s->config, TB_SOFTMAX, true, KEYS, THREADS), sizeof(float));
     assert_non_null(s->scratch);
 }
 

@@ -34,7 +34,7 @@ static void scene_init(scene *s, tb_kv_cache_type type)
     tb_kv_plan plan = {.type = type, .capacity = KEYS, .skip = 0.5}; // any, so that pages are known
     assert_int_equal(tb_compute_init(&s->compute, tb_cpu_detect(), 1, &err), TB_OK);
     assert_int_equal(tb_memory_init(&s->memory, &s->settings, 0, 1, &plan, &err), TB_OK);
-    s->scratch = tb_alloc_array(tb_attention_scratch(&s->config, TB_SOFTMAX, KEYS, 1), sizeof(float));
+    s->scratch = tb_alloc_array(tb_attention_scratch(&s->config, TB_SOFTMAX, false, KEYS, 1), sizeof(float));
     assert_non_null(s->scratch);
     for (size_t t = 0; t < KEYS; t++)
         s->values[t][t / TB_KV_PAGE] = 1;
