@@ -19,6 +19,7 @@ struct tb_seq {
     tb_token_list tokens;
     float *logits;      // [vocab]
     int32_t *positions; // [batch]
+    int32_t *ids;       // [batch]: registers and the tokens behind them
     tb_memory memory;
     const tb_probe *probe; // or NULL; borrowed
     tb_runner runner;
@@ -55,20 +56,22 @@ static tb_code allocate(tb_seq *seq, tb_error *err)
         return rc;
     seq->logits = tb_alloc_array(config->vocab, sizeof *seq->logits);
     seq->positions = tb_alloc_array(plan.batch, sizeof *seq->positions);
-    if (!init_tokens(seq) || !seq->logits || !seq->positions)
+    seq->ids = tb_alloc_array(plan.batch, sizeof *seq->ids);
+    if (!init_tokens(seq) || !seq->logits || !seq->positions || !seq->ids)
         return tb_fail(err, TB_ENOMEM, "no memory for a sequence of %zu tokens",
                        tb_kv_plan_rows(&plan, &seq->model->settings));
     return TB_OK;
 }
 
 // A batch is not longer than what fits at once.
-static void fill_in(tb_seq_options *options, size_t trained)
+static void fill_in(tb_seq_options *options, const tb_config *config)
 {
+    size_t trained = config->context;
     if (options->context == 0)
         options->context = tb_min_size(trained, DEFAULT_CONTEXT);
     if (options->batch == 0)
         options->batch = DEFAULT_BATCH;
-    options->batch = tb_min_size(options->batch, options->window ? trained : options->context);
+    options->batch = tb_min_size(options->batch, config->registers + (options->window ? trained : options->context));
 }
 
 tb_code tb_seq_new(tb_seq **out, const tb_model *model, const tb_seq_options *options, tb_error *err)
@@ -84,7 +87,7 @@ tb_code tb_seq_new(tb_seq **out, const tb_model *model, const tb_seq_options *op
         return tb_fail(err, TB_ENOMEM, "no memory for a sequence");
     seq->model = model;
     seq->options = *options;
-    fill_in(&seq->options, model->settings.config.context);
+    fill_in(&seq->options, &model->settings.config);
     seq->context = is_stream(seq) ? INT32_MAX : seq->options.context;
     tb_code rc = allocate(seq, err);
     if (rc) {
@@ -120,6 +123,7 @@ void tb_seq_free(tb_seq *seq)
         return;
     tb_runner_clear(&seq->runner);
     tb_memory_clear(&seq->memory);
+    tb_free(seq->ids);
     tb_free(seq->positions);
     tb_token_list_clear(&seq->tokens);
     tb_free(seq->logits);
@@ -176,30 +180,39 @@ static void compute(tb_seq *seq, size_t position, const int32_t *tokens, size_t 
     tb_runner_run(&seq->runner, &batch, seq->probe);
 }
 
+// Registers are rows like those of tokens, computed once and kept for all texts that follow: in one piece with the
+// first tokens where the batch has room, so that a probe sees a text with all that stands in front of it.
+static size_t missing_registers(const tb_seq *seq)
+{
+    return seq->has_registers ? 0 : first_position(seq);
+}
+
+static void push_registers(tb_seq *seq)
+{
+    size_t count = first_position(seq), most = seq->runner.rows;
+    for (size_t done = 0; done < count; done += most) {
+        size_t n = tb_min_size(count - done, most);
+        for (size_t i = 0; i < n; i++)
+            seq->ids[i] = tb_register_id(done + i);
+        compute(seq, done, seq->ids, n, NULL, 0);
+    }
+    seq->has_registers = true;
+}
+
 static void push_batch(tb_seq *seq, const int32_t *tokens, size_t n, float *logits, size_t wanted)
 {
     const tb_prefix *prefix = &seq->model->prefix;
+    size_t registers = missing_registers(seq);
     if (prefix->count > seq->prefixed && seq->prefixed == seq->tokens.length) { // so far all are
         const tb_prefix rest = {.count = prefix->count - seq->prefixed, .tokens = prefix->tokens + seq->prefixed};
         seq->prefixed += tb_prefix_match(&rest, tokens, n);
     }
-    compute(seq, first_position(seq) + seq->tokens.length, tokens, n, logits, wanted);
-    tb_token_list_add(&seq->tokens, tokens, n);
-}
-
-// Registers are rows like those of tokens, computed once and kept for all texts that follow.
-static void push_registers(tb_seq *seq)
-{
-    enum { PIECE = 64 };
-    size_t count = first_position(seq), most = tb_min_size(PIECE, seq->runner.rows);
-    for (size_t done = 0; done < count; done += most) {
-        int32_t ids[PIECE];
-        size_t n = tb_min_size(count - done, most);
-        for (size_t i = 0; i < n; i++)
-            ids[i] = tb_register_id(done + i);
-        compute(seq, done, ids, n, NULL, 0);
-    }
+    for (size_t i = 0; i < registers; i++)
+        seq->ids[i] = tb_register_id(i);
+    memcpy(seq->ids + registers, tokens, n * sizeof *tokens);
+    compute(seq, first_position(seq) - registers + seq->tokens.length, seq->ids, registers + n, logits, wanted);
     seq->has_registers = true;
+    tb_token_list_add(&seq->tokens, tokens, n);
 }
 
 // Makes the sequence one that is going to have `length` tokens: where RoPE turns such a one otherwise than the keys
@@ -213,7 +226,7 @@ static void prepare_length(tb_seq *seq, size_t length)
     bool again = holds && tb_rope_turns_again(&seq->model->settings.rope, turned, seq->turned);
     if (again)
         tb_memory_truncate(&seq->memory, 0);
-    if (again || !seq->has_registers)
+    if (again || missing_registers(seq) >= most)
         push_registers(seq);
     for (size_t done = 0; again && done < there; done += most)
         compute(seq, first + done, seq->tokens.ids + done, tb_min_size(there - done, most), NULL, 0);
@@ -228,7 +241,7 @@ static tb_code push(tb_seq *seq, const int32_t *tokens, size_t n, float *all, tb
         return rc;
     prepare_length(seq, seq->tokens.length + n);
     for (size_t done = 0; done < n; done += count) {
-        count = tb_min_size(n - done, most);
+        count = tb_min_size(n - done, most - missing_registers(seq));
         if (all)
             push_batch(seq, tokens + done, count, all + done * vocab, count);
         else
@@ -294,9 +307,10 @@ const int32_t *tb_seq_tokens(const tb_seq *seq)
 
 size_t tb_seq_truncate(tb_seq *seq, size_t length)
 {
-    if (length >= seq->tokens.length)
+    bool anew = length == 0 && seq->probe && first_position(seq) > 0; // who watches is to see the registers, too
+    if (length >= seq->tokens.length && !anew)
         return seq->tokens.length;
-    if (!tb_memory_truncate(&seq->memory, first_position(seq) + length)) {
+    if (!tb_memory_truncate(&seq->memory, anew ? 0 : first_position(seq) + length) || anew) {
         seq->has_registers = false;
         length = 0;
     }
