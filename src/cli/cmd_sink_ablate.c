@@ -132,7 +132,8 @@ static json_t *make_ablate(const tb_ablation_result *r)
 
 static tb_code show(const tb_sink_job *job, const tb_ablation_result *r, double seconds, tb_error *err)
 {
-    const tb_sink_result protocol = {.ctx = r->ctx, .sequences = r->sequences, .bos = r->bos, .epsilon = r->epsilon};
+    const tb_sink_result protocol = {
+        .ctx = r->ctx, .registers = r->registers, .sequences = r->sequences, .bos = r->bos, .epsilon = r->epsilon};
     if (job->args->json)
         return tb_sink_print_json(job, &protocol, seconds, "ablate", make_ablate(r), NULL, err);
     tb_sink_print_protocol(job, &protocol, seconds);

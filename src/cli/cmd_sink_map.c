@@ -88,7 +88,7 @@ typedef struct figure {
     double factor, value, uniform; // uniform: of heads that read all they see alike; NaN: none to tell
 } figure;
 
-enum { FIGURES = 8 };
+enum { FIGURES = 9 };
 
 static void get_figures(figure out[FIGURES], const tb_sink_map *m, double epsilon)
 {
@@ -101,6 +101,7 @@ static void get_figures(figure out[FIGURES], const tb_sink_map *m, double epsilo
         {"weight on a sink logit", " %", 1, 100, m->sink_logit, 0},
         {"entropy, nats", "", 3, 1, m->entropy, NAN},
         {"entropy of its largest", " %", 1, 100, m->entropy_share, 1},
+        {"mean α of the text's first token", "", 4, 1, m->text, NAN},
     };
     for (size_t i = 0; i < FIGURES; i++)
         out[i] = figures[i];
@@ -118,11 +119,12 @@ static tb_code print_figures(const tb_sink_result *r, const tb_sink_result *refe
     figure own[FIGURES], others[FIGURES];
     tb_table table;
     tb_code rc = TB_OK;
+    size_t count = r->registers ? FIGURES : FIGURES - 1; // elsewhere the last one is the first
     get_figures(own, &r->map, r->epsilon);
     if (reference)
         get_figures(others, &reference->map, r->epsilon);
     tb_table_init(&table, columns, reference ? 4 : 3);
-    for (size_t i = 0; i < FIGURES && !rc; i++) {
+    for (size_t i = 0; i < count && !rc; i++) {
         const figure *f = &own[i];
         rc = tb_table_add(&table, f->name, err);
         if (!rc)
@@ -169,11 +171,12 @@ static json_t *make_map(const tb_sink_result *r)
             json_array_append_new(heads, make_head(&m->heads[b * r->heads + h]));
         json_array_append_new(blocks, heads);
     }
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "alpha_0", tb_json_real(m->first),
-                     "alpha_0_uniform", tb_json_real(m->uniform), "sink_0", tb_json_real(m->sink), "sink_any",
-                     tb_json_real(m->anywhere), "first_share", tb_json_real(m->share), "argmax_first",
-                     tb_json_real(m->argmax), "sink_logit", tb_json_real(m->sink_logit), "entropy",
-                     tb_json_real(m->entropy), "entropy_share", tb_json_real(m->entropy_share), "heads", blocks);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "alpha_0", tb_json_real(m->first),
+                     "alpha_text", tb_json_real(m->text), "alpha_0_uniform", tb_json_real(m->uniform), "sink_0",
+                     tb_json_real(m->sink), "sink_any", tb_json_real(m->anywhere), "first_share",
+                     tb_json_real(m->share), "argmax_first", tb_json_real(m->argmax), "sink_logit",
+                     tb_json_real(m->sink_logit), "entropy", tb_json_real(m->entropy), "entropy_share",
+                     tb_json_real(m->entropy_share), "heads", blocks);
 }
 
 // ---- the command ----

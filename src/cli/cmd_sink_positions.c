@@ -99,7 +99,7 @@ static json_t *make_positions(const tb_sink_result *r)
         json_array_append_new(tokens, make_spot(&p->tokens[i]));
     return json_pack("{s:s, s:o, s:I, s:o, s:o, s:o}", "class", tb_sink_class_name(tb_sink_class_of(r)), "first",
                      make_spot(&p->first), "others", (json_int_t)p->others, "tokens", tokens, "sinks_at",
-                     make_counts(p->sinks, r->ctx), "massive_at", make_counts(p->massive, r->ctx));
+                     make_counts(p->sinks, r->rows), "massive_at", make_counts(p->massive, r->rows));
 }
 
 static const tb_sink_view view = {

@@ -147,23 +147,28 @@ static void print_model(const char *label, const tb_model *model, const char *pa
 
 void tb_sink_print_protocol(const tb_sink_job *job, const tb_sink_result *r, double seconds)
 {
-    char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT];
+    char a[TB_NUMBER_TEXT], b[TB_NUMBER_TEXT], c[TB_NUMBER_TEXT];
     print_model("model", job->model, job->cli->operands.items[0]);
     if (job->reference)
         print_model("reference", job->reference, job->args->reference);
-    printf("protocol   %s, raw: %s sequences of T = %zu tokens, %s; ε = %g, seed %llu; took %s\n\n", source_of(job),
+    printf("protocol   %s, raw: %s sequences of T = %zu tokens, %s; ε = %g, seed %llu; took %s\n", source_of(job),
            tb_text_of_count(a, r->sequences), r->ctx, r->bos ? "BOS in the place of the first" : "no BOS", r->epsilon,
            (unsigned long long)job->options.seed, tb_text_of_seconds(b, seconds));
+    if (r->registers)
+        printf("registers  %s at the positions in front of the text: \"first token\" means the first of them\n",
+               tb_text_of_count(c, r->registers));
+    printf("\n");
 }
 
 static json_t *make_protocol(const tb_sink_job *job, const tb_sink_result *r, double seconds)
 {
     const char *model = job->cli->operands.items[0], *reference = job->args->reference, *text = job->args->text;
-    return json_pack("{s:o, s:o, s:s, s:o, s:b, s:I, s:I, s:o, s:I, s:o}", "model", tb_json_text(model, strlen(model)),
-                     "reference", reference ? tb_json_text(reference, strlen(reference)) : json_null(), "input",
-                     job->args->input, "text", text ? tb_json_text(text, strlen(text)) : json_null(), "bos", r->bos,
-                     "ctx", (json_int_t)r->ctx, "sequences", (json_int_t)r->sequences, "epsilon",
-                     tb_json_real(r->epsilon), "seed", (json_int_t)job->options.seed, "seconds", tb_json_real(seconds));
+    return json_pack(
+        "{s:o, s:o, s:s, s:o, s:b, s:I, s:I, s:I, s:o, s:I, s:o}", "model", tb_json_text(model, strlen(model)),
+        "reference", reference ? tb_json_text(reference, strlen(reference)) : json_null(), "input", job->args->input,
+        "text", text ? tb_json_text(text, strlen(text)) : json_null(), "bos", r->bos, "ctx", (json_int_t)r->ctx,
+        "registers", (json_int_t)r->registers, "sequences", (json_int_t)r->sequences, "epsilon",
+        tb_json_real(r->epsilon), "seed", (json_int_t)job->options.seed, "seconds", tb_json_real(seconds));
 }
 
 tb_code tb_sink_print_json(const tb_sink_job *job, const tb_sink_result *r, double seconds, const char *key,
@@ -256,6 +261,10 @@ const char *tb_sink_token_text(char out[TB_SINK_TOKEN_TEXT], const tb_model *mod
     const tb_tokenizer *tokenizer = tb_model_tokenizer(model);
     tb_str text = {0};
     tb_error ignored;
+    if (token < 0) {
+        snprintf(out, TB_SINK_TOKEN_TEXT, "register %d", -1 - token);
+        return out;
+    }
     if (!tokenizer || tb_decode(&text, tokenizer, &token, 1, true, &ignored)) {
         snprintf(out, TB_SINK_TOKEN_TEXT, "%d", token);
         return out;

@@ -219,8 +219,9 @@ static void put_protocol(writer *w)
     char seconds[TB_NUMBER_TEXT];
     put(w,
         "<p class='small'>%s, %zu blocks of %zu heads on %zu KV heads, width %zu. Measured on %zu sequences of T = %zu "
-        "tokens (",
-        tb_model_architecture(p->job->model), c->blocks, c->heads, c->kv_heads, c->width, r->sequences, r->ctx);
+        "tokens%s (",
+        tb_model_architecture(p->job->model), c->blocks, c->heads, c->kv_heads, c->width, r->sequences, r->ctx,
+        r->registers ? " behind registers, the first of which is called first token" : "");
     put_text(w, p->job->options.input != TB_SINK_NATURAL ? p->job->args->input
                 : p->job->args->text                     ? p->job->args->text
                                                          : "held-out text of twobit");

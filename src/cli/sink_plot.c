@@ -213,7 +213,7 @@ tb_code tb_sink_plot_positions(const tb_sink_job *job, const tb_sink_result *r, 
                  " '' using 1:2 with impulses lw 3 lc rgb '#d1495b' title 'a sink in some head'",
         .reference_lines = "$reference using 1:2 with points pt 6 lc rgb '#1f5f8b' title 'of the reference'",
     };
-    return plot_curves(job, r, reference, &c, r->ctx, err);
+    return plot_curves(job, r, reference, &c, r->rows, err);
 }
 
 static tb_code add_shape(tb_str *s, const tb_sink_result *r, size_t at, tb_error *err)

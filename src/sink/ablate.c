@@ -29,7 +29,7 @@ typedef struct laboratory {
     tb_ablation *row;
     tb_sink_columns columns;
     tb_sink_head *heads; // [heads] of the block under way
-    double *alpha;       // [heads][ctx]
+    double *alpha;       // [heads][rows]
     double largest;
 } laboratory;
 
@@ -88,7 +88,7 @@ static void edit(void *user, const tb_probe_place *at, tb_edit_stage stage, cons
 // Adds a block's heads to the row's sums.
 static void take_block(laboratory *l, size_t block)
 {
-    size_t heads = l->config->heads, ctx = l->sequences.length, at = l->experiment.target;
+    size_t heads = l->config->heads, ctx = l->sequences.rows, at = l->experiment.target;
     size_t behind = l->config->blocks - l->known.emergence;
     memset(l->heads, 0, heads * sizeof *l->heads);
     memset(l->alpha, 0, heads * ctx * sizeof *l->alpha);
@@ -130,7 +130,7 @@ static tb_code find_means(laboratory *l, tb_error *err)
     tb_seq_set_probe(l->seq, &probe);
     for (size_t i = 0; i < l->sequences.count && !rc && l->known.emergence; i++) {
         tb_seq_truncate(l->seq, 0);
-        rc = tb_seq_push(l->seq, l->sequences.tokens + i * l->sequences.length, 1, err);
+        rc = tb_seq_push(l->seq, tb_sink_text(&l->sequences, i), 1, err);
     }
     tb_seq_set_probe(l->seq, NULL);
     return rc;
@@ -175,7 +175,8 @@ static tb_code find_super(laboratory *l, tb_error *err)
     const tb_super_options options = {.report = l->options->report};
     if (l->config->experts)
         return TB_OK;
-    tb_code rc = tb_sink_find_super(&k->super, l->model, l->sequences.tokens, l->sequences.length, &options, err);
+    tb_code rc =
+        tb_sink_find_super(&k->super, l->model, tb_sink_text(&l->sequences, 0), l->sequences.length, &options, err);
     while (k->super_count < k->super.count && k->super.weights[k->super_count].block < k->emergence)
         k->super_count++;
     return rc;
@@ -212,17 +213,23 @@ static tb_code choose_tokens(laboratory *l, size_t index, tb_error *err)
     size_t n = l->sequences.length;
     tb_sink_options options = *l->options;
     tb_sink_sequences other;
-    memcpy(l->tokens, l->sequences.tokens + index * n, n * sizeof *l->tokens);
-    if (l->experiment.kind == TB_ABLATE_BOS)
+    memcpy(l->tokens, tb_sink_text(&l->sequences, index), n * sizeof *l->tokens);
+    switch (l->experiment.kind) {
+    case TB_ABLATE_BOS:
         options.bos = l->sequences.bos ? TB_SINK_BOS_NEVER : TB_SINK_BOS_ALWAYS;
-    else if (l->experiment.kind == TB_ABLATE_RANDOM_TOKEN)
-        options.input = TB_SINK_RANDOM, options.bos = TB_SINK_BOS_NEVER;
-    else
+        break;
+    case TB_ABLATE_RANDOM_TOKEN:
+        options.seed += options.input != TB_SINK_NATURAL; // by the same one it would be the token that is there
+        options.input = TB_SINK_RANDOM;
+        options.bos = TB_SINK_BOS_NEVER;
+        break;
+    default:
         return TB_OK;
+    }
     options.sequences = l->sequences.count;
     tb_code rc = tb_sink_sequences_init(&other, l->model, &options, err);
     if (!rc)
-        l->tokens[0] = other.tokens[index * n];
+        l->tokens[0] = *tb_sink_text(&other, index);
     tb_sink_sequences_clear(&other);
     return rc;
 }
@@ -239,14 +246,14 @@ static void keep_first(void *user, const tb_probe_place *at, tb_edit_stage stage
 static tb_code read_other_prompt(laboratory *l, size_t index, tb_error *err)
 {
     const tb_probe probe = {.edit = keep_first, .user = l};
-    const int32_t *other = l->sequences.tokens + (index + 1) % l->sequences.count * l->sequences.length;
-    tb_seq_truncate(l->seq, 0);
+    const int32_t *other = tb_sink_text(&l->sequences, (index + 1) % l->sequences.count);
     tb_seq_set_probe(l->seq, &probe);
+    tb_seq_truncate(l->seq, 0);
     int32_t kept = l->tokens[0];
     memcpy(l->tokens, other, l->sequences.length * sizeof *l->tokens);
     l->tokens[0] = kept;
     tb_code rc = tb_seq_push(l->seq, l->tokens, l->sequences.length, err);
-    memcpy(l->tokens, l->sequences.tokens + index * l->sequences.length, l->sequences.length * sizeof *l->tokens);
+    memcpy(l->tokens, tb_sink_text(&l->sequences, index), l->sequences.length * sizeof *l->tokens);
     return rc;
 }
 
@@ -301,8 +308,8 @@ static tb_code run_row(laboratory *l, size_t index, tb_error *err)
     if (rc)
         return rc;
     l->largest = 0;
-    tb_seq_truncate(seq, 0);
     tb_seq_set_probe(seq, &probe);
+    tb_seq_truncate(seq, 0);
     rc = tb_seq_push_all(seq, l->tokens, l->sequences.length, l->logits, err);
     tb_seq_set_probe(seq, NULL);
     if (!rc && l->experiment.kind == TB_ABLATE_NOTHING)
@@ -379,7 +386,7 @@ static tb_code open_streams(laboratory *l, tb_error *err)
     size_t window = l->sequences.length / 4;
     for (size_t i = 0; i < 2; i++) {
         tb_seq_options options = {
-            .batch = l->sequences.length, .kv_cache = TB_KV_CACHE_F32, .keep_sinks = i ? KEPT : 0, .window = window};
+            .batch = l->sequences.rows, .kv_cache = TB_KV_CACHE_F32, .keep_sinks = i ? KEPT : 0, .window = window};
         tb_code rc = window < KEPT ? TB_ELIMIT : tb_seq_new(&l->streams[i], l->model, &options, err);
         if (rc)
             l->streams[i] = NULL;
@@ -391,7 +398,7 @@ static tb_code open_streams(laboratory *l, tb_error *err)
 
 static tb_code prepare(laboratory *l, tb_error *err)
 {
-    size_t n = l->sequences.length, heads = l->config->heads, logits;
+    size_t n = l->sequences.length, rows = l->sequences.rows, heads = l->config->heads, logits;
     bool ok = tb_mul_size(&logits, n, l->config->vocab);
     l->tokens = tb_arena_array(&l->arena, n, sizeof *l->tokens);
     l->logits = ok ? tb_arena_array(&l->arena, logits, sizeof *l->logits) : NULL;
@@ -400,10 +407,10 @@ static tb_code prepare(laboratory *l, tb_error *err)
     l->kl = tb_arena_array(&l->arena, n, sizeof *l->kl);
     l->finite = tb_arena_array(&l->arena, n, sizeof *l->finite);
     l->heads = tb_arena_array(&l->arena, heads, sizeof *l->heads);
-    l->alpha = tb_arena_array(&l->arena, heads, n * sizeof *l->alpha);
+    l->alpha = tb_arena_array(&l->arena, heads, rows * sizeof *l->alpha);
     if (!l->tokens || !l->logits || !l->reference || !l->nll || !l->kl || !l->finite || !l->heads || !l->alpha)
         return tb_fail(err, TB_ENOMEM, "no memory for the logits of %zu tokens", n);
-    return tb_sink_columns_init(&l->columns, &l->arena, tb_model_compute(l->model)->threads, heads, n, err);
+    return tb_sink_columns_init(&l->columns, &l->arena, tb_model_compute(l->model)->threads, heads, rows, err);
 }
 
 static void laboratory_clear(laboratory *l)
@@ -430,8 +437,8 @@ tb_code tb_sink_ablate(tb_ablation_result *out, const tb_model *model, const tb_
     if (!rc)
         rc = learn(&l, err);
     if (!rc)
-        rc = tb_sink_experiment_init(&l.experiment, &l.arena, &l.known, l.sequences.length, err);
-    tb_seq_options plain = {.context = l.sequences.length, .batch = l.sequences.length, .kv_cache = TB_KV_CACHE_F32};
+        rc = tb_sink_experiment_init(&l.experiment, &l.arena, &l.known, &l.sequences, err);
+    tb_seq_options plain = {.context = l.sequences.length, .batch = l.sequences.rows, .kv_cache = TB_KV_CACHE_F32};
     if (!rc)
         rc = tb_seq_new(&l.seq, model, &plain, err);
     if (!rc)
@@ -443,6 +450,7 @@ tb_code tb_sink_ablate(tb_ablation_result *out, const tb_model *model, const tb_
         rc = run_rows(&l, err);
     }
     out->ctx = l.sequences.length;
+    out->registers = l.sequences.registers;
     out->sequences = l.sequences.count;
     out->bos = l.sequences.bos;
     out->epsilon = resolved.epsilon;

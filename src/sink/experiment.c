@@ -10,18 +10,19 @@ struct tb_sink_magnitude {
     size_t channel;
 };
 
-tb_code tb_sink_experiment_init(tb_sink_experiment *e, tb_arena *arena, const tb_sink_knowledge *known, size_t ctx,
-                                tb_error *err)
+tb_code tb_sink_experiment_init(tb_sink_experiment *e, tb_arena *arena, const tb_sink_knowledge *known,
+                                const tb_sink_sequences *sequences, tb_error *err)
 {
     const tb_config *c = known->config;
     size_t row = c->kv_heads * c->head_size;
-    *e = (tb_sink_experiment){.known = known, .target = ctx / 4};
+    *e = (tb_sink_experiment){.known = known, .target = sequences->registers + sequences->length / 4};
     e->other.keys = tb_arena_array(arena, c->blocks, row * sizeof(float));
     e->other.values = tb_arena_array(arena, c->blocks, row * sizeof(float));
     e->order = tb_arena_array(arena, c->width, sizeof *e->order);
     if (!e->other.keys || !e->other.values || !e->order)
         return tb_fail(err, TB_ENOMEM, "no memory for the experiments");
-    tb_code rc = tb_sink_removal_init(&e->removal, arena, known->super_count ? known->super_count : 1, ctx, err);
+    tb_code rc =
+        tb_sink_removal_init(&e->removal, arena, known->super_count ? known->super_count : 1, sequences->rows, err);
     e->removal.weights = known->super.weights;
     return rc;
 }

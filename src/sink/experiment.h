@@ -3,6 +3,7 @@
 #define TB_SINK_EXPERIMENT_H
 
 #include "sink/remove.h"
+#include "sink/sequences.h"
 
 // A first token's keys and values in all blocks.
 typedef struct tb_first_rows {
@@ -32,7 +33,7 @@ typedef struct tb_sink_experiment {
 } tb_sink_experiment;
 
 tb_code tb_sink_experiment_init(tb_sink_experiment *experiment, tb_arena *arena, const tb_sink_knowledge *known,
-                                size_t ctx, tb_error *err);
+                                const tb_sink_sequences *sequences, tb_error *err);
 
 // How many things it works on; false: none, so that it makes no sense.
 bool tb_sink_experiment_objects(size_t *out, const tb_sink_experiment *experiment);

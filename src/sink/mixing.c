@@ -10,10 +10,10 @@
 
 typedef struct mixing {
     const tb_sink_sequences *sequences;
-    size_t width, moved; // position of the embedding
+    size_t width, moved; // moved: position of the embedding
     uint64_t seed, index;
     tb_arena arena;
-    float *streams;    // [blocks + 1][length][width]: as they are
+    float *streams;    // [blocks + 1][rows][width]: as they are
     double *direction; // [width]
     bool moves, hidden;
     tb_sink_mix *stages;
@@ -53,7 +53,7 @@ static void see_residual(void *user, const tb_probe_place *at, const tb_probe_ro
     double moves = 0, later = (double)(rows->rows - m->moved - 1);
     for (size_t t = m->moved + 1; t < rows->rows; t++) {
         const float *x = rows->x + t * rows->stride;
-        float *plain = m->streams + (stage * m->sequences->length + t) * n;
+        float *plain = m->streams + (stage * m->sequences->rows + t) * n;
         if (!m->moves)
             memcpy(plain, x, n * sizeof *x);
         double length = length_of(plain, NULL, n);
@@ -65,15 +65,14 @@ static void see_residual(void *user, const tb_probe_place *at, const tb_probe_ro
 
 static tb_code run_sequence(mixing *m, tb_seq *seq, tb_error *err)
 {
-    const int32_t *tokens = m->sequences->tokens + m->index * m->sequences->length;
     tb_code rc = TB_OK;
     for (unsigned pass = 0; pass < 4 && !rc; pass++) {
         m->moves = pass & 1;
         m->hidden = pass & 2;
         const tb_probe probe = {.edit = edit, .residual = see_residual, .hidden = m->hidden, .user = m};
-        tb_seq_truncate(seq, 0);
         tb_seq_set_probe(seq, &probe);
-        rc = tb_seq_push(seq, tokens, m->sequences->length, err);
+        tb_seq_truncate(seq, 0);
+        rc = tb_seq_push(seq, tb_sink_text(m->sequences, m->index), m->sequences->length, err);
     }
     tb_seq_set_probe(seq, NULL);
     return rc;
@@ -83,18 +82,22 @@ tb_code tb_sink_mixing_measure(tb_sink_mix *stages, const tb_model *model, const
                                const tb_sink_options *options, tb_error *err)
 {
     const tb_config *config = tb_model_config(model);
-    size_t length = sequences->length, rows;
-    mixing m = {
-        .sequences = sequences, .width = config->width, .moved = length / 4, .seed = options->seed, .stages = stages};
+    size_t length = sequences->length, count;
+    mixing m = {.sequences = sequences,
+                .width = config->width,
+                .moved = sequences->registers + length / 4,
+                .seed = options->seed,
+                .stages = stages};
     tb_seq *seq = NULL;
-    m.streams = tb_mul_size(&rows, config->blocks + 1, length)
-                    ? tb_arena_array(&m.arena, rows, config->width * sizeof *m.streams)
+    m.streams = tb_mul_size(&count, config->blocks + 1, sequences->rows)
+                    ? tb_arena_array(&m.arena, count, config->width * sizeof *m.streams)
                     : NULL;
     m.direction = tb_arena_array(&m.arena, config->width, sizeof *m.direction);
     tb_code rc =
         m.streams && m.direction ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for the streams of %zu tokens", length);
     if (!rc)
-        rc = tb_seq_new(&seq, model, &(tb_seq_options){.context = length, .batch = length, .kv_cache = TB_KV_CACHE_F32},
+        rc = tb_seq_new(&seq, model,
+                        &(tb_seq_options){.context = length, .batch = sequences->rows, .kv_cache = TB_KV_CACHE_F32},
                         err);
     for (m.index = 0; m.index < sequences->count && !rc; m.index++)
         if (tb_report_progress(options->report, "mixing", (double)m.index, (double)sequences->count, "sequences"))

@@ -27,13 +27,15 @@ static int32_t draw_token(tb_rng *rng, const tb_model *model)
 
 static void fill(tb_sink_sequences *s, const tb_model *model, const tb_sink_options *options)
 {
-    if (options->input == TB_SINK_NATURAL) {
-        memcpy(s->tokens, options->text, s->count * s->length * sizeof *s->tokens);
-        return;
-    }
     for (size_t i = 0; i < s->count; i++) {
-        int32_t *tokens = s->tokens + i * s->length;
+        int32_t *tokens = tb_sink_text(s, i);
         tb_rng rng;
+        for (size_t k = 0; k < s->registers; k++)
+            s->tokens[i * s->rows + k] = -1 - (int32_t)k;
+        if (options->input == TB_SINK_NATURAL) {
+            memcpy(tokens, options->text + i * s->length, s->length * sizeof *tokens);
+            continue;
+        }
         tb_rng_init(&rng, options->seed, i);
         for (size_t t = 0; t < s->length; t++)
             tokens[t] = t > 0 && options->input == TB_SINK_REPEAT ? tokens[0] : draw_token(&rng, model);
@@ -71,34 +73,25 @@ static tb_code find_sizes(tb_sink_sequences *s, const tb_model *model, const tb_
     return TB_OK;
 }
 
-tb_code tb_sink_check_model(const tb_model *model, tb_error *err)
-{
-    if (tb_model_config(model)->registers)
-        return tb_fail(err, TB_EUNSUPPORTED,
-                       "'%s' has registers in front of its text, which the measurements of sinks lack",
-                       tb_checkpoint_path(tb_model_checkpoint(model)));
-    return TB_OK;
-}
-
 tb_code tb_sink_sequences_init(tb_sink_sequences *s, const tb_model *model, const tb_sink_options *options,
                                tb_error *err)
 {
     *s = (tb_sink_sequences){0};
     const tb_tokenizer *tokenizer = tb_model_tokenizer(model);
-    tb_code rc = tb_sink_check_model(model, err);
-    if (!rc)
-        rc = find_sizes(s, model, options, err);
+    tb_code rc = find_sizes(s, model, options, err);
     if (!rc)
         rc = find_bos(&s->bos, tokenizer, options->bos, err);
     if (rc)
         return rc;
     size_t n;
-    s->tokens = tb_mul_size(&n, s->count, s->length) ? tb_alloc_array(n, sizeof *s->tokens) : NULL;
+    s->registers = tb_model_config(model)->registers;
+    s->rows = s->registers + s->length;
+    s->tokens = tb_mul_size(&n, s->count, s->rows) ? tb_alloc_array(n, sizeof *s->tokens) : NULL;
     if (!s->tokens)
         return tb_fail(err, TB_ENOMEM, "no memory for %zu sequences of %zu tokens", s->count, s->length);
     fill(s, model, options);
     for (size_t i = 0; s->bos && i < s->count; i++)
-        s->tokens[i * s->length] = tb_tokenizer_bos(tokenizer);
+        *tb_sink_text(s, i) = tb_tokenizer_bos(tokenizer);
     return TB_OK;
 }
 

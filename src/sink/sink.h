@@ -2,7 +2,8 @@
 // weights send it there, and what happens without them. It watches the forward pass through its probes and keeps sums
 // per head and channel, never whole matrices of attention.
 //
-// Words: the *first token* is the one at position 0, a *stage* the residual stream of the embeddings (0) or behind
+// Words: the *first token* is the one at position 0 (where a model has registers, which stand in front of every text,
+// the first of them: token −1, the second −2 …), a *stage* the residual stream of the embeddings (0) or behind
 // block s − 1 (s). Papers number blocks and tokens from 0 or from 1; here it is always 0.
 #ifndef TB_SINK_H
 #define TB_SINK_H
@@ -62,6 +63,7 @@ typedef struct tb_sink_map {
     tb_sink_head *heads; // [blocks][heads]
     double first, sink, anywhere, share, argmax, sink_logit, entropy, entropy_share;
     double uniform; // α_0 of a head that does not look
+    double text;    // α of the first position behind the registers
 } tb_sink_map;
 
 // Massive: |x| > 100 and |x| ≥ 1000·median|x| of its token (Sun et al., arXiv 2402.17762). Models on a small scale have
@@ -171,7 +173,7 @@ typedef struct tb_sink_positions {
     tb_sink_spot *tokens; // [token_count] at k ≥ 1, those with the most heads first
     size_t token_count;
     size_t others;           // sinks at k ≥ 1, of all sequences
-    size_t *sinks, *massive; // [ctx]: sequences in which position k is one
+    size_t *sinks, *massive; // [rows]: sequences in which position k is one
 } tb_sink_positions;
 
 // Keys of a KV head as attention takes them: cosine with the mean of all, of the first token's and of the others'; and
@@ -240,6 +242,7 @@ enum {
 
 typedef struct tb_sink_result {
     size_t blocks, heads, kv_heads, ctx, sequences;
+    size_t registers, rows; // in front of the ctx tokens; both together: positions
     bool bos;
     double epsilon;
     tb_sink_map map;
@@ -355,7 +358,7 @@ typedef struct tb_ablation {
 } tb_ablation;
 
 typedef struct tb_ablation_result {
-    size_t ctx, sequences, predictions, emergence; // predictions: at positions 1 … T − 2 of all sequences
+    size_t ctx, registers, sequences, predictions, emergence; // predictions: of tokens 1 … T − 2 of all sequences
     bool bos;
     double epsilon;
     tb_sink_rule rule;

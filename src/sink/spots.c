@@ -6,8 +6,9 @@
 tb_code tb_sink_spots_init(tb_sink_spots *s, tb_arena *arena, const tb_model *model, size_t ctx, tb_error *err)
 {
     *s = (tb_sink_spots){.vocab = tb_model_vocab_size(model), .ctx = ctx};
+    s->places = s->vocab + tb_model_config(model)->registers;
     s->marks = tb_arena_array(arena, ctx, sizeof *s->marks);
-    s->by_token = tb_arena_array(arena, s->vocab, sizeof *s->by_token);
+    s->by_token = tb_arena_array(arena, s->places, sizeof *s->by_token);
     s->sinks = tb_arena_array(arena, ctx, sizeof *s->sinks);
     s->massive = tb_arena_array(arena, ctx, sizeof *s->massive);
     s->relative = tb_arena_array(arena, ctx, sizeof *s->relative);
@@ -15,11 +16,16 @@ tb_code tb_sink_spots_init(tb_sink_spots *s, tb_arena *arena, const tb_model *mo
     return ok ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for the positions of %zu tokens", ctx);
 }
 
+static tb_sink_spot *spot_of(const tb_sink_spots *s, int32_t token)
+{
+    return &s->by_token[token >= 0 ? (size_t)token : s->vocab + (size_t)(-1 - token)];
+}
+
 void tb_sink_spots_take(tb_sink_spots *s, const int32_t *tokens)
 {
     for (size_t k = 0; k < s->ctx; k++) {
         const tb_sink_mark *mark = &s->marks[k];
-        tb_sink_spot *spot = k ? &s->by_token[tokens[k]] : &s->first;
+        tb_sink_spot *spot = k ? spot_of(s, tokens[k]) : &s->first;
         size_t heads = 0;
         for (size_t band = 0; band < TB_SINK_BANDS; band++) {
             spot->heads[band] += mark->heads[band];
@@ -71,14 +77,14 @@ tb_code tb_sink_spots_finish(tb_sink_positions *out, tb_sink_spots *s, tb_sink_r
         .first = s->first, .sinks = s->sinks, .massive = rule == TB_SINK_RULE_RELATIVE ? s->relative : s->massive};
     finish_spot(&out->first, rule);
     size_t n = 0;
-    for (size_t i = 0; i < s->vocab; i++) {
+    for (size_t i = 0; i < s->places; i++) {
         finish_spot(&s->by_token[i], rule);
         n += s->by_token[i].sinks || s->by_token[i].massive;
     }
     out->tokens = tb_arena_array(arena, n, sizeof *out->tokens);
     if (!out->tokens)
         return tb_fail(err, TB_ENOMEM, "no memory for %zu tokens", n);
-    for (size_t i = 0; i < s->vocab; i++)
+    for (size_t i = 0; i < s->places; i++)
         if (s->by_token[i].sinks || s->by_token[i].massive)
             out->tokens[out->token_count++] = s->by_token[i];
     qsort(out->tokens, out->token_count, sizeof *out->tokens, by_heads);

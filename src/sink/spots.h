@@ -11,9 +11,9 @@ typedef struct tb_sink_mark {
 } tb_sink_mark;
 
 typedef struct tb_sink_spots {
-    size_t vocab, ctx;
+    size_t vocab, places, ctx;          // ids; also those of registers, behind them; positions
     tb_sink_mark *marks;                // [ctx]
-    tb_sink_spot *by_token;             // [vocab], at k ≥ 1; `position` is a sum
+    tb_sink_spot *by_token;             // [places], at k ≥ 1; `position` is a sum
     tb_sink_spot first;                 // at k = 0
     size_t *sinks, *massive, *relative; // [ctx]: sequences
 } tb_sink_spots;

@@ -2,7 +2,6 @@
 #include <math.h>
 
 #include "sink/remove.h"
-#include "sink/sequences.h"
 
 // The largest magnitude of a matrix of activations.
 typedef struct peak {
@@ -41,6 +40,13 @@ static void see_input(void *user, const tb_probe_place *at, tb_linear_input inpu
     s->input = find_peak(rows->x, rows->stride, rows->rows, rows->cols);
 }
 
+// Of a register: −1 and below.
+static int32_t token_at(const search *s, int32_t position)
+{
+    int32_t registers = (int32_t)tb_model_config(s->model)->registers;
+    return position < registers ? -1 - position : s->tokens[position - registers];
+}
+
 static void consider(search *s, size_t block, const peak *output, int32_t position)
 {
     double spike = s->result->spike;
@@ -55,7 +61,7 @@ static void consider(search *s, size_t block, const peak *output, int32_t positi
         .input = s->input.value,
         .output = output->value,
         .position = (size_t)position,
-        .token = s->tokens[position],
+        .token = token_at(s, position),
     };
 }
 
@@ -119,7 +125,7 @@ static tb_code run_passes(search *s, tb_seq *seq, size_t count, size_t most, con
     }
 }
 
-static tb_code prepare(search *s, size_t most, size_t count, tb_error *err)
+static tb_code prepare(search *s, size_t most, size_t rows, tb_error *err)
 {
     tb_super_result *r = s->result;
     r->blocks = tb_arena_array(&r->arena, r->block_count, sizeof *r->blocks);
@@ -127,7 +133,7 @@ static tb_code prepare(search *s, size_t most, size_t count, tb_error *err)
     s->exhausted = tb_arena_array(&r->arena, r->block_count, sizeof *s->exhausted);
     if (!r->blocks || !r->weights || !s->exhausted)
         return tb_fail(err, TB_ENOMEM, "no memory for %zu weights", most);
-    tb_code rc = tb_sink_removal_init(&s->removal, &r->arena, most, count, err);
+    tb_code rc = tb_sink_removal_init(&s->removal, &r->arena, most, rows, err);
     s->removal.weights = r->weights;
     return rc;
 }
@@ -146,11 +152,10 @@ tb_code tb_sink_find_super(tb_super_result *out, const tb_model *model, const in
                        "the model is a mixture of experts, which super weights are not looked for in");
     if (count == 0)
         return tb_fail(err, TB_EINVAL, "the prompt is empty");
-    tb_code rc = tb_sink_check_model(model, err);
+    size_t rows = tb_model_config(model)->registers + count;
+    tb_code rc = prepare(&s, most, rows, err);
     if (!rc)
-        rc = prepare(&s, most, count, err);
-    if (!rc)
-        rc = tb_seq_new(&seq, model, &(tb_seq_options){.context = count, .batch = count, .kv_cache = TB_KV_CACHE_F32},
+        rc = tb_seq_new(&seq, model, &(tb_seq_options){.context = count, .batch = rows, .kv_cache = TB_KV_CACHE_F32},
                         err);
     if (!rc) {
         tb_seq_set_probe(seq, &probe);

@@ -17,9 +17,9 @@ typedef struct measurement {
     const tb_model *model;
     tb_sink_result *result;
     unsigned what;
-    const int32_t *tokens; // of the sequence under way
+    const int32_t *tokens; // [rows] of the sequence under way
     tb_sink_columns columns;
-    double *alpha; // [blocks][heads][ctx]: sums of the columns' mean weights
+    double *alpha; // [blocks][heads][rows]: sums of the columns' mean weights
     tb_sink_peaks peaks;
     tb_sink_drain drain;
     tb_sink_moments moments;
@@ -90,7 +90,7 @@ static void see_residual(void *user, const tb_probe_place *at, const tb_probe_ro
         return;
     see_site(m, at->block, TB_SINK_SITE_STREAM, &x);
     if (m->what & TB_SINK_WHAT_MAP)
-        tb_sink_columns_take(r->map.heads + at->block * r->heads, m->alpha + at->block * r->heads * r->ctx,
+        tb_sink_columns_take(r->map.heads + at->block * r->heads, m->alpha + at->block * r->heads * r->rows,
                              m->spots.marks, at->block * TB_SINK_BANDS / r->blocks, &m->columns, r->epsilon);
     if (m->what & TB_SINK_WHAT_GEOMETRY)
         tb_sink_shapes_take_rows(&m->shapes, at->block);
@@ -103,7 +103,7 @@ static void average_head(tb_sink_head *h, const double *alpha, const tb_sink_res
     double n = (double)r->sequences;
     h->first /= n, h->sink /= n, h->anywhere /= n, h->share /= n, h->argmax /= n;
     h->sink_logit /= n, h->entropy /= n, h->entropy_share /= n;
-    for (size_t k = 1; k < tb_sink_columns_asked(r->ctx); k++)
+    for (size_t k = 1; k < tb_sink_columns_asked(r->rows); k++)
         if (alpha[k] > alpha[h->strongest])
             h->strongest = k;
 }
@@ -116,22 +116,23 @@ static void average_value(tb_sink_value *v, double n)
         v->query_cos_of[i] /= n;
 }
 
-static double uniform_first(size_t ctx)
+static double uniform_first(size_t rows)
 {
     double sum = 0;
-    for (size_t n = 1; n <= ctx; n++)
+    for (size_t n = 1; n <= rows; n++)
         sum += 1 / (double)n;
-    return sum / (double)ctx;
+    return sum / (double)rows;
 }
 
 static void finish_map(tb_sink_map *map, const double *alpha, const tb_sink_result *r)
 {
     size_t count = r->blocks * r->heads;
     double share = 1 / (double)count;
-    map->uniform = uniform_first(r->ctx);
+    map->uniform = uniform_first(r->rows);
     for (size_t i = 0; i < count; i++) {
         tb_sink_head *h = &map->heads[i];
-        average_head(h, alpha + i * r->ctx, r);
+        average_head(h, alpha + i * r->rows, r);
+        map->text += share * alpha[i * r->rows + r->registers] / (double)r->sequences;
         map->first += share * h->first;
         map->sink += share * h->sink;
         map->anywhere += share * h->anywhere;
@@ -150,10 +151,10 @@ static tb_code prepare_map(measurement *m, tb_error *err)
     tb_sink_result *r = m->result;
     size_t heads = r->blocks * r->heads;
     r->map.heads = tb_arena_array(&r->arena, heads, sizeof *r->map.heads);
-    m->alpha = tb_arena_array(&r->arena, heads, r->ctx * sizeof *m->alpha);
+    m->alpha = tb_arena_array(&r->arena, heads, r->rows * sizeof *m->alpha);
     if (!r->map.heads || !m->alpha)
         return tb_fail(err, TB_ENOMEM, "no memory for the columns of %zu heads", heads);
-    return tb_sink_columns_init(&m->columns, &r->arena, tb_model_compute(m->model)->threads, r->heads, r->ctx, err);
+    return tb_sink_columns_init(&m->columns, &r->arena, tb_model_compute(m->model)->threads, r->heads, r->rows, err);
 }
 
 static tb_code prepare_values(measurement *m, tb_error *err)
@@ -162,7 +163,7 @@ static tb_code prepare_values(measurement *m, tb_error *err)
     r->values = tb_arena_array(&r->arena, r->blocks * r->heads, sizeof *r->values);
     if (!r->values)
         return tb_fail(err, TB_ENOMEM, "no memory for the values of %zu heads", r->blocks * r->heads);
-    return tb_sink_drain_init(&m->drain, &r->arena, m->model, r->ctx, err);
+    return tb_sink_drain_init(&m->drain, &r->arena, m->model, r->rows, err);
 }
 
 static tb_code prepare(measurement *m, tb_error *err)
@@ -172,15 +173,15 @@ static tb_code prepare(measurement *m, tb_error *err)
     if (m->what & TB_SINK_WHAT_MAP)
         rc = prepare_map(m, err);
     if (!rc && (m->what & TB_SINK_WHAT_MASSIVE))
-        rc = tb_sink_peaks_init(&m->peaks, &r->arena, m->model, r->ctx, err);
+        rc = tb_sink_peaks_init(&m->peaks, &r->arena, m->model, r->rows, err);
     if (!rc && (m->what & TB_SINK_WHAT_VALUES))
         rc = prepare_values(m, err);
     if (!rc && (m->what & TB_SINK_WHAT_TAILS))
-        rc = tb_sink_moments_init(&m->moments, &r->arena, m->model, r->ctx, err);
+        rc = tb_sink_moments_init(&m->moments, &r->arena, m->model, r->rows, err);
     if (!rc && (m->what & TB_SINK_WHAT_POSITIONS))
-        rc = tb_sink_spots_init(&m->spots, &r->arena, m->model, r->ctx, err);
+        rc = tb_sink_spots_init(&m->spots, &r->arena, m->model, r->rows, err);
     if (!rc && (m->what & TB_SINK_WHAT_GEOMETRY))
-        rc = tb_sink_shapes_init(&m->shapes, &r->arena, m->model, r->ctx, err);
+        rc = tb_sink_shapes_init(&m->shapes, &r->arena, m->model, r->rows, err);
     return rc;
 }
 
@@ -203,7 +204,7 @@ static tb_code run_sequences(measurement *m, const tb_sink_sequences *sequences,
         .user = m,
     };
     const tb_seq_options options = {
-        .context = sequences->length, .batch = sequences->length, .kv_cache = TB_KV_CACHE_F32};
+        .context = sequences->length, .batch = sequences->rows, .kv_cache = TB_KV_CACHE_F32};
     tb_seq *seq;
     tb_code rc = tb_seq_new(&seq, m->model, &options, err);
     if (rc)
@@ -214,9 +215,9 @@ static tb_code run_sequences(measurement *m, const tb_sink_sequences *sequences,
             rc = tb_fail(err, TB_ECANCELLED, "stopped");
             break;
         }
-        m->tokens = sequences->tokens + i * sequences->length;
+        m->tokens = sequences->tokens + i * sequences->rows;
         tb_seq_truncate(seq, 0);
-        rc = tb_seq_push(seq, m->tokens, sequences->length, err);
+        rc = tb_seq_push(seq, tb_sink_text(sequences, i), sequences->length, err);
         if (!rc)
             rc = check_logits(seq, tb_model_vocab_size(m->model), err);
         if (!rc && (m->what & TB_SINK_WHAT_POSITIONS))
@@ -265,6 +266,8 @@ tb_code tb_sink_measure(tb_sink_result *out, const tb_model *model, unsigned wha
     *out = (tb_sink_result){.blocks = config->blocks, .heads = config->heads, .kv_heads = config->kv_heads};
     tb_code rc = tb_sink_sequences_init(&sequences, model, options, err);
     out->ctx = sequences.length;
+    out->registers = sequences.registers;
+    out->rows = sequences.rows;
     out->sequences = sequences.count;
     out->bos = sequences.bos;
     out->epsilon = options->epsilon > 0 ? options->epsilon : TB_SINK_EPSILON;

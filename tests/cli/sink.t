@@ -46,19 +46,19 @@ no massive activations by either rule
 
 # Objects, the same for any number of threads.
 $ twobit sink map tiny.gguf --json --reference other.gguf --seed 3 >json; keys <json
-bos ctx epsilon input map model reference reference_map seconds seed sequences text
+bos ctx epsilon input map model reference reference_map registers seconds seed sequences text
 $ grep -o '^    "[a-z0-9_]*"' json | sort | uniq -c | tr -d ' "' | paste -sd ' ' -
-2alpha_0 2alpha_0_uniform 2argmax_first 2entropy 2entropy_share 2first_share 2heads 2sink_0 2sink_any 2sink_logit
+2alpha_0 2alpha_0_uniform 2alpha_text 2argmax_first 2entropy 2entropy_share 2first_share 2heads 2sink_0 2sink_any 2sink_logit
 $ grep -c '"strongest"' json
 24
 $ twobit sink massive tiny.gguf --json >json; keys <json
-bos ctx epsilon input massive model reference seconds seed sequences text
+bos ctx epsilon input massive model reference registers seconds seed sequences text
 $ grep -o '^    "[a-z0-9_]*"' json | tr -d ' "' | sort | paste -sd ' ' -
 appearance channels dissipation emergence largest rule stable_first stable_last stages
 $ twobit sink value tiny.gguf --json | grep -o '^ *"[a-z_]*"' | tr -d ' "' | sort | uniq -c | tr -s ' ' | paste -sd ' ' -
- 12 bias_cos  12 bias_cv  12 bias_share  1 bos  1 ctx  1 epsilon  12 fast_cos  1 heads  1 input  12 key_norm  12 key_ratio  1 model  12 query_cos  12 query_norm  1 reference  12 role  1 seconds  1 seed  1 sequences  12 slow_cos  12 still_cos  1 text  12 unturned_cos  1 value  12 value_ratio
+ 12 bias_cos  12 bias_cv  12 bias_share  1 bos  1 ctx  1 epsilon  12 fast_cos  1 heads  1 input  12 key_norm  12 key_ratio  1 model  12 query_cos  12 query_norm  1 reference  1 registers  12 role  1 seconds  1 seed  1 sequences  12 slow_cos  12 still_cos  1 text  12 unturned_cos  1 value  12 value_ratio
 $ twobit sink entropy tiny.gguf --json | grep -o '^ *"[a-z0-9_]*"' | tr -d ' "' | sort | uniq -c | tr -s ' ' | paste -sd ' ' -
- 3 attention_input  1 blocks  1 bos  1 ctx  3 down_input  5 entropy  4 entropy_share  1 epsilon  3 ffn_input  1 input  3 key  21 kurt_rms  21 kurt_tensor  21 kurt_tok_first  21 kurt_tok_rest  21 largest  1 model  1 outliers_6  1 outliers_6_sigma  3 output_input  1 reference  1 seconds  1 seed  1 sequences  3 sites  3 stream  1 text  3 value
+ 3 attention_input  1 blocks  1 bos  1 ctx  3 down_input  5 entropy  4 entropy_share  1 epsilon  3 ffn_input  1 input  3 key  21 kurt_rms  21 kurt_tensor  21 kurt_tok_first  21 kurt_tok_rest  21 largest  1 model  1 outliers_6  1 outliers_6_sigma  3 output_input  1 reference  1 registers  1 seconds  1 seed  1 sequences  3 sites  3 stream  1 text  3 value
 $ twobit sink positions tiny.gguf --json >json; grep -o '^    "[a-z_]*"' json | tr -d ' "' | sort | paste -sd ' ' -; grep class json
 class first massive_at others sinks_at tokens
     "class": "no sinks",
@@ -104,12 +104,33 @@ C12 first token: a random one * (glob)
 move streams of positions 0 and T/4 change places - - - - - - - -
 there are no massive activations
 $ twobit sink ablate tiny.gguf --sequences 2 --json >json; keys <json; grep -c '"id"' json; grep -c '"perplexity"' json
-ablate bos ctx epsilon input model reference seconds seed sequences text
+ablate bos ctx epsilon input model reference registers seconds seed sequences text
 16
 8
 $ for c in map massive value entropy positions heads geometry; do for t in 1 3; do
 >     twobit sink $c tiny.gguf --input random --sequences 8 --json -t $t | grep -v seconds >$t
 > done; cmp 1 3; done
+
+# Registers stand in front of every text, and the first of them is the first token.
+$ for i in 1 2 3 4 5 6 7 8 9; do echo "The cat sat on the mat. The dog ran to the hat."; done >text
+> twobit train text -o model --layers 2 --dim 32 --heads 2 --ctx 16 --vocab 300 --registers 2 --steps 3 --batch 2 -q >/dev/null
+$ twobit sink map model --ctx 16 --sequences 2 --text text | grep -e ^registers -e "text's"
+registers  2 at the positions in front of the text: "first token" means the first of them
+mean α of the text's first token * (glob)
+$ twobit sink positions model --ctx 16 --sequences 2 --text text --epsilon 0.001 --json >json
+> grep -c -e '"token": -1' -e '"token": -2' json; grep registers json
+2
+  "registers": 2,
+$ twobit sink positions model --ctx 16 --sequences 2 --text text --epsilon 0.001 | grep -c 'register 1'
+1
+$ for c in massive value entropy heads geometry ablate; do
+>     twobit sink $c model --ctx 16 --sequences 2 --text text | grep -c ^registers
+> done | uniq -c | tr -s ' '
+ 6 1
+$ twobit sink super model --spike 0.01 --most 1 | sed -n 3,4p
+block  row  column * token (glob)
+$ twobit sink report model --ctx 16 --sequences 2 --text text --experiments 1 -o page.html; grep -o 'behind registers' page.html
+behind registers
 
 # Pictures, where gnuplot is installed.
 $ command -v gnuplot >/dev/null || exit 0

@@ -48,7 +48,8 @@ static fixture *begin(tb_ablation_kind kind)
                                    .dormant = f->dormant,
                                    .others = f->others,
                                    .dormant_count = 1};
-    assert_int_equal(tb_sink_experiment_init(&f->experiment, &f->arena, &f->known, T, &err), TB_OK);
+    const tb_sink_sequences sequences = {.length = T, .rows = T};
+    assert_int_equal(tb_sink_experiment_init(&f->experiment, &f->arena, &f->known, &sequences, &err), TB_OK);
     f->experiment.kind = kind;
     for (int32_t t = 0; t < T; t++) {
         f->positions[t] = t;
@@ -205,6 +206,22 @@ static void ablate__finds_what_it_changes(void **state)
     assert_true(r.rows[TB_ABLATE_OTHER_PROMPT].ran && r.rows[TB_ABLATE_OTHER_PROMPT].identical);
 }
 
+// The same seed would draw the tokens that are there.
+static void ablate__takes_another_first_token_where_tokens_are_random(void **state)
+{
+    (void)state;
+    static const tb_sink_input inputs[] = {TB_SINK_RANDOM, TB_SINK_REPEAT};
+    tb_model *model = open_tiny(&shape, 1);
+    for (size_t i = 0; i < 2; i++) {
+        const tb_sink_options options = {
+            .ctx = T, .sequences = SEQUENCES, .input = inputs[i], .bos = TB_SINK_BOS_NEVER};
+        tb_ablation_result r;
+        assert_int_equal(tb_sink_ablate(&r, model, &options, score, &err), TB_OK);
+        assert_false(r.rows[TB_ABLATE_RANDOM_TOKEN].identical);
+    }
+    tb_model_close(model);
+}
+
 static void ablate__is_the_same_for_any_number_of_threads(void **state)
 {
     (void)state;
@@ -256,6 +273,7 @@ int main(void)
         cmocka_unit_test(experiment__takes_weights_out),
         cmocka_unit_test(ablate__finds_what_it_changes),
         cmocka_unit_test(everything__survives_failed_allocations),
+        cmocka_unit_test(ablate__takes_another_first_token_where_tokens_are_random),
         cmocka_unit_test(ablate__is_the_same_for_any_number_of_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

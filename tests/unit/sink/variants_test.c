@@ -92,20 +92,116 @@ static void mixing__needs_attention(void **state)
     tb_model_close(model);
 }
 
-static void measure__refuses_registers(void **state)
+// ---- registers ----
+
+enum { REGISTERS = 3 };
+
+static tb_lm_shape with_registers(void)
+{
+    tb_lm_shape shape = variant_plain;
+    shape.registers = REGISTERS;
+    return shape;
+}
+
+typedef struct seen {
+    double first, text, row_zero; // of all heads; calls whose first row is position 0
+    size_t rows;
+} seen;
+
+static void see_row(void *user, const tb_probe_place *at, size_t head, size_t position,
+                    const tb_attention_piece *pieces, size_t count)
+{
+    seen *s = user;
+    (void)at, (void)head, (void)position;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < pieces[i].count; k++) {
+            size_t key = pieces[i].positions ? (size_t)pieces[i].positions[k] : pieces[i].first + k;
+            s->first += key == 0 ? (double)pieces[i].weights[k] / (REGISTERS + T) : 0;
+            s->text += key == REGISTERS ? (double)pieces[i].weights[k] / T : 0;
+        }
+}
+
+static void see_residual(void *user, const tb_probe_place *at, const tb_probe_rows *rows)
+{
+    seen *s = user;
+    (void)at;
+    s->row_zero += rows->positions[0] == 0;
+    s->rows += rows->rows;
+}
+
+// Position 0 is the first register's; all of it is seen again in every sequence.
+static void registers__are_the_first_positions(void **state)
 {
     (void)state;
-    tb_lm_shape shape = variant_plain;
-    tb_sink_result r;
-    shape.registers = 2;
+    static const tb_seq_options memory = {.context = T, .batch = REGISTERS + T, .kv_cache = TB_KV_CACHE_F32};
+    int32_t tokens[2 * T];
+    tb_lm_shape shape = with_registers();
     tb_model *model = make(&shape);
-    assert_int_equal(tb_sink_measure(&r, model, ALL, &(tb_sink_options){.ctx = T, .input = TB_SINK_RANDOM}, &err),
-                     TB_EUNSUPPORTED);
-    assert_non_null(strstr(err.message, "registers"));
+    tb_sink_result r;
+    seen s = {0};
+    const tb_probe probe = {.attention_row = see_row, .residual = see_residual, .user = &s};
+    tb_seq *seq;
+    for (size_t i = 0; i < 2 * T; i++)
+        tokens[i] = (int32_t)(7 * i % shape.vocab);
+    const tb_sink_options options = {.ctx = T, .text = tokens, .text_count = 2 * T, .bos = TB_SINK_BOS_NEVER};
+    assert_int_equal(tb_sink_measure(&r, model, ALL | TB_SINK_WHAT_GEOMETRY | TB_SINK_WHAT_MIXING, &options, &err),
+                     TB_OK);
+    assert_true(r.ctx == T && r.registers == REGISTERS && r.rows == REGISTERS + T && r.sequences == 2);
+    tb_model_close(model);
+    model = open_model(temp_path("variant.gguf"), 1); // one thread: sums of plain doubles
+    assert_int_equal(tb_seq_new(&seq, model, &memory, &err), TB_OK);
+    tb_seq_set_probe(seq, &probe);
+    for (size_t i = 0; i < 2; i++) {
+        tb_seq_truncate(seq, 0);
+        assert_int_equal(tb_seq_push(seq, tokens + i * T, T, &err), TB_OK);
+    }
+    tb_seq_free(seq);
+    size_t heads = shape.blocks * shape.heads, stages = shape.blocks + 1;
+    assert_true(s.row_zero == 2.0 * (double)stages && s.rows == 2 * stages * (REGISTERS + T));
+    // Units of 2^-32 are cut off.
+    assert_true(fabs(r.map.first - s.first / 2 / (double)heads) < 0x1p-31);
+    assert_true(fabs(r.map.text - s.text / 2 / (double)heads) < 0x1p-31);
+    assert_true(r.map.first != r.map.text);
+    assert_int_equal(r.positions.first.token, -1);
+    assert_int_equal(r.positions.first.seen, 2);
     tb_sink_result_clear(&r);
+    tb_model_close(model);
+}
+
+static bool score(double *nll, double *kl, const float *logits, const float *reference, size_t vocab, int32_t target)
+{
+    *nll = (double)-logits[target];
+    *kl = 0;
+    for (size_t i = 0; i < vocab; i++)
+        *kl += fabs((double)logits[i] - (double)reference[i]);
+    return true;
+}
+
+// What changes position 0 changes a register, although registers are computed once for all texts.
+static void registers__take_part_in_experiments(void **state)
+{
+    (void)state;
+    int32_t tokens[2 * T];
+    tb_lm_shape shape = with_registers();
+    tb_model *model = make(&shape);
+    tb_ablation_result r;
+    for (size_t i = 0; i < 2 * T; i++)
+        tokens[i] = (int32_t)(7 * i % shape.vocab);
+    const tb_sink_options options = {.ctx = T, .text = tokens, .text_count = 2 * T, .bos = TB_SINK_BOS_NEVER};
+    if (tb_sink_ablate(&r, model, &options, score, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(r.registers, REGISTERS);
+    assert_true(r.rows[TB_ABLATE_NOTHING].identical && r.rows[TB_ABLATE_OTHER_PROMPT].identical);
+    assert_true(!r.rows[TB_ABLATE_VALUE].identical && r.rows[TB_ABLATE_VALUE].kl > 0);
+    assert_true(!r.rows[TB_ABLATE_COLUMN].identical);
+    assert_true(r.rows[TB_ABLATE_COLUMN].share == 0);
+    assert_true(!r.rows[TB_ABLATE_RANDOM_TOKEN].identical);
     tb_super_result weights;
-    assert_int_equal(tb_sink_find_super(&weights, model, &(int32_t){1}, 1, &(tb_super_options){0}, &err),
-                     TB_EUNSUPPORTED);
+    assert_int_equal(tb_sink_find_super(&weights, model, &(int32_t){1}, 1, &(tb_super_options){.spike = 1e-6}, &err),
+                     TB_OK);
+    for (size_t i = 0; i < weights.count; i++)
+        assert_true(weights.weights[i].token ==
+                    (weights.weights[i].position < REGISTERS ? -1 - (int32_t)weights.weights[i].position : 1));
     tb_super_result_clear(&weights);
     tb_model_close(model);
 }
@@ -116,7 +212,8 @@ int main(void)
         cmocka_unit_test(measure__knows_every_normalizer),
         cmocka_unit_test(measure__sees_what_a_learned_key_takes),
         cmocka_unit_test(mixing__needs_attention),
-        cmocka_unit_test(measure__refuses_registers),
+        cmocka_unit_test(registers__are_the_first_positions),
+        cmocka_unit_test(registers__take_part_in_experiments),
     };
     return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
 }
