@@ -143,6 +143,16 @@ static tb_code probe(double out[TB_LM_PROBES], training *t, tb_error *err)
     return rc;
 }
 
+static void tell_probe(const training *t, const double p[TB_LM_PROBES])
+{
+    tb_report_note(t->options->report, TB_NOTE_INFO,
+                   "step %" PRIu64 ": weight of the first position %.3f in the strongest head, above 0.3 in %.0f %% of "
+                   "the heads; largest activation %.4g, kurtosis %.3g; gradient %.3g at the first position, %.3g "
+                   "elsewhere",
+                   t->step, p[TB_LM_PROBE_SINK], 100 * p[TB_LM_PROBE_HEADS], p[TB_LM_PROBE_LARGEST],
+                   p[TB_LM_PROBE_KURTOSIS], p[TB_LM_PROBE_FIRST_GRADIENT], p[TB_LM_PROBE_GRADIENT]);
+}
+
 // The measurement, counted from 0, that was best among the first `count`.
 static uint64_t best_of(const training *t, uint64_t count)
 {
@@ -219,8 +229,12 @@ static tb_code after_step(training *t, uint64_t since, double seconds, tb_error 
     const tb_lm_training *o = t->options;
     double done = (double)o->batch * (double)o->shape.context;
     tb_code rc = TB_OK;
-    if (o->probe_every && t->step % o->probe_every == 0)
-        rc = probe(t->probes + (t->step / o->probe_every - 1) * TB_LM_PROBES, t, err);
+    if (o->probe_every && t->step % o->probe_every == 0) {
+        double *told = t->probes + (t->step / o->probe_every - 1) * TB_LM_PROBES;
+        rc = probe(told, t, err);
+        if (!rc)
+            tell_probe(t, told);
+    }
     if (!rc && t->step % o->measure_every == 0)
         rc = measure(t, since, seconds, err);
     bool stop = tb_report_progress(o->report, "train", (double)t->step * done, (double)o->steps * done, "tokens");

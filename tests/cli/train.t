@@ -32,6 +32,11 @@ $ twobit train text -o halves --layers 1 --dim 32 --heads 2 --ctx 16 --vocab 300
 1
 1
 
+# What probes see is told.
+$ twobit train text -o seen --layers 1 --dim 32 --heads 2 --ctx 16 --steps 4 --batch 2 --probe-every 2 2>&1 >/dev/null | grep position
+twobit: step 2: weight of the first position 0.* in the strongest head, above 0.3 in * % of the heads; largest activation *, kurtosis *; gradient * at the first position, * elsewhere (glob)
+twobit: step 4: * (glob)
+
 # Killed, it goes on to the same file, whatever the number of threads.
 $ twobit train text -o a --layers 1 --dim 32 --heads 2 --ctx 16 --steps 60 --batch 4 --checkpoint-every 3 -q -t 1 >/dev/null
 $ twobit train text -o b --layers 1 --dim 32 --heads 2 --ctx 16 --steps 60 --batch 4 --checkpoint-every 3 -q -t 2 >/dev/null &
