@@ -17,6 +17,8 @@ static void init_ref(tb_kernels *k)
     k->scores_f16 = tb_scores_f16_ref;
     k->mix_f32 = tb_mix_f32_ref;
     k->mix_f16 = tb_mix_f16_ref;
+    k->mix_codes = tb_mix_codes_ref;
+    k->decode_codes = tb_decode_codes_ref;
     k->max_f32 = tb_max_f32_ref;
     k->exp_f32 = tb_exp_f32_ref;
 }
@@ -49,6 +51,8 @@ static void init_avx2(tb_kernels *k)
     k->scores_f16 = tb_scores_f16_avx2;
     k->mix_f32 = tb_mix_f32_avx2;
     k->mix_f16 = tb_mix_f16_avx2;
+    k->mix_codes = tb_mix_codes_avx2;
+    k->decode_codes = tb_decode_codes_avx2;
     k->max_f32 = tb_max_f32_avx2;
     k->exp_f32 = tb_exp_f32_avx2;
 }
@@ -64,6 +68,8 @@ static void init_avx512(tb_kernels *k)
     k->scores_f16 = tb_scores_f16_avx512;
     k->mix_f32 = tb_mix_f32_avx512;
     k->mix_f16 = tb_mix_f16_avx512;
+    k->mix_codes = tb_mix_codes_avx512;
+    k->decode_codes = tb_decode_codes_avx512;
     k->max_f32 = tb_max_f32_avx512;
     k->exp_f32 = tb_exp_f32_avx512;
 }

@@ -86,6 +86,39 @@ typedef void tb_scores_fn(float *restrict y, size_t y_stride, const float *restr
 typedef void tb_mix_fn(float *restrict y, size_t y_stride, const float *restrict w, size_t w_stride, size_t queries,
                        const void *restrict values, size_t rows, size_t cols);
 
+// Rows of numbers in few bits: number c of row r is offset[r] + scale[r]·code[r][c], rounded once, for with scales that
+// are halves the product is exact.
+typedef struct tb_codes {
+    const uint16_t *scales, *offsets; // [rows], halves
+    const uint8_t *codes;             // [rows] of `stride` bytes: codes one behind the other, their lowest bits first
+    size_t stride;
+    unsigned bits; // of a code, 1 to 8
+} tb_codes;
+
+// Bytes behind the last code that are readable; they may have any value.
+enum { TB_CODES_PAD = 16 };
+
+// The same from a row on, and from a column, a multiple of 8.
+static inline tb_codes tb_codes_from(const tb_codes *codes, size_t row, size_t col)
+{
+    return (tb_codes){
+        .scales = codes->scales + row,
+        .offsets = codes->offsets + row,
+        .codes = codes->codes + row * codes->stride + col / 8 * codes->bits,
+        .stride = codes->stride,
+        .bits = codes->bits,
+    };
+}
+
+// dst[r][c] = number c of row r: rows of dst_stride floats, `cols` of them written.
+typedef void tb_decode_codes_fn(float *restrict dst, size_t dst_stride, const tb_codes *codes, size_t rows,
+                                size_t cols);
+
+// y[q][c] += Σ_r w[q][r]·number[r][c], as tb_mix_fn does it, but that y lies at any address and has no padding: `cols`
+// floats of each row are written.
+typedef void tb_mix_codes_fn(float *restrict y, size_t y_stride, const float *restrict w, size_t w_stride,
+                             size_t queries, const tb_codes *codes, size_t rows, size_t cols);
+
 // The largest of x[n]; −∞ for n = 0. Of numbers that are no NaN.
 typedef float tb_max_f32_fn(const float *x, size_t n);
 
@@ -110,6 +143,8 @@ typedef struct tb_kernels {
 
     tb_scores_fn *scores_f32, *scores_f16;
     tb_mix_fn *mix_f32, *mix_f16;
+    tb_mix_codes_fn *mix_codes;
+    tb_decode_codes_fn *decode_codes;
     tb_max_f32_fn *max_f32;
     tb_exp_f32_fn *exp_f32;
 } tb_kernels;

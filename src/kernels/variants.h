@@ -14,6 +14,8 @@ tb_axpy_f16_fn tb_axpy_f16_ref;
 tb_half_from_float_fn tb_half_from_float_ref;
 tb_scores_fn tb_scores_f32_ref, tb_scores_f16_ref;
 tb_mix_fn tb_mix_f32_ref, tb_mix_f16_ref;
+tb_mix_codes_fn tb_mix_codes_ref;
+tb_decode_codes_fn tb_decode_codes_ref;
 tb_max_f32_fn tb_max_f32_ref;
 tb_exp_f32_fn tb_exp_f32_ref;
 
@@ -29,6 +31,8 @@ tb_axpy_f16_fn tb_axpy_f16_avx2;
 tb_half_from_float_fn tb_half_from_float_avx2;
 tb_scores_fn tb_scores_f32_avx2, tb_scores_f16_avx2;
 tb_mix_fn tb_mix_f32_avx2, tb_mix_f16_avx2;
+tb_mix_codes_fn tb_mix_codes_avx2;
+tb_decode_codes_fn tb_decode_codes_avx2;
 tb_max_f32_fn tb_max_f32_avx2;
 tb_exp_f32_fn tb_exp_f32_avx2;
 
@@ -37,6 +41,8 @@ tb_decode_rows_fn tb_decode_bitplanes_avx512, tb_decode_affine_avx512, tb_decode
 tb_decode_rows_fn tb_decode_offset_avx512;
 tb_scores_fn tb_scores_f32_avx512, tb_scores_f16_avx512;
 tb_mix_fn tb_mix_f32_avx512, tb_mix_f16_avx512;
+tb_mix_codes_fn tb_mix_codes_avx512;
+tb_decode_codes_fn tb_decode_codes_avx512;
 tb_max_f32_fn tb_max_f32_avx512;
 tb_exp_f32_fn tb_exp_f32_avx512;
 #endif

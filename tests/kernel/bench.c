@@ -75,6 +75,40 @@ static void run_mix_f16(const tb_kernels *kernels, bench_case *c)
         kernels->mix_f16(c->y, HEAD, c->decoded, ROWS, HEADS, c->keys, ROWS, HEAD);
 }
 
+// Groups of 64 rows, as caches have them.
+static void run_mix_codes(const tb_kernels *kernels, bench_case *c, unsigned bits)
+{
+    enum { GROUP = 64 };
+    for (size_t i = 0; i < COLS / HEAD; i++)
+        for (size_t r = 0; r < ROWS; r += GROUP) {
+            const tb_codes codes = {c->halves, c->halves + GROUP, (uint8_t *)c->keys + r * HEAD, HEAD / 8 * bits, bits};
+            kernels->mix_codes(c->y, HEAD, c->decoded + r, ROWS, HEADS, &codes, GROUP, HEAD);
+        }
+}
+
+static void run_mix_2_bits(const tb_kernels *kernels, bench_case *c)
+{
+    run_mix_codes(kernels, c, 2);
+}
+
+static void run_mix_4_bits(const tb_kernels *kernels, bench_case *c)
+{
+    run_mix_codes(kernels, c, 4);
+}
+
+static void run_mix_8_bits(const tb_kernels *kernels, bench_case *c)
+{
+    run_mix_codes(kernels, c, 8);
+}
+
+static void run_decode_2_bits(const tb_kernels *kernels, bench_case *c)
+{
+    for (size_t i = 0; i < COLS / HEAD; i++) {
+        const tb_codes codes = {c->halves, c->halves + ROWS, (uint8_t *)c->keys, HEAD / 4, 2};
+        kernels->decode_codes(c->decoded, HEAD, &codes, ROWS, HEAD);
+    }
+}
+
 static void run_max_f32(const tb_kernels *kernels, bench_case *c)
 {
     for (size_t r = 0; r < ROWS; r++)
@@ -176,6 +210,10 @@ static void bench_vectors(const tb_kernels *tables, size_t count)
     print_line("half_from_float", run_half_from_float, tables, count, &c);
     print_line("scores_f16, 3 queries", run_scores_f16, tables, count, &c);
     print_line("mix_f16, 3 queries", run_mix_f16, tables, count, &c);
+    print_line("mix_codes 2 bits, 3 queries", run_mix_2_bits, tables, count, &c);
+    print_line("mix_codes 4 bits, 3 queries", run_mix_4_bits, tables, count, &c);
+    print_line("mix_codes 8 bits, 3 queries", run_mix_8_bits, tables, count, &c);
+    print_line("decode_codes 2 bits", run_decode_2_bits, tables, count, &c);
     print_line("max_f32", run_max_f32, tables, count, &c);
     print_line("exp_f32", run_exp_f32, tables, count, &c);
     bench_case_clear(&c);

@@ -13,6 +13,7 @@ void check_gemv(const tb_kernels *kernels);
 void check_decode(const tb_kernels *kernels);
 void check_vector(const tb_kernels *kernels);
 void check_attention(const tb_kernels *kernels);
+void check_codes(const tb_kernels *kernels);
 
 // Prints a table of speeds: a line per kernel, a column per table.
 void bench_kernels(const tb_kernels *tables, size_t count);

@@ -106,6 +106,7 @@ static void check_table(const tb_kernels *kernels)
     check_decode(kernels);
     check_vector(kernels);
     check_attention(kernels);
+    check_codes(kernels);
     printf("%-7s %s\n", tb_cpu_name(kernels->cpu), failures == before ? "ok" : "FAILED");
 }
 

@@ -67,7 +67,7 @@ INLINE floats load_halves(const uint16_t *p)
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
 }
 
-// The first n < LANES; the others are zero.
+// The first n ≤ LANES; the others are zero.
 INLINE floats load_first_floats(const float *p, size_t n)
 {
     float first[LANES] = {0};
@@ -80,6 +80,13 @@ INLINE floats load_first_halves(const uint16_t *p, size_t n)
     uint16_t first[LANES] = {0};
     memcpy(first, p, n * sizeof *p);
     return load_halves(first);
+}
+
+INLINE void store_first_floats(float *p, floats v, size_t n)
+{
+    float all[LANES];
+    store_floats(all, v);
+    memcpy(p, all, n * sizeof *p);
 }
 
 // The sum of the registers of a word.

@@ -71,7 +71,7 @@ INLINE floats load_halves(const uint16_t *p)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
 
-// The first n < LANES; the others are zero.
+// The first n ≤ LANES; the others are zero.
 INLINE floats load_first_floats(const float *p, size_t n)
 {
     return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
@@ -80,6 +80,11 @@ INLINE floats load_first_floats(const float *p, size_t n)
 INLINE floats load_first_halves(const uint16_t *p, size_t n)
 {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p));
+}
+
+INLINE void store_first_floats(float *p, floats v, size_t n)
+{
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), v);
 }
 
 // The sum of the registers of a word.
