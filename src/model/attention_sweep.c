@@ -4,6 +4,11 @@
 
 #include <string.h>
 
+#include "model/kv_codes.h"
+
+// Keys in codes are decoded from a multiple of 8 on.
+enum { CONVERT_KEYS = TB_SWEEP_KEYS + 8 };
+
 // ---- keys ----
 
 // Learned keys and their values, which every query sees.
@@ -69,24 +74,22 @@ static size_t position_at(const tb_kv_segment *segment, size_t row)
     return segment->positions ? (size_t)segment->positions[row] : segment->first + row;
 }
 
-// The keys or values of a run as they are stored or, where the segment has a form of its own, as floats in `convert`.
+// The keys or values of a run that lie as they are.
 static tb_matrix stored_rows(const tb_sweep *s, const tb_run *run, bool values)
 {
     const tb_kv_segment *segment = run->segment;
     size_t n = s->a->config->head_size;
-    tb_matrix rows = {.type = TB_TYPE_F32, .rows = run->count, .cols = n, .data = s->convert};
-    if (segment->decode) {
-        segment->decode(s->convert, segment, values, run->begin, run->begin + run->count);
-        return rows;
-    }
     bool half = segment->type == TB_KV_CACHE_F16;
     size_t item = half ? sizeof(uint16_t) : sizeof(float);
-    rows.type = half ? TB_TYPE_F16 : TB_TYPE_F32;
-    rows.data = (const char *)(values ? segment->values : segment->keys) + run->begin * n * item;
-    return rows;
+    return (tb_matrix){
+        .type = half ? TB_TYPE_F16 : TB_TYPE_F32,
+        .rows = run->count,
+        .cols = n,
+        .data = (const char *)(values ? segment->values : segment->keys) + run->begin * n * item,
+    };
 }
 
-// The same as floats: themselves, or converted.
+// They as floats: themselves, or converted.
 static const float *float_rows(const tb_sweep *s, const tb_run *run, bool values)
 {
     tb_matrix rows = stored_rows(s, run, values);
@@ -105,7 +108,7 @@ static size_t queries_floats(const tb_config *config, size_t rows)
 
 size_t tb_sweep_scratch(const tb_config *config, size_t rows)
 {
-    return 2 * queries_floats(config, rows) + tb_padded(TB_SWEEP_KEYS * config->head_size);
+    return 2 * queries_floats(config, rows) + tb_padded(CONVERT_KEYS * config->head_size);
 }
 
 // Scores of the query at a position are multiplied by 1 + rate·ln(1 + ⌊position/length⌋).
@@ -168,12 +171,28 @@ static void finish_scores(float *x, const tb_sweep *s, const tb_run *run, size_t
         x[0] += a->first_bias[tb_sweep_head(s, query)];
 }
 
+static void score_codes(const tb_sweep *s, const tb_run *run, const float *queries, float *scores, size_t stride)
+{
+    const tb_kernels *kernels = &s->a->compute->kernels;
+    size_t n = s->a->config->head_size, count = tb_sweep_count(s), end = run->begin + run->count;
+    if (s->way == TB_SWEEP_KERNELS) {
+        tb_kv_score_codes(scores, stride, queries, count, kernels, run->segment, run->begin, end);
+        return;
+    }
+    size_t before = run->begin % 8;
+    tb_kv_decode_keys(s->convert, CONVERT_KEYS, kernels, run->segment, run->begin - before, end);
+    tb_gemm_f32(scores, stride, queries, tb_padded(n), false, s->convert + before, CONVERT_KEYS, false, count,
+                run->count, n, 1.0f, 0.0f);
+}
+
 void tb_sweep_score(const tb_sweep *s, const tb_run *run, float *scores, size_t stride)
 {
     const tb_kernels *kernels = &s->a->compute->kernels;
     size_t n = s->a->config->head_size, count = tb_sweep_count(s);
     const float *queries = run->segment->pinned ? s->pinned : s->queries;
-    if (s->way == TB_SWEEP_KERNELS) {
+    if (run->segment->coded) {
+        score_codes(s, run, queries, scores, stride);
+    } else if (s->way == TB_SWEEP_KERNELS) {
         tb_matrix keys = stored_rows(s, run, false);
         tb_scores_fn *score = keys.type == TB_TYPE_F16 ? kernels->scores_f16 : kernels->scores_f32;
         score(scores, stride, queries, tb_padded(n), count, keys.data, run->count, n);
@@ -185,16 +204,27 @@ void tb_sweep_score(const tb_sweep *s, const tb_run *run, float *scores, size_t 
         finish_scores(scores + q * stride, s, run, q);
 }
 
+// Values of a run as floats.
+static const float *float_values(const tb_sweep *s, const tb_run *run)
+{
+    if (!run->segment->coded)
+        return float_rows(s, run, true);
+    tb_kv_decode_values(s->convert, &s->a->compute->kernels, run->segment, run->begin, run->begin + run->count);
+    return s->convert;
+}
+
 void tb_sweep_mix(const tb_sweep *s, const tb_run *run, const float *weights, size_t stride, float *mixed)
 {
     const tb_kernels *kernels = &s->a->compute->kernels;
     size_t n = s->a->config->head_size, count = tb_sweep_count(s);
-    if (s->way == TB_SWEEP_KERNELS) {
+    if (s->way == TB_SWEEP_PRODUCTS) {
+        tb_gemm_f32(mixed, tb_padded(n), weights, stride, false, float_values(s, run), n, false, count, n, run->count,
+                    1.0f, 1.0f);
+    } else if (run->segment->coded) {
+        tb_kv_mix_codes(mixed, weights, stride, count, kernels, run->segment, run->begin, run->begin + run->count);
+    } else {
         tb_matrix values = stored_rows(s, run, true);
         tb_mix_fn *mix = values.type == TB_TYPE_F16 ? kernels->mix_f16 : kernels->mix_f32;
         mix(mixed, tb_padded(n), weights, stride, count, values.data, run->count, n);
-    } else {
-        tb_gemm_f32(mixed, tb_padded(n), weights, stride, false, float_rows(s, run, true), n, false, count, n,
-                    run->count, 1.0f, 1.0f);
     }
 }

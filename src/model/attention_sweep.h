@@ -42,7 +42,7 @@ typedef struct tb_sweep {
     tb_sweep_way way;
     size_t kv_head, group, first_row, rows;
     float *queries, *pinned; // [group·rows][padded head_size], scaled; for pinned segments
-    float *convert;          // [TB_SWEEP_KEYS][head_size]
+    float *convert;          // of a run's keys or values
     tb_seen seen;
 } tb_sweep;
 

@@ -21,9 +21,6 @@ enum { TB_KV_SEGMENTS = 9 };
 typedef struct tb_kv_head tb_kv_head;
 typedef struct tb_kv_segment tb_kv_segment;
 
-// Rows [begin, end) of a segment as floats: out[end − begin][head_size], of its values or else of its keys.
-typedef void tb_kv_decode_fn(float *out, const tb_kv_segment *segment, bool values, size_t begin, size_t end);
-
 // Rows that are stored in another form once they are old: of those from position `first` on, whole groups of `group`
 // rows, as soon as `lag` newer ones lie behind them. A batch of rows needs some of them in both forms, for each of its
 // queries sees what it would see if the rows came one by one. group 0: rows do not age.
@@ -46,10 +43,9 @@ typedef struct tb_kv_pages {
 
 // Rows of one head that lie one behind the other, in the order of their positions. Borrowed until the head changes.
 struct tb_kv_segment {
-    tb_kv_cache_type type;     // where there is no `decode`
+    tb_kv_cache_type type;     // where they are not `coded`
     const void *keys, *values; // [count][head_size] each
-    tb_kv_decode_fn *decode;   // NULL: keys and values lie as they are
-    const tb_kv_head *head;    // that it decodes
+    const tb_kv_head *coded;   // whose groups they are (model/kv_codes.h); NULL: keys and values lie as they are
     size_t count;
     const int32_t *positions; // [count], ascending; NULL: first, first + 1, …
     size_t first;

@@ -12,76 +12,39 @@
 // The newest rows lie in a ring that has R + G − 1 of them and a batch's: a batch's first query sees rows as they are
 // that its last one sees in codes (tb_kv_aging). In a stream the groups go round, too.
 //
-// A group is: (s, o) of keys [channel]; (s, o) of values [row][block]; codes of keys [row][channel]; codes of values. A
-// row of codes begins at a byte.
+// How a group lies in memory is said in kv_codes.h.
 #include <assert.h>
 #include <math.h>
 
+#include "model/kv_codes.h"
 #include "model/kv_ring.h"
 
-enum {
-    CHUNK = 64, // numbers decoded at a time; a multiple of 8, so that codes of any width end at a byte there
-    WHOLE = 16, // bits: no codes but halves
-};
-
-typedef struct range {
-    uint16_t scale, offset; // halves
-} range;
-
-// ---- layout ----
-
-static size_t code_row_bytes(const tb_kv_head *head, unsigned bits)
-{
-    return (head->head_size * bits + 7) / 8;
-}
-
-// Blocks of channels of a row of values.
-static size_t value_blocks(const tb_kv_head *head)
-{
-    return (head->head_size + head->bits.group - 1) / head->bits.group;
-}
-
-static size_t key_ranges(const tb_kv_head *head)
-{
-    return head->bits.keys == WHOLE ? 0 : head->head_size;
-}
-
-static size_t value_ranges(const tb_kv_head *head)
-{
-    return head->bits.values == WHOLE ? 0 : head->bits.group * value_blocks(head);
-}
-
-// Rounded up, so that the ranges of the next group are aligned.
-static size_t group_bytes(const tb_kv_head *head)
-{
-    size_t codes = code_row_bytes(head, head->bits.keys) + code_row_bytes(head, head->bits.values);
-    size_t bytes = (key_ranges(head) + value_ranges(head)) * sizeof(range) + head->bits.group * codes;
-    return (bytes + sizeof(range) - 1) / sizeof(range) * sizeof(range);
-}
-
-typedef struct group {
-    range *key_ranges, *value_ranges;
-    uint8_t *keys, *values;
-} group;
-
-static group get_group(const tb_kv_head *head, size_t index)
-{
-    char *groups = (char *)head->storage + 2 * head->capacity * tb_kv_row_bytes(head);
-    group g = {.key_ranges = (range *)(void *)(groups + index % head->group_slots * group_bytes(head))};
-    g.value_ranges = g.key_ranges + key_ranges(head);
-    g.keys = (uint8_t *)(g.value_ranges + value_ranges(head));
-    g.values = g.keys + head->bits.group * code_row_bytes(head, head->bits.keys);
-    return g;
-}
-
-static bool coded_bytes(size_t *out, const tb_kv_head *head)
-{
-    size_t exact, groups;
-    return tb_kv_store_bytes(&exact, head) && tb_mul_size(&groups, group_bytes(head), head->group_slots) &&
-           tb_add_size(out, exact, groups);
-}
+enum { CHUNK = 64 }; // channels of a row that are coded at a time
 
 // ---- codes ----
+
+typedef struct ranges {
+    float scales[CHUNK], offsets[CHUNK]; // halves
+} ranges;
+
+// Makes the range low … high that of channel i, and stores it.
+static void set_range(ranges *r, size_t i, uint16_t *scale, uint16_t *offset, float low, float high, unsigned bits)
+{
+    *scale = tb_half_from_float((high - low) / (float)((1u << bits) - 1));
+    *offset = tb_half_from_float(low);
+    r->scales[i] = tb_half_to_float(*scale);
+    r->offsets[i] = tb_half_to_float(*offset);
+}
+
+static void find_codes(uint8_t *codes, const float *x, const ranges *r, size_t n, unsigned bits)
+{
+    const float most = (float)((1u << bits) - 1);
+    for (size_t i = 0; i < n; i++) {
+        float code = r->scales[i] > 0 ? (x[i] - r->offsets[i]) / r->scales[i] + 0.5f : 0;
+        code = code > 0 ? code : 0; // NaN: 0
+        codes[i] = (uint8_t)(int)(code < most ? code : most);
+    }
+}
 
 // Code i of a row that was zero.
 static void put_code(uint8_t *row, size_t i, unsigned bits, unsigned code)
@@ -93,99 +56,119 @@ static void put_code(uint8_t *row, size_t i, unsigned bits, unsigned code)
         row[bit / 8 + 1] |= (uint8_t)(shifted >> 8);
 }
 
-// n codes from a byte on.
-static void get_codes(uint8_t *codes, const uint8_t *from, size_t n, unsigned bits)
-{
-    const unsigned mask = (1u << bits) - 1, per_byte = 8 / bits;
-    size_t i = 0;
-    if (8 % bits == 0)
-        for (; i + per_byte <= n; i += per_byte)
-            for (unsigned k = 0; k < per_byte; k++)
-                codes[i + k] = (uint8_t)(from[i / per_byte] >> k * bits & mask);
-    for (; i < n; i++) {
-        size_t bit = i * bits;
-        unsigned both = from[bit / 8];
-        if (bit % 8 + bits > 8)
-            both |= (unsigned)from[bit / 8 + 1] << 8;
-        codes[i] = (uint8_t)(both >> bit % 8 & mask);
-    }
-}
-
-static range range_of(float low, float high, unsigned bits)
-{
-    float steps = (float)((1u << bits) - 1);
-    return (range){tb_half_from_float((high - low) / steps), tb_half_from_float(low)};
-}
-
-static unsigned code_of(float x, range r, unsigned bits)
-{
-    float scale = tb_half_to_float(r.scale), most = (float)((1u << bits) - 1);
-    float code = scale > 0 ? roundf((x - tb_half_to_float(r.offset)) / scale) : 0;
-    return code > 0 ? (unsigned)(code < most ? code : most) : 0; // NaN: 0
-}
-
 // ---- making a group ----
 
-// Number i of row `row`, which is in the ring, of its value or else its key.
-static float number_at(const tb_kv_head *head, bool values, size_t row, size_t i)
+// Channels first … first + n − 1 of a row that is in the ring, of its value or else its key.
+static void read_row(float *out, const tb_kv_head *head, const tb_kernels *kernels, bool values, size_t row,
+                     size_t first, size_t n)
 {
     size_t slot = tb_kv_ring_slot(head, row);
     const void *at = values ? tb_kv_value_at(head, slot) : tb_kv_key_at(head, slot);
-    return head->type == TB_KV_CACHE_F16 ? tb_half_to_float(((const uint16_t *)at)[i]) : ((const float *)at)[i];
-}
-
-static void code_whole(uint8_t *codes, const tb_kv_head *head, bool values, size_t row)
-{
-    for (size_t i = 0; i < head->head_size; i++) {
-        uint16_t half = tb_half_from_float(number_at(head, values, row, i));
-        memcpy(codes + i * sizeof half, &half, sizeof half);
+    if (head->type == TB_KV_CACHE_F16) {
+        tb_matrix halves = {.type = TB_TYPE_F16, .rows = 1, .cols = n, .data = (const uint16_t *)at + first};
+        tb_kernels_decode(kernels, TB_TYPE_F16)(out, n, &halves, 0, 1);
+    } else {
+        memcpy(out, (const float *)at + first, n * sizeof *out);
     }
 }
 
-// Channels first … first + count − 1 of rows from `row` on, all with one range.
-static range find_range(const tb_kv_head *head, bool values, size_t row, size_t rows, size_t first, size_t count)
+// The halves of all channels of `head->bits.group` rows from `row` on.
+static void keep_whole(void *halves, const tb_kv_head *head, const tb_kernels *kernels, bool values, size_t row)
 {
-    float low = INFINITY, high = -INFINITY;
-    for (size_t r = row; r < row + rows; r++)
-        for (size_t i = first; i < first + count; i++) {
-            float x = number_at(head, values, r, i);
-            low = x < low ? x : low;
-            high = x > high ? x : high;
+    uint16_t *out = halves;
+    float x[CHUNK];
+    for (size_t r = row; r < row + head->bits.group; r++)
+        for (size_t first = 0, n; first < head->head_size; first += n, out += n) {
+            n = tb_min_size(CHUNK, head->head_size - first);
+            read_row(x, head, kernels, values, r, first, n);
+            kernels->half_from_float(out, x, n);
         }
-    return range_of(low, high, values ? head->bits.values : head->bits.keys);
 }
 
-static void code_keys(const group *g, const tb_kv_head *head, size_t row)
+// Keys of `head->bits.group` rows from `row` on, channels first … first + n − 1.
+static void code_keys(const tb_kv_group *g, const tb_kv_head *head, const tb_kernels *kernels, size_t row, size_t first,
+                      size_t n)
 {
-    const size_t bytes = code_row_bytes(head, head->bits.keys);
-    if (head->bits.keys == WHOLE) {
-        for (size_t r = 0; r < head->bits.group; r++)
-            code_whole(g->keys + r * bytes, head, false, row + r);
-        return;
+    const size_t rows = head->bits.group, stride = tb_kv_group_keys(g, head).stride;
+    float x[CHUNK], low[CHUNK], high[CHUNK];
+    uint8_t *strips = (uint8_t *)g->keys + first * stride, codes[CHUNK];
+    ranges own;
+    for (size_t i = 0; i < n; i++)
+        low[i] = INFINITY, high[i] = -INFINITY;
+    for (size_t r = 0; r < rows; r++) {
+        read_row(x, head, kernels, false, row + r, first, n);
+        for (size_t i = 0; i < n; i++) {
+            low[i] = x[i] < low[i] ? x[i] : low[i];
+            high[i] = x[i] > high[i] ? x[i] : high[i];
+        }
     }
-    memset(g->keys, 0, head->bits.group * bytes);
-    for (size_t i = 0; i < head->head_size; i++) {
-        g->key_ranges[i] = find_range(head, false, row, head->bits.group, i, 1);
-        for (size_t r = 0; r < head->bits.group; r++)
-            put_code(g->keys + r * bytes, i, head->bits.keys,
-                     code_of(number_at(head, false, row + r, i), g->key_ranges[i], head->bits.keys));
+    for (size_t i = 0; i < n; i++)
+        set_range(&own, i, g->key_ranges + first + i, g->key_ranges + head->head_size + first + i, low[i], high[i],
+                  head->bits.keys);
+    memset(strips, 0, n * stride);
+    for (size_t r = 0; r < rows; r++) {
+        read_row(x, head, kernels, false, row + r, first, n);
+        find_codes(codes, x, &own, n, head->bits.keys);
+        for (size_t i = 0; i < n; i++)
+            put_code(strips + i * stride, r, head->bits.keys, codes[i]);
+    }
+}
+// A block of channels of the value of `row`, which becomes row r of the group.
+static void code_value(const tb_kv_group *g, const tb_kv_head *head, const tb_kernels *kernels, size_t row, size_t r,
+                       size_t block)
+{
+    const tb_kv_range channels = tb_kv_value_block(head, block);
+    uint16_t *scale = g->value_ranges + 2 * block * head->bits.group + r;
+    uint8_t *to = (uint8_t *)g->values + r * tb_kv_group_values(g, head, block).stride, codes[CHUNK];
+    float x[CHUNK], low = INFINITY, high = -INFINITY;
+    ranges own;
+    for (size_t first = channels.begin, n; first < channels.end; first += n) {
+        n = tb_min_size(CHUNK, channels.end - first);
+        read_row(x, head, kernels, true, row, first, n);
+        for (size_t i = 0; i < n; i++) {
+            low = x[i] < low ? x[i] : low;
+            high = x[i] > high ? x[i] : high;
+        }
+    }
+    set_range(&own, 0, scale, scale + head->bits.group, low, high, head->bits.values);
+    for (size_t i = 1; i < CHUNK; i++)
+        own.scales[i] = own.scales[0], own.offsets[i] = own.offsets[0];
+    for (size_t first = channels.begin, n; first < channels.end; first += n) {
+        n = tb_min_size(CHUNK, channels.end - first);
+        read_row(x, head, kernels, true, row, first, n);
+        find_codes(codes, x, &own, n, head->bits.values);
+        for (size_t i = 0; i < n; i++)
+            put_code(to, first + i, head->bits.values, codes[i]);
     }
 }
 
-static void code_value(const group *g, const tb_kv_head *head, size_t row, size_t r)
+// `head->bits.group` rows from `row` on become a group.
+static void make_group(const tb_kv_head *head, const tb_kernels *kernels, size_t index, size_t row)
 {
-    uint8_t *codes = g->values + r * code_row_bytes(head, head->bits.values);
-    if (head->bits.values == WHOLE) {
-        code_whole(codes, head, true, row + r);
+    const tb_kv_group g = tb_kv_group_get(head, index);
+    const size_t n = head->head_size, rows = head->bits.group;
+    if (head->bits.keys == TB_KV_WHOLE)
+        keep_whole(g.keys, head, kernels, false, row);
+    else
+        for (size_t first = 0; first < n; first += CHUNK)
+            code_keys(&g, head, kernels, row, first, tb_min_size(CHUNK, n - first));
+    if (head->bits.values == TB_KV_WHOLE) {
+        keep_whole(g.values, head, kernels, true, row);
         return;
     }
-    memset(codes, 0, code_row_bytes(head, head->bits.values));
-    for (size_t b = 0; b < value_blocks(head); b++) {
-        size_t first = b * head->bits.group, count = tb_min_size(head->bits.group, head->head_size - first);
-        range own = g->value_ranges[r * value_blocks(head) + b] = find_range(head, true, row + r, 1, first, count);
-        for (size_t i = first; i < first + count; i++)
-            put_code(codes, i, head->bits.values, code_of(number_at(head, true, row + r, i), own, head->bits.values));
-    }
+    memset(g.values, 0, rows * tb_kv_group_values(&g, head, 0).stride);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t b = 0; b < tb_kv_value_blocks(head); b++)
+            code_value(&g, head, kernels, row + r, r, b);
+}
+
+// ---- the policy ----
+
+static bool coded_bytes(size_t *out, const tb_kv_head *head)
+{
+    size_t exact, groups;
+    return tb_kv_store_bytes(&exact, head) && tb_mul_size(&groups, tb_kv_group_bytes(head), head->group_slots) &&
+           tb_add_size(out, exact, groups) && tb_add_size(out, *out, TB_CODES_PAD);
 }
 
 static tb_kv_aging aging_of(const tb_kv_head *head)
@@ -206,95 +189,11 @@ static void coded_store(tb_kv_head *head, const tb_kernels *kernels, const tb_kv
     size_t groups = head->count > head->sinks ? groups_at(head, head->count - 1) : 0;
     for (; head->groups < groups; head->groups++) {
         size_t row = head->sinks + head->groups * head->bits.group;
-        group g = get_group(head, head->groups);
         assert(row >= head->oldest);
-        code_keys(&g, head, row);
-        for (size_t r = 0; r < head->bits.group; r++)
-            code_value(&g, head, row, r);
+        make_group(head, kernels, head->groups, row);
     }
     if (head->groups > head->group_slots && head->oldest_group < head->groups - head->group_slots)
         head->oldest_group = head->groups - head->group_slots;
-}
-
-// ---- reading ----
-
-static void decode_codes(float *out, const uint8_t *codes, size_t n, unsigned bits, const float *scales,
-                         const float *offsets)
-{
-    uint8_t own[CHUNK];
-    get_codes(own, codes, n, bits);
-    for (size_t i = 0; i < n; i++)
-        out[i] = offsets[i] + scales[i] * (float)own[i];
-}
-
-static void decode_whole(float *out, const uint8_t *codes, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint16_t half;
-        memcpy(&half, codes + i * sizeof half, sizeof half);
-        out[i] = tb_half_to_float(half);
-    }
-}
-
-// Rows [begin, end) of a group.
-static void decode_keys(float *out, const tb_kv_head *head, const group *g, size_t begin, size_t end)
-{
-    const size_t n = head->head_size, bytes = code_row_bytes(head, head->bits.keys);
-    float scales[CHUNK], offsets[CHUNK];
-    for (size_t first = 0; first < n; first += CHUNK) {
-        size_t count = tb_min_size(CHUNK, n - first);
-        for (size_t i = 0; i < count; i++) {
-            scales[i] = tb_half_to_float(g->key_ranges[first + i].scale);
-            offsets[i] = tb_half_to_float(g->key_ranges[first + i].offset);
-        }
-        for (size_t r = begin; r < end; r++)
-            decode_codes(out + (r - begin) * n + first, g->keys + r * bytes + first * head->bits.keys / 8, count,
-                         head->bits.keys, scales, offsets);
-    }
-}
-
-static void decode_value(float *out, const tb_kv_head *head, const group *g, size_t r)
-{
-    const size_t n = head->head_size, block = head->bits.group;
-    const uint8_t *codes = g->values + r * code_row_bytes(head, head->bits.values);
-    float scales[CHUNK], offsets[CHUNK];
-    for (size_t first = 0, count; first < n; first += count) {
-        size_t b = first / block;
-        count = tb_min_size(tb_min_size(CHUNK, n - first), (b + 1) * block - first);
-        range own = g->value_ranges[r * value_blocks(head) + b];
-        for (size_t i = 0; i < count; i++) {
-            scales[i] = tb_half_to_float(own.scale);
-            offsets[i] = tb_half_to_float(own.offset);
-        }
-        decode_codes(out + first, codes + first * head->bits.values / 8, count, head->bits.values, scales, offsets);
-    }
-}
-
-static void decode_group(float *out, const tb_kv_head *head, size_t index, bool values, size_t begin, size_t end)
-{
-    const size_t n = head->head_size;
-    group g = get_group(head, index);
-    const unsigned bits = values ? head->bits.values : head->bits.keys;
-    const uint8_t *codes = values ? g.values : g.keys;
-    if (bits == WHOLE)
-        for (size_t r = begin; r < end; r++)
-            decode_whole(out + (r - begin) * n, codes + r * code_row_bytes(head, bits), n);
-    else if (values)
-        for (size_t r = begin; r < end; r++)
-            decode_value(out + (r - begin) * n, head, &g, r);
-    else
-        decode_keys(out, head, &g, begin, end);
-}
-
-static void coded_decode(float *out, const tb_kv_segment *segment, bool values, size_t begin, size_t end)
-{
-    const tb_kv_head *head = segment->head;
-    size_t size = head->bits.group, row = segment->first - head->window_first + begin;
-    for (size_t left = end - begin, count; left > 0; left -= count, row += count) {
-        count = tb_min_size(left, size - row % size);
-        decode_group(out, head, row / size, values, row % size, row % size + count);
-        out += count * head->head_size;
-    }
 }
 
 static size_t coded_segments(tb_kv_segment *out, const tb_kv_head *head)
@@ -303,8 +202,7 @@ static size_t coded_segments(tb_kv_segment *out, const tb_kv_head *head)
     size_t n = tb_kv_ring_sinks(out, head);
     if (head->oldest_group < head->groups)
         out[n++] = (tb_kv_segment){
-            .decode = coded_decode,
-            .head = head,
+            .coded = head,
             .count = (head->groups - head->oldest_group) * size,
             .first = head->window_first + head->oldest_group * size,
             .reach = head->reach,
@@ -342,7 +240,7 @@ static void coded_copy(tb_kv_head *to, const tb_kv_head *from)
     to->groups = from->groups;
     to->oldest_group = from->oldest_group;
     for (size_t i = from->oldest_group; i < from->groups; i++)
-        memcpy(get_group(to, i).key_ranges, get_group(from, i).key_ranges, group_bytes(from));
+        memcpy(tb_kv_group_get(to, i).key_ranges, tb_kv_group_get(from, i).key_ranges, tb_kv_group_bytes(from));
 }
 
 const tb_kv_policy tb_kv_coded = {coded_bytes, coded_store, coded_segments, coded_truncate, coded_copy};

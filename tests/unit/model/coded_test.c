@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/kv.h"
+#include "model/kv_codes.h"
 #include "rounding.h"
 
 enum { ROWS = 200, MOST_HEAD = 80 };
@@ -67,10 +67,25 @@ typedef struct sight {
     float keys[ROWS][MOST_HEAD], values[ROWS][MOST_HEAD];
 } sight;
 
-static void read_rows(float *out, const tb_kv_segment *segment, bool values, size_t begin, size_t end, size_t n)
+static void read_codes(float *out, const scene *s, const tb_kv_segment *segment, bool values, size_t begin, size_t end)
 {
-    if (segment->decode) {
-        segment->decode(out, segment, values, begin, end);
+    static float columns[MOST_HEAD][ROWS + 8];
+    size_t before = begin % 8;
+    if (values) {
+        tb_kv_decode_values(out, &s->compute.kernels, segment, begin, end);
+        return;
+    }
+    tb_kv_decode_keys(columns[0], ROWS + 8, &s->compute.kernels, segment, begin - before, end);
+    for (size_t r = begin; r < end; r++)
+        for (size_t i = 0; i < s->head_size; i++)
+            *out++ = columns[i][r - begin + before];
+}
+
+static void read_rows(float *out, const scene *s, const tb_kv_segment *segment, bool values, size_t begin, size_t end)
+{
+    const size_t n = s->head_size;
+    if (segment->coded) {
+        read_codes(out, s, segment, values, begin, end);
         return;
     }
     const void *base = values ? segment->values : segment->keys;
@@ -88,14 +103,14 @@ static void look(sight *out, const scene *s, size_t position)
     assert_true(count <= TB_KV_SEGMENTS);
     for (size_t i = 0; i < count; i++) {
         tb_kv_range seen = tb_kv_get_seen(&segments[i], position);
-        read_rows(rows[0], &segments[i], false, seen.begin, seen.end, n);
-        read_rows(rows[1], &segments[i], true, seen.begin, seen.end, n);
+        read_rows(rows[0], s, &segments[i], false, seen.begin, seen.end);
+        read_rows(rows[1], s, &segments[i], true, seen.begin, seen.end);
         for (size_t r = seen.begin; r < seen.end; r++) {
             size_t at = segments[i].first + r;
             assert_true(at <= position && !out->seen[at] && (at == 0 || at >= last));
             last = at;
             out->seen[at] = true;
-            out->coded[at] = segments[i].decode;
+            out->coded[at] = segments[i].coded;
             out->pinned[at] = segments[i].pinned;
             memcpy(out->keys[at], rows[0] + (r - seen.begin) * n, n * sizeof(float));
             memcpy(out->values[at], rows[1] + (r - seen.begin) * n, n * sizeof(float));
@@ -258,6 +273,66 @@ static void coded_copy__is_a_memory_of_its_own(void **state)
             tb_memory_clear(&from->memory), tb_memory_clear(&to->memory);
         }
     tb_free(a), tb_free(b), tb_free(from), tb_free(to);
+}
+
+// A result is Σ a·b of n terms, as near as kernels promise.
+static void assert_sum(float result, const float *a, size_t a_step, const float *b, size_t b_step, size_t n)
+{
+    double exact = 0, magnitude = 0;
+    for (size_t i = 0; i < n; i++) {
+        double term = (double)a[i * a_step] * (double)b[i * b_step];
+        exact += term;
+        magnitude += fabs(term);
+    }
+    assert_true(fabs((double)result - exact) <= 2 * ((double)n + 8) * 0x1p-24 * magnitude);
+}
+
+// Scores and mixes of any rows in codes are those of the numbers that the codes stand for.
+static void check_arithmetic(const scene *s, const tb_kv_segment *coded, size_t begin, size_t end, tb_rng *rng)
+{
+    enum { QUERIES = 5, STRIDE = 96 }; // tb_padded(MOST_HEAD)
+    static float x[QUERIES * STRIDE], weights[QUERIES * ROWS], scores[QUERIES * ROWS], mixed[QUERIES * STRIDE];
+    static float keys[ROWS * MOST_HEAD], values[ROWS * MOST_HEAD];
+    size_t n = s->head_size, stride = tb_padded(n), rows = end - begin;
+    memset(x, 0, sizeof x);
+    memset(mixed, 0, sizeof mixed);
+    for (size_t i = 0; i < QUERIES * n; i++)
+        x[i / n * stride + i % n] = (float)tb_rng_normal(rng);
+    for (size_t i = 0; i < QUERIES * ROWS; i++)
+        weights[i] = (float)tb_rng_uniform(rng);
+    read_rows(keys, s, coded, false, begin, end);
+    read_rows(values, s, coded, true, begin, end);
+    tb_kv_score_codes(scores, ROWS, x, QUERIES, &s->compute.kernels, coded, begin, end);
+    tb_kv_mix_codes(mixed, weights, ROWS, QUERIES, &s->compute.kernels, coded, begin, end);
+    for (size_t q = 0; q < QUERIES; q++) {
+        for (size_t r = 0; r < rows; r++)
+            assert_sum(scores[q * ROWS + r], x + q * stride, 1, keys + r * n, 1, n);
+        for (size_t c = 0; c < n; c++)
+            assert_sum(mixed[q * stride + c], weights + q * ROWS, 1, values + c, n, rows);
+    }
+}
+
+static void codes__are_scored_and_mixed_as_the_numbers_they_stand_for(void **state)
+{
+    (void)state;
+    tb_rng rng;
+    tb_rng_init(&rng, 16, 2);
+    scene *s = tb_new(scene);
+    for (size_t i = 0; i < SHAPES; i++) {
+        scene_init(s, plan_of(i, TB_KV_CACHE_F16), shapes[i].head_size, shapes[i].reach, i);
+        for (size_t r = 0; r < ROWS; r++)
+            store(s, r, r + 1);
+        tb_kv_segment segments[TB_KV_SEGMENTS];
+        size_t count = head_of(s)->policy->segments(segments, head_of(s));
+        for (size_t k = 0; k < count; k++)
+            for (size_t repeat = 0; segments[k].coded && repeat < 40; repeat++) {
+                size_t begin = tb_rng_below(&rng, segments[k].count);
+                check_arithmetic(s, &segments[k], begin, begin + 1 + tb_rng_below(&rng, segments[k].count - begin),
+                                 &rng);
+            }
+        tb_memory_clear(&s->memory);
+    }
+    tb_free(s);
 }
 
 // Mean square of what codes miss of the keys of rows `from` on, but for row `skipped`.
@@ -449,6 +524,7 @@ int main(void)
         cmocka_unit_test(coded__shows_each_query_what_it_would_see_row_by_row),
         cmocka_unit_test(coded__can_go_back_by_a_batch),
         cmocka_unit_test(coded_copy__is_a_memory_of_its_own),
+        cmocka_unit_test(codes__are_scored_and_mixed_as_the_numbers_they_stand_for),
         cmocka_unit_test(coded__sinks_keep_outliers_out_of_groups),
         cmocka_unit_test(coded__of_eight_bits_is_close_to_f16),
         cmocka_unit_test(coded__of_sixteen_bits_is_f16_to_the_bit),
