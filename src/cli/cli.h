@@ -30,6 +30,7 @@ typedef struct tb_cli {
     tb_report report; // progress on the terminal, notes on stderr; asks to stop after Ctrl-C
     tb_ranks *ranks;  // the processes that mpirun started, of which this is one; NULL: this one only
     bool misused;     // the error is one of usage: exit 2
+    int exit_status;  // with which the program ends where nothing failed
     int output_errno; // why the first write to stdout failed that was seen to fail; 0: none
 } tb_cli;
 
@@ -80,6 +81,9 @@ extern const tb_command tb_command_perplexity;
 extern const tb_command tb_command_prefix;
 extern const tb_command tb_command_quantize;
 extern const tb_command tb_command_run;
+extern const tb_command tb_command_saas_facts;
+extern const tb_command tb_command_saas_list;
+extern const tb_command tb_command_saas_verify;
 extern const tb_command tb_command_sink_ablate;
 extern const tb_command tb_command_sink_entropy;
 extern const tb_command tb_command_sink_geometry;

@@ -27,6 +27,7 @@ $ twobit
 !   prefix      store what a model makes of the tokens that texts begin with
 !   sink        attention sinks: where they are, what makes them
 !   csi         wireless channel feedback: simulate, train, measure, stream, plot
+!   saas        web agents at work in real applications, measured
 ! 'twobit help COMMAND' says more about each. A MODEL is a GGUF file, a twobit file or a
 ! Hugging Face folder.
 = 2

@@ -1,0 +1,19 @@
+// agent: web agents at work in real applications, measured. Knows no tensor.
+//
+//   apps.h       the registry of applications, their ports and names
+//   tasks.h      task folders as they are published
+//   verdict.h    what a verifier says, read
+//   verify.h     running one
+//   facts.h      what verifiers say where nothing was done
+//   docker.h     the `docker` that they call
+#ifndef TB_AGENT_H
+#define TB_AGENT_H
+
+#include "agent/apps.h"
+#include "agent/docker.h"
+#include "agent/facts.h"
+#include "agent/tasks.h"
+#include "agent/verdict.h"
+#include "agent/verify.h"
+
+#endif

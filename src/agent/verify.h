@@ -1,0 +1,35 @@
+// Running a task's verifier, verify.py, unchanged.
+#ifndef TB_AGENT_VERIFY_H
+#define TB_AGENT_VERIFY_H
+
+#include "agent/tasks.h"
+#include "agent/verdict.h"
+
+typedef struct tb_verify_options {
+    const tb_apps *apps;
+    tb_slot slot;       // whose ports and containers the verifier looks at
+    bool fixed_ports;   // the applications' fixed ports instead of the slot's: they run without isolation
+    const char *python; // NULL: python3
+    bool stand_in;      // `docker` is this program, for a slot without containers (docker.h)
+    bool without_judge; // no endpoint and key for a model that judges
+    const tb_report *report;
+} tb_verify_options;
+
+typedef struct tb_verification {
+    tb_verdict verdict;
+    tb_str output, errors; // what the verifier wrote
+    bool cut;              // it wrote more than is kept
+    double seconds;
+} tb_verification;
+
+enum { TB_VERIFY_SECONDS = 300, TB_VERIFY_BYTES = 8 << 20 }; // the limits of a verifier
+
+// Runs the verifier of a task to its end, or until its time is over. What comes of it, also that there is none, is in
+// the verdict; fails when it cannot be started, without memory, or when asked to stop.
+tb_code tb_task_verify(tb_verification *out, const tb_task *task, const tb_verify_options *options, tb_error *err);
+void tb_verification_clear(tb_verification *verification);
+
+// Fails unless `python` (NULL: python3) is there and has the module that verifiers import.
+tb_code tb_python_check(const char *python, tb_error *err);
+
+#endif
