@@ -86,11 +86,13 @@ extern const tb_command tb_command_saas_list;
 extern const tb_command tb_command_saas_verify;
 extern const tb_command tb_command_sink_ablate;
 extern const tb_command tb_command_sink_entropy;
+extern const tb_command tb_command_sink_gamma;
 extern const tb_command tb_command_sink_geometry;
 extern const tb_command tb_command_sink_heads;
 extern const tb_command tb_command_sink_map;
 extern const tb_command tb_command_sink_massive;
 extern const tb_command tb_command_sink_positions;
+extern const tb_command tb_command_sink_prune;
 extern const tb_command tb_command_sink_report;
 extern const tb_command tb_command_sink_super;
 extern const tb_command tb_command_sink_value;
@@ -131,5 +133,11 @@ tb_code tb_cli_read_tokens(int32_t **ids, size_t *count, const tb_model *model, 
 
 // Refuses an output that cannot be written before minutes go into what it is to hold.
 tb_code tb_cli_check_output(const char *path, tb_error *err);
+
+enum { TB_CLI_MOST_VALUES = 64 };
+
+// "0,5,10": up to TB_CLI_MOST_VALUES numbers; `option` names the list in messages.
+tb_code tb_cli_parse_reals(double *values, size_t *count, tb_cli *cli, const char *option, const char *text,
+                           tb_error *err);
 
 #endif

@@ -89,11 +89,11 @@ static tb_code split_receivers(evaluation *e, tb_error *err)
 
 static tb_code plan_points(evaluation *e, tb_error *err)
 {
-    double rho[TB_CSI_MOST_VALUES], snr_db[TB_CSI_MOST_VALUES];
+    double rho[TB_CLI_MOST_VALUES], snr_db[TB_CLI_MOST_VALUES];
     size_t rho_count, snr_count;
-    tb_code rc = tb_csi_parse_reals(rho, &rho_count, e->cli, "rho", e->args->rho, err);
+    tb_code rc = tb_cli_parse_reals(rho, &rho_count, e->cli, "rho", e->args->rho, err);
     if (!rc)
-        rc = tb_csi_parse_reals(snr_db, &snr_count, e->cli, "snr-db", e->args->snr_db, err);
+        rc = tb_cli_parse_reals(snr_db, &snr_count, e->cli, "snr-db", e->args->snr_db, err);
     if (rc)
         return rc;
     e->points = tb_alloc_array(rho_count * snr_count, sizeof *e->points);

@@ -47,9 +47,9 @@ static const char *const examples[] = {
 // "A" or "A,B" into a range.
 static tb_code parse_range(double range[2], tb_cli *cli, const char *option, const char *text, tb_error *err)
 {
-    double values[TB_CSI_MOST_VALUES];
+    double values[TB_CLI_MOST_VALUES];
     size_t count;
-    tb_code rc = tb_csi_parse_reals(values, &count, cli, option, text, err);
+    tb_code rc = tb_cli_parse_reals(values, &count, cli, option, text, err);
     if (rc)
         return rc;
     if (count > 2)

@@ -90,3 +90,25 @@ tb_code tb_cli_check_output(const char *path, tb_error *err)
     tb_target_clear(&target);
     return rc;
 }
+
+tb_code tb_cli_parse_reals(double *values, size_t *count, tb_cli *cli, const char *option, const char *text,
+                           tb_error *err)
+{
+    char word[64];
+    for (*count = 0;; text++) {
+        size_t n = strcspn(text, ",");
+        if (*count == TB_CLI_MOST_VALUES)
+            return tb_fail_usage(cli, err, "option '--%s' takes %d values at most", option, TB_CLI_MOST_VALUES);
+        if (n >= sizeof word)
+            return tb_fail_usage(cli, err, "option '--%s': a value is too long", option);
+        memcpy(word, text, n);
+        word[n] = '\0';
+        if (tb_parse_real(&values[(*count)++], word, err)) {
+            cli->misused = true;
+            return tb_fail_context(err, TB_EINVAL, "option '--%s'", option);
+        }
+        text += n;
+        if (!*text)
+            return TB_OK;
+    }
+}

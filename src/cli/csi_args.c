@@ -21,25 +21,3 @@ tb_code tb_csi_link_from_args(tb_csi_link **out, tb_cli *cli, const tb_csi_link_
         return tb_fail_usage(cli, err, "unknown spreading '%s'; use walsh-first or walsh-random", args->spreading);
     return tb_csi_link_new(out, &options, err);
 }
-
-tb_code tb_csi_parse_reals(double *values, size_t *count, tb_cli *cli, const char *option, const char *text,
-                           tb_error *err)
-{
-    char word[64];
-    for (*count = 0;; text++) {
-        size_t n = strcspn(text, ",");
-        if (*count == TB_CSI_MOST_VALUES)
-            return tb_fail_usage(cli, err, "option '--%s' takes %d values at most", option, TB_CSI_MOST_VALUES);
-        if (n >= sizeof word)
-            return tb_fail_usage(cli, err, "option '--%s': a value is too long", option);
-        memcpy(word, text, n);
-        word[n] = '\0';
-        if (tb_parse_real(&values[(*count)++], word, err)) {
-            cli->misused = true;
-            return tb_fail_context(err, TB_EINVAL, "option '--%s'", option);
-        }
-        text += n;
-        if (!*text)
-            return TB_OK;
-    }
-}

@@ -1,4 +1,4 @@
-// What the commands of `twobit csi` share: the link's options, lists of numbers, results.
+// What the commands of `twobit csi` share: the link's options, results.
 #ifndef TB_CLI_CSI_ARGS_H
 #define TB_CLI_CSI_ARGS_H
 
@@ -37,11 +37,5 @@ typedef struct tb_csi_link_args {
 
 // The link that the arguments and --seed describe; free with tb_csi_link_free.
 tb_code tb_csi_link_from_args(tb_csi_link **out, tb_cli *cli, const tb_csi_link_args *args, tb_error *err);
-
-enum { TB_CSI_MOST_VALUES = 64 };
-
-// "0,5,10": up to TB_CSI_MOST_VALUES numbers; `option` names the list in messages.
-tb_code tb_csi_parse_reals(double *values, size_t *count, tb_cli *cli, const char *option, const char *text,
-                           tb_error *err);
 
 #endif

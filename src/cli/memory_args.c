@@ -17,7 +17,7 @@ const tb_option tb_memory_option_table[] = {
      "with few bits or --evict: keep the first N tokens, as f16 (default 4)"},
     {"prefix-kv", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, prefix_kv), "FILE", 0, 0,
      "stored keys and values of the first tokens: none, a file of twobit prefix, or auto: the model's own (default)"},
-    {"sink-gamma", 0, TB_OPTION_REAL, offsetof(tb_memory_args, sink_gamma), "F", 0, 1e6,
+    {"sink-gamma", 0, TB_OPTION_REAL, offsetof(tb_memory_args, sink_gamma), "F", 0, TB_MOST_GAMMA,
      "multiply the attention that goes to the first token by F"},
     {"sink-gamma-heads", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, sink_gamma_heads), "FILE", 0, 0,
      "the same in single heads, besides: lines of a block, a head and its F"},

@@ -1,6 +1,7 @@
 #include "cli/sink_args.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -185,6 +186,24 @@ tb_code tb_sink_print_json(const tb_sink_job *job, const tb_sink_result *r, doub
         object = NULL;
     }
     return tb_json_print(object, err);
+}
+
+// ---- trials ----
+
+tb_sink_result tb_sink_protocol_result(const tb_sink_job *job, const tb_sink_protocol *protocol)
+{
+    return (tb_sink_result){.ctx = protocol->ctx,
+                            .sequences = protocol->sequences,
+                            .bos = protocol->bos,
+                            .registers = tb_model_config(job->model)->registers,
+                            .epsilon = job->options.epsilon};
+}
+
+json_t *tb_sink_make_trial(const tb_sink_trial *t)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "perplexity", tb_json_real(exp(t->nll)), "nll",
+                     tb_json_real(t->nll), "more", tb_json_real(t->more), "more_error", tb_json_real(t->more_error),
+                     "kl", tb_json_real(t->kl), "entropy", tb_json_real(t->entropy), "broken", (json_int_t)t->broken);
 }
 
 // ---- a whole command ----

@@ -56,6 +56,10 @@ void tb_sink_print_protocol(const tb_sink_job *job, const tb_sink_result *result
 tb_code tb_sink_print_json(const tb_sink_job *job, const tb_sink_result *protocol, double seconds, const char *key,
                            struct json_t *result, struct json_t *reference, tb_error *err);
 
+// What trials were made on, as the two above take it; and one of them as an object.
+tb_sink_result tb_sink_protocol_result(const tb_sink_job *job, const tb_sink_protocol *protocol);
+struct json_t *tb_sink_make_trial(const tb_sink_trial *trial);
+
 // The text of a token, quoted, line ends escaped; cut where it is long. Of a register its number.
 enum { TB_SINK_TOKEN_TEXT = 40 };
 const char *tb_sink_token_text(char out[TB_SINK_TOKEN_TEXT], const tb_model *model, int32_t token);

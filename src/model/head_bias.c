@@ -45,8 +45,6 @@ double tb_sink_bias_of(double gamma)
     return gamma > 0 ? fmax(log(gamma), lowest) : lowest;
 }
 
-#define MOST_GAMMA 1e6 // that of --sink-gamma
-
 // Up to `most` words of a line, without its comment; returns how many there are, most + 1 where there are more.
 static size_t split_line(tb_text *words, size_t most, tb_text line)
 {
@@ -84,8 +82,8 @@ static tb_code read_line(tb_head_bias *out, const tb_text words[WORDS], tb_error
         rc = tb_parse_count(&head, copies[1], err);
     if (!rc)
         rc = tb_parse_real(&gamma, copies[2], err);
-    if (!rc && !(gamma >= 0 && gamma <= MOST_GAMMA))
-        rc = tb_fail(err, TB_EINVAL, "%g is no factor; it is at least 0 and at most %g", gamma, MOST_GAMMA);
+    if (!rc && !(gamma >= 0 && gamma <= TB_MOST_GAMMA))
+        rc = tb_fail(err, TB_EINVAL, "%g is no factor; it is at least 0 and at most %g", gamma, TB_MOST_GAMMA);
     *out = (tb_head_bias){(size_t)block, (size_t)head, tb_sink_bias_of(gamma)};
     return rc;
 }

@@ -161,6 +161,7 @@ size_t tb_model_begin_window(int32_t *ids, size_t count, const tb_model *model);
 // What multiplies its weight by γ ≥ 0, before weights are made to sum to 1, when it joins its score: ln γ, of 0 a
 // number so low that nothing is left of the weight but for the first token itself, which sees no other.
 double tb_sink_bias_of(double gamma);
+#define TB_MOST_GAMMA 1e6 // that is taken from outside
 
 // Reads the factors of heads from a text, which `name` names in messages: lines of a block, a head and its γ; "#"
 // begins a comment. Free *out [*count] with tb_free; NULL after failure. TB_EFORMAT says what is wrong.

@@ -369,4 +369,62 @@ typedef struct tb_ablation_result {
 tb_code tb_sink_ablate(tb_ablation_result *out, const tb_model *model, const tb_sink_options *options,
                        tb_sink_score_fn *score, tb_error *err);
 
+// ---- trials: changed forms of a model beside it ----
+
+// What trials were made on.
+typedef struct tb_sink_protocol {
+    size_t ctx, sequences, predictions; // predictions: at positions 1 … T − 2 of all sequences
+    bool bos;
+} tb_sink_protocol;
+
+// A form of the model.
+typedef struct tb_sink_trial {
+    size_t broken;           // predictions whose logits were not finite; they count in no mean
+    double nll, kl, entropy; // nats per prediction: −log q(target), KL from the untouched model, entropy of q
+    double more, more_error; // nll that the untouched model does not have, and the standard error over sequences
+} tb_sink_trial;
+
+// The first token's weight in all heads, times γ (ZeroTuning, arXiv 2505.11739).
+typedef struct tb_gamma_result {
+    tb_sink_protocol protocol;
+    const tb_sink_trial *untouched;
+    tb_sink_trial *trials; // [count], of the factors
+    size_t count;
+    size_t least_nll, least_entropy; // which has the least; the latter needs no text to be right
+    tb_arena arena;                  // owns them
+} tb_gamma_result;
+
+// TB_EINVAL for a factor that is negative or not finite; else fails as tb_sink_measure does. Clear also after failure.
+tb_code tb_sink_sweep_gamma(tb_gamma_result *out, const tb_model *model, const double *gammas, size_t count,
+                            const tb_sink_options *options, tb_sink_score_fn *score, tb_error *err);
+void tb_gamma_result_clear(tb_gamma_result *result);
+
+// Heads that give 0, some share of all, in an order: those whose first-token share is largest (κ) first, those whose
+// part of Wo is smallest (by ‖·‖₂ of its numbers), or as they are drawn.
+typedef enum tb_prune_order { TB_PRUNE_SINK, TB_PRUNE_NORM, TB_PRUNE_RANDOM, TB_PRUNE_ORDERS } tb_prune_order;
+const char *tb_prune_order_name(tb_prune_order order);
+
+enum { TB_PRUNE_DRAWS = 3 }; // of random heads, whose figures are means
+
+typedef struct tb_prune_point {
+    size_t heads;
+    double least;                          // first-token share of the last of them in the order of sinks
+    tb_sink_trial trials[TB_PRUNE_ORDERS]; // of the random heads: means, and more_error is the deviation of the draws
+} tb_prune_point;
+
+typedef struct tb_prune_result {
+    tb_sink_protocol protocol;
+    tb_sink_trial untouched;
+    size_t heads, dormant;  // of all blocks; those above TB_SINK_DORMANT
+    tb_prune_point *points; // [count]
+    size_t count;
+    tb_arena arena; // owns them
+} tb_prune_result;
+
+// `shares` of all heads, each above 0 and below 1 (TB_EINVAL); at least one head. First-token shares are of the same
+// sequences. Fails as tb_sink_measure does. Clear also after failure.
+tb_code tb_sink_prune(tb_prune_result *out, const tb_model *model, const double *shares, size_t count,
+                      const tb_sink_options *options, tb_sink_score_fn *score, tb_error *err);
+void tb_prune_result_clear(tb_prune_result *result);
+
 #endif

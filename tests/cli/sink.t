@@ -13,13 +13,15 @@ $ twobit sink
 !   heads       show head by head what it does with the first token
 !   geometry    show where keys point and how many directions the stream uses
 !   ablate      show what happens without the sinks: experiments on causes
+!   gamma       show what more or less attention on the first token does
+!   prune       show which heads the model can do without
 !   report      tell the story of a model's sinks on one HTML page
 ! 'twobit help sink COMMAND' says more about each.
 = 2
-$ for c in map massive super value entropy positions heads geometry ablate report; do
+$ for c in map massive super value entropy positions heads geometry ablate gamma prune report; do
 >     twobit help sink $c >a && twobit sink $c --help >b && cmp a b && sed -n 3p a
 > done | uniq -c | tr -s ' '
- 10 Examples:
+ 12 Examples:
 
 $ make_tiny_model tiny.gguf --blocks 3; make_tiny_model other.gguf --blocks 3 --seed 5
 $ twobit sink map tiny.gguf
@@ -107,6 +109,32 @@ $ twobit sink ablate tiny.gguf --sequences 2 --json >json; keys <json; grep -c '
 ablate bos ctx epsilon input model reference registers seconds seed sequences text
 16
 8
+
+# Factors of the first token, and heads taken out: 1 changes nothing.
+$ twobit sink gamma tiny.gguf --sequences 2 --ctx 16 --gammas 0,1,3 | sed -n '/^ *factor/,$p' | tr -s ' '
+factor perplexity more, nats KL entropy of the output
+ 0 * ± * (glob)
+ 1 * +0.0000 ± 0.0000 0.0000 * (glob)
+ 3 * ± * (glob)
+least perplexity with *, least entropy of the output with * (glob)
+$ twobit sink gamma tiny.gguf --sequences 2 --json >json; keys <json; grep -c '"gamma": [0-9]' json
+bos ctx epsilon gamma input model reference registers seconds seed sequences text
+7
+$ twobit sink prune tiny.gguf --sequences 2 --ctx 16 --shares 0.1,0.5 | sed -n '/^ *heads/,$p' | tr -s ' '
+heads of all least share more by sink more by norm more by chance
+ 1 8.3 % 0.* (glob)
+ 6 50.0 % 0.* (glob)
+0 of 12 heads are dormant; perplexity of the untouched model * (glob)
+$ twobit sink prune tiny.gguf --sequences 2 --json >json; keys <json; grep -c '"norm"' json
+bos ctx epsilon input model prune reference registers seconds seed sequences text
+4
+$ for o in "gamma --gammas 1,-1" "gamma --gammas x" "prune --shares 0" "prune --shares 0.5,1"; do
+>     set -- $o; c=$1; shift; twobit sink $c tiny.gguf $* 2>&1 | head -n 1
+> done
+twobit: option '--gammas': -1 is no factor; it is at least 0 and at most 1e+06
+twobit: option '--gammas': 'x' is not a number
+twobit: option '--shares': 0 is no share of the heads; it is above 0 and below 1
+twobit: option '--shares': 1 is no share of the heads; it is above 0 and below 1
 $ for c in map massive value entropy positions heads geometry; do for t in 1 3; do
 >     twobit sink $c tiny.gguf --input random --sequences 8 --json -t $t | grep -v seconds >$t
 > done; cmp 1 3; done
