@@ -4,7 +4,7 @@
 #   make test                 installs what is missing, builds, runs all tests, once more under sanitizers
 #   make demo [MODEL=FILE]    installs what is missing, builds, fetches a model, quantizes and measures it
 #   make install PREFIX=DIR   program, library, headers, pkg-config file, manual page (default /usr/local)
-#   make deps                 installs what is missing (Debian packages)
+#   make deps                 installs what is missing (Debian packages); applications that tests drive: tools/install-apps
 #   make check                everything a change must pass: format, include rules, warnings, tests, fuzz corpora
 #   make fuzz [FUZZ_SECONDS=N]  runs each fuzz target for N seconds (default 60; needs clang)
 #   make clean                removes what was built; models and results in the cache stay

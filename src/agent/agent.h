@@ -6,10 +6,12 @@
 //   verify.h     running one
 //   facts.h      what verifiers say where nothing was done
 //   docker.h     the `docker` that they call
+//   browser/     a browser that is driven: what a page shows, and what can be done on it
 #ifndef TB_AGENT_H
 #define TB_AGENT_H
 
 #include "agent/apps.h"
+#include "agent/browser/browser.h"
 #include "agent/docker.h"
 #include "agent/facts.h"
 #include "agent/tasks.h"

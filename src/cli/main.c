@@ -37,6 +37,7 @@ static const tb_command *const saas_commands[] = {
     &tb_command_saas_list,
     &tb_command_saas_facts,
     &tb_command_saas_verify,
+    &tb_command_saas_shot,
 };
 
 static const tb_command_group groups[] = {
