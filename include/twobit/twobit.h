@@ -145,8 +145,18 @@ typedef struct tb_kv_bits {
 
 // By what a sequence with a budget chooses the tokens that it keeps between the first keep_sinks and the newest ones,
 // which are half of what is left: the weights that they were given so far (H2O), the same with the older ones fading
-// (A2SF), or times the size of their values (VATP), or how unlike the other keys their keys are (KEYDIFF).
-typedef enum tb_eviction { TB_EVICT_NOTHING, TB_EVICT_H2O, TB_EVICT_A2SF, TB_EVICT_VATP, TB_EVICT_KEYDIFF } tb_eviction;
+// (A2SF), or times the size of their values (VATP), or how unlike the other keys their keys are (KEYDIFF). Or what it
+// keeps of a prompt once that has ended, by the weights that its last 32 tokens give (SNAPKV), with more for the first
+// blocks and less for the last (PYRAMID).
+typedef enum tb_eviction {
+    TB_EVICT_NOTHING,
+    TB_EVICT_H2O,
+    TB_EVICT_A2SF,
+    TB_EVICT_VATP,
+    TB_EVICT_KEYDIFF,
+    TB_EVICT_SNAPKV,
+    TB_EVICT_PYRAMID,
+} tb_eviction;
 
 // What joins the score of the first token in one head.
 typedef struct tb_head_bias {
@@ -182,6 +192,7 @@ typedef struct tb_seq_options {
     tb_redistribution redistribution;
     // Each head of a block keeps at most `budget` tokens, keep_sinks < budget; others are forgotten one by one. They
     // keep their positions, so that the context stays what it is; a sequence that goes back forgets everything.
+    // SNAPKV and PYRAMID keep so many of a prompt (tb_seq_set_prompt), keep_sinks + 32 ≤ budget, and all that follows.
     tb_eviction eviction;
     size_t budget;
     // Keys are not read that are known to get together at most this share of a head's attention. 0: all are read.
@@ -212,6 +223,11 @@ TB_API tb_code tb_seq_push(tb_seq *seq, const int32_t *tokens, size_t n, tb_erro
 
 // The same, with the logits after every token: out[n][vocab].
 TB_API tb_code tb_seq_push_all(tb_seq *seq, const int32_t *tokens, size_t n, float *out, tb_error *err);
+
+// The first `length` tokens are a prompt, and are still to be pushed: with SNAPKV or PYRAMID, what is not kept of them is
+// forgotten behind the last one. Holds until it is called again, as in a conversation for each turn: what was kept of the
+// last prompt, the answer and the next message are the next one. Without such a budget nothing happens.
+TB_API void tb_seq_set_prompt(tb_seq *seq, size_t length);
 
 // Logits [vocab] after the last token; NULL before any. Borrowed until the next push.
 TB_API const float *tb_seq_logits(const tb_seq *seq);

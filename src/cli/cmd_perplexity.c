@@ -68,6 +68,7 @@ static const char notes[] =
     "KL(reference, model) in nats. Errors are standard errors, from the means of the windows.\n"
     "With --stream the text is one sequence without windows, a BOS in the place of its first token; pieces of --ctx\n"
     "predictions are the points of a curve. The reference keeps every token, and so takes no more than its context.\n"
+    "With --evict snapkv:N or pyramid:N the first --skip tokens of a window are its prompt, by default half of it.\n"
     "With --act the numbers that linears read are rounded to 2^bits - 1 levels around 0, to the nearest; the router, "
     "the\n"
     "head and the reference's are not, nor are the rows of a prefix.\n";

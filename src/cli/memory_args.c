@@ -12,7 +12,8 @@ const tb_option tb_memory_option_table[] = {
      "keys and values as f16, f32, q8, or k2v2:g64:r128: old ones in 2 bits, in groups of 64 tokens, the last 128 as "
      "f16"},
     {"evict", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, evict), "METHOD:N", 0, 0,
-     "each head keeps N tokens, chosen by h2o, a2sf, vatp or keydiff; others are forgotten"},
+     "each head keeps N tokens, chosen by h2o, a2sf, vatp or keydiff, or of a prompt N, chosen by snapkv or pyramid; "
+     "others are forgotten"},
     {"keep-sinks", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, keep_sinks), "N", 0, 0,
      "with few bits or --evict: keep the first N tokens, as f16 (default 4)"},
     {"prefix-kv", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, prefix_kv), "FILE", 0, 0,

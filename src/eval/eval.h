@@ -9,7 +9,8 @@
 // The protocol: the text's tokens (without BOS) are cut into consecutive windows of `ctx` that do not
 // overlap, a last shorter one is dropped; where the tokenizer's own settings add a BOS, it
 // replaces the first token of each window; the predictions made at positions skip … ctx−2 of
-// each window are scored.
+// each window are scored. Where less is kept of a prompt, the first `skip` tokens of a window are one: half of it, where
+// skip is 0.
 typedef struct tb_perplexity_options {
     size_t ctx;        // 0: 512 (or the model's context when shorter)
     size_t skip;       // first scored position; llama.cpp's convention is ctx/2
@@ -89,6 +90,7 @@ tb_code tb_measure_heldout(tb_heldout_result *result, const tb_model *model, con
 // What a protocol makes of a text.
 typedef struct tb_window_plan {
     size_t ctx, skip;   // defaults filled in
+    size_t prompt;      // first tokens of a window that are a prompt; 0: none are
     size_t windows;     // at least 1
     size_t predictions; // scored in each window
 } tb_window_plan;

@@ -53,6 +53,11 @@ size_t tb_window_pass_context(const tb_window_pass *pass)
     return context;
 }
 
+static bool cuts_prompts(const tb_seq_options *memory)
+{
+    return memory && (memory->eviction == TB_EVICT_SNAPKV || memory->eviction == TB_EVICT_PYRAMID);
+}
+
 tb_code tb_window_plan_init(tb_window_plan *plan, size_t context, size_t token_count,
                             const tb_perplexity_options *options, tb_error *err)
 {
@@ -60,15 +65,20 @@ tb_code tb_window_plan_init(tb_window_plan *plan, size_t context, size_t token_c
     if (ctx > context)
         return tb_fail(err, TB_ELIMIT, "windows of %zu tokens are longer than the model's context of %zu", ctx,
                        context);
-    if (ctx < 2 || options->skip > ctx - 2)
+    bool prompts = cuts_prompts(options->memory);
+    size_t skip = prompts && options->skip == 0 ? ctx / 2 : options->skip;
+    if (ctx < 2 || skip > ctx - 2)
         return tb_fail(err, TB_EINVAL, "no prediction is left in windows of %zu tokens when %zu are skipped", ctx,
-                       options->skip);
+                       skip);
     if (options->max_tokens && options->max_tokens < token_count)
         token_count = options->max_tokens;
     if (token_count < ctx)
         return tb_fail(err, TB_EINVAL, "%zu tokens of text do not fill one window of %zu", token_count, ctx);
-    *plan = (tb_window_plan){
-        .ctx = ctx, .skip = options->skip, .windows = token_count / ctx, .predictions = ctx - 1 - options->skip};
+    *plan = (tb_window_plan){.ctx = ctx,
+                             .skip = skip,
+                             .prompt = prompts ? skip : 0,
+                             .windows = token_count / ctx,
+                             .predictions = ctx - 1 - skip};
     return TB_OK;
 }
 
@@ -179,8 +189,10 @@ static tb_code run_blocks(measurement *m, size_t index, const tb_model *model, b
     tb_states_clear(states);
     tb_code rc = tb_states_init(states, model, m->batch_tokens, b->windows, m->plan.ctx, err);
     bool measured = index < m->pass->count;
-    if (measured)
+    if (measured) {
         states->memory = m->pass->options->memory;
+        states->prompt = m->plan.prompt;
+    }
     for (size_t i = 0; !rc && i < blocks; i++) {
         rc = tb_states_run_block(states, model, i, NULL, measured ? m->pass->options->probe : NULL, err);
         if (!rc)

@@ -38,6 +38,7 @@ tb_code tb_generate_push(tb_generate_stats *stats, tb_seq *seq, const int32_t *i
 {
     tb_code rc = TB_OK;
     double start = tb_clock_seconds();
+    tb_seq_set_prompt(seq, tb_seq_length(seq) + count);
     for (size_t done = 0; !rc && done < count; done += PROMPT_PIECE) {
         size_t left = count - done, n = left < PROMPT_PIECE ? left : PROMPT_PIECE;
         rc = push(stats, seq, ids + done, n, report, err);

@@ -214,25 +214,35 @@ static void sum_weights(const tb_sweep *sweep, float *scores, size_t stride)
     }
 }
 
+static bool observes(const tb_kv_head *head, size_t position)
+{
+    return head->policy->observes && head->policy->observes(head, position);
+}
+
 static void observe_heads(void *user, size_t begin, size_t end, size_t worker)
 {
     const tb_attention *a = user;
     scratch s = get_scratch(a, worker);
     for (size_t kv_head = begin; kv_head < end; kv_head++)
-        for (size_t row = 0; row < a->rows && tb_kv_observes(&a->kv->heads[kv_head]); row++) {
+        for (size_t row = 0; row < a->rows; row++) {
+            tb_kv_head *head = &a->kv->heads[kv_head];
+            size_t position = (size_t)a->positions[row];
             tb_sweep sweep;
+            if (!observes(head, position))
+                continue;
             score_heads(&sweep, a, kv_head, row, &s);
             sum_weights(&sweep, s.rows, tb_padded(a->scratch_capacity));
-            tb_kv_observe(&a->kv->heads[kv_head], s.rows, sweep.seen.rows[0].end); // it has one segment
+            head->policy->observe(head, position, s.rows, sweep.seen.rows[0].end); // it has one segment
         }
 }
 
 void tb_attention_observe(const tb_attention *a)
 {
-    bool observes = false;
-    for (size_t h = 0; h < a->config->kv_heads; h++)
-        observes = observes || tb_kv_observes(&a->kv->heads[h]);
-    if (observes)
+    bool wanted = false;
+    for (size_t h = 0; h < a->config->kv_heads && !wanted; h++)
+        for (size_t row = 0; row < a->rows && !wanted; row++)
+            wanted = observes(&a->kv->heads[h], (size_t)a->positions[row]);
+    if (wanted)
         tb_parallel(a->compute->threads, a->config->kv_heads, 1, observe_heads, (void *)(uintptr_t)a);
 }
 

@@ -201,7 +201,7 @@ static void attend(const tb_pass *pass, size_t index)
     const tb_kv_block *kv = tb_memory_get_kv(span->memory, pass->block);
     assert(tb_kv_plan_rows(&span->memory->plan, &pass->runner->model->settings) <= pass->runner->capacity);
     for (size_t done = 0, count; done < span->count; done += count) {
-        count = tb_kv_at_once(kv, span->count - done);
+        count = tb_kv_at_once(kv, (size_t)pass->batch->positions[span->first + done], span->count - done);
         attend_rows(pass, index, done, count);
     }
 }

@@ -108,7 +108,13 @@ static void plain_copy(tb_kv_head *to, const tb_kv_head *from)
         tb_kv_pages_add(pages_of(to), to, row, tb_kv_key_at(to, row));
 }
 
-const tb_kv_policy tb_kv_plain = {plain_bytes, plain_store, plain_segments, plain_truncate, plain_copy};
+const tb_kv_policy tb_kv_plain = {
+    .bytes = plain_bytes,
+    .store = plain_store,
+    .segments = plain_segments,
+    .truncate = plain_truncate,
+    .copy = plain_copy,
+};
 
 // ---- plans ----
 
@@ -172,6 +178,31 @@ size_t tb_kv_plan_rows(const tb_kv_plan *plan, const tb_settings *settings)
     return plan->window == 0 ? plan->capacity : stream_rows(plan, settings->reach);
 }
 
+// Of `rest` rows for each of `blocks`, those of the first `count` blocks together where a block has fewer than the one
+// in front of it, by always the same: from (2 − 1/β)·rest to rest/β, with β = 20 as in PyramidKV.
+static size_t pyramid_rows(size_t rest, size_t blocks, size_t count)
+{
+    enum { BETA = 20 };
+    if (blocks < 2 || count == 0)
+        return count * rest;
+    uint64_t steps = blocks - 1;
+    return (size_t)((uint64_t)rest * count * ((2 * BETA - 1) * steps - (BETA - 1) * (count - 1)) / (BETA * steps));
+}
+
+// What a head of a block keeps of a prompt: in a pyramid the sums of all that see everything are as without.
+static size_t prompt_rows(const tb_kv_plan *plan, const tb_settings *settings, size_t block)
+{
+    size_t fixed = plan->sinks + TB_KV_PROMPT_RECENT, above = 0, all = 0;
+    size_t rest = tb_min_size(plan->budget - fixed, TB_MOST_POSITIONS); // so that what follows has no overflow
+    if (plan->eviction == TB_EVICT_SNAPKV)
+        return plan->budget;
+    for (size_t b = 0; b < settings->config.blocks; b++) {
+        above += b < block && !settings->near[b];
+        all += !settings->near[b];
+    }
+    return fixed + pyramid_rows(rest, all, above + 1) - pyramid_rows(rest, all, above);
+}
+
 // How RoPE is called whose angles depend on the length; NULL: they do not.
 static const char *unsteady_rope(const tb_rope *rope)
 {
@@ -198,9 +229,14 @@ static tb_code check_bits(const tb_kv_plan *plan, tb_error *err)
     return TB_OK;
 }
 
+static bool cuts_prompts(const tb_kv_plan *plan)
+{
+    return plan->eviction == TB_EVICT_SNAPKV || plan->eviction == TB_EVICT_PYRAMID;
+}
+
 static tb_code check_eviction(const tb_kv_plan *plan, const tb_settings *settings, tb_error *err)
 {
-    if (plan->eviction > TB_EVICT_KEYDIFF)
+    if (plan->eviction > TB_EVICT_PYRAMID)
         return tb_fail(err, TB_EINVAL, "eviction %d is not known", (int)plan->eviction);
     if (plan->window > 0)
         return tb_fail(err, TB_EINVAL, "a stream drops tokens by their age, so it takes no eviction");
@@ -211,6 +247,10 @@ static tb_code check_eviction(const tb_kv_plan *plan, const tb_settings *setting
     if (plan->budget <= plan->sinks)
         return tb_fail(err, TB_EINVAL, "a budget of %zu tokens has no room for a new one behind the %zu first",
                        plan->budget, plan->sinks);
+    if (cuts_prompts(plan) && plan->budget - plan->sinks < TB_KV_PROMPT_RECENT)
+        return tb_fail(err, TB_EINVAL,
+                       "a budget of %zu tokens has no room for the %zu first and the %d last of a prompt", plan->budget,
+                       plan->sinks, TB_KV_PROMPT_RECENT);
     return TB_OK;
 }
 
@@ -303,6 +343,12 @@ static tb_kv_head plan_head(const tb_kv_plan *plan, const tb_settings *settings,
         head.policy = &tb_kv_stream;
         head.capacity = stream_rows(plan, least);
         head.sinks = near ? 0 : plan->sinks;
+    } else if (cuts_prompts(plan) && !near) {
+        head.policy = &tb_kv_prompt;
+        head.eviction = plan->eviction;
+        head.sinks = plan->sinks;
+        head.recent = TB_KV_PROMPT_RECENT;
+        head.budget = prompt_rows(plan, settings, block);
     } else if (plan->eviction != TB_EVICT_NOTHING && !near) {
         head.policy = &tb_kv_evict;
         head.eviction = plan->eviction;
@@ -409,6 +455,13 @@ bool tb_memory_truncate(tb_memory *memory, size_t position)
     return kept;
 }
 
+void tb_memory_set_prompt(tb_memory *memory, size_t position)
+{
+    for (size_t b = 0; b < memory->blocks; b++)
+        for (size_t h = 0; h < memory->kv[b].head_count; h++)
+            memory->kv[b].heads[h].prompt_end = position;
+}
+
 void tb_memory_copy(tb_memory *to, const tb_memory *from)
 {
     for (size_t b = 0; b < from->blocks; b++)
@@ -441,6 +494,16 @@ static void store_heads(void *user, size_t begin, size_t end, size_t worker)
         own.values += h * head->head_size;
         head->policy->store(head, job->kernels, &own);
     }
+}
+
+size_t tb_kv_at_once(const tb_kv_block *kv, size_t position, size_t count)
+{
+    for (size_t h = 0; h < kv->head_count; h++) {
+        const tb_kv_head *head = &kv->heads[h];
+        if (head->policy->at_once)
+            count = head->policy->at_once(head, position, count);
+    }
+    return count;
 }
 
 void tb_kv_store(tb_kv_block *kv, const tb_compute *compute, const tb_kv_rows *rows)

@@ -95,7 +95,11 @@ struct tb_kv_head {
     // Where there is a budget: how the rows between the sinks and the newest `recent` are chosen.
     tb_eviction eviction;
     size_t recent;
-    void *storage; // aligned to TB_ALIGNMENT; borrowed from the memory
+    // Where it is one of a prompt, `budget` of its rows stay:
+    size_t budget;
+    size_t prompt_end;            // position behind the prompt; 0: not known
+    size_t cut_end, observed_end; // positions behind the last cut, and behind the last query observed since; 0: none
+    void *storage;                // aligned to TB_ALIGNMENT; borrowed from the memory
 };
 
 struct tb_kv_policy {
@@ -110,6 +114,14 @@ struct tb_kv_policy {
     bool (*truncate)(tb_kv_head *head, size_t position);
     // Makes `to` keep what `from` keeps. Same policy, type and head size; the rows have room.
     void (*copy)(tb_kv_head *to, const tb_kv_head *from);
+    // How many of `count` new rows, the first at `position`, may be stored before they are attended; at least one.
+    // NULL: all.
+    size_t (*at_once)(const tb_kv_head *head, size_t position, size_t count);
+    // Whether the head wants to see the weights of a query; NULL: of none.
+    bool (*observes)(const tb_kv_head *head, size_t position);
+    // weights [count] of a query for the first `count` rows, summed over the query heads that share the head. Queries
+    // come in the order of their positions.
+    void (*observe)(tb_kv_head *head, size_t position, const float *weights, size_t count);
 };
 
 // Keeps every row, one behind the other: one segment. Its positions are consecutive, from any first one on.
@@ -124,11 +136,12 @@ extern const tb_kv_policy tb_kv_coded;
 // Keeps `capacity` rows: the first `sinks`, the newest `recent`, and those between that score best.
 extern const tb_kv_policy tb_kv_evict;
 
-// Whether the head wants to see the weights of every query.
-bool tb_kv_observes(const tb_kv_head *head);
-// weights [count] of a query for the first `count` rows, summed over the query heads that share the head. Queries come
-// in the order of their positions.
-void tb_kv_observe(tb_kv_head *head, const float *weights, size_t count);
+// Keeps every row until a prompt ends, and then `budget` of those there: the first `sinks`, the newest `recent`, and
+// those between that score best. What comes then stays, until another prompt ends.
+extern const tb_kv_policy tb_kv_prompt;
+
+// The newest rows of a prompt, whose queries say what of it stays.
+enum { TB_KV_PROMPT_RECENT = 32 };
 
 // ---- memories ----
 
@@ -140,7 +153,7 @@ typedef struct tb_kv_plan {
     // they always see. window 0: no row is dropped.
     size_t sinks, window;
     tb_kv_bits bits; // of rows that are neither among the first `sinks` nor new; 0: as they are
-    // Blocks that see everything keep `budget` rows of each head, chosen by `eviction`.
+    // Blocks that see everything keep `budget` rows of each head, or that many in the mean, chosen by `eviction`.
     tb_eviction eviction;
     size_t budget;
     size_t batch;                    // of a stream, or with bits: most rows stored at once
@@ -192,6 +205,10 @@ void tb_memory_clear(tb_memory *memory);
 // Forgets positions from `position` on; false: all positions, for a stream has dropped what a query there would see.
 bool tb_memory_truncate(tb_memory *memory, size_t position);
 
+// The rows in front of `position` are a prompt, of which less is kept once all of it is there. Holds for what is stored
+// from now on, until it is set again.
+void tb_memory_set_prompt(tb_memory *memory, size_t position);
+
 // `to` remembers what `from` does: the fork of a sequence. Both were made for the same blocks, by the same plan but for
 // the capacity, and what `from` holds has room in `to`.
 void tb_memory_copy(tb_memory *to, const tb_memory *from);
@@ -205,9 +222,9 @@ static inline tb_kv_block *tb_memory_get_kv(const tb_memory *memory, size_t bloc
 // What a sequence remembers. Borrowed.
 const tb_memory *tb_seq_memory(const tb_seq *seq);
 
-// How many of `count` new rows may be stored before they are attended, at least one: each row sees what is kept when it
-// comes.
-size_t tb_kv_at_once(const tb_kv_block *kv, size_t count);
+// How many of `count` new rows, the first at `position`, may be stored before they are attended, at least one: each row
+// sees what is kept when it comes.
+size_t tb_kv_at_once(const tb_kv_block *kv, size_t position, size_t count);
 
 // Takes in rows of all heads: head h has keys + h·head_size and values + h·head_size.
 void tb_kv_store(tb_kv_block *kv, const tb_compute *compute, const tb_kv_rows *rows);

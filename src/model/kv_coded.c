@@ -243,4 +243,10 @@ static void coded_copy(tb_kv_head *to, const tb_kv_head *from)
         memcpy(tb_kv_group_get(to, i).key_ranges, tb_kv_group_get(from, i).key_ranges, tb_kv_group_bytes(from));
 }
 
-const tb_kv_policy tb_kv_coded = {coded_bytes, coded_store, coded_segments, coded_truncate, coded_copy};
+const tb_kv_policy tb_kv_coded = {
+    .bytes = coded_bytes,
+    .store = coded_store,
+    .segments = coded_segments,
+    .truncate = coded_truncate,
+    .copy = coded_copy,
+};

@@ -163,28 +163,23 @@ static void evict_copy(tb_kv_head *to, const tb_kv_head *from)
     memcpy(new.sizes, old.sizes, from->count * sizeof *new.sizes);
 }
 
-const tb_kv_policy tb_kv_evict = {evict_bytes, evict_store, evict_segments, evict_truncate, evict_copy};
-
 // ---- what attention needs to know ----
 
-size_t tb_kv_at_once(const tb_kv_block *kv, size_t count)
+static size_t evict_at_once(const tb_kv_head *head, size_t position, size_t count)
 {
-    for (size_t h = 0; h < kv->head_count; h++) {
-        const tb_kv_head *head = &kv->heads[h];
-        size_t free = head->capacity - head->count;
-        if (head->policy == &tb_kv_evict && free < count)
-            count = free > 0 ? free : 1;
-    }
-    return count;
+    (void)position;
+    return tb_min_size(count, tb_max_size(head->capacity - head->count, 1));
 }
 
-bool tb_kv_observes(const tb_kv_head *head)
+static bool evict_observes(const tb_kv_head *head, size_t position)
 {
-    return head->policy == &tb_kv_evict && head->eviction != TB_EVICT_KEYDIFF;
+    (void)position;
+    return head->eviction != TB_EVICT_KEYDIFF;
 }
 
-void tb_kv_observe(tb_kv_head *head, const float *weights, size_t count)
+static void evict_observe(tb_kv_head *head, size_t position, const float *weights, size_t count)
 {
+    (void)position;
     slots s = slots_of(head);
     assert(count <= head->count);
     for (size_t i = 0; i < count; i++)
@@ -192,11 +187,22 @@ void tb_kv_observe(tb_kv_head *head, const float *weights, size_t count)
             head->eviction == TB_EVICT_A2SF ? forgetting * s.scores[i] + weights[i] : s.scores[i] + weights[i];
 }
 
+const tb_kv_policy tb_kv_evict = {
+    .bytes = evict_bytes,
+    .store = evict_store,
+    .segments = evict_segments,
+    .truncate = evict_truncate,
+    .copy = evict_copy,
+    .at_once = evict_at_once,
+    .observes = evict_observes,
+    .observe = evict_observe,
+};
+
 // ---- options ----
 
 tb_code tb_seq_options_set_eviction(tb_seq_options *options, const char *text, tb_error *err)
 {
-    static const char *const names[] = {NULL, "h2o", "a2sf", "vatp", "keydiff"};
+    static const char *const names[] = {NULL, "h2o", "a2sf", "vatp", "keydiff", "snapkv", "pyramid"};
     const char *colon = strchr(text, ':');
     uint64_t budget = 0;
     if (!colon)
@@ -212,5 +218,6 @@ tb_code tb_seq_options_set_eviction(tb_seq_options *options, const char *text, t
         options->budget = budget < TB_MOST_POSITIONS ? (size_t)budget : TB_MOST_POSITIONS;
         return TB_OK;
     }
-    return tb_fail(err, TB_EINVAL, "eviction '%.*s' is none of h2o, a2sf, vatp and keydiff", (int)(colon - text), text);
+    return tb_fail(err, TB_EINVAL, "eviction '%.*s' is none of h2o, a2sf, vatp, keydiff, snapkv and pyramid",
+                   (int)(colon - text), text);
 }

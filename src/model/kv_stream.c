@@ -35,5 +35,9 @@ static bool stream_truncate(tb_kv_head *head, size_t position)
 }
 
 const tb_kv_policy tb_kv_stream = {
-    tb_kv_store_bytes, tb_kv_ring_store, stream_segments, stream_truncate, tb_kv_ring_copy,
+    .bytes = tb_kv_store_bytes,
+    .store = tb_kv_ring_store,
+    .segments = stream_segments,
+    .truncate = stream_truncate,
+    .copy = tb_kv_ring_copy,
 };

@@ -246,6 +246,7 @@ typedef struct tb_states {
     float *x;
     size_t windows, length, stride;
     const tb_seq_options *memory; // how windows remember, set behind tb_states_init; NULL: every row, as floats
+    size_t prompt;                // first tokens of a window that are a prompt (tb_seq_set_prompt); set likewise
     size_t registers;             // of the `length` rows
     size_t *prefixed;             // [windows]: first tokens that are those of the model's prefix; NULL: it has none
 } tb_states;

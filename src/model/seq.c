@@ -263,6 +263,11 @@ tb_code tb_seq_push_all(tb_seq *seq, const int32_t *tokens, size_t n, float *out
     return push(seq, tokens, n, out, err);
 }
 
+void tb_seq_set_prompt(tb_seq *seq, size_t length)
+{
+    tb_memory_set_prompt(&seq->memory, first_position(seq) + length);
+}
+
 const float *tb_seq_logits(const tb_seq *seq)
 {
     return seq->has_logits ? seq->logits : NULL;

@@ -63,7 +63,7 @@ typedef struct block_job {
     tb_runner runner;
     tb_memory memory;   // of the window under way
     int32_t *positions; // 0 … length − 1
-    size_t length, block;
+    size_t length, prompt, block;
     const tb_block_override *override;
     const tb_probe *probe;
 } block_job;
@@ -100,6 +100,7 @@ static void run_window(float *x, block_job *job, size_t prefixed)
 {
     const tb_runner *runner = &job->runner;
     tb_memory_truncate(&job->memory, 0);
+    tb_memory_set_prompt(&job->memory, job->prompt);
     for (size_t done = 0; done < job->length; done += runner->rows) {
         size_t left = job->length - done;
         tb_span span = {.memory = &job->memory,
@@ -115,7 +116,11 @@ tb_code tb_states_run_block(tb_states *states, const tb_model *model, size_t blo
                             const tb_probe *probe, tb_error *err)
 {
     static const tb_seq_options exact = {.kv_cache = TB_KV_CACHE_F32};
-    block_job job = {.length = states->length, .block = block, .override = override, .probe = probe};
+    block_job job = {.length = states->length,
+                     .prompt = states->registers + states->prompt,
+                     .block = block,
+                     .override = override,
+                     .probe = probe};
     job.plan = tb_kv_plan_of(states->memory ? states->memory : &exact, &model->settings);
     tb_code rc = job_init(&job, model, err);
     for (size_t i = 0; i < states->windows && !rc; i++)

@@ -50,6 +50,20 @@ $ twobit perplexity tiny.gguf --text text --ctx 64 --evict h2o:12 --reference ti
 $ twobit perplexity tiny.gguf --text text --ctx 64 --evict keydiff:64 --reference tiny.gguf --json | grep -c '"kl_mean": 0.0,'
 1
 
+# A budget of a prompt, which is what is not scored: half of a window, or as many as one says.
+$ twobit perplexity tiny.gguf --text text --ctx 90 --evict snapkv:40 | grep -e scored -e memory
+            predictions at positions 45 to 88 of each scored; took * (glob)
+memory      --evict snapkv:40
+$ twobit perplexity tiny.gguf --text text --ctx 90 --evict pyramid:40 --reference tiny.gguf --json | grep -c '"kl_mean": 0.0,'
+0
+= 1
+$ twobit perplexity tiny.gguf --text text --ctx 90 --skip 40 --evict snapkv:40 --reference tiny.gguf --json | grep -e '"kl_mean": 0.0,' -e '"skip"'
+  "skip": 40,
+  "kl_mean": 0.0,
+$ twobit perplexity tiny.gguf --text text --ctx 90 --skip 41 --evict snapkv:40 --reference tiny.gguf --json | grep -c '"kl_mean": 0.0,'
+0
+= 1
+
 # Keys and values in few bits beside a reference that keeps them as floats. What is new stays as it is.
 $ twobit perplexity tiny.gguf --text text --ctx 64 --kv k2v2:g8:r0 --keep-sinks 0 --reference tiny.gguf --json | grep -c '"kl_mean": 0.0,'
 0

@@ -168,18 +168,28 @@ $ twobit run tiny.gguf -p a --sink-log absent/log.csv
 $ twobit run absent.gguf -p a --sink-log none.csv -q 2>/dev/null; test ! -e none.csv
 
 # A budget for each head: the same text while it is kept, other text when not, and nothing that makes no sense.
-$ for m in h2o a2sf vatp keydiff; do twobit run tiny.gguf -p "the end" -n 50 --temp 0 --evict $m:100 | cmp - a; done
+$ for m in h2o a2sf vatp keydiff snapkv pyramid; do twobit run tiny.gguf -p "the end" -n 50 --temp 0 --evict $m:100 | cmp - a; done
 $ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --evict vatp:4 --keep-sinks 1 >b; cmp -s a b
 = 1
+# Of a long prompt less is kept, of a short one all.
+$ for i in 1 2 3 4 5 6 7 8 9; do printf 'the hat and the rat '; done >long
+$ twobit run tiny.gguf -f long -n 30 --temp 0 >all
+$ for m in snapkv:400 pyramid:4000; do twobit run tiny.gguf -f long -n 30 --temp 0 --evict $m | cmp - all; done
+$ for m in snapkv:40 pyramid:40; do twobit run tiny.gguf -f long -n 30 --temp 0 --evict $m >b; cmp -s all b || echo other; done
+other
+other
 $ for o in "--evict h2o" "--evict best:9" "--evict h2o:x" "--evict h2o:9 --stream 2:6" "--evict h2o:4" \
+>     "--evict snapkv:35" "--evict pyramid" \
 >     "--evict h2o:9 --kv k2v2"; do
 >     twobit run tiny.gguf -p a $o 2>&1 >/dev/null | head -n 1
 > done
 twobit: option '--evict': 'h2o' is not a method and a number of tokens, METHOD:BUDGET
-twobit: option '--evict': eviction 'best' is none of h2o, a2sf, vatp and keydiff
+twobit: option '--evict': eviction 'best' is none of h2o, a2sf, vatp, keydiff, snapkv and pyramid
 twobit: option '--evict': 'x' is not a whole number
 twobit: '--stream' drops tokens by their age; it goes without '--evict'
 twobit: a budget of 4 tokens has no room for a new one behind the 4 first
+twobit: a budget of 35 tokens has no room for the 4 first and the 32 last of a prompt
+twobit: option '--evict': 'pyramid' is not a method and a number of tokens, METHOD:BUDGET
 twobit: eviction moves tokens one by one, which those in few bits cannot
 
 # Keys that get next to nothing need not be read.
