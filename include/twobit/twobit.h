@@ -174,6 +174,16 @@ typedef struct tb_redistribution {
     bool alike;
 } tb_redistribution;
 
+// Which heads of a model remember everything, and which only the first tokens and the newest (DuoAttention).
+typedef struct tb_head_split tb_head_split;
+
+// Opens what twobit sink split wrote of this model or of the one that it was quantized from. `text` is FILE, FILE:SHARE
+// or FILE:SHARE:S:W: of the KV heads this share, those that read farthest, remembers everything, the others the first S
+// tokens and the last W (64 and 256). By default it is half of them, or a quarter where no query heads share a KV head.
+// TB_EINVAL: it was made for another model; TB_EFORMAT: the file is none.
+TB_API tb_code tb_head_split_open(tb_head_split **out, const char *text, const tb_model *model, tb_error *err);
+TB_API void tb_head_split_close(tb_head_split *split);
+
 typedef struct tb_seq_options {
     size_t context;            // most tokens it will hold; 0: the model's context length, at most 4096
     size_t batch;              // most tokens computed at once; 0: 256
@@ -195,6 +205,8 @@ typedef struct tb_seq_options {
     // SNAPKV and PYRAMID keep so many of a prompt (tb_seq_set_prompt), keep_sinks + 32 ≤ budget, and all that follows.
     tb_eviction eviction;
     size_t budget;
+    // Which heads remember everything; NULL: all. Borrowed, also by forks. Goes with nothing else that forgets tokens.
+    const tb_head_split *head_split;
     // Keys are not read that are known to get together at most this share of a head's attention. 0: all are read.
     double skip_mass;
 } tb_seq_options;
@@ -224,9 +236,9 @@ TB_API tb_code tb_seq_push(tb_seq *seq, const int32_t *tokens, size_t n, tb_erro
 // The same, with the logits after every token: out[n][vocab].
 TB_API tb_code tb_seq_push_all(tb_seq *seq, const int32_t *tokens, size_t n, float *out, tb_error *err);
 
-// The first `length` tokens are a prompt, and are still to be pushed: with SNAPKV or PYRAMID, what is not kept of them is
-// forgotten behind the last one. Holds until it is called again, as in a conversation for each turn: what was kept of the
-// last prompt, the answer and the next message are the next one. Without such a budget nothing happens.
+// The first `length` tokens are a prompt, and are still to be pushed: with SNAPKV or PYRAMID, what is not kept of them
+// is forgotten behind the last one. Holds until it is called again, as in a conversation for each turn: what was kept
+// of the last prompt, the answer and the next message are the next one. Without such a budget nothing happens.
 TB_API void tb_seq_set_prompt(tb_seq *seq, size_t length);
 
 // Logits [vocab] after the last token; NULL before any. Borrowed until the next push.

@@ -70,7 +70,7 @@ static tb_code open_template(tb_prompt_template **out, const tb_checkpoint *chec
 }
 
 static tb_code open_model(tb_chat *chat, const chat_args *args, const tb_sampler_options *sampler,
-                          const tb_seq_options *memory, tb_error *err)
+                          tb_seq_options *memory, tb_error *err)
 {
     tb_code rc =
         tb_cli_open_prefixed(&chat->model, chat->cli, chat->cli->operands.items[0], args->memory.prefix_kv, err);
@@ -82,6 +82,8 @@ static tb_code open_model(tb_chat *chat, const chat_args *args, const tb_sampler
     rc = open_template(&chat->tmpl, checkpoint, args->tmpl, err);
     if (!rc)
         rc = tb_sampler_new(&chat->sampler, chat->model, sampler, err);
+    if (!rc)
+        rc = tb_memory_args_open(memory, &args->memory, chat->model, err);
     return rc ? rc : open_sequence(chat, memory, err);
 }
 

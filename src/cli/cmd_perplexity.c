@@ -286,6 +286,8 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         rc = read_act(&form, cli, args, err);
     if (!rc)
         rc = tb_cli_open_prefixed(&model, cli, cli->operands.items[0], args->memory.prefix_kv, err);
+    if (!rc)
+        rc = tb_memory_args_open(&memory, &args->memory, model, err);
     if (!rc && args->reference)
         rc = tb_cli_open_prefixed(&reference, cli, args->reference, "none", err);
     if (!rc && args->act)

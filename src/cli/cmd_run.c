@@ -134,8 +134,11 @@ static tb_code continue_prompt(tb_cli *cli, const run_args *args, const char *pr
         rc = tb_sink_log_open(&out.log, args->sink_log, err);
     if (!rc)
         rc = open_model(&model, cli, args->memory.prefix_kv, err);
+    if (!rc)
+        rc = tb_memory_args_open(&memory, &args->memory, model, err);
     if (rc) {
         tb_sink_log_clear(&out.log);
+        tb_model_close(model);
         tb_memory_args_clear(&memory);
         return rc;
     }

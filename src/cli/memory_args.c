@@ -16,6 +16,9 @@ const tb_option tb_memory_option_table[] = {
      "others are forgotten"},
     {"keep-sinks", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, keep_sinks), "N", 0, 0,
      "with few bits or --evict: keep the first N tokens, as f16 (default 4)"},
+    {"head-split", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, head_split), "FILE[:F[:S:W]]", 0, 0,
+     "a file of twobit sink split: the share F of the heads that reads farthest keeps all tokens, others the first S "
+     "and the last W (default 64:256)"},
     {"prefix-kv", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, prefix_kv), "FILE", 0, 0,
      "stored keys and values of the first tokens: none, a file of twobit prefix, or auto: the model's own (default)"},
     {"sink-gamma", 0, TB_OPTION_REAL, offsetof(tb_memory_args, sink_gamma), "F", 0, TB_MOST_GAMMA,
@@ -86,6 +89,8 @@ void tb_memory_args_clear(tb_seq_options *options)
     tb_free((void *)(uintptr_t)options->head_biases);
     options->head_biases = NULL;
     options->head_bias_count = 0;
+    tb_head_split_close((tb_head_split *)(uintptr_t)options->head_split);
+    options->head_split = NULL;
 }
 
 static tb_code read_sinks(tb_seq_options *options, const tb_memory_args *args, tb_error *err)
@@ -127,13 +132,25 @@ tb_code tb_memory_args_read(tb_seq_options *options, const tb_memory_args *args,
     return rc ? tb_fail_context(err, rc, "option '--keep-sinks'") : TB_OK;
 }
 
+tb_code tb_memory_args_open(tb_seq_options *options, const tb_memory_args *args, const tb_model *model, tb_error *err)
+{
+    tb_head_split *split = NULL;
+    tb_code rc = args->head_split ? tb_head_split_open(&split, args->head_split, model, err) : TB_OK;
+    options->head_split = split;
+    return rc ? tb_fail_context(err, rc, "option '--head-split'") : TB_OK;
+}
+
 tb_code tb_memory_args_describe(tb_str *out, const tb_memory_args *args, tb_error *err)
 {
     const struct {
         const char *name, *value;
-    } texts[] = {{"stream", args->stream},        {"kv", args->kv},
-                 {"evict", args->evict},          {"keep-sinks", args->keep_sinks},
-                 {"prefix-kv", args->prefix_kv},  {"sink-gamma-heads", args->sink_gamma_heads},
+    } texts[] = {{"stream", args->stream},
+                 {"kv", args->kv},
+                 {"evict", args->evict},
+                 {"keep-sinks", args->keep_sinks},
+                 {"head-split", args->head_split},
+                 {"prefix-kv", args->prefix_kv},
+                 {"sink-gamma-heads", args->sink_gamma_heads},
                  {"sink-alpha", args->sink_alpha}};
     const char *gap = "";
     tb_code rc = TB_OK;

@@ -12,6 +12,7 @@ typedef struct tb_memory_args {
     const char *evict;            // as tb_seq_options_set_eviction takes it; NULL: no budget
     const char *keep_sinks;       // a number; NULL: not given
     const char *prefix_kv;        // as tb_model_options has it
+    const char *head_split;       // as tb_head_split_open takes it; NULL: all heads remember everything
     double skip_mass;             // 0: nothing is skipped
     double sink_gamma;            // what the weight of the first token is multiplied by
     const char *sink_gamma_heads; // a file of factors of heads (tb_head_gammas_parse), besides; NULL: not given
@@ -33,6 +34,8 @@ tb_code tb_memory_args_describe(tb_str *out, const tb_memory_args *args, tb_erro
 // Sets what was given in `options`. TB_EINVAL names the option that makes no sense. Clear behind the last sequence with
 // these options, also after failure.
 tb_code tb_memory_args_read(tb_seq_options *options, const tb_memory_args *args, tb_error *err);
+// Sets what was given of this model, a head split; to be called behind the former.
+tb_code tb_memory_args_open(tb_seq_options *options, const tb_memory_args *args, const tb_model *model, tb_error *err);
 void tb_memory_args_clear(tb_seq_options *options);
 
 #endif

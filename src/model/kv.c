@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/head_bias.h"
+#include "model/head_split.h"
 #include "model/kv_pages.h"
 #include "model/kv_store.h"
 #include "model/redistribution.h"
@@ -130,6 +131,7 @@ tb_kv_plan tb_kv_plan_of(const tb_seq_options *o, const tb_settings *settings)
         .bits = o->kv_bits,
         .eviction = o->eviction,
         .budget = o->budget + (o->eviction != TB_EVICT_NOTHING ? registers : 0),
+        .split = o->head_split,
         .batch = o->batch,
         .sink_bias = (float)o->sink_bias,
         .head_biases = o->head_biases,
@@ -254,6 +256,18 @@ static tb_code check_eviction(const tb_kv_plan *plan, const tb_settings *setting
     return TB_OK;
 }
 
+static tb_code check_split(const tb_kv_plan *plan, const tb_config *config, tb_error *err)
+{
+    if (plan->split->blocks != config->blocks || plan->split->kv_heads != config->kv_heads)
+        return tb_fail(err, TB_EINVAL, "the head split is one of %zu blocks of %zu KV heads, the model has %zu of %zu",
+                       plan->split->blocks, plan->split->kv_heads, config->blocks, config->kv_heads);
+    if (plan->window > 0 || has_codes(plan) || plan->eviction != TB_EVICT_NOTHING || plan->skip > 0)
+        return tb_fail(err, TB_EUNSUPPORTED,
+                       "a head split goes with tokens that are kept as they are: not with a stream, few bits, a budget "
+                       "or keys that are not read");
+    return TB_OK;
+}
+
 static tb_code check_skip(const tb_kv_plan *plan, const tb_settings *settings, tb_error *err)
 {
     if (!(plan->skip >= 0 && plan->skip < 1))
@@ -284,6 +298,10 @@ tb_code tb_kv_plan_check(const tb_kv_plan *plan, const tb_settings *settings, tb
         rc = check_skip(plan, settings, err);
     if (!rc)
         rc = tb_redistribution_check(plan, settings, err);
+    if (rc)
+        return rc;
+    if (plan->split)
+        rc = check_split(plan, &settings->config, err);
     if (rc)
         return rc;
     if (plan->eviction != TB_EVICT_NOTHING)
@@ -318,7 +336,7 @@ static bool storage_bytes(size_t *out, const tb_kv_head *head)
 }
 
 // An empty head of a block, without storage.
-static tb_kv_head plan_head(const tb_kv_plan *plan, const tb_settings *settings, size_t block)
+static tb_kv_head plan_head(const tb_kv_plan *plan, const tb_settings *settings, size_t block, size_t index)
 {
     bool near = settings->near[block];
     // Near blocks have the rows of others at least: while a stream drops nothing, all lie in one piece.
@@ -343,6 +361,11 @@ static tb_kv_head plan_head(const tb_kv_plan *plan, const tb_settings *settings,
         head.policy = &tb_kv_stream;
         head.capacity = stream_rows(plan, least);
         head.sinks = near ? 0 : plan->sinks;
+    } else if (plan->split && !near && !plan->split->retrieval[block * settings->config.kv_heads + index]) {
+        head.policy = &tb_kv_stream;
+        head.sinks = settings->config.registers + plan->split->sinks;
+        head.reach = plan->split->window;
+        head.capacity = head.sinks + head.reach + plan->batch - 1;
     } else if (cuts_prompts(plan) && !near) {
         head.policy = &tb_kv_prompt;
         head.eviction = plan->eviction;
@@ -367,7 +390,7 @@ static bool add_heads(tb_memory *memory, size_t *bytes, const tb_settings *setti
     kv->heads = tb_arena_array(&memory->arena, kv->head_count, sizeof *kv->heads);
     for (size_t h = 0; kv->heads && h < kv->head_count; h++) {
         size_t own;
-        kv->heads[h] = plan_head(&memory->plan, settings, block);
+        kv->heads[h] = plan_head(&memory->plan, settings, block, h);
         if (!storage_bytes(&own, &kv->heads[h]) || !tb_add_size(bytes, *bytes, own))
             return false;
     }

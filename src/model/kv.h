@@ -128,6 +128,7 @@ struct tb_kv_policy {
 extern const tb_kv_policy tb_kv_plain;
 
 // Keeps the first `sinks` rows and a window of the newest, `reach` for every query (StreamingLLM, arXiv 2309.17453).
+// Where `pinned_from` is SIZE_MAX, sinks are seen from afar, at their own positions.
 extern const tb_kv_policy tb_kv_stream;
 
 // Keeps the first `sinks` rows and the newest as they are, and those between, all or those of a window, in few bits.
@@ -156,7 +157,10 @@ typedef struct tb_kv_plan {
     // Blocks that see everything keep `budget` rows of each head, or that many in the mean, chosen by `eviction`.
     tb_eviction eviction;
     size_t budget;
-    size_t batch;                    // of a stream, or with bits: most rows stored at once
+    // Of blocks that see everything, heads that do not read far keep and see the first and the newest rows only. NULL:
+    // all keep everything.
+    const tb_head_split *split;
+    size_t batch;                    // of a stream, with bits or a split: most rows stored at once
     float sink_bias;                 // joins the score of the key at position 0
     const tb_head_bias *head_biases; // [head_bias_count]: so do those
     size_t head_bias_count;

@@ -238,6 +238,29 @@ const tb_model *tb_seq_model(const tb_seq *seq);
 // Watches every later push of the sequence; NULL stops. The probe is borrowed.
 void tb_seq_set_probe(tb_seq *seq, const tb_probe *probe);
 
+// The fingerprint of the model that this one was quantized from, or its own.
+tb_code tb_model_origin(char out[65], const tb_model *model, tb_error *err);
+
+// ---- heads that read far ----
+
+// How far the KV heads of a model read: the higher, the farther (twobit sink split).
+typedef struct tb_head_scores {
+    size_t blocks, kv_heads;
+    double *scores;  // [blocks][kv_heads]; free with tb_free
+    char source[65]; // the origin of their model
+} tb_head_scores;
+
+// Reads the text of a file that tb_head_scores_write wrote; `path` names it in messages. TB_EFORMAT: it is none.
+tb_code tb_head_scores_parse(tb_head_scores *out, tb_text text, const char *path, tb_error *err);
+tb_code tb_head_scores_write(const tb_head_scores *scores, const char *path, tb_error *err);
+void tb_head_scores_clear(tb_head_scores *scores);
+
+// The share of the heads with the highest scores remembers everything, of equal ones the earlier; heads of near blocks,
+// which see what they always see, do not count. TB_EINVAL: the scores are of another shape, the share is none, or the
+// window is empty.
+tb_code tb_head_split_new(tb_head_split **out, const tb_model *model, const tb_head_scores *scores, double share,
+                          size_t sinks, size_t window, tb_error *err);
+
 // ---- block by block, for quantization and layer-wise diagnostics ----
 
 // Hidden states of many equal windows: x[windows·length][stride], stride = tb_padded(width),

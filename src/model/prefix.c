@@ -140,15 +140,27 @@ tb_code tb_prefix_read(tb_prefix *out, const tb_checkpoint *checkpoint, const tb
     return rc;
 }
 
-tb_code tb_prefix_check_source(const tb_prefix *prefix, const tb_checkpoint *model, const char *path, tb_error *err)
+// The fingerprint of the model that a checkpoint was quantized from, or its own.
+static tb_code find_origin(char out[65], const tb_checkpoint *checkpoint, tb_error *err)
 {
     tb_text source = {0};
-    char own[65] = {0};
-    tb_code rc = tb_checkpoint_get_text(&source, model, "twobit.source", false, err);
-    if (!rc && source.size == 64)
-        memcpy(own, source.data, source.size);
-    else if (!rc)
-        rc = tb_checkpoint_fingerprint(own, model, err);
+    tb_code rc = tb_checkpoint_get_text(&source, checkpoint, "twobit.source", false, err);
+    if (rc || source.size != 64)
+        return rc ? rc : tb_checkpoint_fingerprint(out, checkpoint, err);
+    memcpy(out, source.data, source.size);
+    out[source.size] = '\0';
+    return TB_OK;
+}
+
+tb_code tb_model_origin(char out[65], const tb_model *model, tb_error *err)
+{
+    return find_origin(out, model->checkpoint, err);
+}
+
+tb_code tb_prefix_check_source(const tb_prefix *prefix, const tb_checkpoint *model, const char *path, tb_error *err)
+{
+    char own[65];
+    tb_code rc = find_origin(own, model, err);
     if (!rc && memcmp(own, prefix->source, sizeof own) != 0)
         rc = tb_fail(err, TB_EINVAL, "the prefix of '%s' was made for another model than '%s'", path,
                      tb_checkpoint_path(model));

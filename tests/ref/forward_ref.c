@@ -17,6 +17,8 @@ typedef struct ref {
     size_t tokens;
     bool failed;
     size_t sinks, window; // of a stream; window 0: none
+    ref_mask *mask;       // or NULL
+    void *mask_user;
 } ref;
 
 // Keys are numbered afresh for every query of this block.
@@ -257,7 +259,8 @@ static void attend_row(ref *r, double *out, double *weights, float *shown, rows 
         const double *key = k.at + p * k.cols + kv_head * n;
         weights[p] =
             renumbers(r, block) ? renumbered_product(r, query, key, block, position, p) : product(r, query, key);
-        bool seen = position - p < reach && weights[p] > -INFINITY;
+        bool masked = r->mask && !r->settings->near[block] && !r->mask(r->mask_user, block, kv_head, position, p);
+        bool seen = position - p < reach && weights[p] > -INFINITY && !masked;
         weights[p] = seen ? scale_score(r->settings, weights[p], position) : -INFINITY;
     }
     size_t slots = r->config->sink_keys;
@@ -523,5 +526,13 @@ bool ref_forward_stream(double *logits, const tb_model *model, const int32_t *id
     ref r = {.model = model, .settings = &model->settings, .config = &model->settings.config, .tokens = n};
     r.sinks = sinks;
     r.window = window;
+    return forward(logits, r, ids);
+}
+
+bool ref_forward_masked(double *logits, const tb_model *model, const int32_t *ids, size_t n, ref_mask *mask, void *user)
+{
+    ref r = {.model = model, .settings = &model->settings, .config = &model->settings.config, .tokens = n};
+    r.mask = mask;
+    r.mask_user = user;
     return forward(logits, r, ids);
 }

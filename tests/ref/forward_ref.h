@@ -14,4 +14,11 @@ bool ref_forward(double *logits, const tb_model *model, const int32_t *ids, size
 bool ref_forward_stream(double *logits, const tb_model *model, const int32_t *ids, size_t n, size_t sinks,
                         size_t window);
 
+// Whether the query at a position sees a key, which is not behind it.
+typedef bool ref_mask(void *user, size_t block, size_t kv_head, size_t query, size_t key);
+
+// The same as ref_forward, of blocks that see everything only what a mask lets them see.
+bool ref_forward_masked(double *logits, const tb_model *model, const int32_t *ids, size_t n, ref_mask *mask,
+                        void *user);
+
 #endif
