@@ -95,6 +95,7 @@ extern const tb_command tb_command_sink_massive;
 extern const tb_command tb_command_sink_positions;
 extern const tb_command tb_command_sink_prune;
 extern const tb_command tb_command_sink_report;
+extern const tb_command tb_command_sink_split;
 extern const tb_command tb_command_sink_super;
 extern const tb_command tb_command_sink_value;
 extern const tb_command tb_command_template;

@@ -30,7 +30,8 @@ static const tb_command *const csi_commands[] = {
 static const tb_command *const sink_commands[] = {
     &tb_command_sink_map,     &tb_command_sink_massive,   &tb_command_sink_super, &tb_command_sink_value,
     &tb_command_sink_entropy, &tb_command_sink_positions, &tb_command_sink_heads, &tb_command_sink_geometry,
-    &tb_command_sink_ablate,  &tb_command_sink_gamma,     &tb_command_sink_prune, &tb_command_sink_report,
+    &tb_command_sink_ablate,  &tb_command_sink_gamma,     &tb_command_sink_prune, &tb_command_sink_split,
+    &tb_command_sink_report,
 };
 
 static const tb_command *const saas_commands[] = {

@@ -25,10 +25,11 @@ tb_code tb_redistribution_check(const tb_kv_plan *plan, const tb_settings *setti
     if (!(r->threshold > 0 && r->threshold < 1))
         return tb_fail(err, TB_EINVAL, "a threshold of %g of the attention makes no sense; it is above 0 and below 1",
                        r->threshold);
-    if (plan->window > 0 || plan->eviction != TB_EVICT_NOTHING || plan->skip > 0)
-        return tb_fail(err, TB_EUNSUPPORTED,
-                       "attention is redistributed where all tokens are kept and read: not in a stream, with a budget "
-                       "or where keys are skipped");
+    if (plan->window > 0 || plan->eviction != TB_EVICT_NOTHING || plan->split || plan->skip > 0)
+        return tb_fail(
+            err, TB_EUNSUPPORTED,
+            "attention is redistributed where all tokens are kept and read: not in a stream, with a budget, a "
+            "head split or where keys are skipped");
     if (settings->arch && settings->arch->weighing != TB_SOFTMAX)
         return tb_fail(err, TB_EUNSUPPORTED, "redistribution needs weights of a softmax; the model has others");
     return TB_OK;

@@ -268,6 +268,38 @@ typedef enum tb_sink_class { TB_SINK_CLASS_NONE, TB_SINK_CLASS_FIRST, TB_SINK_CL
 tb_sink_class tb_sink_class_of(const tb_sink_result *result);
 const char *tb_sink_class_name(tb_sink_class which);
 
+// ---- heads that read far ----
+
+// A text that ends in the answer to what it asks for: its last `answer` tokens stand at tokens[key …], too.
+typedef struct tb_sink_prompt {
+    const int32_t *tokens;
+    size_t count, key, answer;
+} tb_sink_prompt;
+
+// `count` texts of `length` tokens with ten numbers between pieces of text[text_count], of which the end asks for one;
+// they lie in `arena`. TB_EINVAL: the text or `length` is too short.
+tb_code tb_sink_make_passkeys(tb_sink_prompt *out, tb_arena *arena, const tb_model *model, size_t count, size_t length,
+                              const int32_t *text, size_t text_count, uint64_t seed, tb_error *err);
+
+typedef struct tb_sink_reach_options {
+    const tb_sink_prompt *prompts; // [prompt_count]
+    size_t prompt_count;
+    const int32_t *texts; // [text_count][length]: plain ones
+    size_t text_count, length;
+    const tb_report *report; // or NULL
+} tb_sink_reach_options;
+
+// Of a KV head: shares of the attention of the query head that reads farthest.
+typedef struct tb_sink_reach {
+    double recall; // to the answer in the text, by the queries that write it
+    double leak;   // behind the first 64 tokens and in front of the last 256, by the last quarter of plain texts
+    double score;  // recall + leak/10
+} tb_sink_reach;
+
+// out[blocks][kv_heads]. TB_EINVAL: a prompt's answer is not in it, or the model is broken.
+tb_code tb_sink_measure_reach(tb_sink_reach *out, const tb_model *model, const tb_sink_reach_options *options,
+                              tb_error *err);
+
 // ---- super weights ----
 
 // A single weight of a down matrix through which massive activations are made (Yu et al., arXiv 2411.07191).

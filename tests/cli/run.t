@@ -144,7 +144,7 @@ twobit: option '--sink-alpha': 'x' is not a number
 twobit: option '--sink-alpha': '2' leaves tokens a share of their attention that is not 0 to 1
 twobit: option '--sink-alpha': the threshold of '0.4:t0' is not above 0 and below 1
 twobit: option '--sink-alpha': '0.4:all' is not a share, ALPHA[:alike][:tT]
-twobit: attention is redistributed where all tokens are kept and read: not in a stream, with a budget or where keys are skipped
+twobit: attention is redistributed where all tokens are kept and read: not in a stream, with a budget, a head split or where keys are skipped
 
 # What attention did is told token by token, and the text is the same.
 $ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --sink-log log.csv | cmp - a

@@ -15,13 +15,14 @@ $ twobit sink
 !   ablate      show what happens without the sinks: experiments on causes
 !   gamma       show what more or less attention on the first token does
 !   prune       show which heads the model can do without
+!   split       find the heads that read far, and store them
 !   report      tell the story of a model's sinks on one HTML page
 ! 'twobit help sink COMMAND' says more about each.
 = 2
-$ for c in map massive super value entropy positions heads geometry ablate gamma prune report; do
+$ for c in map massive super value entropy positions heads geometry ablate gamma prune split report; do
 >     twobit help sink $c >a && twobit sink $c --help >b && cmp a b && sed -n 3p a
 > done | uniq -c | tr -s ' '
- 12 Examples:
+ 13 Examples:
 
 $ make_tiny_model tiny.gguf --blocks 3; make_tiny_model other.gguf --blocks 3 --seed 5
 $ twobit sink map tiny.gguf
@@ -209,3 +210,56 @@ $ make_tiny_model short.gguf --blocks 2; twobit sink map tiny.gguf --reference s
 $ twobit sink map missing.gguf
 ! twobit: cannot open 'missing.gguf': No such file or directory
 = 1
+
+# Heads that read far.
+$ make_tiny_model long.gguf --context 600
+$ twobit sink split long.gguf -o heads.json --prompts 2
+measured   2 texts of 600 tokens that end in a question, 4 plain ones
+heads.json: the scores of 4 KV heads
+
+block  KV head  recall    leak   score
+    * (glob)
+    * (glob)
+    * (glob)
+    * (glob)
+$ twobit sink split long.gguf -o again.json --prompts 2 --threads 1 --json | keys
+ctx heads model prompts seed texts
+$ cmp heads.json again.json
+$ twobit sink split long.gguf
+! twobit: give the file to write with -o
+! usage: twobit sink split MODEL -o FILE [options]
+! 'twobit help sink split' explains the options
+= 2
+$ for o in "-c 601" "-c 100" "--text nothing" "-c 1"; do twobit sink split long.gguf -o none.json $o 2>&1 >/dev/null | head -n 1; done; test -e none.json
+twobit: texts of 601 tokens are longer than the model's context of 600
+twobit: prompts of 100 tokens have no room for 401 of questions and answers
+twobit: cannot open 'nothing': No such file or directory
+twobit: option '--ctx': 1 is too small, the least is 8
+= 1
+
+# With all heads, or while nothing is left away, the text is what it was; else another one.
+$ for i in 1 2 3 4 5 6 7 8 9; do printf 'the hat and the rat '; done >text
+$ twobit run long.gguf -f text -n 30 --temp 0 >all
+$ for s in :1 :0.5:300:300 :1:0:1; do twobit run long.gguf -f text -n 30 --temp 0 --head-split heads.json$s | cmp - all; done
+$ twobit run long.gguf -f text -n 30 --temp 0 --head-split heads.json:0:1:4 >b; cmp -s all b
+= 1
+$ twobit perplexity long.gguf --ctx 128 --max-tokens 256 --head-split heads.json:0.5:2:8 --reference long.gguf --json | grep -e memory -e '"kl_mean": 0.0,'
+  "memory": "--head-split heads.json:0.5:2:8",
+$ make_tiny_model chat.gguf --chat-template --context 600; twobit sink split chat.gguf -o chat.json --prompts 1 >/dev/null
+$ echo hello | twobit chat chat.gguf -n 4 --head-split chat.json:0.5:2:8 --temp 0 -q | wc -l
+1
+$ for o in heads.json:2 heads.json:0.5:1 heads.json:0:1:0 text nothing; do
+>     twobit run long.gguf -p a --head-split $o 2>&1 >/dev/null | head -n 1
+> done
+twobit: option '--head-split': a share of 2 heads is not between 0 and 1
+twobit: option '--head-split': 'heads.json:0.5:1' is not FILE, FILE:SHARE or FILE:SHARE:S:W
+twobit: option '--head-split': a head cannot see the first 1 and the last 0 tokens: 1 to 16777216 are the last
+twobit: option '--head-split': 'text' is not valid JSON: line 1: '[' or '{' expected near 'the'
+twobit: option '--head-split': cannot open 'nothing': No such file or directory
+$ twobit run other.gguf -p a --head-split heads.json
+! twobit: option '--head-split': the head split of 'heads.json' was made for another model than 'other.gguf'
+= 1
+$ for o in "--stream 2:6" "--kv k2v2" "--evict h2o:40" "--skip-mass 0.1"; do
+>     twobit run long.gguf -p a --head-split heads.json $o 2>&1 >/dev/null | head -n 1
+> done | uniq
+twobit: a head split goes with tokens that are kept as they are: not with a stream, few bits, a budget or keys that are not read

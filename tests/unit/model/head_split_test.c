@@ -216,6 +216,7 @@ static void split__refuses_what_makes_no_sense(void **state)
         {.head_split = split, .kv_bits = {2, 2, 8, 8}, .keep_sinks = 4},
         {.head_split = split, .eviction = TB_EVICT_H2O, .budget = 40, .keep_sinks = 4},
         {.head_split = split, .skip_mass = 0.1},
+        {.head_split = split, .redistribution = {0.5, 0.1, false}},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_int_equal(tb_seq_new(&seq, model, &wrong[i], &err), TB_EUNSUPPORTED);
@@ -249,6 +250,7 @@ static void scores__come_back_from_their_file(void **state)
     assert_int_equal(tb_head_split_new(&expected, model, &scores, 0.5, 7, 9, &err), TB_OK);
     assert_true(split->sinks == 7 && split->window == 9);
     assert_memory_equal(split->retrieval, expected->retrieval, n * sizeof *split->retrieval);
+    tb_head_split_close(split);
     assert_int_equal(tb_head_split_open(&split, path, other, &err), TB_EINVAL);
     static const char *const wrong[] = {"0.5:7", "2", "0.5:7:0", "0.5:0.5:9", "."};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
