@@ -9,8 +9,8 @@
 // The protocol: the text's tokens (without BOS) are cut into consecutive windows of `ctx` that do not
 // overlap, a last shorter one is dropped; where the tokenizer's own settings add a BOS, it
 // replaces the first token of each window; the predictions made at positions skip … ctx−2 of
-// each window are scored. Where less is kept of a prompt, the first `skip` tokens of a window are one: half of it, where
-// skip is 0.
+// each window are scored. Where less is kept of a prompt, the first `skip` tokens of a window are one: half of it,
+// where skip is 0.
 typedef struct tb_perplexity_options {
     size_t ctx;        // 0: 512 (or the model's context when shorter)
     size_t skip;       // first scored position; llama.cpp's convention is ctx/2
