@@ -3,6 +3,7 @@
 #define TB_EVAL_H
 
 #include "eval/act_rounding.h"
+#include "eval/prefix_search.h"
 #include "eval/score.h"
 #include "model/model.h"
 

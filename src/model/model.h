@@ -127,8 +127,14 @@ const tb_prefix *tb_model_prefix(const tb_model *model);
 tb_code tb_prefix_make(tb_prefix *out, tb_arena *arena, const tb_model *model, const int32_t *tokens, size_t count,
                        tb_error *err);
 
-// The same of a text behind the BOS; where the tokenizer has none, behind the token that ends texts and so stands
-// between them. Also TB_EUNSUPPORTED: there is neither, or no tokenizer.
+// TB_EUNSUPPORTED where the model takes no prefix.
+tb_code tb_model_check_prefix(const tb_model *model, tb_error *err);
+
+// The BOS; where the tokenizer has none, the token that ends texts and so stands between them. −1: there is neither, or
+// no tokenizer.
+int32_t tb_model_begin_token(const tb_model *model);
+
+// The same of a text behind that token. Also TB_EUNSUPPORTED: there is none.
 tb_code tb_prefix_make_of_text(tb_prefix *out, tb_arena *arena, const tb_model *model, tb_text text, bool special,
                                tb_error *err);
 
@@ -149,7 +155,8 @@ bool tb_prefix_has_key(tb_text key);
 // How many of ids[count] are the prefix's first ones.
 size_t tb_prefix_match(const tb_prefix *prefix, const int32_t *ids, size_t count);
 
-// Has a text begin with the model's prefix, where it has one; a BOS that stands there already is the prefix's own.
+// Has a text begin with the model's prefix, where it has one; a BOS that stands there already is the prefix's own,
+// where that has one at its begin or elsewhere.
 tb_code tb_model_begin_text(tb_ids *ids, const tb_model *model, tb_error *err);
 
 // What texts of the model begin with, the prefix or else the BOS that its settings ask for, takes the place of the

@@ -59,7 +59,7 @@ static tb_code fail_shape(const char *path, const char *name, tb_error *err)
 }
 
 // Keys turned for one length are wrong for another; registers stand where a prefix would.
-static tb_code check_model(const tb_settings *settings, tb_error *err)
+static tb_code check_settings(const tb_settings *settings, tb_error *err)
 {
     if (settings->rope.original)
         return tb_fail(err, TB_EUNSUPPORTED,
@@ -67,6 +67,11 @@ static tb_code check_model(const tb_settings *settings, tb_error *err)
     if (settings->config.registers)
         return tb_fail(err, TB_EUNSUPPORTED, "texts of the model begin with registers already: it takes no prefix");
     return TB_OK;
+}
+
+tb_code tb_model_check_prefix(const tb_model *model, tb_error *err)
+{
+    return check_settings(&model->settings, err);
 }
 
 static tb_code read_tokens(tb_prefix *out, const tb_checkpoint *checkpoint, const tb_settings *settings, tb_error *err)
@@ -122,7 +127,7 @@ tb_code tb_prefix_read(tb_prefix *out, const tb_checkpoint *checkpoint, const tb
     *out = (tb_prefix){0};
     if (!tb_checkpoint_tensor(checkpoint, tokens_name))
         return TB_OK;
-    tb_code rc = check_model(settings, err);
+    tb_code rc = check_settings(settings, err);
     if (!rc)
         rc = read_tokens(out, checkpoint, settings, err);
     if (!rc)
@@ -204,13 +209,30 @@ const tb_prefix *tb_model_prefix(const tb_model *model)
     return &model->prefix;
 }
 
+int32_t tb_model_begin_token(const tb_model *model)
+{
+    if (!model->tokenizer)
+        return -1;
+    int32_t bos = tb_tokenizer_bos(model->tokenizer);
+    return bos >= 0 ? bos : tb_tokenizer_eos(model->tokenizer);
+}
+
+// A BOS that stands there already is that of the prefix, wherever it has one.
+static bool begins_like_prefix(const tb_model *model, const tb_ids *ids)
+{
+    int32_t begin = tb_model_begin_token(model);
+    bool found = false;
+    for (size_t i = 0; i < model->prefix.count; i++)
+        found |= model->prefix.tokens[i] == begin;
+    return found && ids->size > 0 && ids->data[0] == begin;
+}
+
 tb_code tb_model_begin_text(tb_ids *ids, const tb_model *model, tb_error *err)
 {
     const tb_prefix *prefix = &model->prefix;
     if (tb_prefix_match(prefix, ids->data, ids->size) == prefix->count)
         return TB_OK;
-    // A BOS that stands there already is that of the prefix.
-    size_t old = ids->size > 0 && ids->data[0] == prefix->tokens[0] ? 1 : 0, rest = ids->size - old;
+    size_t old = begins_like_prefix(model, ids) ? 1 : 0, rest = ids->size - old;
     int32_t *all = tb_alloc_array(prefix->count + rest, sizeof *all);
     if (!all)
         return tb_fail(err, TB_ENOMEM, "no memory for %zu tokens", prefix->count + rest);
@@ -281,7 +303,7 @@ tb_code tb_prefix_make(tb_prefix *out, tb_arena *arena, const tb_model *model, c
     if (!own || !keys || !values)
         return tb_fail(err, TB_ENOMEM, "no memory for a prefix of %zu tokens", count);
     memcpy(own, tokens, count * sizeof *own);
-    tb_code rc = check_model(&model->settings, err);
+    tb_code rc = check_settings(&model->settings, err);
     if (!rc)
         rc = compute(keys, values, model, tokens, count, err);
     return rc ? rc : tb_checkpoint_fingerprint(out->source, model->checkpoint, err);
@@ -291,8 +313,7 @@ tb_code tb_prefix_make_of_text(tb_prefix *out, tb_arena *arena, const tb_model *
                                tb_error *err)
 {
     const tb_tokenizer *tokenizer = model->tokenizer;
-    int32_t bos = tokenizer ? tb_tokenizer_bos(tokenizer) : -1;
-    int32_t first = bos < 0 && tokenizer ? tb_tokenizer_eos(tokenizer) : bos;
+    int32_t first = tb_model_begin_token(model);
     tb_ids ids = {0};
     if (first < 0)
         return tb_fail(err, TB_EUNSUPPORTED, "'%s' has no token that begins a text",

@@ -45,6 +45,32 @@ $ twobit run with.gguf -p " of it" -n 100 --stream 4:20 --ignore-eos
 ! twobit: a stream keeps the model's prefix: its 5 first tokens at least, not 4
 = 1
 
+# Tokens that are searched for: a random model has no massive activations, so the BOS is left.
+$ twobit prefix tiny.gguf -o found.gguf --find outliers --sequences 2 -c 64
+found.gguf: keys and values of 1 token
+searched    2 windows of 64 tokens; 0.0 outliers in a window, in the block that has most
+tokens      "<s>"
+inputs of down matrices: the largest of a token over the median, * without and * behind it (glob)
+$ cmp found.gguf bos.gguf
+$ twobit prefix tiny.gguf -o found.gguf --find greedy --text text --sequences 1 -c 32 | grep -c "token[s]*: rounding to 8 bits costs 0.00"
+2
+$ twobit run tiny.gguf -p "the end" -n 3 --prefix-kv found.gguf >b; test -s b
+$ twobit prefix tiny.gguf -o x.gguf --find most 2>&1 | head -n 1
+twobit: '--find most' is neither outliers nor greedy
+$ twobit prefix tiny.gguf -o x.gguf --find greedy -p text 2>&1 | head -n 1
+twobit: '--find' chooses the tokens: it goes without '--prompt'
+$ twobit prefix tiny.gguf -o x.gguf --ratio 20 2>&1 | head -n 1
+twobit: '--text', '--sequences', '--ctx' and '--ratio' say how '--find' searches
+$ twobit prefix tiny.gguf -o x.gguf --find greedy -c 8
+! twobit: windows of 8 tokens are not longer than a prefix, 8
+= 1
+$ echo hat >short; twobit prefix tiny.gguf -o x.gguf --find greedy --text short
+! twobit: the text has * tokens, fewer than one window of 256 (glob)
+= 1
+$ twobit prefix tiny.gguf -o missing/x.gguf
+! twobit: * (glob)
+= 1
+
 # What was made for another model is refused, and so is what is none.
 $ twobit run other.gguf -p a --prefix-kv bos.gguf
 ! twobit: the prefix of 'bos.gguf' was made for another model than 'other.gguf'

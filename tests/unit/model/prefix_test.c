@@ -243,26 +243,27 @@ static void prefix__is_used_however_tokens_come(void **state)
     tb_model_close(plain), tb_model_close(model);
 }
 
-// T-16: a BOS that a text has already is that of the prefix.
-static void texts__begin_with_the_prefix_once(void **state)
+// T-16: a BOS that a text has already is that of the prefix, wherever it stands there.
+static void begin_texts_with(const int32_t prefix[3])
 {
-    (void)state;
-    static const int32_t prefix[] = {7, 8, 9};
-    static const struct {
+    const tb_prefix *p;
+    const struct {
         int32_t ids[6];
         size_t count;
         int32_t begun[8];
         size_t size;
     } cases[] = {
-        {{0}, 0, {7, 8, 9}, 3},
-        {{7}, 1, {7, 8, 9}, 3},
-        {{7, 1, 2}, 3, {7, 8, 9, 1, 2}, 5},
-        {{1, 2}, 2, {7, 8, 9, 1, 2}, 5},
-        {{7, 8, 9, 1}, 4, {7, 8, 9, 1}, 4},
-        {{7, 8, 1}, 3, {7, 8, 9, 8, 1}, 5},
+        {{0}, 0, {prefix[0], prefix[1], prefix[2]}, 3},
+        {{1}, 1, {prefix[0], prefix[1], prefix[2]}, 3},
+        {{1, 5, 6}, 3, {prefix[0], prefix[1], prefix[2], 5, 6}, 5},
+        {{5, 6}, 2, {prefix[0], prefix[1], prefix[2], 5, 6}, 5},
+        {{8, 6}, 2, {prefix[0], prefix[1], prefix[2], 8, 6}, 5},
+        {{prefix[0], prefix[1], prefix[2], 5}, 4, {prefix[0], prefix[1], prefix[2], 5}, 4},
+        {{1, 8, 5}, 3, {prefix[0], prefix[1], prefix[2], 8, 5}, 5},
     };
     make_file("llama", prefix, 3);
     tb_model *model = open_prefixed("llama", path, 1), *plain = open_prefixed("llama", NULL, 1);
+    assert_int_equal(tb_model_begin_token(model), 1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         tb_ids ids = {.data = tb_alloc_array(6, sizeof(int32_t)), .size = cases[i].count, .capacity = 6};
         memcpy(ids.data, cases[i].ids, sizeof cases[i].ids);
@@ -273,11 +274,20 @@ static void texts__begin_with_the_prefix_once(void **state)
         assert_memory_equal(ids.data, cases[i].begun, cases[i].size * sizeof *ids.data);
         tb_ids_clear(&ids);
     }
-    int32_t window[] = {1, 2, 3, 4, 5};
+    int32_t window[] = {2, 3, 4, 5, 6};
+    p = tb_model_prefix(model);
     assert_int_equal(tb_model_begin_window(window, 5, model), 3);
-    assert_memory_equal(window, ((const int32_t[]){7, 8, 9, 4, 5}), sizeof window);
+    assert_memory_equal(window, p->tokens, 3 * sizeof *window);
+    assert_int_equal(window[3], 5);
     assert_int_equal(tb_model_begin_window(window, 2, model), 2);
     tb_model_close(model), tb_model_close(plain);
+}
+
+static void texts__begin_with_the_prefix_once(void **state)
+{
+    (void)state;
+    begin_texts_with((const int32_t[]){1, 8, 9});
+    begin_texts_with((const int32_t[]){8, 9, 1});
 }
 
 // ---- files ----
