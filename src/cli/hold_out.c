@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "sink/sink.h"
+#include "cli/sink_args.h"
 
 static tb_code hold_out_name(bool *linears, const tb_model *model, tb_text name, tb_error *err)
 {
@@ -28,20 +28,44 @@ static tb_code hold_out_names(bool *linears, const tb_model *model, const char *
     return rc;
 }
 
-static tb_code hold_out_super(bool *linears, const tb_model *model, const tb_report *report, tb_error *err)
+static tb_code hold_out_weights(bool *linears, const tb_model *model, const int32_t *ids, size_t count,
+                                const tb_report *report, tb_error *err)
 {
-    int32_t *ids = NULL;
-    size_t count;
     tb_super_result found = {0};
     const tb_super_options options = {.report = report};
-    tb_code rc = tb_model_tokenize(model, TB_SUPER_PROMPT, strlen(TB_SUPER_PROMPT), TB_TOKENIZE_BOS, &ids, &count, err);
-    if (!rc)
-        rc = tb_sink_find_super(&found, model, ids, count, &options, err);
+    tb_code rc = tb_sink_find_super(&found, model, ids, count, &options, err);
     for (size_t i = 0; i < found.count && !rc; i++) {
         tb_linears list = tb_model_linears(model, found.weights[i].block);
         linears[list.first + tb_linears_find(list, TB_LINEAR_DOWN, 0)] = true;
     }
     tb_super_result_clear(&found);
+    return rc;
+}
+
+// All matrices of a super expert.
+static tb_code hold_out_experts(bool *linears, const tb_model *model, const int32_t *ids, size_t count, tb_error *err)
+{
+    static const tb_linear_kind kinds[] = {TB_LINEAR_GATE, TB_LINEAR_UP, TB_LINEAR_DOWN};
+    tb_super_experts found = {0};
+    tb_code rc = tb_sink_find_super_experts(&found, model, ids, count, err);
+    for (size_t i = 0; i < found.count && !rc; i++) {
+        tb_linears list = tb_model_linears(model, found.found[i].block);
+        for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
+            linears[list.first + tb_linears_find(list, kinds[k], found.found[i].expert)] = true;
+    }
+    tb_super_experts_clear(&found);
+    return rc;
+}
+
+static tb_code hold_out_super(bool *linears, const tb_model *model, const tb_report *report, tb_error *err)
+{
+    int32_t *ids = NULL;
+    size_t count;
+    tb_code rc = tb_sink_super_tokens(&ids, &count, model, NULL, err);
+    if (!rc && tb_model_config(model)->experts)
+        rc = hold_out_experts(linears, model, ids, count, err);
+    else if (!rc)
+        rc = hold_out_weights(linears, model, ids, count, report, err);
     tb_free_ids(ids);
     return rc;
 }
@@ -73,7 +97,7 @@ tb_code tb_hold_out_choose(bool **linears, const tb_model *model, const char *te
     if (rc || held == 0) {
         tb_free(own);
         if (!rc)
-            tb_report_note(report, TB_NOTE_INFO, "no super weights were found, and nothing is held out");
+            tb_report_note(report, TB_NOTE_INFO, "nothing super was found, and nothing is held out");
         return rc ? tb_fail_context(err, rc, "option '--hold-out'") : TB_OK;
     }
     tell(own, model, report);

@@ -297,3 +297,17 @@ const char *tb_sink_token_text(char out[TB_SINK_TOKEN_TEXT], const tb_model *mod
     tb_str_clear(&text);
     return out;
 }
+
+tb_code tb_sink_super_tokens(int32_t **ids, size_t *count, const tb_model *model, const char *prompt, tb_error *err)
+{
+    tb_text text = tb_builtin_text_get(TB_TEXT_CALIBRATION);
+    bool mixture = !prompt && tb_model_config(model)->experts;
+    if (!mixture) {
+        prompt = prompt ? prompt : TB_SUPER_PROMPT;
+        text = (tb_text){prompt, strlen(prompt)};
+    }
+    tb_code rc = tb_model_tokenize(model, text.data, text.size, TB_TOKENIZE_BOS, ids, count, err);
+    if (!rc && mixture)
+        *count = tb_min_size(*count, tb_min_size(TB_SUPER_EXPERT_TOKENS, tb_model_context_length(model)));
+    return rc;
+}

@@ -67,4 +67,8 @@ const char *tb_sink_token_text(char out[TB_SINK_TOKEN_TEXT], const tb_model *mod
 // The last part of a path.
 const char *tb_sink_model_name(const char *path);
 
+// What sink super reads: the prompt behind a BOS, where the tokenizer's settings add one; for NULL the sentence of the
+// paper, or in a mixture of experts the first tokens of twobit's calibration text. Free with tb_free_ids.
+tb_code tb_sink_super_tokens(int32_t **ids, size_t *count, const tb_model *model, const char *prompt, tb_error *err);
+
 #endif

@@ -215,6 +215,8 @@ static void run_expert(const tb_pass *pass, size_t span, size_t expert, size_t w
     tb_pass_show_rows(pass, &at, TB_INPUT_DOWN,
                       &(tb_edit_rows){r->gate, r->ffn_stride, v.count, width, r->gathered_positions});
     tb_pass_multiply_rows(r->expert_out, r->width_stride, pass, TB_LINEAR_DOWN, expert, &hidden, v.count);
+    tb_pass_edit_rows(pass, &at, TB_EDIT_EXPERT,
+                      &(tb_edit_rows){r->expert_out, r->width_stride, v.count, model_width, r->gathered_positions});
     tb_parallel(threads, v.count, TB_ROW_GRAIN, scatter, &v);
 }
 

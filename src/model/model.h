@@ -207,6 +207,7 @@ typedef enum tb_edit_stage {
     TB_EDIT_ATTENDED,  // what the heads have read, in front of Wo: value_size numbers of each
     TB_EDIT_ATTENTION, // what the attention part is about to add to the stream, in front of a norm of its own
     TB_EDIT_FFN,       // the same of the feed-forward part
+    TB_EDIT_EXPERT,    // what an expert of a mixture makes of the rows that chose it, before their shares of it
     TB_EDIT_RESIDUAL,  // the stream of the embeddings, and behind each block
 } tb_edit_stage;
 

@@ -173,11 +173,16 @@ void tb_pass_show_residual(const tb_pass *pass)
     }
 }
 
+void tb_pass_edit_rows(const tb_pass *pass, const tb_probe_place *at, tb_edit_stage stage, const tb_edit_rows *rows)
+{
+    if (pass->probe && pass->probe->edit)
+        pass->probe->edit(pass->probe->user, at, stage, rows);
+}
+
 void tb_pass_edit(const tb_pass *pass, tb_edit_stage stage, float *x, size_t stride, size_t cols)
 {
-    const tb_probe *probe = pass->probe;
-    for (size_t i = 0; probe && probe->edit && i < pass->batch->span_count; i++) {
+    for (size_t i = 0; i < pass->batch->span_count; i++) {
         const tb_edit_rows rows = rows_of(pass, i, x, stride, cols);
-        probe->edit(probe->user, &(tb_probe_place){.block = pass->block, .span = i}, stage, &rows);
+        tb_pass_edit_rows(pass, &(tb_probe_place){.block = pass->block, .span = i}, stage, &rows);
     }
 }

@@ -52,6 +52,8 @@ void tb_pass_show_input(const tb_pass *pass, tb_linear_input input, float *x, si
 void tb_pass_show_residual(const tb_pass *pass);
 
 // Lets the probe change x[rows] rows of `stride` floats, `cols` used.
+// tb_pass_edit_rows: rows of any, gathered by the caller.
+void tb_pass_edit_rows(const tb_pass *pass, const tb_probe_place *at, tb_edit_stage stage, const tb_edit_rows *rows);
 void tb_pass_edit(const tb_pass *pass, tb_edit_stage stage, float *x, size_t stride, size_t cols);
 
 #endif

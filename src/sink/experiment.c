@@ -169,6 +169,7 @@ void tb_sink_experiment_edit(const tb_sink_experiment *e, size_t block, tb_edit_
         break;
     case TB_EDIT_QUERY:
     case TB_EDIT_ATTENTION:
+    case TB_EDIT_EXPERT:
         break;
     }
 }

@@ -344,6 +344,32 @@ tb_code tb_sink_find_super(tb_super_result *out, const tb_model *model, const in
                            const tb_super_options *options, tb_error *err);
 void tb_super_result_clear(tb_super_result *result);
 
+// What an expert of a mixture puts out at most, before its share.
+typedef struct tb_super_expert {
+    size_t block, expert; // as tb_linear counts them
+    size_t rows;          // tokens that chose it
+    double output;
+    size_t channel, position;
+    int32_t token;
+} tb_super_expert;
+
+typedef struct tb_super_experts {
+    tb_super_expert *all;   // [block_count][experts]
+    tb_super_expert *found; // [count], largest first
+    size_t count, block_count, experts;
+    double largest, threshold; // of all outputs; what a super expert's is above
+    tb_arena arena;            // owns all of it
+} tb_super_experts;
+
+enum { TB_SUPER_EXPERT_TOKENS = 512 }; // of a text, where nothing else is said: an expert has to be chosen to be seen
+
+// Super experts (arXiv 2507.23279), in one pass: those of the first three quarters of the blocks whose largest output
+// is above the 99.5 % quantile of all experts' and above a tenth of the largest. TB_EUNSUPPORTED: the model is no
+// mixture; TB_EINVAL: the prompt is empty. Clear also after failure.
+tb_code tb_sink_find_super_experts(tb_super_experts *out, const tb_model *model, const int32_t *tokens, size_t count,
+                                   tb_error *err);
+void tb_super_experts_clear(tb_super_experts *result);
+
 // ---- experiments ----
 
 // Scores the logits that predict `target`, beside those of the untouched model: −log q(target) and KL(reference‖q) in

@@ -196,7 +196,7 @@ blk.1.attn_q.weight * Q8_0 * (glob)
 $ twobit perplexity held.gguf --ctx 64 --max-tokens 128 | grep -c perplexity
 1
 $ twobit quantize tiny.gguf -o none.gguf -m rtn --no-measure >/dev/null; twobit quantize tiny.gguf -o auto.gguf -m rtn --no-measure --hold-out auto >/dev/null; cmp none.gguf auto.gguf
-! twobit: no super weights were found, and nothing is held out
+! twobit: nothing super was found, and nothing is held out
 $ twobit quantize tiny.gguf -o x.gguf --hold-out blk.0.ffn_down
 ! twobit: option '--hold-out': the model's blocks have no matrix 'blk.0.ffn_down'
 = 1

@@ -75,6 +75,14 @@ blocks bos complete model prompt spike weights
 3
 $ twobit sink super tiny.gguf --spike 0.01 --most 1 -p "Another text" | sed -n 4p
 block  row  column * token (glob)
+$ cp -r "$models/qwen3_moe" moe && cp "$models"/qwen2/tokenizer*.json moe
+$ twobit sink super moe
+model      moe: qwen3moe, 2 blocks of width 64, 6 experts
+protocol   "calibration text of twobit": 64 tokens, no BOS
+no super experts
+largest output of an expert *; super experts are above *; 0 of 12 experts saw no token (glob)
+$ twobit sink super moe --json -p "the end" >json; keys <json
+bos experts largest model outputs prompt threshold unseen
 $ twobit sink geometry tiny.gguf --sequences 4 --json >json; grep -o '^    "[a-z_]*"' json | tr -d ' "' | sort | paste -sd ' ' -; grep -c '"rank"' json; grep -c '"response_hidden"' json; grep -c '"spearman"' json; grep -c '"stable_rank"' json
 attention_updates key_cos stages
 4
