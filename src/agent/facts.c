@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/above.h"
 #include "agent/json_exact.h"
 
 enum { MOST_BYTES = 16 << 20, VERSION = 1 };
@@ -221,6 +222,11 @@ tb_code tb_facts_write(const tb_facts *facts, const char *path, tb_error *err)
                                       (json_int_t)f->points, "earned", (json_int_t)f->earned, "complete", f->complete));
     }
     return tb_json_file_write(json_pack("{s:i, s:o}", "version", VERSION, "tasks", tasks), path, err);
+}
+
+tb_code tb_facts_find_file(tb_str *path, const char *tasks_folder, tb_error *err)
+{
+    return tb_find_above(path, tasks_folder, "task-facts.json", err);
 }
 
 const tb_fact *tb_facts_get(const tb_facts *facts, const char *task_id)

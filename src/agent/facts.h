@@ -38,6 +38,10 @@ tb_facts_sum tb_facts_add_up(const tb_facts *facts);
 tb_code tb_facts_read(tb_facts *out, const char *path, tb_error *err);
 tb_code tb_facts_write(const tb_facts *facts, const char *path, tb_error *err);
 
+// The facts that belong to a folder of tasks: the nearest task-facts.json in it or above it. Leaves *path empty where
+// there is none.
+tb_code tb_facts_find_file(tb_str *path, const char *tasks_folder, tb_error *err);
+
 // NULL: nothing is known.
 const tb_fact *tb_facts_get(const tb_facts *facts, const char *task_id);
 void tb_facts_clear(tb_facts *facts);

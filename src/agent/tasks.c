@@ -11,8 +11,9 @@
 
 enum {
     MOST_ID = 100,
-    MOST_META_BYTES = 1 << 20,       // the largest official one has 600 bytes
-    MOST_DESCRIPTION_BYTES = 1 << 20 // and the largest description 11 kB
+    MOST_META_BYTES = 1 << 20,        // the largest official one has 600 bytes
+    MOST_DESCRIPTION_BYTES = 1 << 20, // and the largest description 11 kB
+    MOST_HASHED_BYTES = 16 << 20,
 };
 
 typedef struct reader {
@@ -319,7 +320,8 @@ tb_code tb_tasks_read(tb_tasks *out, const tb_task_choice *choice, tb_error *err
         rc = check_ids(out, choice, r.err);
     if (!rc) {
         choose(out, choice);
-        rc = find_inputs(&r);
+        rc = out->count ? find_inputs(&r)
+                        : tb_fail(r.err, TB_EINVAL, "no task of '%s' is left to work on", choice->folder);
     }
     if (rc)
         tb_tasks_clear(out);
@@ -330,4 +332,39 @@ void tb_tasks_clear(tb_tasks *tasks)
 {
     tb_arena_clear(&tasks->arena);
     *tasks = (tb_tasks){0};
+}
+
+// ---- what they are made of ----
+
+// A file and its size; a missing one is one of no bytes.
+static tb_code hash_file(tb_hash *hash, const char *folder, const char *name, tb_error *err)
+{
+    tb_str path = {0};
+    char *text = NULL, length[32];
+    size_t size = 0;
+    tb_code rc = tb_str_printf(&path, err, "%s/%s", folder, name);
+    if (!rc && tb_is_regular(path.data))
+        rc = tb_file_read(&text, &size, path.data, MOST_HASHED_BYTES, err);
+    if (!rc) {
+        snprintf(length, sizeof length, "%zu:", size);
+        tb_hash_update(hash, length, strlen(length));
+        tb_hash_update(hash, text ? text : "", size);
+    }
+    tb_free(text);
+    tb_str_clear(&path);
+    return rc;
+}
+
+tb_code tb_tasks_hash(char out[65], const tb_tasks *tasks, tb_error *err)
+{
+    static const char *const names[] = {"meta.json", "description.md", "verify.py"};
+    tb_hash *hash = tb_hash_new();
+    tb_code rc = hash ? TB_OK : fail_memory(err);
+    for (size_t i = 0; i < tasks->count && !rc; i++)
+        for (size_t k = 0; k < sizeof names / sizeof names[0] && !rc; k++)
+            rc = hash_file(hash, tasks->items[i].folder, names[k], err);
+    if (!rc)
+        tb_hash_hex(hash, out);
+    tb_hash_free(hash);
+    return rc;
 }

@@ -41,6 +41,10 @@ typedef struct tb_task_choice {
 tb_code tb_tasks_read(tb_tasks *out, const tb_task_choice *choice, tb_error *err);
 void tb_tasks_clear(tb_tasks *tasks);
 
+// The SHA-256 of what the tasks are made of: meta.json, description.md, verify.py of each, in their order. Reports of
+// one hash are of the same tasks.
+tb_code tb_tasks_hash(char out[65], const tb_tasks *tasks, tb_error *err);
+
 // The list of steps in a task's description, for a plan. Each is called with one of them, until one fails.
 typedef tb_code tb_step_fn(void *user, tb_text step, tb_error *err);
 tb_code tb_task_each_step(const tb_task *task, tb_step_fn *each, void *user, tb_error *err);

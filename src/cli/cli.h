@@ -83,6 +83,7 @@ extern const tb_command tb_command_quantize;
 extern const tb_command tb_command_run;
 extern const tb_command tb_command_saas_facts;
 extern const tb_command tb_command_saas_list;
+extern const tb_command tb_command_saas_report;
 extern const tb_command tb_command_saas_shot;
 extern const tb_command tb_command_saas_verify;
 extern const tb_command tb_command_sink_ablate;

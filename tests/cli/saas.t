@@ -145,3 +145,52 @@ $ mkdir bin; ln -s "$(command -v twobit)" bin/docker
 ! Error response from daemon: No such container: box
 ! docker: 'pull' is not a call that a slot without containers understands
 ! docker: 'exec' is not a call that a slot without containers understands
+
+# Results, summed up. A run that has no result scores 0; what broke outside the agent is counted apart.
+$ printf 'apps:\n  wiki:\n    app_index: 3\n  e-label:\n    app_index: 17\n  nowhere:\n    app_index: 2\n' >tasks/apps.yaml
+> mkdir -p results/org_model && cd results/org_model
+> echo '{"model": "org/model", "workers": 2, "max_steps": 20, "duration_s": 3661.5, "started_at": "2026-11-30T10:00:00"}' >run.json
+> echo '{"status": "completed", "agent_output": "<b>done</b>", "trajectory": [{"step": 1, "title": "<script>x</script>", "actions": [{"navigate": {"url": "http://x"}}, {"done": {"success": true}}], "results": [{"is_done": true}]}]}' >plant_r0.json
+> echo '{"status": "FAIL", "score": 0.25, "earned": 1, "total": 4, "all_pass": false, "returncode": 1, "checks": [{"label": "a", "weight": 1, "passed": true, "detail": ""}, {"label": "b", "weight": 3, "passed": false, "detail": "exception: x"}]}' >plant_r0_verify.json
+> echo '{"status": "completed", "agent_output": "", "trajectory": []}' >water_r0.json
+> echo '{"status": "PASS", "score": 1.0, "earned": 3, "total": 3, "all_pass": true, "returncode": 0, "checks": [{"label": "dry", "weight": 3, "passed": true, "detail": ""}]}' >water_r0_verify.json
+$ twobit saas report --tasks-dir tasks --result-dir results
+domain  tasks  best score  passed  steps
+Garden      2       0.625       1    0.5
+Post        1       0.000       0    0.0
+all         3       0.417       1    0.3
+strictly: score 0.625, 1 of 3 runs resolved; 1 suspicious, 1 broken outside the agent
+! twobit: the report is in 'results/org_model'
+$ cd results/org_model; ls; cat results.csv; grep -c '<script>x' report.html; grep -c '<testcase' junit.xml
+junit.xml
+plant_r0.json
+plant_r0_verify.json
+report.html
+report.md
+results.csv
+run.json
+summary.json
+water_r0.json
+water_r0_verify.json
+task_id,domain,run,agent_status,stop_reason,steps,verify_status,score,earned,total,strict_error,strict_resolved,strict_score,doubts
+plant,"Garden",0,"completed","",1,"FAIL",0.25,1,4,0,0,0.25,"a check failed because of the verifier"
+water,"Garden",0,"completed","",0,"PASS",1,3,3,0,1,1,""
+mail,"Post",0,"missing","",0,"missing",0,0,0,1,0,0,""
+0
+3
+$ twobit saas report --tasks-dir tasks --result-dir results/org_model --json -q | grep -e '"model"' -e human -e '"avg_best' -e 'by_app' | head -n 4
+  "model": "org/model",
+    "duration_human": "1h 1m 1s"
+    "avg_best_score": 0.4167,
+      "avg_best_score": 0.625,
+$ twobit saas report --tasks-dir tasks --result-dir results --facts facts.json -q | tail -n 1
+strictly: score 0.625, 1 of 3 runs resolved; 1 suspicious, 1 broken outside the agent
+$ cp -r results/org_model results/other; twobit saas report --tasks-dir tasks --result-dir results -q 2>&1 | sed 's/: .other., .org_model.;/: A, B;/; s/: .org_model., .other.;/: A, B;/'
+twobit: 'results' holds the results of several models: A, B; choose one with --model
+$ twobit saas report --tasks-dir tasks --result-dir results --model org/model -q | wc -l
+6
+$ twobit saas report --tasks-dir tasks --result-dir tasks
+! twobit: there are no results in 'tasks'
+= 1
+$ twobit saas report --tasks-dir tasks 2>&1 | head -n 1
+twobit: no results are given; use --result-dir DIR
