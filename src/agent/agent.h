@@ -1,16 +1,17 @@
 // agent: web agents at work in real applications, measured. Knows no tensor.
 //
-//   apps.h         the registry of applications, their ports and names
-//   tasks.h        task folders as they are published
-//   verdict.h      what a verifier says, read
-//   verify.h       running one
-//   facts.h        what verifiers say where nothing was done
-//   docker.h       the `docker` that they call
-//   results.h      the results of a model, read
-//   audit.h        whether they can be believed
-//   metrics.h      what they amount to
-//   saas_report.h  for programs and for people
-//   browser/       a browser that is driven: what a page shows, and what can be done on it
+//   apps.h          the registry of applications, their ports and names
+//   tasks.h         task folders as they are published
+//   verdict.h       what a verifier says, read
+//   verify.h        running one
+//   facts.h         what verifiers say where nothing was done
+//   docker.h        the `docker` that they call
+//   results.h       the results of a model, read
+//   audit.h         whether they can be believed
+//   metrics.h       what they amount to
+//   saas_report.h   for programs and for people
+//   saas_compare.h  beside those of another
+//   browser/        a browser that is driven: what a page shows, and what can be done on it
 #ifndef TB_AGENT_H
 #define TB_AGENT_H
 
@@ -21,6 +22,7 @@
 #include "agent/facts.h"
 #include "agent/metrics.h"
 #include "agent/results.h"
+#include "agent/saas_compare.h"
 #include "agent/saas_report.h"
 #include "agent/tasks.h"
 #include "agent/verdict.h"

@@ -81,6 +81,7 @@ extern const tb_command tb_command_perplexity;
 extern const tb_command tb_command_prefix;
 extern const tb_command tb_command_quantize;
 extern const tb_command tb_command_run;
+extern const tb_command tb_command_saas_compare;
 extern const tb_command tb_command_saas_facts;
 extern const tb_command tb_command_saas_list;
 extern const tb_command tb_command_saas_report;

@@ -114,7 +114,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
 {
     const facts_args *args = untyped;
     tb_saas_job job;
-    tb_code rc = tb_saas_job_init(&job, cli, &args->saas, err);
+    tb_code rc = tb_saas_job_init(&job, cli, &args->saas, &cli->operands, err);
     if (rc)
         return rc;
     rc = tb_saas_need_apps(&job, cli, err);

@@ -148,7 +148,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         return tb_fail_usage(cli, err, "unknown thing to show '%s'; use prompt or todo", args->show);
     if (args->show && args->json)
         return tb_fail_usage(cli, err, "--show prints text, --json an object; give one of them");
-    tb_code rc = tb_saas_job_init(&job, cli, &args->saas, err);
+    tb_code rc = tb_saas_job_init(&job, cli, &args->saas, &cli->operands, err);
     if (rc)
         return rc;
     if (args->show)

@@ -78,7 +78,8 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
 {
     const report_args *args = untyped;
     tb_saas_outcome o;
-    tb_code rc = tb_saas_outcome_init(&o, cli, &args->saas, &args->result, args->result.result_dir, err);
+    tb_code rc =
+        tb_saas_outcome_init(&o, cli, &args->saas, &args->result, args->result.result_dir, &cli->operands, err);
     if (rc)
         return rc;
     rc = tb_report_write(&o.report, o.folder.data, err);

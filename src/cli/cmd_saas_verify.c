@@ -125,7 +125,7 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
         return read_log(cli, args, err);
     if (cli->operands.count + args->saas.task_ids.count != 1)
         return tb_fail_usage(cli, err, "give one task to verify, or a file with --log");
-    tb_code rc = tb_saas_job_init(&job, cli, &args->saas, err);
+    tb_code rc = tb_saas_job_init(&job, cli, &args->saas, &cli->operands, err);
     if (rc)
         return rc;
     if (job.tasks.count != 1)

@@ -47,9 +47,10 @@ static tb_code add_ids(id_list *list, tb_arena *arena, const char *text, tb_erro
     return TB_OK;
 }
 
-static tb_code collect_ids(id_list *list, tb_arena *arena, const tb_cli *cli, const tb_saas_args *args, tb_error *err)
+static tb_code collect_ids(id_list *list, tb_arena *arena, const tb_operands *operands, const tb_saas_args *args,
+                           tb_error *err)
 {
-    size_t n = cli->operands.count;
+    size_t n = operands ? operands->count : 0;
     for (size_t i = 0; i < args->task_ids.count; i++)
         n += count_ids(args->task_ids.items[i]);
     tb_code rc = TB_OK;
@@ -58,8 +59,8 @@ static tb_code collect_ids(id_list *list, tb_arena *arena, const tb_cli *cli, co
         return tb_fail(err, TB_ENOMEM, "no memory for the arguments");
     for (size_t i = 0; i < args->task_ids.count && !rc; i++)
         rc = add_ids(list, arena, args->task_ids.items[i], err);
-    for (size_t i = 0; i < cli->operands.count; i++)
-        list->items[list->count++] = cli->operands.items[i];
+    for (size_t i = 0; operands && i < operands->count; i++)
+        list->items[list->count++] = operands->items[i];
     return rc;
 }
 
@@ -87,13 +88,14 @@ static void note_unknown_apps(const tb_saas_job *job, const tb_report *report)
                                job->tasks.items[i].sites[k], job->tasks.items[i].id);
 }
 
-tb_code tb_saas_job_init(tb_saas_job *job, tb_cli *cli, const tb_saas_args *args, tb_error *err)
+tb_code tb_saas_job_init(tb_saas_job *job, tb_cli *cli, const tb_saas_args *args, const tb_operands *operands,
+                         tb_error *err)
 {
     *job = (tb_saas_job){0};
     if (!args->tasks_dir)
         return tb_fail_usage(cli, err, "no tasks are given; use --tasks-dir DIR");
     id_list ids = {0};
-    tb_code rc = collect_ids(&ids, &job->arena, cli, args, err);
+    tb_code rc = collect_ids(&ids, &job->arena, operands, args, err);
     const tb_task_choice choice = {
         .folder = args->tasks_dir,
         .ids = ids.items,

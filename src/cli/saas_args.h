@@ -21,9 +21,10 @@ typedef struct tb_saas_job {
     bool has_apps;
 } tb_saas_job;
 
-// Reads the tasks asked for (operands are ids, too) and the registry that --apps names or that belongs to the folder;
-// warns of applications that are not in it.
-tb_code tb_saas_job_init(tb_saas_job *job, tb_cli *cli, const tb_saas_args *args, tb_error *err);
+// Reads the tasks asked for, by options and by the operands (NULL: none), and the registry that --apps names or that
+// belongs to the folder; warns of applications that are not in it.
+tb_code tb_saas_job_init(tb_saas_job *job, tb_cli *cli, const tb_saas_args *args, const tb_operands *operands,
+                         tb_error *err);
 void tb_saas_job_clear(tb_saas_job *job);
 
 // Fails where there is no registry, for commands that need one.

@@ -68,12 +68,13 @@ static tb_code read_outcome(tb_saas_outcome *o, tb_cli *cli, const tb_saas_args 
 }
 
 tb_code tb_saas_outcome_init(tb_saas_outcome *out, tb_cli *cli, const tb_saas_args *tasks,
-                             const tb_saas_result_args *args, const char *result_dir, tb_error *err)
+                             const tb_saas_result_args *args, const char *result_dir, const tb_operands *operands,
+                             tb_error *err)
 {
     *out = (tb_saas_outcome){0};
     if (!result_dir)
         return tb_fail_usage(cli, err, "no results are given; use --result-dir DIR");
-    tb_code rc = tb_saas_job_init(&out->job, cli, tasks, err);
+    tb_code rc = tb_saas_job_init(&out->job, cli, tasks, operands, err);
     if (!rc)
         rc = read_outcome(out, cli, tasks, args, result_dir, err);
     if (rc)

@@ -27,7 +27,8 @@ typedef struct tb_saas_outcome {
 // Operands are ids of tasks where `result_dir` is that of the arguments. The outcome must not be moved: its parts point
 // at each other.
 tb_code tb_saas_outcome_init(tb_saas_outcome *out, tb_cli *cli, const tb_saas_args *tasks,
-                             const tb_saas_result_args *args, const char *result_dir, tb_error *err);
+                             const tb_saas_result_args *args, const char *result_dir, const tb_operands *operands,
+                             tb_error *err);
 void tb_saas_outcome_clear(tb_saas_outcome *outcome);
 
 #endif

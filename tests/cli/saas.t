@@ -189,6 +189,17 @@ $ cp -r results/org_model results/other; twobit saas report --tasks-dir tasks --
 twobit: 'results' holds the results of several models: A, B; choose one with --model
 $ twobit saas report --tasks-dir tasks --result-dir results --model org/model -q | wc -l
 6
+$ sed -i 's/0.25/0.75/' results/other/plant_r0_verify.json; echo '{"model": "other"}' >results/other/run.json
+> twobit saas compare results/org_model results/other --tasks-dir tasks
+               score  score                           better / worse    sign
+domain  tasks   of A   of B   B - A    95 % interval          / same  test p
+Garden      2  0.625  0.875  +0.250  +0.000 … +0.500       1 / 0 / 1   1.000
+all         2  0.625  0.875  +0.250  +0.000 … +0.500       1 / 0 / 1   1.000
+A: org/model, 1 runs of each task; B: other, 1; 1 tasks left out
+$ twobit saas compare results/org_model results/other --tasks-dir tasks --json | keys
+all domains first left_out second tasks
+$ twobit saas compare results/org_model --tasks-dir tasks 2>&1 | head -n 1
+twobit: give two folders of results
 $ twobit saas report --tasks-dir tasks --result-dir tasks
 ! twobit: there are no results in 'tasks'
 = 1
