@@ -104,8 +104,8 @@ static tb_code compute(void *user, size_t variant, const int32_t *tokens, size_t
     memset(p->silent, 0, p->config->blocks * p->config->heads * sizeof *p->silent);
     for (size_t i = 0; variant > 0 && i < p->heads[(variant - 1) / WAYS]; i++)
         p->silent[p->orders[(variant - 1) % WAYS][i].head] = true;
-    tb_seq_truncate(p->seq, 0);
     tb_seq_set_probe(p->seq, &probe);
+    tb_seq_truncate(p->seq, 0); // registers, too, lose these heads
     tb_code rc = tb_seq_push_all(p->seq, tokens, n, logits, err);
     tb_seq_set_probe(p->seq, NULL);
     return rc;

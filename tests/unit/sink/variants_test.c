@@ -206,6 +206,65 @@ static void registers__take_part_in_experiments(void **state)
     tb_model_close(model);
 }
 
+typedef struct silence {
+    const tb_config *config;
+    size_t block, head;
+} silence;
+
+static void silence_head(void *user, const tb_probe_place *at, tb_edit_stage stage, const tb_edit_rows *rows)
+{
+    const silence *s = user;
+    size_t n = s->config->value_size;
+    for (size_t t = 0; stage == TB_EDIT_ATTENDED && at->block == s->block && t < rows->rows; t++)
+        memset(rows->x + t * rows->stride + s->head * n, 0, n * sizeof *rows->x);
+}
+
+// Mean of what `score` calls the loss of a sequence.
+static double loss_of(const tb_model *model, const int32_t *tokens, silence *silent)
+{
+    static const tb_seq_options memory = {.context = T, .batch = REGISTERS + T, .kv_cache = TB_KV_CACHE_F32};
+    const tb_probe probe = {.edit = silence_head, .user = silent};
+    size_t vocab = tb_model_vocab_size(model);
+    float *logits = tb_alloc_array(T, vocab * sizeof *logits);
+    tb_seq *seq;
+    double sum = 0;
+    assert_int_equal(tb_seq_new(&seq, model, &memory, &err), TB_OK);
+    tb_seq_set_probe(seq, &probe);
+    assert_int_equal(tb_seq_push_all(seq, tokens, T, logits, &err), TB_OK);
+    for (size_t t = 1; t < T - 1; t++)
+        sum -= (double)logits[t * vocab + (size_t)tokens[t + 1]] / (T - 2);
+    tb_seq_free(seq);
+    tb_free(logits);
+    return sum;
+}
+
+static void registers__lose_the_heads_that_are_pruned(void **state)
+{
+    (void)state;
+    int32_t tokens[T];
+    tb_lm_shape shape = with_registers();
+    tb_model *model = make(&shape);
+    silence silent = {.config = tb_model_config(model)};
+    size_t heads = shape.blocks * shape.heads, best = 0;
+    double share = 1 / (double)heads;
+    tb_prune_result r;
+    tb_sink_result map;
+    for (size_t i = 0; i < T; i++)
+        tokens[i] = (int32_t)(7 * i % shape.vocab);
+    const tb_sink_options options = {.ctx = T, .text = tokens, .text_count = T, .bos = TB_SINK_BOS_NEVER};
+    assert_int_equal(tb_sink_measure(&map, model, TB_SINK_WHAT_MAP, &options, &err), TB_OK);
+    for (size_t i = 1; i < heads; i++)
+        best = map.map.heads[i].share > map.map.heads[best].share ? i : best;
+    tb_sink_result_clear(&map);
+    assert_int_equal(tb_sink_prune(&r, model, &share, 1, &options, score, &err), TB_OK);
+    silent.block = best / shape.heads;
+    silent.head = best % shape.heads;
+    double expected = loss_of(model, tokens, &silent);
+    assert_true(fabs(r.points[0].trials[TB_PRUNE_SINK].nll - expected) <= T * 0x1p-52 * fabs(expected));
+    tb_prune_result_clear(&r);
+    tb_model_close(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +273,7 @@ int main(void)
         cmocka_unit_test(mixing__needs_attention),
         cmocka_unit_test(registers__are_the_first_positions),
         cmocka_unit_test(registers__take_part_in_experiments),
+        cmocka_unit_test(registers__lose_the_heads_that_are_pruned),
     };
     return cmocka_run_group_tests(tests, temp_folder_make, temp_folder_remove);
 }
