@@ -129,6 +129,16 @@ TB_API tb_code tb_model_render_chat(const tb_model *model, const char *json, siz
 TB_API tb_code tb_model_tokenize_chat(const tb_model *model, const char *json, size_t json_size, bool answer,
                                       int32_t **ids, size_t *count, tb_error *err);
 
+// ---- embeddings ----
+
+// A text as one vector: the mean over its tokens of what the model makes of them, behind its last norm. It is not
+// normalised. `mask_first`: no other token sees the first one, which most models spend attention on without need, and
+// the mean is without it. out[tb_model_embedding_size]. TB_EINVAL: no token is left, or the model is broken; TB_ELIMIT:
+// more tokens than the model was trained for.
+TB_API tb_code tb_model_embed(float *out, const tb_model *model, const int32_t *ids, size_t count, bool mask_first,
+                              tb_error *err);
+TB_API size_t tb_model_embedding_size(const tb_model *model);
+
 // ---- sequence ----
 
 typedef struct tb_seq tb_seq;

@@ -75,6 +75,7 @@ extern const tb_command tb_command_csi_quantize;
 extern const tb_command tb_command_csi_simulate;
 extern const tb_command tb_command_csi_stream;
 extern const tb_command tb_command_csi_train;
+extern const tb_command tb_command_embed;
 extern const tb_command tb_command_info;
 extern const tb_command tb_command_logits;
 extern const tb_command tb_command_perplexity;

@@ -17,9 +17,9 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const tb_command *const commands[] = {
-    &tb_command_info,       &tb_command_run,     &tb_command_chat,   &tb_command_quantize, &tb_command_analyze,
-    &tb_command_perplexity, &tb_command_compare, &tb_command_bench,  &tb_command_tokenize, &tb_command_template,
-    &tb_command_logits,     &tb_command_train,   &tb_command_prefix,
+    &tb_command_info,       &tb_command_run,     &tb_command_chat,  &tb_command_quantize, &tb_command_analyze,
+    &tb_command_perplexity, &tb_command_compare, &tb_command_bench, &tb_command_tokenize, &tb_command_template,
+    &tb_command_logits,     &tb_command_embed,   &tb_command_train, &tb_command_prefix,
 };
 
 static const tb_command *const csi_commands[] = {

@@ -23,6 +23,7 @@ $ twobit
 !   tokenize    show a text as token ids
 !   template    show the prompt that a conversation becomes
 !   logits      write what the model predicts after each token
+!   embed       turn texts into vectors
 !   train       train a small model on a text
 !   prefix      store what a model makes of the tokens that texts begin with
 !   sink        attention sinks: where they are, what makes them

@@ -51,7 +51,9 @@ typedef struct scene {
     float query[MOST_ROWS][HEADS * HEAD], out[MOST_ROWS][HEADS * HEAD];
     float pinned_query[MOST_ROWS][HEADS * HEAD];
     float sinks[HEADS], first_bias[HEADS];
-    bool pins, biased;  // whether attention is given those two
+    bool pins, biased; // whether attention is given those two
+    const tb_redistribution *redistribution;
+    float given[HEADS][KEYS];
     size_t first, rows; // the queries are the last of the KEYS tokens, which begin at position `first`
     float *scratch;
 } scene;
@@ -116,6 +118,9 @@ static void attend(scene *s, const float *sinks, const tb_probe *probe)
         .scale = 0.25f,
         .sink_logits = sinks,
         .first_bias = s->biased ? s->first_bias : NULL,
+        .redistribution = s->redistribution,
+        .given = s->given[0],
+        .given_stride = KEYS,
         .query = s->query[0],
         .pinned_query = s->pins ? s->pinned_query[0] : NULL,
         .out = s->out[0],
@@ -259,6 +264,28 @@ static void attention__pins_queries_and_biases_the_first_key(void **state)
             attend(s, s->sinks, NULL);
             check(s, s->sinks);
             pinned_segments = 0;
+            scene_clear(s);
+        }
+    tb_free(s);
+}
+
+// Whole rows of weights, of which none is a sink's: the same in two passes over the keys.
+static void attention__in_two_passes_agrees_with_plain_loops(void **state)
+{
+    (void)state;
+    static const tb_redistribution nobody = {.freed = 1, .threshold = 0.9999};
+    tb_rng rng;
+    tb_rng_init(&rng, 17, 1);
+    scene *s = tb_new(scene);
+    for (size_t r = 0; r < sizeof some_rows / sizeof some_rows[0]; r++)
+        for (int i = 0; i < 4; i++) {
+            scene_init(s, r + 200, i % 2 ? TB_KV_CACHE_F32 : TB_KV_CACHE_F16, 0, some_rows[r], 0);
+            s->redistribution = &nobody;
+            s->biased = i % 3 > 0;
+            store(s, 0, KEYS);
+            cut_at_random(&s->cut, &rng, &s->memory);
+            attend(s, i < 2 ? s->sinks : NULL, NULL);
+            check(s, i < 2 ? s->sinks : NULL);
             scene_clear(s);
         }
     tb_free(s);
@@ -463,6 +490,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attention__agrees_with_plain_loops_in_any_segments),
         cmocka_unit_test(attention__pins_queries_and_biases_the_first_key),
+        cmocka_unit_test(attention__in_two_passes_agrees_with_plain_loops),
         cmocka_unit_test(attention__with_a_bias_of_0_is_the_same_to_the_bit),
         cmocka_unit_test(attention__of_one_segment_is_not_rounded_again),
         cmocka_unit_test(attention__is_the_same_for_any_number_of_threads),
