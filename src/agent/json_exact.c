@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/lines.h"
+#include "agent/secrets.h"
 
 enum { DOUBLE_DIGITS = 17 }; // suffice for every double
 
@@ -146,6 +147,8 @@ tb_code tb_json_file_write(json_t *object, const char *path, tb_error *err)
     json_decref(object);
     if (!rc)
         rc = tb_str_append_text(&text, "\n", err);
+    if (!rc)
+        rc = tb_hide_secrets(&text, err);
     if (!rc)
         rc = tb_file_write(path, text.data, text.size, err);
     tb_str_clear(&text);

@@ -13,8 +13,8 @@ tb_code tb_json_file(struct json_t **out, const char *path, size_t limit, tb_err
 // Appends a value in lines, two blanks deeper at each level.
 tb_code tb_json_append_exact(tb_str *out, const struct json_t *value, tb_error *err);
 
-// Writes an object into a file, atomically, and releases it. NULL, which jansson gives when memory ran out, is
-// TB_ENOMEM.
+// Writes an object into a file, atomically and without secrets, and releases it. NULL, which jansson gives when memory
+// ran out, is TB_ENOMEM.
 tb_code tb_json_file_write(struct json_t *object, const char *path, tb_error *err);
 
 // Room for a number in its shortest form.

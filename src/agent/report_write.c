@@ -1,4 +1,5 @@
 #include "agent/saas_report.h"
+#include "agent/secrets.h"
 
 typedef tb_code append_fn(tb_str *out, const tb_saas_report *report, tb_error *err);
 
@@ -7,6 +8,8 @@ static tb_code write_one(const tb_saas_report *report, append_fn *append, const 
 {
     tb_str text = {0}, path = {0};
     tb_code rc = append(&text, report, err);
+    if (!rc)
+        rc = tb_hide_secrets(&text, err);
     if (!rc)
         rc = tb_str_printf(&path, err, "%s/%s", folder, name);
     if (!rc)

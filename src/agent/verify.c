@@ -2,13 +2,16 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <jansson.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/json_exact.h"
 #include "net/net.h"
 
 enum { MOST_VARIABLES = 4 * TB_MOST_APPS, PYTHON_CHECK_SECONDS = 30 };
@@ -209,6 +212,43 @@ void tb_verification_clear(tb_verification *v)
     tb_str_clear(&v->output);
     tb_str_clear(&v->errors);
     *v = (tb_verification){0};
+}
+
+// ---- the result file ----
+
+// The last of what was written: enough to see why a verifier ended.
+static json_t *make_tail(const tb_str *text)
+{
+    enum { TAIL = 4000 };
+    size_t at = text->size > TAIL ? text->size - TAIL : 0;
+    while (at > 0 && at < text->size && ((unsigned char)text->data[at] & 0xC0) == 0x80)
+        at++;
+    return tb_json_text(tb_str_get(text) + at, text->size - at);
+}
+
+json_t *tb_verification_json(const tb_verification *v, const char *task_id)
+{
+    json_t *own = json_pack("{s:{s:b, s:b}, s:I, s:o, s:o, s:i}", "audit", "score_line", v->verdict.has_score,
+                            "output_cut", v->cut, "wall_ms", (json_int_t)(v->seconds * 1e3), "stdout_tail",
+                            make_tail(&v->output), "stderr_tail", make_tail(&v->errors), "attempts", 1);
+    json_t *result = tb_verdict_json(&v->verdict, task_id);
+    if (result && own && json_object_set_new(result, "twobit", own) == 0)
+        return result;
+    json_decref(result);
+    return NULL;
+}
+
+tb_code tb_verification_write(const tb_verification *v, const char *task_id, const char *folder, size_t run,
+                              tb_error *err)
+{
+    tb_str path = {0};
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return tb_fail(err, TB_EIO, "cannot create the folder '%s': %s", folder, strerror(errno));
+    tb_code rc = tb_str_printf(&path, err, "%s/%s_r%zu_verify.json", folder, task_id, run);
+    if (!rc)
+        rc = tb_json_file_write(tb_verification_json(v, task_id), path.data, err);
+    tb_str_clear(&path);
+    return rc;
 }
 
 tb_code tb_python_check(const char *python, tb_error *err)

@@ -29,6 +29,14 @@ enum { TB_VERIFY_SECONDS = 300, TB_VERIFY_BYTES = 8 << 20 }; // the limits of a 
 tb_code tb_task_verify(tb_verification *out, const tb_task *task, const tb_verify_options *options, tb_error *err);
 void tb_verification_clear(tb_verification *verification);
 
+// The result file of a verification: the official members, and `twobit` with what the audit and people want to know.
+// NULL when memory ran out. `task_id` is the task's.
+struct json_t *tb_verification_json(const tb_verification *verification, const char *task_id);
+
+// Writes it as FOLDER/<task_id>_r<run>_verify.json; the folder is made where it is missing.
+tb_code tb_verification_write(const tb_verification *verification, const char *task_id, const char *folder, size_t run,
+                              tb_error *err);
+
 // Fails unless `python` (NULL: python3) is there and has the module that verifiers import.
 tb_code tb_python_check(const char *python, tb_error *err);
 

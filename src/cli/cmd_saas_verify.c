@@ -9,8 +9,8 @@
 
 typedef struct verify_args {
     tb_saas_args saas;
-    const char *hostname, *python, *log;
-    uint64_t slot;
+    const char *hostname, *python, *log, *result_dir;
+    uint64_t slot, run;
     bool no_isolation, json;
 } verify_args;
 
@@ -25,6 +25,9 @@ static const tb_option options[] = {
     {"hostname", 0, TB_OPTION_TEXT, offsetof(verify_args, hostname), "NAME", 0, 0, "the host that they run on"},
     {"python", 0, TB_OPTION_TEXT, offsetof(verify_args, python), "FILE", 0, 0,
      "runs the verifier (default: $PYTHON, or python3)"},
+    {"result-dir", 0, TB_OPTION_TEXT, offsetof(verify_args, result_dir), "DIR", 0, 0,
+     "also write the result file, DIR/TASK_r<k>_verify.json"},
+    {"run", 0, TB_OPTION_COUNT, offsetof(verify_args, run), "K", 0, 999, "the run whose result it is"},
     {"log", 0, TB_OPTION_TEXT, offsetof(verify_args, log), "FILE", 0, 0,
      "read what a verifier printed on standard error from a file instead; - for standard input"},
     {"json", 0, TB_OPTION_FLAG, offsetof(verify_args, json), NULL, 0, 0,
@@ -112,7 +115,11 @@ static tb_code verify(tb_cli *cli, const tb_saas_job *job, const verify_args *ar
     tb_progress_clear(&cli->progress);
     if (rc)
         return rc;
-    rc = print_verdict(cli, &v.verdict, job->tasks.items[0].id, args->json, err);
+    const char *task_id = job->tasks.items[0].id;
+    if (args->result_dir)
+        rc = tb_verification_write(&v, task_id, args->result_dir, (size_t)args->run, err);
+    if (!rc)
+        rc = print_verdict(cli, &v.verdict, task_id, args->json, err);
     tb_verification_clear(&v);
     return rc;
 }
@@ -121,6 +128,8 @@ static tb_code run(tb_cli *cli, const void *untyped, tb_error *err)
 {
     const verify_args *args = untyped;
     tb_saas_job job;
+    if (args->log && args->result_dir)
+        return tb_fail_usage(cli, err, "--result-dir needs a verifier that runs, and --log runs none");
     if (args->log)
         return read_log(cli, args, err);
     if (cli->operands.count + args->saas.task_ids.count != 1)

@@ -99,6 +99,23 @@ $ twobit saas verify water --tasks-dir tasks --json 2>/dev/null
   "returncode": 2,
   "error": null
 }
+# Result files tell more than the official ones, and no key.
+$ echo 'import os, sys; print("[FAIL] (1pt) key  (" + os.environ["MINDRA_API_KEY"] + ")", file=sys.stderr); print("out")' >tasks/Office/mail/verify.py
+> MINDRA_API_KEY='sec"ret-key' twobit saas verify mail --tasks-dir tasks --result-dir kept --run 2 >/dev/null; grep -c ret-key kept/mail_r2_verify.json
+> sed -n -e '/detail/p' -e '/twobit/,$p' kept/mail_r2_verify.json | sed 's/: [0-9]*,/: N,/'; rm tasks/Office/mail/verify.py
+0
+      "detail": "************"
+  "twobit": {
+    "audit": {
+      "score_line": false,
+      "output_cut": false
+    },
+    "wall_ms": N,
+    "stdout_tail": "out\n",
+    "stderr_tail": "[FAIL] (1pt) key  (************)\n",
+    "attempts": 1
+  }
+}
 $ twobit saas verify mail --tasks-dir tasks
 SKIP: 0 of 0 points, score 0.000; no verify.py
 = 4
