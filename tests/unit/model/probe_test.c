@@ -195,21 +195,84 @@ static float *run_experiment(experiment *e, const tb_model *model, size_t hidden
 static void edit__parts_without_output_leave_the_stream_alone(void **state)
 {
     (void)state;
+    static const tb_edit_stage attention[] = {TB_EDIT_ATTENDED, TB_EDIT_ATTENTION}; // in front of Wo, and behind
     experiment *e = tb_new(experiment);
-    e->stages = 1u << TB_EDIT_ATTENDED | 1u << TB_EDIT_FFN;
     tb_model *model = open_model(tiny_path("qwen3.gguf"), 2);
     int32_t *ids = random_ids(TOKENS, tb_model_vocab_size(model), 6);
     tb_states states;
     tb_error err;
-    tb_free(run_experiment(e, model, 0));
     assert_int_equal(tb_states_init(&states, model, ids, 1, TOKENS, &err), TB_OK);
-    for (size_t t = 0; t < TOKENS; t++)
-        assert_memory_equal(e->residual[t], states.x + t * states.stride,
-                            tb_model_config(model)->width * sizeof(float));
+    for (size_t i = 0; i < 2; i++) {
+        e->stages = 1u << attention[i] | 1u << TB_EDIT_FFN;
+        tb_free(run_experiment(e, model, 0));
+        for (size_t t = 0; t < TOKENS; t++)
+            assert_memory_equal(e->residual[t], states.x + t * states.stride,
+                                tb_model_config(model)->width * sizeof(float));
+    }
     tb_states_clear(&states);
     tb_free(ids), tb_free(e);
     tb_model_close(model);
 }
+
+// ---- turns ----
+
+typedef struct queries {
+    float x[TOKENS][WIDEST];
+} queries;
+
+static void keep_queries(void *user, const tb_probe_place *at, tb_edit_stage stage, const tb_edit_rows *rows)
+{
+    queries *q = user;
+    for (size_t t = 0; at->block == 0 && stage == TB_EDIT_QUERY && t < rows->rows; t++)
+        memcpy(q->x[rows->positions[t]], rows->x + t * rows->stride, tb_min_size(rows->cols, WIDEST) * sizeof(float));
+}
+
+// The same token again and again has one query, but for its turns: numbers a and b of pair i, turned back.
+static void check_turns(const tb_model *model, const queries *q)
+{
+    const tb_config *c = tb_model_config(model);
+    double frequencies[WIDEST], largest = 0;
+    bool halves;
+    size_t pairs = tb_model_get_turns(frequencies, &halves, model, 0, TOKENS);
+    for (size_t i = 0; i < c->head_size; i++)
+        largest = fmax(largest, fabs((double)q->x[0][i]));
+    double allowed = largest * rounding_of_passes(c, TOKENS, TOKENS * c->head_size);
+    for (size_t t = 1; t < TOKENS; t++) {
+        for (size_t i = 0; i < pairs; i++) {
+            size_t a = halves ? i : 2 * i, b = halves ? i + pairs : 2 * i + 1;
+            double angle = (double)t * frequencies[i];
+            double x = cos(angle) * (double)q->x[t][a] + sin(angle) * (double)q->x[t][b];
+            double y = cos(angle) * (double)q->x[t][b] - sin(angle) * (double)q->x[t][a];
+            assert_true(fabs(x - (double)q->x[0][a]) <= allowed && fabs(y - (double)q->x[0][b]) <= allowed);
+        }
+        for (size_t i = 2 * pairs; i < c->head_size; i++)
+            assert_true(fabs((double)q->x[t][i] - (double)q->x[0][i]) <= allowed);
+    }
+}
+
+static void turns__are_those_of_the_queries(void **state)
+{
+    (void)state;
+    queries *q = tb_new(queries);
+    for (size_t f = 0; tiny_dense[f]; f++) {
+        char name[64];
+        int32_t ids[TOKENS];
+        snprintf(name, sizeof name, "%s.gguf", tiny_dense[f]);
+        tb_model *model = open_model(tiny_path(name), 1);
+        tb_seq *seq = new_seq(model, TOKENS, 0, TB_KV_CACHE_F32);
+        tb_probe probe = {.edit = keep_queries, .user = q};
+        for (size_t t = 0; t < TOKENS; t++)
+            ids[t] = 5;
+        tb_seq_set_probe(seq, &probe);
+        tb_free(push_all(seq, ids, TOKENS));
+        check_turns(model, q);
+        tb_seq_free(seq);
+        tb_model_close(model);
+    }
+    tb_free(q);
+}
+
+// ---- edits of inputs ----
 
 // Linears that have no bias put nothing out where they read nothing.
 static void silence(void *user, const tb_probe_place *at, tb_linear_input input, const tb_edit_rows *rows)
@@ -365,6 +428,7 @@ int main(void)
         cmocka_unit_test(probe__sees_what_plain_loops_compute),
         cmocka_unit_test(probe__changes_no_bit),
         cmocka_unit_test(edit__parts_without_output_leave_the_stream_alone),
+        cmocka_unit_test(turns__are_those_of_the_queries),
         cmocka_unit_test(edit_input__is_all_that_linears_read),
         cmocka_unit_test(edit__stream_behind_the_blocks_is_what_the_head_reads),
         cmocka_unit_test(hidden__is_not_seen),
