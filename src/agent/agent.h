@@ -5,6 +5,7 @@
 //   verdict.h       what a verifier says, read
 //   verify.h        running one
 //   facts.h         what verifiers say where nothing was done
+//   lint.h          what is wrong with tasks
 //   docker.h        the `docker` that they call
 //   results.h       the results of a model, read
 //   audit.h         whether they can be believed
@@ -20,6 +21,7 @@
 #include "agent/browser/browser.h"
 #include "agent/docker.h"
 #include "agent/facts.h"
+#include "agent/lint.h"
 #include "agent/metrics.h"
 #include "agent/results.h"
 #include "agent/saas_compare.h"

@@ -5,13 +5,16 @@
 
 #include "agent/verify.h"
 
+enum { TB_FACT_LABEL = 80 };
+
 typedef struct tb_fact {
     const char *task_id;
     size_t checks;
     uint64_t points, earned; // earned: by doing nothing
     double score;
     tb_verdict_status status;
-    bool complete; // the verifier came to its end; else it may have more checks
+    bool complete;                      // the verifier came to its end; else it may have more checks
+    char repeated_label[TB_FACT_LABEL]; // that two checks have, cut; "": there is none. Not kept in the file
 } tb_fact;
 
 typedef struct tb_facts {

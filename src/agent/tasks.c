@@ -164,7 +164,7 @@ static tb_code read_meta(json_t **out, const char *path, tb_error *err)
     tb_code rc = tb_file_read(&text, &size, path, MOST_META_BYTES, err);
     if (rc)
         return rc;
-    rc = tb_json_read(out, tb_without_mark((tb_text){text, size}), "it", err);
+    rc = tb_json_read(out, tb_without_mark((tb_text){text, size}), "meta.json", err);
     tb_free(text);
     return rc;
 }

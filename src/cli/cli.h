@@ -84,6 +84,7 @@ extern const tb_command tb_command_quantize;
 extern const tb_command tb_command_run;
 extern const tb_command tb_command_saas_compare;
 extern const tb_command tb_command_saas_facts;
+extern const tb_command tb_command_saas_lint;
 extern const tb_command tb_command_saas_list;
 extern const tb_command tb_command_saas_report;
 extern const tb_command tb_command_saas_shot;

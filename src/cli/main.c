@@ -35,8 +35,8 @@ static const tb_command *const sink_commands[] = {
 };
 
 static const tb_command *const saas_commands[] = {
-    &tb_command_saas_list,   &tb_command_saas_facts,   &tb_command_saas_verify,
-    &tb_command_saas_report, &tb_command_saas_compare, &tb_command_saas_shot,
+    &tb_command_saas_list,    &tb_command_saas_facts, &tb_command_saas_verify, &tb_command_saas_report,
+    &tb_command_saas_compare, &tb_command_saas_lint,  &tb_command_saas_shot,
 };
 
 static const tb_command_group groups[] = {

@@ -71,6 +71,29 @@ plant  Garden       3       4            1
 water  Garden       1       3            3  gave up early
 2 tasks, 4 checks, 7 points; doing nothing scores 0.62500
 
+# What is wrong with tasks.
+$ mkdir tasks/broken; echo '{' >tasks/broken/meta.json
+$ twobit saas lint --tasks-dir tasks -q
+task   *  flaw (glob)
+plant  error    doing nothing earns 1 of its 4 points
+water  warning  no steps are found in its description; the agent begins without a plan
+water  error    the registry does not know its application 'nowhere'
+water  error    doing nothing passes it
+water  error    doing nothing earns 3 of its 3 points
+water  error    its verifier gives up early: it ends without a SCORE line
+water  warning  it has one check only: all or nothing
+mail   warning  no steps are found in its description; the agent begins without a plan
+mail   error    it uses no application
+mail   error    it has no verifier
+3 tasks, 8 errors, 3 warnings
+! twobit: warning: the folder 'tasks/broken' is passed over: meta.json is not valid JSON: line 2: string or '}' expected near end of file
+! twobit: warning: the registry does not know 'nowhere', which the task 'water' uses
+= 1
+$ rm -r tasks/broken; twobit saas lint --tasks-dir tasks --no-run plant
+1 tasks, 0 errors, 0 warnings
+$ twobit saas lint --tasks-dir tasks --no-run mail --json | tr -d ' \n'
+{"tasks":[{"task_id":"mail","flaws":[{"level":"warning","text":"nostepsarefoundinitsdescription;theagentbeginswithoutaplan"},{"level":"error","text":"itusesnoapplication"},{"level":"error","text":"ithasnoverifier"}]}],"errors":2,"warnings":1}
+
 # One verifier, on what runs now; `docker` is that of the machine then.
 $ printf '#!/bin/sh\necho "$4" >&2; exit 7\n' >docker; chmod +x docker
 $ LLM_API_KEY=key SAAS_SLOT_PREFIX=own PATH=$PWD:$PATH twobit saas verify plant --tasks-dir tasks --slot 2 --hostname garden >out; echo $?; sed 's/ *$//' out
