@@ -5,6 +5,7 @@
 #   make demo [MODEL=FILE]    installs what is missing, builds, fetches a model, quantizes and measures it
 #   make install PREFIX=DIR   program, library, headers, pkg-config file, manual page (default /usr/local)
 #   make deps                 installs what is missing (Debian packages); applications that tests drive: tools/install-apps
+#   make test-saas            the official tasks of SaaS-Bench, where they are: all verifiers where nothing was done
 #   make check                everything a change must pass: format, include rules, warnings, tests, fuzz corpora
 #   make fuzz [FUZZ_SECONDS=N]  runs each fuzz target for N seconds (default 60; needs clang)
 #   make clean                removes what was built; models and results in the cache stay
@@ -14,7 +15,7 @@ DEMO_SENTENCE ?= The old lighthouse keeper opened the door and
 DEMO_FLAGS ?=
 OWN_MODEL = share/models/stories
 
-.PHONY: all test demo install deps check fuzz clean
+.PHONY: all test test-saas demo install deps check fuzz clean
 .NOTPARALLEL: # ninja divides the work
 
 all: build/build.ninja
@@ -29,6 +30,9 @@ deps:
 
 test: deps
 	tools/run-tests
+
+test-saas: deps all
+	PATH="$(CURDIR)/build:$$PATH" tests/cli/saas-official --all
 
 # The path of the model is the only thing fetch-model writes to its standard output.
 demo: deps all
