@@ -199,6 +199,9 @@ typedef struct tb_seq_options {
     size_t batch;              // most tokens computed at once; 0: 256
     tb_kv_cache_type kv_cache; // f16 by default; of tokens that are kept as they are
     tb_kv_bits kv_bits;        // of others
+    // With kv_bits: tokens with an activation of at least so many times their median, the first 16 in each block, stay
+    // as they are, too (KVSink). 0: none do.
+    double apart_ratio;
     // A stream (StreamingLLM), where `window` is not 0: a sequence without end in memory that does not grow. Each token
     // sees the first `keep_sinks` of the text and the last `window`, its own included; all others are forgotten.
     size_t keep_sinks, window;

@@ -16,6 +16,8 @@ const tb_option tb_memory_option_table[] = {
      "others are forgotten"},
     {"keep-sinks", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, keep_sinks), "N", 0, 0,
      "with few bits or --evict: keep the first N tokens, as f16 (default 4)"},
+    {"dynamic-sinks", 0, TB_OPTION_REAL, offsetof(tb_memory_args, apart), "RATIO", 1, 1e9,
+     "with few bits: keep tokens as f16, too, that have an activation of RATIO times their median"},
     {"head-split", 0, TB_OPTION_TEXT, offsetof(tb_memory_args, head_split), "FILE[:F[:S:W]]", 0, 0,
      "a file of twobit sink split: the share F of the heads that reads farthest keeps all tokens, others the first S "
      "and the last W (default 64:256)"},
@@ -123,6 +125,10 @@ tb_code tb_memory_args_read(tb_seq_options *options, const tb_memory_args *args,
     if (rc)
         return rc;
     options->skip_mass = args->skip_mass;
+    options->apart_ratio = args->apart;
+    if (args->apart > 0 && !options->kv_bits.keys)
+        return tb_fail(err, TB_EINVAL,
+                       "all tokens are kept as they are; '--dynamic-sinks' goes with '--kv' of few bits");
     if (args->evict && args->stream)
         return tb_fail(err, TB_EINVAL, "'--stream' drops tokens by their age; it goes without '--evict'");
     rc = args->evict ? tb_seq_options_set_eviction(options, args->evict, err) : TB_OK;
@@ -158,6 +164,10 @@ tb_code tb_memory_args_describe(tb_str *out, const tb_memory_args *args, tb_erro
         if (!texts[i].value)
             continue;
         rc = tb_str_printf(out, err, "%s--%s %s", gap, texts[i].name, texts[i].value);
+        gap = " ";
+    }
+    if (!rc && args->apart != 0) {
+        rc = tb_str_printf(out, err, "%s--dynamic-sinks %g", gap, args->apart);
         gap = " ";
     }
     if (!rc && args->skip_mass != 0) {

@@ -13,6 +13,7 @@ typedef struct tb_memory_args {
     const char *keep_sinks;       // a number; NULL: not given
     const char *prefix_kv;        // as tb_model_options has it
     const char *head_split;       // as tb_head_split_open takes it; NULL: all heads remember everything
+    double apart;                 // of tokens in few bits; 0: none lie apart
     double skip_mass;             // 0: nothing is skipped
     double sink_gamma;            // what the weight of the first token is multiplied by
     const char *sink_gamma_heads; // a file of factors of heads (tb_head_gammas_parse), besides; NULL: not given

@@ -7,6 +7,7 @@
 #include "model/redistribution.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 static const tb_rope_table *rope_of(const tb_pass *pass)
@@ -86,6 +87,18 @@ static void spread_keys(const tb_pass *pass, float *key, float *value)
     spread_heads(value, config->kv_heads, config->head_size, heads, config->value_size, (float)settings->value_scale);
 }
 
+// Whether the largest magnitude is at least `ratio` times the median.
+static bool stands_out(const float *x, size_t n, double ratio)
+{
+    float top = 0;
+    size_t below = 0;
+    for (size_t i = 0; i < n; i++)
+        top = fabsf(x[i]) > top ? fabsf(x[i]) : top;
+    for (size_t i = 0; i < n; i++)
+        below += ratio * (double)fabsf(x[i]) <= (double)top;
+    return top > 0 && 2 * below >= n;
+}
+
 // Norms and turns the heads of rows.
 static void finish_rows(void *user, size_t begin, size_t end, size_t worker)
 {
@@ -95,6 +108,8 @@ static void finish_rows(void *user, size_t begin, size_t end, size_t worker)
     (void)worker;
     for (size_t t = begin; t < end; t++) {
         float *query = r->query + t * r->query_stride, *key = r->key + t * r->key_stride;
+        if (r->apart)
+            r->apart[t] = stands_out(pass->x + t * r->width_stride, config->width, r->apart_ratio);
         if (r->raw_query)
             split_query(pass, t);
         if (r->model->settings.arch->values_differ)
@@ -159,7 +174,9 @@ static void attend_rows(const tb_pass *pass, size_t index, size_t first, size_t 
     const size_t first_head = (pass->block - memory->first_block) * settings->config.heads;
     const bool redistributes = tb_redistribution_changes(&memory->plan.redistribution, settings, pass->block);
     tb_kv_block *kv = tb_memory_get_kv(memory, pass->block);
-    tb_kv_store(kv, &r->model->compute, &(tb_kv_rows){r->key + key, r->value + key, r->key_stride, count, positions});
+    const tb_kv_rows rows = {r->key + key, r->value + key, r->key_stride,
+                             count,        positions,      r->apart ? r->apart + row : NULL};
+    tb_kv_store(kv, &r->model->compute, &rows);
     const tb_attention attention = {
         .compute = &r->model->compute,
         .config = &settings->config,

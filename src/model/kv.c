@@ -49,6 +49,7 @@ tb_kv_range tb_kv_get_seen(const tb_kv_segment *segment, size_t position)
             from = border > from ? border : from;
     }
     tb_kv_range seen = {.begin = from ? rows_below(segment, from) : 0, .end = rows_below(segment, to)};
+    seen.begin = tb_max_size(seen.begin, segment->from);
     seen.begin = seen.begin < seen.end ? seen.begin : seen.end;
     return seen;
 }
@@ -129,6 +130,7 @@ tb_kv_plan tb_kv_plan_of(const tb_seq_options *o, const tb_settings *settings)
         .sinks = o->keep_sinks + (changes ? registers : 0),
         .window = o->window,
         .bits = o->kv_bits,
+        .apart = o->apart_ratio,
         .eviction = o->eviction,
         .budget = o->budget + (o->eviction != TB_EVICT_NOTHING ? registers : 0),
         .split = o->head_split,
@@ -288,6 +290,12 @@ tb_code tb_kv_plan_check(const tb_kv_plan *plan, const tb_settings *settings, tb
     const char *rope = unsteady_rope(&settings->rope);
     if (plan->type != TB_KV_CACHE_F16 && plan->type != TB_KV_CACHE_F32)
         return tb_fail(err, TB_EINVAL, "KV cache type %d is neither f16 nor f32", (int)plan->type);
+    if (!(plan->apart >= 0 && isfinite(plan->apart)) || (plan->apart > 0 && (plan->apart < 1 || !has_codes(plan))))
+        return tb_fail(
+            err, TB_EINVAL,
+            "tokens with activations of %g times the median are to lie apart: of those in few bits, and from 1 "
+            "on",
+            plan->apart);
     if (has_codes(plan) || plan->bits.values) {
         tb_code rc = check_bits(plan, err);
         if (rc)
@@ -357,6 +365,7 @@ static tb_kv_head plan_head(const tb_kv_plan *plan, const tb_settings *settings,
         head.capacity = uncoded_rows(plan);
         head.sinks = plan->sinks;
         head.group_slots = most_groups(plan, least);
+        head.apart_slots = plan->apart > 0 ? TB_KV_APART : 0;
     } else if (plan->window) {
         head.policy = &tb_kv_stream;
         head.capacity = stream_rows(plan, least);

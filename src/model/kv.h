@@ -14,9 +14,9 @@
 #include "model/settings.h"
 
 // Most segments of a head: what a sequence begins with, what was chosen to stay, the bulk in few bits, the newest rows
-// as a ring in two pieces, as many again for policies that mix two of those, and
-// a learned slot.
-enum { TB_KV_SEGMENTS = 9 };
+// as a ring in two pieces, as many again for policies that mix two of those, a learned slot, and rows that lie apart,
+// each with a piece of the bulk in front of it.
+enum { TB_KV_APART = 16, TB_KV_SEGMENTS = 9 + 2 * TB_KV_APART };
 
 typedef struct tb_kv_head tb_kv_head;
 typedef struct tb_kv_segment tb_kv_segment;
@@ -47,6 +47,7 @@ struct tb_kv_segment {
     const void *keys, *values; // [count][head_size] each
     const tb_kv_head *coded;   // whose groups they are (model/kv_codes.h); NULL: keys and values lie as they are
     size_t count;
+    size_t from;              // rows in front of this one belong to another segment
     const int32_t *positions; // [count], ascending; NULL: first, first + 1, …
     size_t first;
     size_t reach;      // a query at position p sees positions p − reach + 1 … p; 0: 0 … p
@@ -71,6 +72,7 @@ typedef struct tb_kv_rows {
     const float *keys, *values; // [count] rows of `stride` floats, head_size of them used
     size_t stride, count;
     const int32_t *positions; // [count]
+    const bool *apart;        // [count]: those that do not go well with others; NULL: none
 } tb_kv_rows;
 
 typedef struct tb_kv_policy tb_kv_policy;
@@ -89,6 +91,7 @@ struct tb_kv_head {
     tb_kv_bits bits;
     size_t group_slots;          // most groups
     size_t groups, oldest_group; // so far; the oldest still there
+    size_t apart_slots, apart;   // rows that lie apart: most, and how many there are
     // Where keys are skipped: whether bounds of pages are kept; how many pages queries came by so far, and skipped.
     bool paged;
     size_t pages_met, pages_skipped;
@@ -154,6 +157,7 @@ typedef struct tb_kv_plan {
     // they always see. window 0: no row is dropped.
     size_t sinks, window;
     tb_kv_bits bits; // of rows that are neither among the first `sinks` nor new; 0: as they are
+    double apart;    // rows with an activation so many times the median lie apart, as they are; 0: none do
     // Blocks that see everything keep `budget` rows of each head, or that many in the mean, chosen by `eviction`.
     tb_eviction eviction;
     size_t budget;

@@ -12,7 +12,11 @@
 // The newest rows lie in a ring that has R + G − 1 of them and a batch's: a batch's first query sees rows as they are
 // that its last one sees in codes (tb_kv_aging). In a stream the groups go round, too.
 //
-// How a group lies in memory is said in kv_codes.h.
+// Rows that are sinks though they are not among the first (KVSink, arXiv 2508.04257) would stretch a group's scales as
+// well. Those that come with `apart` set are kept besides, as they are, TB_KV_APART at most; their group's ranges leave
+// them out, and whatever their codes are, nobody sees them: the segment of groups is cut there.
+//
+// How a group lies in memory is said in kv_codes.h; behind all groups lie the rows apart: positions, keys, values.
 #include <assert.h>
 #include <math.h>
 
@@ -27,11 +31,11 @@ typedef struct ranges {
     float scales[CHUNK], offsets[CHUNK]; // halves
 } ranges;
 
-// Makes the range low … high that of channel i, and stores it.
+// Makes the range low … high that of channel i, and stores it; 0 where there are no numbers (low > high).
 static void set_range(ranges *r, size_t i, uint16_t *scale, uint16_t *offset, float low, float high, unsigned bits)
 {
-    *scale = tb_half_from_float((high - low) / (float)((1u << bits) - 1));
-    *offset = tb_half_from_float(low);
+    *scale = tb_half_from_float(low > high ? 0 : (high - low) / (float)((1u << bits) - 1));
+    *offset = tb_half_from_float(low > high ? 0 : low);
     r->scales[i] = tb_half_to_float(*scale);
     r->offsets[i] = tb_half_to_float(*offset);
 }
@@ -54,6 +58,74 @@ static void put_code(uint8_t *row, size_t i, unsigned bits, unsigned code)
     row[bit / 8] |= (uint8_t)shifted;
     if (shifted > UINT8_MAX)
         row[bit / 8 + 1] |= (uint8_t)(shifted >> 8);
+}
+
+// ---- rows apart ----
+
+typedef struct apart_rows {
+    int32_t *positions; // [apart_slots], ascending
+    char *keys, *values;
+} apart_rows;
+
+// Bytes of storage in front of the rows apart; false on overflow.
+static bool bytes_in_front(size_t *out, const tb_kv_head *head)
+{
+    size_t exact, groups;
+    if (!tb_kv_store_bytes(&exact, head) || !tb_mul_size(&groups, tb_kv_group_bytes(head), head->group_slots) ||
+        !tb_add_size(out, exact, groups) || !tb_add_size(out, *out, TB_CODES_PAD + sizeof(float)))
+        return false;
+    *out -= *out % sizeof(float);
+    return true;
+}
+
+static apart_rows apart_of(const tb_kv_head *head)
+{
+    size_t at = 0;
+    bytes_in_front(&at, head);
+    apart_rows a = {.positions = (int32_t *)(void *)((char *)head->storage + at)};
+    a.keys = (char *)(a.positions + head->apart_slots);
+    a.values = a.keys + head->apart_slots * tb_kv_row_bytes(head);
+    return a;
+}
+
+// Takes in those of new rows that are to lie apart, while there is room.
+static void store_apart(tb_kv_head *head, const tb_kernels *kernels, const tb_kv_rows *rows)
+{
+    apart_rows a = apart_of(head);
+    size_t bytes = tb_kv_row_bytes(head);
+    for (size_t i = 0; rows->apart && i < rows->count && head->apart < head->apart_slots; i++) {
+        if (!rows->apart[i] || head->count + i < head->sinks)
+            continue;
+        a.positions[head->apart] = rows->positions[i];
+        tb_kv_write_numbers(a.keys + head->apart * bytes, rows->keys + i * rows->stride, head, kernels);
+        tb_kv_write_numbers(a.values + head->apart * bytes, rows->values + i * rows->stride, head, kernels);
+        head->apart++;
+    }
+}
+
+static bool is_apart(const tb_kv_head *head, size_t row)
+{
+    size_t position = tb_kv_ring_position(head, row);
+    for (size_t i = 0; i < head->apart; i++)
+        if ((size_t)apart_of(head).positions[i] == position)
+            return true;
+    return false;
+}
+
+static void cut_apart(tb_kv_head *head, size_t position)
+{
+    while (head->apart > 0 && (size_t)apart_of(head).positions[head->apart - 1] >= position)
+        head->apart--;
+}
+
+static void copy_apart(tb_kv_head *to, const tb_kv_head *from)
+{
+    apart_rows new = apart_of(to), old = apart_of(from);
+    size_t bytes = from->apart * tb_kv_row_bytes(from);
+    to->apart = from->apart;
+    memcpy(new.positions, old.positions, from->apart * sizeof *new.positions);
+    memcpy(new.keys, old.keys, bytes);
+    memcpy(new.values, old.values, bytes);
 }
 
 // ---- making a group ----
@@ -96,6 +168,8 @@ static void code_keys(const tb_kv_group *g, const tb_kv_head *head, const tb_ker
     for (size_t i = 0; i < n; i++)
         low[i] = INFINITY, high[i] = -INFINITY;
     for (size_t r = 0; r < rows; r++) {
+        if (is_apart(head, row + r))
+            continue;
         read_row(x, head, kernels, false, row + r, first, n);
         for (size_t i = 0; i < n; i++) {
             low[i] = x[i] < low[i] ? x[i] : low[i];
@@ -166,9 +240,8 @@ static void make_group(const tb_kv_head *head, const tb_kernels *kernels, size_t
 
 static bool coded_bytes(size_t *out, const tb_kv_head *head)
 {
-    size_t exact, groups;
-    return tb_kv_store_bytes(&exact, head) && tb_mul_size(&groups, tb_kv_group_bytes(head), head->group_slots) &&
-           tb_add_size(out, exact, groups) && tb_add_size(out, *out, TB_CODES_PAD);
+    size_t apart = head->apart_slots * (sizeof(int32_t) + 2 * tb_kv_row_bytes(head));
+    return bytes_in_front(out, head) && tb_add_size(out, *out, apart);
 }
 
 static tb_kv_aging aging_of(const tb_kv_head *head)
@@ -185,6 +258,7 @@ static size_t groups_at(const tb_kv_head *head, size_t row)
 
 static void coded_store(tb_kv_head *head, const tb_kernels *kernels, const tb_kv_rows *rows)
 {
+    store_apart(head, kernels, rows);
     tb_kv_ring_store(head, kernels, rows);
     size_t groups = head->count > head->sinks ? groups_at(head, head->count - 1) : 0;
     for (; head->groups < groups; head->groups++) {
@@ -196,19 +270,49 @@ static void coded_store(tb_kv_head *head, const tb_kernels *kernels, const tb_kv
         head->oldest_group = head->groups - head->group_slots;
 }
 
-static size_t coded_segments(tb_kv_segment *out, const tb_kv_head *head)
+// Rows of groups, in pieces, and between them those apart.
+static size_t old_segments(tb_kv_segment *out, const tb_kv_head *head)
 {
-    const size_t size = head->bits.group;
-    size_t n = tb_kv_ring_sinks(out, head);
-    if (head->oldest_group < head->groups)
+    const apart_rows a = apart_of(head);
+    const size_t size = head->bits.group, bytes = tb_kv_row_bytes(head);
+    size_t n = 0;
+    tb_kv_segment rest = {
+        .coded = head,
+        .count = (head->groups - head->oldest_group) * size,
+        .first = head->window_first + head->oldest_group * size,
+        .reach = head->reach,
+        .aging = aging_of(head),
+        .age = TB_KV_OLD,
+    };
+    const size_t end = rest.first + rest.count;
+    for (size_t i = 0; i < head->apart; i++) {
+        size_t position = (size_t)a.positions[i];
+        if (position < rest.first || position >= end)
+            continue;
+        out[n] = rest;
+        out[n].count = position - rest.first;
+        n += out[n].from < out[n].count;
         out[n++] = (tb_kv_segment){
-            .coded = head,
-            .count = (head->groups - head->oldest_group) * size,
-            .first = head->window_first + head->oldest_group * size,
+            .type = head->type,
+            .keys = a.keys + i * bytes,
+            .values = a.values + i * bytes,
+            .count = 1,
+            .first = position,
             .reach = head->reach,
-            .aging = aging_of(head),
+            .aging = rest.aging,
             .age = TB_KV_OLD,
         };
+        rest.from = position + 1 - rest.first;
+    }
+    out[n] = rest;
+    return n + (rest.from < rest.count);
+}
+
+static size_t coded_segments(tb_kv_segment *out, const tb_kv_head *head)
+{
+    size_t n = tb_kv_ring_sinks(out, head);
+    if (head->oldest_group < head->groups)
+        n += old_segments(out + n, head);
     size_t young = tb_kv_ring_newest(out + n, head, head->oldest);
     for (size_t i = n; i < n + young; i++) {
         out[i].aging = aging_of(head);
@@ -229,6 +333,7 @@ static bool coded_truncate(tb_kv_head *head, size_t position)
         kept <= head->sinks || (head->oldest <= head->sinks + groups * size &&
                                 (head->oldest_group == 0 || head->sinks + head->oldest_group * size <= seen));
     tb_kv_ring_cut(head, kept);
+    cut_apart(head, position);
     head->groups = groups;
     head->oldest_group = tb_min_size(head->oldest_group, groups);
     return is_there;
@@ -237,6 +342,7 @@ static bool coded_truncate(tb_kv_head *head, size_t position)
 static void coded_copy(tb_kv_head *to, const tb_kv_head *from)
 {
     tb_kv_ring_copy(to, from);
+    copy_apart(to, from);
     to->groups = from->groups;
     to->oldest_group = from->oldest_group;
     for (size_t i = from->oldest_group; i < from->groups; i++)

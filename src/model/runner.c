@@ -103,6 +103,11 @@ tb_code tb_runner_init(tb_runner *r, const tb_model *model, size_t rows, const t
          tb_rope_table_init(&r->near_rope, &r->arena, &s->near_rope, rows);
     if (tb_kv_plan_pin(plan) != SIZE_MAX)
         ok = ok && init_pins(r, rows);
+    if (plan->apart > 0) {
+        r->apart_ratio = plan->apart;
+        r->apart = tb_arena_array(&r->arena, rows, sizeof *r->apart);
+        ok = ok && r->apart;
+    }
     return ok ? TB_OK : tb_fail(err, TB_ENOMEM, "no memory for a sequence of %zu tokens", capacity);
 }
 

@@ -34,13 +34,15 @@ typedef struct tb_runner {
     size_t rows, capacity;
     size_t keys; // that a query sees, at most: those of tokens and learned ones
     size_t width_stride, query_stride, raw_stride, gate_stride, key_stride, ffn_stride;
-    float *x;                    // [rows][width_stride]: the residual stream
-    float *normed, *delta;       // [rows][width_stride]
-    float *query, *attended;     // [rows][query_stride]
-    float *pinned_query;         // the same; NULL where the plan pins nothing
-    float *raw_query;            // [rows][raw_stride]: queries with a gate between them; NULL where there is none
-    float *gates;                // [rows][gate_stride]: of attention; NULL where it has none, or one that is no row's
-    float *key, *value;          // [rows][key_stride]
+    float *x;                // [rows][width_stride]: the residual stream
+    float *normed, *delta;   // [rows][width_stride]
+    float *query, *attended; // [rows][query_stride]
+    float *pinned_query;     // the same; NULL where the plan pins nothing
+    float *raw_query;        // [rows][raw_stride]: queries with a gate between them; NULL where there is none
+    float *gates;            // [rows][gate_stride]: of attention; NULL where it has none, or one that is no row's
+    float *key, *value;      // [rows][key_stride]
+    bool *apart;             // [rows]: whose stream has an activation of apart_ratio times the median; or NULL
+    double apart_ratio;
     float *gate, *up;            // [rows][ffn_stride], which has room for the widest of blocks and experts
     float *shares;               // [rows][experts]: of the experts in the sum
     unsigned char *chosen;       // [rows][experts]: 1 where the row goes through the expert

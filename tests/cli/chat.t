@@ -83,6 +83,12 @@ $ echo /reset now | twobit chat tiny.gguf
 ! twobit: '/reset' stands alone
 = 1
 
+# Each turn ends a prompt, of which a budget keeps a part.
+$ printf 'the end of the end\nmore of it\n' | twobit chat tiny.gguf -n 20 --temp 0 -q >all
+$ printf 'the end of the end\nmore of it\n' | twobit chat tiny.gguf -n 20 --temp 0 -q --evict snapkv:200 | cmp - all
+$ printf 'the end of the end\nmore of it\n' | twobit chat tiny.gguf -n 20 --temp 0 -q --evict snapkv:36 >some; cmp -s some all; wc -l <some
+2
+
 # A stream has no limit: what it drops is told.
 $ printf 'the end of the end\nmore of it\n/stats\n' | twobit chat tiny.gguf -n 20 --temp 0 --stream 2:20 >/dev/null
 ! twobit: the stream is full: from here on tokens are dropped behind the first ones

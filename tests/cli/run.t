@@ -106,6 +106,20 @@ twobit: option '--keep-sinks': all tokens are kept as they are; it goes with '--
 twobit: option '--keep-sinks': '--stream' says already how many first tokens are kept
 twobit: a window of 12 tokens never has a group of 8 behind the 8 newest, which are kept as they are
 
+# Tokens that stand out stay as they are, the first 16 of them: here each does.
+$ twobit run tiny.gguf -p "the end" -n 10 --temp 0 >short
+$ for o in "--dynamic-sinks 1000" "--dynamic-sinks 1"; do
+>     twobit run tiny.gguf -p "the end" -n 10 --temp 0 --kv k1v1:g8:r0 --keep-sinks 0 $o >b; cmp -s short b && echo same || echo other
+> done
+other
+same
+$ for o in "--dynamic-sinks 100" "--dynamic-sinks 0.5 --kv k2v2" "--dynamic-sinks x --kv k2v2"; do
+>     twobit run tiny.gguf -p a $o 2>&1 >/dev/null | head -n 1
+> done
+twobit: all tokens are kept as they are; '--dynamic-sinks' goes with '--kv' of few bits
+twobit: option '--dynamic-sinks': 0.5 is too small, the least is 1
+twobit: option '--dynamic-sinks': 'x' is not a number
+
 # The first token's share of attention: by 1 it is what it was.
 $ twobit run tiny.gguf -p "the end" -n 50 --temp 0 --sink-gamma 1 | cmp - a
 $ for g in 0 0.01 1000000; do twobit run tiny.gguf -p "the end" -n 50 --temp 0 --sink-gamma $g | cmp -s - a; echo $?; done

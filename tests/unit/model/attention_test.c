@@ -104,7 +104,7 @@ static void scene_clear(scene *s)
 
 static void store(scene *s, size_t begin, size_t end)
 {
-    tb_kv_rows rows = {s->keys[begin], s->values[begin], KV_HEADS * HEAD, end - begin, all_positions + begin};
+    tb_kv_rows rows = {s->keys[begin], s->values[begin], KV_HEADS * HEAD, end - begin, all_positions + begin, NULL};
     tb_kv_store(&s->memory.kv[0], &s->compute, &rows);
 }
 

@@ -26,6 +26,7 @@ typedef struct scene {
     size_t head_size;
     float keys[ROWS][MOST_HEAD], values[ROWS][MOST_HEAD];
     int32_t positions[ROWS];
+    bool apart[ROWS];
 } scene;
 
 static void scene_init(scene *s, tb_kv_plan plan, size_t head_size, size_t reach, uint64_t seed)
@@ -43,6 +44,7 @@ static void scene_init(scene *s, tb_kv_plan plan, size_t head_size, size_t reach
         fail_msg("%s", err.message);
     for (size_t r = 0; r < ROWS; r++) {
         s->positions[r] = (int32_t)r;
+        s->apart[r] = plan.apart > 0 && tb_rng_below(&rng, 9) == 0; // some more than there is room for
         for (size_t i = 0; i < head_size; i++) {
             s->keys[r][i] = (float)(tb_rng_normal(&rng) * (1 + (double)(i % 5)));
             s->values[r][i] = (float)tb_rng_normal(&rng);
@@ -57,7 +59,8 @@ static tb_kv_head *head_of(const scene *s)
 
 static void store(scene *s, size_t begin, size_t end)
 {
-    tb_kv_rows rows = {s->keys[begin], s->values[begin], MOST_HEAD, end - begin, s->positions + begin};
+    tb_kv_rows rows = {s->keys[begin], s->values[begin],     MOST_HEAD,
+                       end - begin,    s->positions + begin, s->apart + begin};
     tb_kv_store(&s->memory.kv[0], &s->compute, &rows);
 }
 
@@ -118,6 +121,15 @@ static void look(sight *out, const scene *s, size_t position)
     }
 }
 
+// Whether a row that is old lies apart: the first of those that are to.
+static bool lies_apart(const scene *s, size_t row)
+{
+    size_t before = 0;
+    for (size_t r = s->plan.sinks; r < row; r++)
+        before += s->apart[r];
+    return s->apart[row] && row >= s->plan.sinks && before < TB_KV_APART;
+}
+
 static double as_kept(const scene *s, float x)
 {
     return s->plan.type == TB_KV_CACHE_F16 ? (double)tb_half_to_float(tb_half_from_float(x)) : (double)x;
@@ -132,7 +144,7 @@ static span span_of(const scene *s, const float (*rows)[MOST_HEAD], size_t row, 
 {
     span all = {INFINITY, -INFINITY};
     for (size_t r = row; r < row + count; r++)
-        for (size_t i = first; i < first + n; i++) {
+        for (size_t i = first; i < first + n && !lies_apart(s, r); i++) {
             all.low = fmin(all.low, as_kept(s, rows[r][i]));
             all.high = fmax(all.high, as_kept(s, rows[r][i]));
         }
@@ -160,7 +172,7 @@ static void check_sight(const sight *t, const scene *s, size_t position)
     for (size_t r = 0; r <= position; r++) {
         bool is_sink = r < p->sinks;
         assert_int_equal(t->seen[r], (is_sink && !s->near[0]) || window == 0 || position - r < window);
-        assert_true(!t->seen[r] || t->coded[r] == (!is_sink && r < border));
+        assert_true(!t->seen[r] || t->coded[r] == (!is_sink && r < border && !lies_apart(s, r)));
         assert_true(!t->seen[r] || t->pinned[r] == (is_sink && p->window && !s->near[0]));
         size_t first_row = p->sinks + (r - p->sinks) / g * g;
         for (size_t i = 0; t->seen[r] && i < n; i++) {
@@ -186,16 +198,19 @@ static const struct {
     {2, 2, 64, 0, 0, 0, 16, 0},  {2, 2, 400, 400, 3, 0, 8, 0}, {7, 3, 8, 190, 9, 0, 9, 0},
 };
 
-enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+// Each without and with rows apart.
+enum { SHAPES = sizeof shapes / sizeof shapes[0], PLANS = 2 * SHAPES };
 
 static tb_kv_plan plan_of(size_t i, tb_kv_cache_type type)
 {
+    size_t shape = i % SHAPES;
     return (tb_kv_plan){
         .type = type,
         .capacity = ROWS,
-        .sinks = shapes[i].sinks,
-        .window = shapes[i].window,
-        .bits = {shapes[i].keys, shapes[i].values, shapes[i].group, shapes[i].residual},
+        .sinks = shapes[shape].sinks,
+        .window = shapes[shape].window,
+        .bits = {shapes[shape].keys, shapes[shape].values, shapes[shape].group, shapes[shape].residual},
+        .apart = i < SHAPES ? 0 : 2,
         .batch = 50,
     };
 }
@@ -207,8 +222,9 @@ static void coded__shows_each_query_what_it_would_see_row_by_row(void **state)
     tb_rng_init(&rng, 16, 1);
     scene *s = tb_new(scene);
     sight *alone = tb_alloc_array(ROWS, sizeof *alone), *t = tb_new(sight);
-    for (size_t i = 0; i < SHAPES; i++) {
-        scene_init(s, plan_of(i, i % 2 ? TB_KV_CACHE_F32 : TB_KV_CACHE_F16), shapes[i].head_size, shapes[i].reach, i);
+    for (size_t i = 0; i < PLANS; i++) {
+        scene_init(s, plan_of(i, i % 2 ? TB_KV_CACHE_F32 : TB_KV_CACHE_F16), shapes[i % SHAPES].head_size,
+                   shapes[i % SHAPES].reach, i);
         for (size_t r = 0; r < ROWS; r++) {
             store(s, r, r + 1);
             look(&alone[r], s, r);
@@ -241,9 +257,9 @@ static void coded__can_go_back_by_a_batch(void **state)
 {
     (void)state;
     scene *s = tb_new(scene);
-    for (size_t i = 0; i < SHAPES; i++)
+    for (size_t i = 0; i < PLANS; i++)
         for (size_t back = 0; back < 50; back += 7) {
-            scene_init(s, plan_of(i, TB_KV_CACHE_F16), shapes[i].head_size, shapes[i].reach, i);
+            scene_init(s, plan_of(i, TB_KV_CACHE_F16), shapes[i % SHAPES].head_size, shapes[i % SHAPES].reach, i);
             for (size_t r = 0; r < ROWS; r++)
                 store(s, r, r + 1);
             assert_true(tb_memory_truncate(&s->memory, ROWS - back));
@@ -257,10 +273,10 @@ static void coded_copy__is_a_memory_of_its_own(void **state)
     (void)state;
     scene *from = tb_new(scene), *to = tb_new(scene);
     sight *a = tb_new(sight), *b = tb_new(sight);
-    for (size_t i = 0; i < SHAPES; i++)
+    for (size_t i = 0; i < PLANS; i++)
         for (size_t at = 1; at < ROWS - 50; at += 37) {
-            scene_init(from, plan_of(i, TB_KV_CACHE_F16), shapes[i].head_size, shapes[i].reach, i);
-            scene_init(to, plan_of(i, TB_KV_CACHE_F16), shapes[i].head_size, shapes[i].reach, i);
+            scene_init(from, plan_of(i, TB_KV_CACHE_F16), shapes[i % SHAPES].head_size, shapes[i % SHAPES].reach, i);
+            scene_init(to, plan_of(i, TB_KV_CACHE_F16), shapes[i % SHAPES].head_size, shapes[i % SHAPES].reach, i);
             for (size_t r = 0; r < at; r++)
                 store(from, r, r + 1);
             tb_memory_copy(&to->memory, &from->memory);
@@ -318,15 +334,15 @@ static void codes__are_scored_and_mixed_as_the_numbers_they_stand_for(void **sta
     tb_rng rng;
     tb_rng_init(&rng, 16, 2);
     scene *s = tb_new(scene);
-    for (size_t i = 0; i < SHAPES; i++) {
-        scene_init(s, plan_of(i, TB_KV_CACHE_F16), shapes[i].head_size, shapes[i].reach, i);
+    for (size_t i = 0; i < PLANS; i++) {
+        scene_init(s, plan_of(i, TB_KV_CACHE_F16), shapes[i % SHAPES].head_size, shapes[i % SHAPES].reach, i);
         for (size_t r = 0; r < ROWS; r++)
             store(s, r, r + 1);
         tb_kv_segment segments[TB_KV_SEGMENTS];
         size_t count = head_of(s)->policy->segments(segments, head_of(s));
         for (size_t k = 0; k < count; k++)
             for (size_t repeat = 0; segments[k].coded && repeat < 40; repeat++) {
-                size_t begin = tb_rng_below(&rng, segments[k].count);
+                size_t begin = segments[k].from + tb_rng_below(&rng, segments[k].count - segments[k].from);
                 check_arithmetic(s, &segments[k], begin, begin + 1 + tb_rng_below(&rng, segments[k].count - begin),
                                  &rng);
             }
@@ -349,6 +365,36 @@ static double miss(const scene *s, size_t from, size_t skipped)
         }
     tb_free(t);
     return sum / (double)n;
+}
+
+// A row with channels a hundred times larger than those of others in the middle of a group, that lies apart: it is as
+// it was, and the others are what they are without it.
+static void coded__rows_apart_keep_outliers_out_of_groups(void **state)
+{
+    (void)state;
+    enum { AT = 30 };
+    scene *s = tb_new(scene);
+    sight *t = tb_new(sight);
+    double mse[2][2]; // [apart][planted]
+    for (size_t apart = 0; apart < 2; apart++)
+        for (size_t planted = 0; planted < 2; planted++) {
+            tb_kv_plan plan = {.capacity = ROWS, .bits = {8, 8, 64, 0}, .batch = 50, .apart = 2};
+            scene_init(s, plan, 5, 0, 3);
+            memset(s->apart, 0, sizeof s->apart);
+            s->apart[AT] = apart;
+            for (size_t i = 0; planted && i < 2; i++)
+                s->keys[AT][3 * i] = 1000;
+            for (size_t r = 0; r < 64; r++)
+                store(s, r, r + 1);
+            mse[apart][planted] = miss(s, 0, AT);
+            look(t, s, 63);
+            assert_true(t->seen[AT] && t->coded[AT] == !apart);
+            assert_true(!apart || (double)t->keys[AT][0] == as_kept(s, s->keys[AT][0]));
+            tb_memory_clear(&s->memory);
+        }
+    assert_true(mse[1][1] == mse[1][0]);
+    assert_true(mse[0][1] > 100 * mse[0][0]);
+    tb_free(t), tb_free(s);
 }
 
 // T-08: a first token with two channels a hundred times larger than those of others. As a sink it changes nothing for
@@ -440,6 +486,7 @@ static void coded_states__equal_push_all(void **state)
     (void)state;
     enum { WINDOWS = 2, LENGTH = 70 };
     tb_error err;
+    size_t apart = 0;
     for (size_t f = 0; tiny_families[f]; f++) {
         char name[64];
         snprintf(name, sizeof name, "%s.gguf", tiny_families[f]);
@@ -447,7 +494,7 @@ static void coded_states__equal_push_all(void **state)
         size_t vocab = tb_model_vocab_size(model);
         int32_t *ids = random_ids(WINDOWS * LENGTH, vocab, f);
         float *logits = tb_alloc_array(LENGTH * vocab, sizeof *logits);
-        tb_seq_options memory = {.keep_sinks = 3};
+        tb_seq_options memory = {.keep_sinks = 3, .apart_ratio = f % 2 ? 6 : 0};
         tb_states states;
         assert_int_equal(tb_seq_options_set_kv(&memory, "k2v2:g8:r16", &err), TB_OK);
         assert_int_equal(tb_states_init(&states, model, ids, WINDOWS, LENGTH, &err), TB_OK);
@@ -457,8 +504,12 @@ static void coded_states__equal_push_all(void **state)
         for (size_t w = 0; w < WINDOWS; w++) {
             const float *x = states.x + w * LENGTH * states.stride;
             assert_int_equal(tb_states_logits(logits, model, x, states.stride, LENGTH, &err), TB_OK);
-            tb_seq *seq = new_coded(model, "k2v2:g8:r16", 3, LENGTH, LENGTH);
+            memory.context = LENGTH;
+            memory.batch = LENGTH;
+            tb_seq *seq;
+            assert_int_equal(tb_seq_new(&seq, model, &memory, &err), TB_OK);
             float *expected = push_all(seq, ids + w * LENGTH, LENGTH);
+            apart += tb_seq_memory(seq)->kv[0].heads[0].apart;
             assert_memory_equal(logits, expected, LENGTH * vocab * sizeof *logits);
             tb_free(expected);
             tb_seq_free(seq);
@@ -467,6 +518,7 @@ static void coded_states__equal_push_all(void **state)
         tb_free(logits), tb_free(ids);
         tb_model_close(model);
     }
+    assert_true(apart > 0);
 }
 
 static void kv_forms__are_read_or_refused(void **state)
@@ -512,6 +564,12 @@ static void kv_forms__are_read_or_refused(void **state)
     };
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
         assert_int_equal(tb_seq_new(&seq, model, &refused[i], &err), TB_EINVAL);
+    const double ratios[] = {-1, 0.5, NAN, INFINITY};
+    for (size_t i = 0; i < sizeof ratios / sizeof ratios[0]; i++) {
+        const tb_seq_options options = {.kv_bits = {2, 2, 8, 8}, .apart_ratio = ratios[i]};
+        assert_int_equal(tb_seq_new(&seq, model, &options, &err), TB_EINVAL);
+    }
+    assert_int_equal(tb_seq_new(&seq, model, &(tb_seq_options){.apart_ratio = 100}, &err), TB_EINVAL);
     assert_int_equal(tb_seq_new(&seq, model, &(tb_seq_options){.kv_bits = {2, 2, 8, SIZE_MAX}}, &err), TB_ELIMIT);
     assert_int_equal(tb_seq_new(&seq, model, &(tb_seq_options){.kv_bits = {2, 2, 8, 8}, .keep_sinks = SIZE_MAX}, &err),
                      TB_ELIMIT);
@@ -526,6 +584,7 @@ int main(void)
         cmocka_unit_test(coded_copy__is_a_memory_of_its_own),
         cmocka_unit_test(codes__are_scored_and_mixed_as_the_numbers_they_stand_for),
         cmocka_unit_test(coded__sinks_keep_outliers_out_of_groups),
+        cmocka_unit_test(coded__rows_apart_keep_outliers_out_of_groups),
         cmocka_unit_test(coded__of_eight_bits_is_close_to_f16),
         cmocka_unit_test(coded__of_sixteen_bits_is_f16_to_the_bit),
         cmocka_unit_test(coded_states__equal_push_all),

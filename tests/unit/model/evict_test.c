@@ -107,7 +107,7 @@ static void run_case(tb_rng *rng, const tb_kernels *kernels)
             new.value[i] = (float)tb_rng_below(rng, 3);
         }
         bool full = l.count == l.budget;
-        tb_kv_evict.store(&head, kernels, &(tb_kv_rows){new.key, new.value, HEAD, 1, &new.position});
+        tb_kv_evict.store(&head, kernels, &(tb_kv_rows){new.key, new.value, HEAD, 1, &new.position, NULL});
         tb_kv_segment segment;
         tb_kv_evict.segments(&segment, &head);
         if (full)
@@ -207,7 +207,7 @@ static void add_rows(tb_kv_head *head, prompt_list *l, size_t position, size_t c
         memcpy(new->key, keys[i], sizeof keys[i]);
         memcpy(new->value, values[i], sizeof values[i]);
     }
-    tb_kv_prompt.store(head, kernels, &(tb_kv_rows){&keys[0][0], &values[0][0], HEAD, count, positions});
+    tb_kv_prompt.store(head, kernels, &(tb_kv_rows){&keys[0][0], &values[0][0], HEAD, count, positions, NULL});
     check_prompt_head(head, l);
     for (size_t i = 0; i < count; i++) {
         bool observes = position + i < l->end && position + i + l->recent >= l->end;

@@ -70,6 +70,25 @@ static tb_code run_states(void *user, tb_error *err)
     return rc;
 }
 
+static tb_code split_heads(void *user, tb_error *err)
+{
+    static const char text[] = "{\"format\": \"twobit head split\", \"source\": "
+                               "\"0123456789012345678901234567890123456789012345678901234567890123\", "
+                               "\"scores\": [[1, 2]]}";
+    const tb_config *c = tb_model_config(user);
+    double zeros[64] = {0};
+    assert_true(c->blocks * c->kv_heads <= 64);
+    const tb_head_scores of_model = {c->blocks, c->kv_heads, zeros, ""};
+    tb_head_split *split = NULL;
+    tb_head_scores scores;
+    tb_code rc = tb_head_scores_parse(&scores, (tb_text){text, strlen(text)}, "file", err);
+    if (!rc)
+        rc = tb_head_split_new(&split, user, &of_model, 0.5, 1, 1, err);
+    tb_head_scores_clear(&scores);
+    tb_head_split_close(split);
+    return rc;
+}
+
 static tb_code tokenize(void *user, tb_error *err)
 {
     int32_t *ids;
@@ -119,6 +138,7 @@ static void objects_on_a_model__survive_lack_of_memory(void **state)
     assert_true(fail_each_allocation(make_sampler, model) > 3);
     assert_true(fail_each_allocation(run_states, model) > 3);
     assert_true(fail_each_allocation(tokenize, model) > 2);
+    assert_true(fail_each_allocation(split_heads, model) > 4);
     tb_model_close(model);
 }
 

@@ -50,7 +50,7 @@ static void store(scene *s, size_t begin, size_t end)
 {
     for (size_t t = begin; t < end; t++) {
         int32_t position = (int32_t)t;
-        tb_kv_rows row = {s->keys[t], s->values[t], HEAD, 1, &position};
+        tb_kv_rows row = {s->keys[t], s->values[t], HEAD, 1, &position, NULL};
         tb_kv_store(&s->memory.kv[0], &s->compute, &row);
     }
 }
