@@ -137,6 +137,9 @@ heads of all least share more by sink more by norm more by chance
 $ twobit sink prune tiny.gguf --sequences 2 --json >json; keys <json; grep -c '"norm"' json
 bos ctx epsilon input model prune reference registers seconds seed sequences text
 4
+$ for c in gamma prune; do twobit sink $c tiny.gguf --ctx 60000 2>&1 | head -n 1; done
+twobit: sequences of 60000 tokens are longer than the model's context of 256
+twobit: sequences of 60000 tokens are longer than the model's context of 256
 $ for o in "gamma --gammas 1,-1" "gamma --gammas x" "prune --shares 0" "prune --shares 0.5,1"; do
 >     set -- $o; c=$1; shift; twobit sink $c tiny.gguf $* 2>&1 | head -n 1
 > done
