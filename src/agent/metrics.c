@@ -198,6 +198,11 @@ static size_t count_site(const tb_task *task, const char *name)
     return n;
 }
 
+static size_t is_in_track(const tb_task *task, const char *name)
+{
+    return strcmp(tb_task_track(task), name) == 0;
+}
+
 static tb_code fill_group(tb_task_group *g, tb_metrics *m, member_fn *membership, tb_error *err)
 {
     size_t tasks = m->results->tasks->count, runs = m->results->runs, n = 0;
@@ -219,8 +224,8 @@ static tb_code fill_group(tb_task_group *g, tb_metrics *m, member_fn *membership
         if (times)
             steps[n++] = floor(t->mean_steps);
     }
-    g->best = (double)(best / (long double)g->tasks);
-    g->checkpoint = (double)(checkpoint / (long double)g->tasks);
+    g->best = g->tasks ? (double)(best / (long double)g->tasks) : 0;
+    g->checkpoint = g->tasks ? (double)(checkpoint / (long double)g->tasks) : 0;
     g->steps = step_stats(steps, n);
     tb_free(steps);
     return TB_OK;
@@ -264,8 +269,14 @@ static tb_code group_tasks(tb_metrics *m, tb_error *err)
         for (size_t k = 0; k < tasks->items[i].site_count; k++)
             add_name(m->apps, &m->app_count, tasks->items[i].sites[k]);
     }
+    m->tracks[0].name = "text";
+    m->tracks[1].name = "multimodal";
     tb_code rc = fill_groups(m->domains, m->domain_count, m, is_in_domain, err);
-    return rc ? rc : fill_groups(m->apps, m->app_count, m, count_site, err);
+    if (!rc)
+        rc = fill_groups(m->apps, m->app_count, m, count_site, err);
+    for (size_t i = 0; i < 2 && !rc; i++)
+        rc = fill_group(&m->tracks[i], m, is_in_track, err);
+    return rc;
 }
 
 // ---- all tasks ----

@@ -74,6 +74,7 @@ typedef struct tb_metrics {
     size_t perfect, partial, zero;
     size_t *first_passes;          // [runs + 1] by the run that passed first; the last: never
     tb_task_group *domains, *apps; // sorted by name
+    tb_task_group tracks[2];       // "text" and "multimodal": 0 tasks where there are none
     size_t domain_count, app_count;
     tb_step_stats task_steps, run_steps;
     tb_action_count *actions; // the most frequent first

@@ -187,34 +187,63 @@ static void put_bar(page *p, const char *name, size_t tasks, const tb_interval *
                   y + 13, i->mean, i->low, i->high, tasks);
 }
 
-// The best scores of a domain's tasks; of all where it is NULL.
-static void put_domain(page *p, const char *domain, double *scores, size_t row)
+// A bar of the best scores of those tasks that belong to it.
+typedef bool belongs_fn(const tb_task *task, const char *name);
+
+static bool is_in_domain(const tb_task *task, const char *name)
+{
+    return strcmp(task->domain, name) == 0;
+}
+
+static bool is_in_track(const tb_task *task, const char *name)
+{
+    return strcmp(tb_task_track(task), name) == 0;
+}
+
+static bool is_any(const tb_task *task, const char *name)
+{
+    (void)task, (void)name;
+    return true;
+}
+
+// `scores` is scratch for all tasks. Nothing is drawn of none.
+static void put_group(page *p, const char *name, belongs_fn *belongs, double *scores, size_t *row)
 {
     size_t n = 0;
     tb_interval interval = {0};
     for (size_t i = 0; i < p->tasks; i++)
-        if (!domain || strcmp(p->metrics->tallies[i].task->domain, domain) == 0)
+        if (belongs(p->metrics->tallies[i].task, name))
             scores[n++] = p->metrics->tallies[i].best;
     if (!p->m.rc)
         p->m.rc = tb_interval_of_mean(&interval, scores, n, p->m.err);
-    put_bar(p, domain ? domain : "all", n, &interval, row);
+    if (n)
+        put_bar(p, name, n, &interval, (*row)++);
+}
+
+static void put_bars(page *p, double *scores)
+{
+    const tb_metrics *m = p->metrics;
+    size_t row = 0, rows = m->domain_count + 3; // two tracks and all
+    tb_markup_put(&p->m, "<svg role=\"img\" width=\"%d\" height=\"%zu\">\n", BAR_LEFT + BAR_WIDTH + 230,
+                  rows * BAR_HEIGHT + 8);
+    for (size_t i = 0; i < m->domain_count; i++)
+        put_group(p, m->domains[i].name, is_in_domain, scores, &row);
+    for (size_t i = 0; i < 2; i++)
+        put_group(p, m->tracks[i].name, is_in_track, scores, &row);
+    put_group(p, "all", is_any, scores, &row);
+    tb_markup_put(&p->m, "</svg>\n");
 }
 
 static void put_domains(page *p)
 {
-    const tb_metrics *m = p->metrics;
     double *scores = tb_alloc_array(p->tasks, sizeof *scores);
     if (!scores && !p->m.rc)
         p->m.rc = tb_fail(p->m.err, TB_ENOMEM, "no memory for the page");
-    tb_markup_put(&p->m, "<h2>Domains</h2>\n<svg role=\"img\" width=\"%d\" height=\"%zu\">\n",
-                  BAR_LEFT + BAR_WIDTH + 230, (m->domain_count + 1) * BAR_HEIGHT + 8);
-    for (size_t i = 0; i < m->domain_count && scores; i++)
-        put_domain(p, m->domains[i].name, scores, i);
+    tb_markup_put(&p->m, "<h2>Domains and tracks</h2>\n");
     if (scores)
-        put_domain(p, NULL, scores, m->domain_count);
-    tb_markup_put(&p->m,
-                  "</svg>\n<p class=\"dim\">Best score, and the 95 %% interval of its mean: 10,000 samples of the "
-                  "tasks with replacement.</p>\n");
+        put_bars(p, scores);
+    tb_markup_put(&p->m, "<p class=\"dim\">Best score, and the 95 %% interval of its mean: 10,000 samples of the "
+                         "tasks with replacement.</p>\n");
     tb_free(scores);
 }
 

@@ -145,11 +145,11 @@ static json_t *make_overall(const tb_metrics *m)
                      make_round(m->mean_steps, 1), "first_pass_distribution", make_first_passes(m));
 }
 
-static json_t *make_domains(const tb_metrics *m)
+static json_t *make_groups(const tb_metrics *m, const tb_task_group *groups, size_t count)
 {
     json_t *object = json_object();
-    for (size_t i = 0; i < m->domain_count; i++) {
-        const tb_task_group *g = &m->domains[i];
+    for (size_t i = 0; i < count; i++) {
+        const tb_task_group *g = &groups[i];
         json_object_set_new(object, g->name,
                             json_pack("{s:o, s:o, s:o, s:o}", "total", make_count(g->tasks), "pass_at_k",
                                       make_passes(g->passes, m->results->runs, g->tasks), "avg_best_score",
@@ -318,10 +318,10 @@ static json_t *make_usage(const tb_usage *u)
 
 static json_t *make_own(const tb_saas_report *r)
 {
-    return json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:o}", "version", TB_VERSION, "tasks_hash", r->tasks_hash,
-                     "facts_known", r->facts != NULL, "strict", make_strict(r->metrics), "usage",
-                     make_usage(&r->metrics->usage), "configuration", copy_setting(r, "configuration"), "prompt_hash",
-                     copy_setting(r, "prompt_hash"));
+    return json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o}", "version", TB_VERSION, "tasks_hash", r->tasks_hash,
+                     "facts_known", r->facts != NULL, "strict", make_strict(r->metrics), "tracks",
+                     make_groups(r->metrics, r->metrics->tracks, 2), "usage", make_usage(&r->metrics->usage),
+                     "configuration", copy_setting(r, "configuration"), "prompt_hash", copy_setting(r, "prompt_hash"));
 }
 
 static json_t *make_run(const tb_saas_report *r)
@@ -341,9 +341,9 @@ static json_t *make_summary(const tb_saas_report *r)
                   make_text(r->model), "workers", copy_setting(r, "workers"), "hostname", copy_setting(r, "hostname"),
                   "isolation", copy_setting(r, "isolation"), "max_steps", make_count(m->max_steps), "run", make_run(r));
     json_t *rest = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "overall", make_overall(m), "by_domain",
-                             make_domains(m), "by_app", make_apps(m), "steps", make_step_chapter(m), "actions",
-                             make_actions(m), "trajectory_health", make_health(m), "confidence", make_confidence(m),
-                             "tasks", make_tasks(m), "twobit", make_own(r));
+                             make_groups(m, m->domains, m->domain_count), "by_app", make_apps(m), "steps",
+                             make_step_chapter(m), "actions", make_actions(m), "trajectory_health", make_health(m),
+                             "confidence", make_confidence(m), "tasks", make_tasks(m), "twobit", make_own(r));
     bool complete = head && rest && json_object_update(head, rest) == 0;
     json_decref(rest);
     if (complete)

@@ -240,6 +240,7 @@ static tb_code read_task(reader *r, const char *path)
                        rc ? r->err->message : "it has no description.md");
         return TB_OK;
     }
+    task.multimodal = task.input_count > 0 || strstr(task.folder, "/multi-m/");
     rc = settle_duplicate(r, &task);
     if (!rc)
         r->tasks->items[r->tasks->count++] = task;
@@ -332,6 +333,11 @@ void tb_tasks_clear(tb_tasks *tasks)
 {
     tb_arena_clear(&tasks->arena);
     *tasks = (tb_tasks){0};
+}
+
+const char *tb_task_track(const tb_task *task)
+{
+    return task->multimodal ? "multimodal" : "text";
 }
 
 // ---- what they are made of ----

@@ -20,6 +20,7 @@ typedef struct tb_task {
     size_t site_count;
     tb_task_input *inputs;
     size_t input_count;
+    bool multimodal; // it has inputs, or lies in the official track of tasks that want eyes
 } tb_task;
 
 typedef struct tb_tasks {
@@ -49,6 +50,9 @@ tb_code tb_tasks_hash(char out[65], const tb_tasks *tasks, tb_error *err);
 typedef tb_code tb_step_fn(void *user, tb_text step, tb_error *err);
 tb_code tb_task_each_step(const tb_task *task, tb_step_fn *each, void *user, tb_error *err);
 size_t tb_task_count_steps(const tb_task *task);
+
+// "text" or "multimodal".
+const char *tb_task_track(const tb_task *task);
 
 // Appends what the agent is asked to do: where the applications are, then the description. Applications that the
 // registry does not know are left out; without any there is nothing to say of them.

@@ -64,10 +64,10 @@ static json_t *make_task(const tb_task *task)
     for (size_t i = 0; i < task->site_count; i++)
         json_array_append_new(sites, tb_json_text(task->sites[i], strlen(task->sites[i])));
     tb_task_each_step(task, add_step, steps, NULL);
-    return json_pack("{s:s, s:o, s:o, s:b, s:o, s:o, s:o}", "task_id", task->id, "category_id",
+    return json_pack("{s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o}", "task_id", task->id, "category_id",
                      tb_json_text(task->domain, strlen(task->domain)), "sites", sites, "verifier",
-                     task->verifier != NULL, "inputs", make_inputs(task), "steps", steps, "folder",
-                     tb_json_text(task->folder, strlen(task->folder)));
+                     task->verifier != NULL, "multimodal", task->multimodal, "inputs", make_inputs(task), "steps",
+                     steps, "folder", tb_json_text(task->folder, strlen(task->folder)));
 }
 
 static tb_code print_json(const tb_tasks *tasks, tb_error *err)

@@ -33,6 +33,7 @@ $ twobit saas list --tasks-dir tasks --domain Post --json
       "category_id": "Post",
       "sites": [],
       "verifier": false,
+      "multimodal": false,
       "inputs": [],
       "steps": [],
       "folder": "tasks/Office/mail"

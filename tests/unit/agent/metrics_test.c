@@ -352,6 +352,37 @@ static void results__that_are_damaged_are_missing(void **state)
     unlink("d2_1_r1_verify.json");
 }
 
+// ---- memory ----
+
+static tb_code sum_up_and_write(void)
+{
+    tb_results results;
+    tb_metrics m = {0};
+    tb_code rc = tb_results_read(&results, ".", &tasks, NULL, &err);
+    if (!rc)
+        rc = tb_metrics_compute(&m, &results, NULL, 20, &err);
+    const tb_saas_report report = {&m, "model", "tasks", "0123456789abcdef", NULL};
+    if (!rc)
+        rc = tb_report_write(&report, ".", &err);
+    tb_metrics_clear(&m);
+    tb_results_clear(&results);
+    return rc;
+}
+
+static void reports__survive_any_failed_allocation(void **state)
+{
+    (void)state;
+    tb_code rc = TB_ENOMEM;
+    for (long long n = 0; rc == TB_ENOMEM; n++) {
+        tb_mem_fail_after(n);
+        rc = sum_up_and_write();
+        tb_mem_fail_after(-1);
+        if (n > 100000)
+            fail_msg("never ends");
+    }
+    assert_int_equal(rc, TB_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +395,7 @@ int main(void)
         cmocka_unit_test(sign_test__is_the_binomial_one),
         cmocka_unit_test(reports__escape_what_comes_from_outside),
         cmocka_unit_test(results__that_are_damaged_are_missing),
+        cmocka_unit_test(reports__survive_any_failed_allocation),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

@@ -254,6 +254,37 @@ static void todo__lists_the_steps(void **state)
     tb_str_clear(&text);
 }
 
+static void tasks__survive_any_failed_allocation(void **state)
+{
+    (void)state;
+    static const char yaml[] = "apps:\n  a:\n    app_index: 1\n  b:\n    app_index: 2\n    start: >-\n      x\n";
+    write_task("memory/D/a", "{\"meta_data\":{\"sites\":[\"a\"]},\"multimodal_input\":[{\"file\":\"D/a/meta.json\"}]}",
+               "x");
+    write_task("memory/D/b", "{}", "**Steps:**\n1. one\n");
+    tb_code rc = TB_ENOMEM;
+    for (long long n = 0; rc == TB_ENOMEM && n < 10000; n++) {
+        tb_tasks tasks = {0};
+        tb_apps apps = {0};
+        tb_str text = {0};
+        char hash[65];
+        tb_mem_fail_after(n);
+        rc = tb_tasks_read(&tasks, &(tb_task_choice){.folder = "memory"}, &err);
+        if (!rc)
+            rc = tb_apps_parse(&apps, (tb_text){yaml, strlen(yaml)}, "it", &err);
+        if (!rc)
+            rc = tb_task_append_prompt(&text, &tasks.items[0], &apps, &(tb_slot){0}, &err);
+        if (!rc)
+            rc = tb_task_append_todo(&text, &tasks.items[1], &err);
+        if (!rc)
+            rc = tb_tasks_hash(hash, &tasks, &err);
+        tb_mem_fail_after(-1);
+        tb_str_clear(&text);
+        tb_apps_clear(&apps);
+        tb_tasks_clear(&tasks);
+    }
+    assert_int_equal(rc, TB_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +297,7 @@ int main(void)
         cmocka_unit_test(steps__are_found_where_the_official_loader_finds_them),
         cmocka_unit_test(prompt__says_where_applications_are),
         cmocka_unit_test(todo__lists_the_steps),
+        cmocka_unit_test(tasks__survive_any_failed_allocation),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

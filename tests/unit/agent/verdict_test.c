@@ -140,6 +140,22 @@ static void verdict__is_written_in_the_official_members(void **state)
     json_decref(json);
 }
 
+static void verdict__survives_any_failed_allocation(void **state)
+{
+    (void)state;
+    static const char printed[] = "[PASS] (1pt) a\nx\xFF\n[FAIL] (2pt) b  (why)\nSCORE: 0.333  PASS: False  (1/3)\n";
+    tb_code rc = TB_ENOMEM;
+    for (long long n = 0; rc == TB_ENOMEM && n < 1000; n++) {
+        tb_verdict v;
+        tb_error err;
+        tb_mem_fail_after(n);
+        rc = tb_verdict_parse(&v, (tb_text){printed, strlen(printed)}, &err);
+        tb_mem_fail_after(-1);
+        tb_verdict_clear(&v);
+    }
+    assert_int_equal(rc, TB_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +163,7 @@ int main(void)
         cmocka_unit_test(verdict__knows_white_space_and_lines_as_python_does),
         cmocka_unit_test(verdict__of_numbers_that_are_none_is_an_error),
         cmocka_unit_test(verdict__is_written_in_the_official_members),
+        cmocka_unit_test(verdict__survives_any_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
