@@ -12,6 +12,7 @@
 //   metrics.h       what they amount to
 //   saas_report.h   for programs and for people
 //   saas_compare.h  beside those of another
+//   json_exact.h    JSON as Python reads and writes it
 //   browser/        a browser that is driven: what a page shows, and what can be done on it
 #ifndef TB_AGENT_H
 #define TB_AGENT_H
@@ -21,6 +22,7 @@
 #include "agent/browser/browser.h"
 #include "agent/docker.h"
 #include "agent/facts.h"
+#include "agent/json_exact.h"
 #include "agent/lint.h"
 #include "agent/metrics.h"
 #include "agent/results.h"

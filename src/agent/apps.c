@@ -8,7 +8,7 @@
 #include "agent/lines.h"
 #include "agent/yaml_subset.h"
 
-enum { DEFAULT_BASE_PORT = 30000, MOST_PORT = 65535, MOST_BYTES = 1 << 20 }; // the official file has 8 kB
+enum { MOST_PORT = 65535, MOST_BYTES = 1 << 20 }; // the official file has 8 kB
 
 // What the official harness knows of containers beyond the registry: where an application's container is not called
 // after it alone, and which have a variable that names their database's.
@@ -181,6 +181,6 @@ const char *tb_slot_hostname(const tb_slot *slot)
 
 unsigned tb_slot_port(const tb_slot *slot, const tb_app *app)
 {
-    unsigned base = slot->base_port ? slot->base_port : DEFAULT_BASE_PORT;
+    unsigned base = slot->base_port ? slot->base_port : TB_BASE_PORT;
     return base + slot->number * TB_SLOT_PORTS + app->index;
 }

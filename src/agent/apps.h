@@ -41,7 +41,9 @@ const tb_app *tb_apps_get(const tb_apps *apps, const char *key);
 
 void tb_apps_clear(tb_apps *apps);
 
-// Where a slot lies. Zeroed fields mean the defaults: 30000, "rollout", "localhost".
+enum { TB_BASE_PORT = 30000 };
+
+// Where a slot lies. Zeroed fields mean the defaults: TB_BASE_PORT, "rollout", "localhost".
 typedef struct tb_slot {
     unsigned number;
     unsigned base_port;

@@ -13,7 +13,7 @@
 #include "agent/saas_report.h"
 #include "twobit/twobit.h"
 
-enum { SHA256_BYTES = 32 };
+enum { SHA256_BYTES = 32, MOST_REASON = 80 };
 
 typedef struct page {
     tb_markup m;
@@ -346,7 +346,8 @@ static json_t *count_ends(const page *p)
             tb_text reason = tb_json_text_at(json_object_get(run->agent, "twobit"), "stop_reason");
             if (!reason.size)
                 reason = run->agent ? tb_json_text_at(run->agent, "status") : (tb_text){"no result", 9};
-            if (!audit->resolved && counts && reason.size < 100) {
+            reason.size = tb_utf8_valid_prefix(reason.data, tb_min_size(reason.size, MOST_REASON));
+            if (!audit->resolved && counts) {
                 char key[128];
                 snprintf(key, sizeof key, "%.*s%s", (int)reason.size, reason.data,
                          audit->error ? ", broken outside the agent" : "");

@@ -14,7 +14,7 @@
 #include "agent/json_exact.h"
 #include "net/net.h"
 
-enum { MOST_VARIABLES = 4 * TB_MOST_APPS, PYTHON_CHECK_SECONDS = 30 };
+enum { MOST_VARIABLES = 4 * TB_MOST_APPS, PYTHON_CHECK_SECONDS = 120 };
 
 static const char timed_out[] = "timeout after 300s";
 
@@ -144,6 +144,17 @@ static void remove_stand_in(const char *folder)
 
 // ---- running ----
 
+// A path is taken from where we work, not from the task's folder.
+static tb_code find_python(tb_str *out, const char *python, tb_error *err)
+{
+    char folder[PATH_MAX];
+    if (!python || !strchr(python, '/') || python[0] == '/')
+        return tb_str_append_text(out, python ? python : "python3", err);
+    if (!getcwd(folder, sizeof folder))
+        return tb_fail(err, TB_EIO, "cannot find '%s': %s", python, strerror(errno));
+    return tb_str_printf(out, err, "%s/%s", folder, python);
+}
+
 static tb_code run(tb_process_result *result, const tb_task *task, const tb_verify_options *o, environment *e,
                    const char *stand_in, tb_error *err)
 {
@@ -151,7 +162,9 @@ static tb_code run(tb_process_result *result, const tb_task *task, const tb_veri
     char verifier[PATH_MAX], folder[PATH_MAX];
     if (!realpath(task->verifier, verifier) || !realpath(task->folder, folder))
         return tb_fail(err, TB_EIO, "cannot find '%s': %s", task->verifier, strerror(errno));
-    const char *arguments[] = {o->python ? o->python : "python3", verifier, NULL};
+    tb_str python = {0};
+    tb_code rc = find_python(&python, o->python, err);
+    const char *arguments[] = {tb_str_get(&python), verifier, NULL};
     const tb_process_options options = {
         .arguments = arguments,
         .environment = e->items,
@@ -159,7 +172,10 @@ static tb_code run(tb_process_result *result, const tb_task *task, const tb_veri
         .folder = folder,
         .scratch = stand_in,
     };
-    return tb_process_run(result, &options, &limits, o->report, err);
+    if (!rc)
+        rc = tb_process_run(result, &options, &limits, o->report, err);
+    tb_str_clear(&python);
+    return rc;
 }
 
 static tb_code judge(tb_verification *out, tb_process_result *result, tb_error *err)

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/json_out.h"
 #include "cli/saas_args.h"
 #include "cli/table.h"
 
@@ -67,9 +66,22 @@ static tb_code print_table(const tb_verdict *v, tb_error *err)
     return rc;
 }
 
+static tb_code print_json(const tb_verdict *v, const char *task_id, tb_error *err)
+{
+    tb_str text = {0};
+    json_t *result = tb_verdict_json(v, task_id);
+    tb_code rc =
+        result ? tb_json_append_exact(&text, result, err) : tb_fail(err, TB_ENOMEM, "no memory for the result");
+    if (!rc)
+        puts(text.data);
+    json_decref(result);
+    tb_str_clear(&text);
+    return rc;
+}
+
 static tb_code print_verdict(tb_cli *cli, const tb_verdict *v, const char *task_id, bool json, tb_error *err)
 {
-    tb_code rc = json ? tb_json_print(tb_verdict_json(v, task_id), err) : print_table(v, err);
+    tb_code rc = json ? print_json(v, task_id, err) : print_table(v, err);
     if (!rc && !json) {
         printf("%s%s: %llu of %llu points, score %.3f", v->check_count ? "\n" : "", tb_verdict_status_name(v->status),
                (unsigned long long)v->earned, (unsigned long long)v->total, v->score);

@@ -127,14 +127,19 @@ tb_code tb_saas_slot_init(tb_slot *slot, size_t number, const char *hostname, tb
 {
     enum { LEAST_PORT = 1024, MOST_PORT = 65535 };
     const char *base = getenv("SAAS_BASE_PORT"), *prefix = getenv("SAAS_SLOT_PREFIX");
-    *slot = (tb_slot){.number = (unsigned)number, .prefix = prefix && prefix[0] ? prefix : NULL, .hostname = hostname};
-    if (!base || !base[0])
-        return TB_OK;
-    uint64_t port;
-    if (tb_parse_count(&port, base, NULL) || port < LEAST_PORT || port > MOST_PORT)
+    uint64_t port = TB_BASE_PORT;
+    if (base && base[0] && (tb_parse_count(&port, base, NULL) || port < LEAST_PORT || port > MOST_PORT))
         return tb_fail(err, TB_EINVAL, "the environment variable SAAS_BASE_PORT is '%s', no port from %d to %d", base,
                        LEAST_PORT, MOST_PORT);
-    slot->base_port = (unsigned)port;
+    if (port + (number + 1) * TB_SLOT_PORTS - 1 > MOST_PORT)
+        return tb_fail(err, TB_EINVAL, "slot %zu has no ports: they would begin at %zu", number,
+                       (size_t)port + number * TB_SLOT_PORTS);
+    *slot = (tb_slot){
+        .number = (unsigned)number,
+        .base_port = (unsigned)port,
+        .prefix = prefix && prefix[0] ? prefix : NULL,
+        .hostname = hostname,
+    };
     return TB_OK;
 }
 

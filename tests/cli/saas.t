@@ -143,6 +143,12 @@ $ echo 'import os, sys; print("[FAIL] (1pt) key  (" + os.environ["MINDRA_API_KEY
 $ twobit saas verify mail --tasks-dir tasks
 SKIP: 0 of 0 points, score 0.000; no verify.py
 = 4
+$ printf '#!/bin/sh\nexec python3 "$@"\n' >own-python; chmod +x own-python; twobit saas verify water --tasks-dir tasks --python ./own-python -q 2>/dev/null | tail -n 1
+PASS: 3 of 3 points, score 1.000
+$ printf '[PASS] (1pt) a\n[FAIL] (2pt) b\n' | twobit saas verify --log - --json | grep score
+  "score": 0.3333333333333333,
+$ SAAS_BASE_PORT=65500 twobit saas verify water --tasks-dir tasks --slot 1 2>&1 | tail -n 1
+twobit: slot 1 has no ports: they would begin at 65540
 $ echo "no checks" | twobit saas verify --log -
 ERROR: 0 of 0 points, score 0.000
 = 4
