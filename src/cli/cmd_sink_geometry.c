@@ -67,6 +67,8 @@ static tb_code add_stage(tb_table *table, const tb_sink_result *r, size_t stage,
     if (!rc)
         rc = tb_table_printf(table, err, "%.1f %%", 100 * s->position_share);
     if (!rc)
+        rc = tb_table_add(table, tb_text_of_real(number, s->first_apart), err);
+    if (!rc)
         rc = tb_table_printf(table, err, "%.3f", r->mixing[stage].response);
     if (!rc)
         rc = tb_table_printf(table, err, "%.3f", r->mixing[stage].hidden);
@@ -84,6 +86,7 @@ static tb_code print_stages(const tb_model *model, const tb_sink_result *r, tb_e
         {"the same without\nthe first token", true},
         {"\n", true},
         {"variance by\nposition", true},
+        {"first position\napart, times", true},
         {"moved by an earlier\ntoken, times", true},
         {"the same, position\n0 hidden", true},
         {"next block: keys' cos with\ntheir mean, first token", true},
@@ -107,11 +110,11 @@ static tb_code print_stages(const tb_model *model, const tb_sink_result *r, tb_e
 
 static json_t *make_stage(const tb_sink_stage_shape *s, const tb_sink_mix *mix)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "first_cos", tb_json_real(s->first_cos), "top_share",
-                     tb_json_real(s->top_share), "rank", tb_json_real(s->rank), "rest_top_share",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "first_cos", tb_json_real(s->first_cos),
+                     "top_share", tb_json_real(s->top_share), "rank", tb_json_real(s->rank), "rest_top_share",
                      tb_json_real(s->rest_top_share), "rest_rank", tb_json_real(s->rest_rank), "position_share",
-                     tb_json_real(s->position_share), "response", tb_json_real(mix->response), "response_hidden",
-                     tb_json_real(mix->hidden));
+                     tb_json_real(s->position_share), "first_apart", tb_json_real(s->first_apart), "response",
+                     tb_json_real(mix->response), "response_hidden", tb_json_real(mix->hidden));
 }
 
 static json_t *make_keys(const tb_sink_key_shape *keys, size_t heads)

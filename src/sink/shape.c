@@ -236,6 +236,27 @@ static double position_share(const tb_sink_shapes *s, size_t stage, double seque
     return square > center ? (between - center) / (square - center) : 0;
 }
 
+// How far the first position's mean is from the mean of the others', relative to their mean length.
+static double first_apart(const tb_sink_shapes *s, size_t stage)
+{
+    size_t n = s->config->width, others = s->ctx - 1;
+    const double *first = s->by_position + stage * s->ctx * n;
+    double distance = 0, lengths = 0;
+    for (size_t t = 1; t <= others; t++) {
+        double square = 0;
+        for (size_t c = 0; c < n; c++)
+            square += first[t * n + c] * first[t * n + c];
+        lengths += sqrt(square) / (double)others;
+    }
+    for (size_t c = 0; c < n; c++) {
+        double mean = 0;
+        for (size_t t = 1; t <= others; t++)
+            mean += first[t * n + c] / (double)others;
+        distance += (first[c] - mean) * (first[c] - mean);
+    }
+    return ratio(sqrt(distance), lengths);
+}
+
 tb_code tb_sink_shapes_finish(tb_sink_geometry *out, tb_sink_shapes *s, size_t sequences, tb_error *err)
 {
     double n = (double)sequences;
@@ -244,6 +265,7 @@ tb_code tb_sink_shapes_finish(tb_sink_geometry *out, tb_sink_shapes *s, size_t s
         shape->first_cos /= n, shape->top_share /= n, shape->rank /= n;
         shape->rest_top_share /= n, shape->rest_rank /= n;
         shape->position_share = position_share(s, i, n);
+        shape->first_apart = first_apart(s, i);
     }
     for (size_t i = 0; i < s->config->blocks * s->config->kv_heads; i++)
         s->keys[i].first /= n, s->keys[i].rest /= n, s->keys[i].spearman /= n;

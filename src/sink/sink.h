@@ -195,6 +195,7 @@ typedef struct tb_sink_stage_shape {
     double top_share, rank;           // share of σ₁² in Σσ²; e^entropy of the shares: how many directions count
     double rest_top_share, rest_rank; // the same without the first token
     double position_share; // of the variance of the tokens t ≥ 1, what their positions explain: by chance 1/sequences
+    double first_apart;    // with p_t the mean of position t: ‖p_0 − mean of the others‖ over their mean length
 } tb_sink_stage_shape;
 
 typedef struct tb_sink_geometry {

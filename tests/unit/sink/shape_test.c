@@ -111,6 +111,23 @@ static void positions__explain_what_their_means_do(void **state)
     end(f);
 }
 
+// The first at distance 4 from where the others' mean is, which have length 2.
+static void positions__tell_how_far_the_first_is_apart(void **state)
+{
+    (void)state;
+    fixture *f = begin();
+    for (size_t sequence = 0; sequence < 2; sequence++) {
+        for (size_t t = 0; t < T; t++) {
+            f->x[t][0] = 2;
+            f->x[t][1] = t ? 0 : 4;
+            f->x[t][2] = sequence ? 1 : -1; // is gone in the mean
+        }
+        add_stream(f);
+    }
+    assert_true(fabs(finish(f, 2)->first_apart - 2) < EXACT);
+    end(f);
+}
+
 static void keys__of_the_first_token_point_elsewhere(void **state)
 {
     (void)state;
@@ -195,6 +212,7 @@ int main(void)
         cmocka_unit_test(stream__of_equal_axes_has_as_many_directions),
         cmocka_unit_test(stream__of_one_large_token_has_few_directions),
         cmocka_unit_test(positions__explain_what_their_means_do),
+        cmocka_unit_test(positions__tell_how_far_the_first_is_apart),
         cmocka_unit_test(keys__of_the_first_token_point_elsewhere),
         cmocka_unit_test(keys__that_point_away_are_looked_at),
         cmocka_unit_test(updates__of_one_direction_and_of_equal_ones),
