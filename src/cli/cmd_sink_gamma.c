@@ -50,7 +50,7 @@ static tb_code add_row(tb_table *table, double gamma, const tb_sink_trial *trial
     if (!rc)
         rc = tb_table_add(table, tb_text_of_real(number, exp(trial->nll)), err);
     if (!rc)
-        rc = tb_table_printf(table, err, "%+.4f ± %.4f", trial->more, trial->more_error);
+        rc = tb_sink_add_more(table, trial, err);
     if (!rc)
         rc = tb_table_printf(table, err, "%.4f", trial->kl);
     return rc ? rc : tb_table_printf(table, err, "%.4f", trial->entropy);

@@ -56,7 +56,7 @@ static tb_code add_point(tb_table *table, const tb_prune_point *p, size_t all, t
     if (!rc)
         rc = tb_table_printf(table, err, "%.3f", p->least);
     for (unsigned k = 0; k < TB_PRUNE_ORDERS && !rc; k++)
-        rc = tb_table_printf(table, err, "%+.4f ± %.4f", p->trials[k].more, p->trials[k].more_error);
+        rc = tb_sink_add_more(table, &p->trials[k], err);
     return rc;
 }
 

@@ -206,6 +206,13 @@ json_t *tb_sink_make_trial(const tb_sink_trial *t)
                      "kl", tb_json_real(t->kl), "entropy", tb_json_real(t->entropy), "broken", (json_int_t)t->broken);
 }
 
+tb_code tb_sink_add_more(tb_table *table, const tb_sink_trial *t, tb_error *err)
+{
+    if (isnan(t->more_error))
+        return tb_table_printf(table, err, "%+.4f", t->more);
+    return tb_table_printf(table, err, "%+.4f ± %.4f", t->more, t->more_error);
+}
+
 // ---- a whole command ----
 
 static tb_code print(const tb_sink_job *job, const tb_sink_view *view, const tb_sink_result *r,

@@ -3,6 +3,7 @@
 #define TB_CLI_SINK_ARGS_H
 
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "sink/sink.h"
 
 struct json_t;
@@ -59,6 +60,8 @@ tb_code tb_sink_print_json(const tb_sink_job *job, const tb_sink_result *protoco
 // What trials were made on, as the two above take it; and one of them as an object.
 tb_sink_result tb_sink_protocol_result(const tb_sink_job *job, const tb_sink_protocol *protocol);
 struct json_t *tb_sink_make_trial(const tb_sink_trial *trial);
+// A cell: what it has more than the untouched model.
+tb_code tb_sink_add_more(tb_table *table, const tb_sink_trial *trial, tb_error *err);
 
 // The text of a token, quoted, line ends escaped; cut where it is long. Of a register its number.
 enum { TB_SINK_TOKEN_TEXT = 40 };

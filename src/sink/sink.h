@@ -440,7 +440,8 @@ typedef struct tb_sink_protocol {
 typedef struct tb_sink_trial {
     size_t broken;           // predictions whose logits were not finite; they count in no mean
     double nll, kl, entropy; // nats per prediction: −log q(target), KL from the untouched model, entropy of q
-    double more, more_error; // nll that the untouched model does not have, and the standard error over sequences
+    double more,
+        more_error; // nll that the untouched model does not have, and the standard error over sequences (NaN of one)
 } tb_sink_trial;
 
 // The first token's weight in all heads, times γ (ZeroTuning, arXiv 2505.11739).

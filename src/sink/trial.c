@@ -76,7 +76,7 @@ static void compare(tb_sink_trial *form, const double *means, const double *unto
         sum += (means[i] - untouched[i]) / n;
     for (size_t i = 0; i < sequences; i++)
         squares += pow(means[i] - untouched[i] - sum, 2);
-    form->more_error = sequences > 1 ? sqrt(squares / (n - 1) / n) : 0;
+    form->more_error = sequences > 1 ? sqrt(squares / (n - 1) / n) : NAN;
 }
 
 static tb_code finish(tb_sink_trial *out, size_t count, const trials *t, tb_error *err)

@@ -137,6 +137,8 @@ heads of all least share more by sink more by norm more by chance
 $ twobit sink prune tiny.gguf --sequences 2 --json >json; keys <json; grep -c '"norm"' json
 bos ctx epsilon input model prune reference registers seconds seed sequences text
 4
+$ twobit sink gamma tiny.gguf --sequences 1 --gammas 1 | grep -c '+0.0000  *0.0000' # of one sequence there is no error
+1
 $ for c in gamma prune; do twobit sink $c tiny.gguf --ctx 60000 2>&1 | head -n 1; done
 twobit: sequences of 60000 tokens are longer than the model's context of 256
 twobit: sequences of 60000 tokens are longer than the model's context of 256
