@@ -8,6 +8,19 @@
 
 // Half a unit of a score's third decimal, and what the arithmetic around it may add.
 #define SCORE_TOLERANCE 0.0006
+// Far above any weight, and far below where sums of them stop being finite.
+#define MOST_WEIGHT 1e12
+
+double tb_verify_score(const json_t *verify)
+{
+    return fmin(fmax(json_number_value(json_object_get(verify, "score")), 0), 1);
+}
+
+double tb_check_weight(const json_t *check)
+{
+    const json_t *weight = json_object_get(check, "weight");
+    return weight ? fmin(fmax(json_number_value(weight), 0), MOST_WEIGHT) : 1;
+}
 
 // Sums over the checks of a result.
 typedef struct check_sums {
@@ -38,7 +51,7 @@ static check_sums add_up(unsigned *doubts, const json_t *verify)
     size_t i;
     json_array_foreach(checks, i, check)
     {
-        double weight = json_number_value(json_object_get(check, "weight"));
+        double weight = tb_check_weight(check);
         bool passed = json_is_true(json_object_get(check, "passed"));
         s.count++;
         s.points += weight;

@@ -27,6 +27,11 @@ typedef struct tb_audit {
 // `fact` may be NULL: nothing is known of the task.
 tb_audit tb_run_audit(const tb_saas_run *run, const tb_fact *fact);
 
+// The score of a verifier's result, 0 … 1, and the weight of a check in one, 0 … 1e12: what lies beyond, or is no
+// number, counts as the nearest that can be summed up. Without a weight it is 1.
+double tb_verify_score(const struct json_t *verify);
+double tb_check_weight(const struct json_t *check);
+
 // A sentence about the doubt with this bit.
 const char *tb_doubt_text(unsigned bit);
 

@@ -98,7 +98,7 @@ static void put_checks(tb_markup *m, const json_t *verify)
     {
         bool passed = json_is_true(json_object_get(check, "passed"));
         tb_markup_put(m, "<tr><td class=\"%s\">%s</td><td class=\"n\">%.0f</td><td>", passed ? "good" : "bad",
-                      passed ? "✓" : "✗", json_number_value(json_object_get(check, "weight")));
+                      passed ? "✓" : "✗", tb_check_weight(check));
         tb_markup_text_cut(m, tb_json_text_at(check, "label"), MOST_DETAIL);
         tb_markup_put(m, "</td><td>");
         tb_markup_text_cut(m, tb_json_text_at(check, "detail"), MOST_DETAIL);

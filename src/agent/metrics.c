@@ -10,6 +10,8 @@
 
 enum { EARLY_STEPS = 5 };
 
+#define MOST_COUNT 1e15 // doubles hold all whole numbers below it
+
 static tb_code fail_memory(tb_error *err)
 {
     return tb_fail(err, TB_ENOMEM, "no memory for the metrics");
@@ -133,8 +135,7 @@ static tb_code unite_checks(double *out, const tb_results *r, size_t task, tb_er
         json_array_foreach(json_object_get(tb_results_get(r, task, j)->verify, "checks"), i, check)
         {
             tb_text label = tb_json_text_at(check, "label");
-            const json_t *given = json_object_get(check, "weight");
-            double weight = given ? json_number_value(given) : 1;
+            double weight = tb_check_weight(check);
             if (!json_object_getn(weights, label.data, label.size)) {
                 total += weight;
                 complete &= !json_object_setn_new(weights, label.data, label.size, json_real(weight));
@@ -164,7 +165,7 @@ static tb_code tally_task(tb_tally *t, tb_metrics *m, size_t task, const tb_fact
     t->first_pass = runs;
     for (size_t j = 0; j < runs; j++) {
         const tb_saas_run *run = tb_results_get(r, task, j);
-        t->scores[j] = json_number_value(json_object_get(run->verify, "score"));
+        t->scores[j] = tb_verify_score(run->verify);
         t->steps[j] = steps_of(run);
         t->audits[j] = tb_run_audit(run, fact);
         steps += t->steps[j];
@@ -462,6 +463,12 @@ static void count_confidence(tb_metrics *m)
     }
 }
 
+// A member that counts something: what lies beyond all counts is not summed up, so that sums stay finite.
+static double count_at(const json_t *object, const char *key)
+{
+    return fmin(fmax(json_number_value(json_object_get(object, key)), 0), MOST_COUNT);
+}
+
 static void add_usage(tb_metrics *m)
 {
     const tb_results *r = m->results;
@@ -472,10 +479,10 @@ static void add_usage(tb_metrics *m)
         if (!json_is_object(usage))
             continue;
         m->usage.has_tokens = true;
-        m->usage.prompt_tokens += json_number_value(json_object_get(usage, "prompt_tokens"));
-        m->usage.cached_tokens += json_number_value(json_object_get(usage, "cached_tokens"));
-        m->usage.completion_tokens += json_number_value(json_object_get(usage, "completion_tokens"));
-        m->usage.cost += json_number_value(cost);
+        m->usage.prompt_tokens += count_at(usage, "prompt_tokens");
+        m->usage.cached_tokens += count_at(usage, "cached_tokens");
+        m->usage.completion_tokens += count_at(usage, "completion_tokens");
+        m->usage.cost += count_at(own, "cost");
         m->usage.has_cost &= json_is_number(cost);
     }
     m->usage.has_cost &= m->usage.has_tokens;

@@ -100,7 +100,7 @@ static void put_setting(page *p, const char *name, const char *label)
 
 static void put_settings(page *p)
 {
-    tb_markup_put(&p->m, "<p class=\"dim\">%zu tasks (hash %.16s), %zu runs of each, at most %zu steps", p->tasks,
+    tb_markup_put(&p->m, "<p class=\"dim\">%zu tasks (hash %.16s), runs of each: %zu, at most %zu steps", p->tasks,
                   p->report->tasks_hash, p->runs, p->metrics->max_steps);
     put_setting(p, "started_at", "started");
     put_setting(p, "duration_s", "seconds");

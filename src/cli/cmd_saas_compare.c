@@ -108,7 +108,7 @@ static tb_code print_table(const tb_saas_comparison *c, const tb_saas_outcome *f
         rc = tb_table_print(&table, err);
     tb_table_clear(&table);
     if (!rc)
-        printf("\nA: %s, %zu runs of each task; B: %s, %zu; %zu tasks left out\n", tb_str_get(&first->model),
+        printf("\nA: %s, runs of each task: %zu; B: %s, %zu; tasks left out: %zu\n", tb_str_get(&first->model),
                first->results.runs, tb_str_get(&second->model), second->results.runs, c->unpaired);
     return rc;
 }

@@ -242,7 +242,7 @@ $ sed -i 's/0.25/0.75/' results/other/plant_r0_verify.json; echo '{"model": "oth
 domain  tasks   of A   of B   B - A    95 % interval          / same  test p
 Garden      2  0.625  0.875  +0.250  +0.000 … +0.500       1 / 0 / 1   1.000
 all         2  0.625  0.875  +0.250  +0.000 … +0.500       1 / 0 / 1   1.000
-A: org/model, 1 runs of each task; B: other, 1; 1 tasks left out
+A: org/model, runs of each task: 1; B: other, 1; tasks left out: 1
 $ twobit saas compare results/org_model results/other --tasks-dir tasks --json | keys
 all domains first left_out second tasks
 $ twobit saas compare results/org_model --tasks-dir tasks 2>&1 | head -n 1

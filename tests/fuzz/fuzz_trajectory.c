@@ -1,9 +1,10 @@
-// A run's trajectory on the report's page: whatever a model or a page wrote, the page has no tags but its own.
+// A run's results. On the report's page: whatever a model or a page wrote, the page has no tags but its own.
 #include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/audit.h"
 #include "agent/html_task.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -48,6 +49,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         tb_markup m = {.out = &html, .err = &err};
         tb_html_put_trajectory(&m, &run, "");
         check_page(&html);
+        tb_audit audit = tb_run_audit(&(tb_saas_run){run.agent, run.agent}, NULL);
+        if (!(audit.score >= 0 && audit.score <= 1))
+            abort();
     }
     json_decref(run.agent);
     tb_str_clear(&html);

@@ -338,16 +338,28 @@ static void results__that_are_damaged_are_missing(void **state)
     (void)state;
     tb_results results;
     tb_metrics m;
+    tb_str summary = {0};
     write_text("d2_1_r1.json", "{\"status\":");
+    write_text("d2_1_r0.json",
+               "{\"twobit\":{\"usage\":{\"prompt_tokens\":1e308,\"cached_tokens\":-1},\"cost\":1e308}}");
+    write_text("run.json", "{\"duration_s\":1e308,\"workers\":[],\"model\":3}");
     write_text("d2_1_r1_verify.json",
-               "{\"score\":\"1\",\"status\":3,\"checks\":[3,{}],\"all_pass\":null,\"total\":[],\"returncode\":{}}");
+               "{\"score\":-1e308,\"status\":3,\"checks\":[3,{}],\"all_pass\":null,\"total\":[],\"returncode\":{}}");
     OK(tb_results_read(&results, ".", &tasks, NULL, &err));
     assert_null(tb_results_get(&results, 2, 1)->agent);
     OK(tb_metrics_compute(&m, &results, NULL, 20, &err));
     assert_near(m.tallies[2].scores[1], 0);
     assert_true(m.tallies[2].audits[1].error);
+    const tb_saas_report report = {&m, "m", "tasks", "0123456789abcdef", NULL};
+    OK(tb_report_append_summary(&summary, &report, &err));
+    json_t *json = json_loads(summary.data, 0, NULL);
+    assert_non_null(json);
+    json_decref(json);
+    tb_str_clear(&summary);
     tb_metrics_clear(&m);
     tb_results_clear(&results);
+    unlink("run.json");
+    write_agent("d2_1_r0.json", "completed", 20);
     unlink("d2_1_r1.json");
     unlink("d2_1_r1_verify.json");
 }
