@@ -101,6 +101,7 @@ struct tb_kv_head {
     // Where it is one of a prompt, `budget` of its rows stay:
     size_t budget;
     size_t prompt_end;            // position behind the prompt; 0: not known
+    size_t scored_end;            // the prompt_end that scores are for
     size_t cut_end, observed_end; // positions behind the last cut, and behind the last query observed since; 0: none
     void *storage;                // aligned to TB_ALIGNMENT; borrowed from the memory
 };

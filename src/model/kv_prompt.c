@@ -79,6 +79,7 @@ static void prompt_copy(tb_kv_head *to, const tb_kv_head *from)
     assert(from->count <= to->capacity && to->budget == from->budget);
     to->count = from->count;
     to->prompt_end = from->prompt_end;
+    to->scored_end = from->scored_end;
     to->cut_end = from->cut_end;
     to->observed_end = from->observed_end;
     tb_kv_copy_slots(to, from, from->count);
@@ -183,6 +184,9 @@ static void prompt_observe(tb_kv_head *head, size_t position, const float *weigh
 {
     slots s = slots_of(head);
     assert(count <= head->count);
+    if (head->scored_end != head->prompt_end) // what was seen so far was no end of a prompt
+        memset(s.scores, 0, head->count * sizeof *s.scores);
+    head->scored_end = head->prompt_end;
     for (size_t i = 0; i < count; i++)
         s.scores[i] += weights[i];
     head->observed_end = position + 1;

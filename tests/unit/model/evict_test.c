@@ -144,7 +144,7 @@ static void evict__keeps_what_a_list_keeps(void **state)
 // What is left of a list behind a prompt, and whether `position` is a place that it can go back to.
 typedef struct prompt_list {
     size_t budget, sinks, recent, count;
-    size_t end, cut_end, observed_end;
+    size_t end, cut_end, observed_end, scored_end;
     row rows[MOST];
 } prompt_list;
 
@@ -212,6 +212,9 @@ static void add_rows(tb_kv_head *head, prompt_list *l, size_t position, size_t c
     for (size_t i = 0; i < count; i++) {
         bool observes = position + i < l->end && position + i + l->recent >= l->end;
         assert_int_equal(tb_kv_prompt.observes(head, position + i), observes);
+        for (size_t k = 0; k < l->count && observes && l->scored_end != l->end; k++)
+            l->rows[k].score = 0; // what looked at them was no end of a prompt
+        l->scored_end = observes ? l->end : l->scored_end;
         for (size_t k = 0; k <= before + i && observes; k++) {
             weights[k] = (float)tb_rng_below(rng, 3) / 8; // so that scores are often equal, and sums exact
             l->rows[k].score += weights[k];
@@ -267,6 +270,8 @@ static void run_prompt_case(tb_rng *rng, const tb_kernels *kernels)
             add_rows(&head, &l, next, count, rng, kernels);
             next += count;
             left -= count;
+            if (next < l.end && tb_rng_below(rng, 4) == 0) // the prompt turns out longer, or ends before
+                head.prompt_end = l.end = next + 1 + tb_rng_below(rng, MOST - next);
         }
         if (tb_rng_below(rng, 4) == 0) {
             go_back(&head, &l, next - tb_rng_below(rng, next + 1));
