@@ -346,7 +346,7 @@ static void coded_copy(tb_kv_head *to, const tb_kv_head *from)
     to->groups = from->groups;
     to->oldest_group = from->oldest_group;
     for (size_t i = from->oldest_group; i < from->groups; i++)
-        memcpy(tb_kv_group_get(to, i).key_ranges, tb_kv_group_get(from, i).key_ranges, tb_kv_group_bytes(from));
+        tb_kv_group_copy(to, from, i);
 }
 
 const tb_kv_policy tb_kv_coded = {

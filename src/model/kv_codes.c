@@ -33,26 +33,43 @@ static size_t value_ranges(const tb_kv_head *head)
     return head->bits.values == TB_KV_WHOLE ? 0 : 2 * head->bits.group * tb_kv_value_blocks(head);
 }
 
-// Of all keys, as many as leave what lies behind them aligned for halves.
+// All keys and all values of a group, so many bytes that halves behind them are aligned.
 static size_t key_bytes(const tb_kv_head *head)
 {
-    return tb_round_up(head->head_size * code_bytes(head->bits.group, head->bits.keys), sizeof(uint16_t));
+    size_t codes = head->head_size * code_bytes(head->bits.group, head->bits.keys);
+    return key_ranges(head) * sizeof(uint16_t) + tb_round_up(codes, sizeof(uint16_t));
+}
+
+static size_t value_bytes(const tb_kv_head *head)
+{
+    size_t codes = head->bits.group * code_bytes(head->head_size, head->bits.values);
+    return value_ranges(head) * sizeof(uint16_t) + tb_round_up(codes, sizeof(uint16_t));
 }
 
 size_t tb_kv_group_bytes(const tb_kv_head *head)
 {
-    size_t ranges = (key_ranges(head) + value_ranges(head)) * sizeof(uint16_t);
-    return ranges + key_bytes(head) + head->bits.group * code_bytes(head->head_size, head->bits.values);
+    return key_bytes(head) + value_bytes(head);
 }
 
 tb_kv_group tb_kv_group_get(const tb_kv_head *head, size_t index)
 {
-    char *groups = (char *)head->storage + 2 * head->capacity * tb_kv_row_bytes(head);
-    tb_kv_group g = {.key_ranges = (uint16_t *)(void *)(groups + index % head->group_slots * tb_kv_group_bytes(head))};
-    g.value_ranges = g.key_ranges + key_ranges(head);
-    g.keys = g.value_ranges + value_ranges(head);
-    g.values = (char *)g.keys + key_bytes(head);
+    size_t slot = index % head->group_slots;
+    char *keys = (char *)head->storage + 2 * head->capacity * tb_kv_row_bytes(head);
+    char *values = keys + head->group_slots * key_bytes(head);
+    tb_kv_group g = {
+        .key_ranges = (uint16_t *)(void *)(keys + slot * key_bytes(head)),
+        .value_ranges = (uint16_t *)(void *)(values + slot * value_bytes(head)),
+    };
+    g.keys = g.key_ranges + key_ranges(head);
+    g.values = g.value_ranges + value_ranges(head);
     return g;
+}
+
+void tb_kv_group_copy(const tb_kv_head *to, const tb_kv_head *from, size_t index)
+{
+    tb_kv_group copy = tb_kv_group_get(to, index), original = tb_kv_group_get(from, index);
+    memcpy(copy.key_ranges, original.key_ranges, key_bytes(from));
+    memcpy(copy.value_ranges, original.value_ranges, value_bytes(from));
 }
 
 tb_codes tb_kv_group_keys(const tb_kv_group *group, const tb_kv_head *head)

@@ -1,12 +1,13 @@
 // Groups of rows in codes: how they lie, and what attention does with them. Private to the policy that makes them
 // (kv_coded.c) and to attention.
 //
-//     (s, o) of keys, values   halves: keys s [channel] o [channel]; values s [row] o [row] for each block of channels
-//     keys                     [channel][row] codes
-//     values                   [row][channel] codes; a row begins at a byte
+//     keys of a group          s [channel], o [channel], halves; codes [channel][row]
+//     values of a group        for each block of channels s [row], o [row]; codes [row][channel], a row begins at a
+//     byte
 //
-// Keys lie so that the scores of a row of keys are sums of rows of codes, as the mix of values is: one kernel serves
-// both. Where keys or values have all their bits, they are halves instead, [row][channel].
+// All keys lie in front of all values, as attention reads them. Keys lie so that the scores of a row of keys are sums
+// of rows of codes, as the mix of values is: one kernel serves both. Where keys or values have all their bits, they are
+// halves instead, [row][channel].
 #ifndef TB_MODEL_KV_CODES_H
 #define TB_MODEL_KV_CODES_H
 
@@ -21,6 +22,9 @@ typedef struct tb_kv_group {
 
 // Bytes of a group.
 size_t tb_kv_group_bytes(const tb_kv_head *head);
+
+// Makes group `index` of `to` that of `from`, a head of the same shape.
+void tb_kv_group_copy(const tb_kv_head *to, const tb_kv_head *from, size_t index);
 
 // Group `index`, counted from the sequence's first one.
 tb_kv_group tb_kv_group_get(const tb_kv_head *head, size_t index);
