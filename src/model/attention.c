@@ -84,7 +84,7 @@ static scratch get_scratch(const tb_attention *a, size_t worker)
     return s;
 }
 
-// Behind that of the threads lie the parts of few rows.
+// Behind that of the threads lie the parts of few rows, and behind those what may be skipped by the rows of a tile.
 static size_t few_parts(const tb_config *config)
 {
     return (FEWEST_TILE - 1) * config->kv_heads * MOST_PARTS;
@@ -97,11 +97,19 @@ static part get_few_part(const tb_attention *a, size_t row, size_t kv_head, size
     return get_part(first + at * part_floats(a->config, group), a->config, group);
 }
 
+static tb_kv_range *get_ranges(const tb_attention *a)
+{
+    size_t threads = a->compute->threads * thread_scratch(a->config, a->scratch_capacity);
+    return (tb_kv_range *)(void *)(a->scratch + threads +
+                                   few_parts(a->config) * part_floats(a->config, group_of(a->config)));
+}
+
 size_t tb_attention_scratch(const tb_config *config, tb_weighing_kind weighing, bool redistributes, size_t capacity,
                             size_t threads)
 {
     size_t parts = few_parts(config) * part_floats(config, group_of(config));
-    size_t walking = threads * thread_scratch(config, capacity) + parts;
+    size_t ranges = tb_padded(TILE * config->kv_heads * sizeof(tb_kv_range) / sizeof(float));
+    size_t walking = threads * thread_scratch(config, capacity) + parts + ranges;
     size_t weighed = tb_weighed_scratch(config, capacity, threads);
     if (weighing != TB_SOFTMAX)
         return weighed;
@@ -291,27 +299,28 @@ static tb_kv_range divide(tb_kv_range keys, size_t index)
     return (tb_kv_range){keys.begin + (begin < count ? begin : count), keys.begin + (end < count ? end : count)};
 }
 
-// Keys that may be skipped; none: begin = end.
-static tb_kv_range skippable(const tb_attention *a, const tb_seen *seen)
-{
-    return a->skip > 0 ? tb_skip_range(seen) : (tb_kv_range){0, 0};
-}
-
 typedef struct few_job {
     const tb_attention *a;
+    const tb_kv_range *skippable; // [rows][kv_heads]: keys that may be skipped; none: begin = end; NULL: none at all
     size_t first,
         parts; // of every row and KV head: parts first … first + parts − 1; those behind a row's last are empty
 } few_job;
 
-// How many parts the keys of the rows are divided into. Where some of a row's may be skipped, the others are part 0.
-static size_t most_parts(const tb_attention *a)
+static tb_kv_range get_skippable(const few_job *job, size_t row, size_t kv_head)
 {
+    return job->skippable ? job->skippable[row * job->a->config->kv_heads + kv_head] : (tb_kv_range){0, 0};
+}
+
+// How many parts the keys of the rows are divided into. Where some of a row's may be skipped, the others are part 0.
+static size_t most_parts(const few_job *job)
+{
+    const tb_attention *a = job->a;
     size_t most = 1;
     for (size_t i = 0; i < a->rows * a->config->kv_heads; i++) {
         tb_seen seen;
-        size_t position = (size_t)a->positions[i / a->config->kv_heads], parts = 1;
-        tb_seen_init(&seen, a, i % a->config->kv_heads, position, position);
-        tb_kv_range skipped = skippable(a, &seen);
+        size_t row = i / a->config->kv_heads, kv_head = i % a->config->kv_heads, parts = 1;
+        tb_seen_init(&seen, a, kv_head, (size_t)a->positions[row], (size_t)a->positions[row]);
+        tb_kv_range skipped = get_skippable(job, row, kv_head);
         bool skips = skipped.begin < skipped.end;
         tb_kv_range keys = skips ? skipped : (tb_kv_range){0, seen.count};
         while (divide(keys, parts).begin < keys.end)
@@ -365,9 +374,10 @@ static void walk_pages(const part *p, const tb_sweep *sweep, tb_kv_range range, 
     }
 }
 
-static void walk_part(const part *p, const tb_sweep *sweep, size_t index, const part *first, const scratch *s)
+static void walk_part(const part *p, const tb_sweep *sweep, size_t index, tb_kv_range range, const part *first,
+                      const scratch *s)
 {
-    tb_kv_range range = skippable(sweep->a, &sweep->seen), all = {0, sweep->seen.count};
+    tb_kv_range all = {0, sweep->seen.count};
     begin_part(p, sweep);
     if (range.begin == range.end) {
         tb_kv_range keys = divide(all, index);
@@ -392,7 +402,7 @@ static void walk_parts(void *user, size_t begin, size_t end, size_t worker)
         part p = get_few_part(a, row, kv_head, index), first = get_few_part(a, row, kv_head, 0);
         tb_sweep sweep;
         tb_sweep_init(&sweep, a, kv_head, row, 1, TB_SWEEP_KERNELS, s.sweep);
-        walk_part(&p, &sweep, index, &first, &s);
+        walk_part(&p, &sweep, index, get_skippable(job, row, kv_head), &first, &s);
     }
 }
 
@@ -423,31 +433,18 @@ static void count_pages(const tb_attention *a, size_t parts)
     }
 }
 
-static void attend_few(const tb_attention *a)
+static void attend_few(const tb_attention *a, const tb_kv_range *skippable)
 {
-    size_t threads = a->compute->threads, heads = a->rows * a->config->kv_heads, parts = most_parts(a);
+    size_t threads = a->compute->threads, heads = a->rows * a->config->kv_heads;
+    few_job all = {a, skippable, 0, 0}, begin = all, rest = all;
+    all.parts = most_parts(&all);
     // Where keys may be skipped, those that are always read say which.
-    size_t first = a->skip > 0 ? 1 : parts;
-    few_job begin = {a, 0, first}, rest = {a, first, parts - first}, all = {a, 0, parts};
+    begin.parts = rest.first = skippable ? 1 : all.parts;
+    rest.parts = all.parts - begin.parts;
     tb_parallel(threads, heads * begin.parts, 1, walk_parts, &begin);
     tb_parallel(threads, heads * rest.parts, 1, walk_parts, &rest);
     tb_parallel(is_shown(a) ? threads : 1, heads, 1, join_parts, &all);
-    count_pages(a, parts);
-}
-
-// Rows that skip keys go few by few: each skips what it would skip if it came alone.
-static void attend_few_by_few(const tb_attention *a)
-{
-    const size_t few = FEWEST_TILE - 1;
-    for (size_t row = 0; row < a->rows; row += few) {
-        tb_attention some = *a;
-        some.query += row * a->stride;
-        some.pinned_query = a->pinned_query ? a->pinned_query + row * a->stride : NULL;
-        some.out += row * a->stride;
-        some.positions += row;
-        some.rows = a->rows - row < few ? a->rows - row : few;
-        attend_few(&some);
-    }
+    count_pages(a, all.parts);
 }
 
 // ---- many rows ----
@@ -475,13 +472,92 @@ static void attend_tiles(void *user, size_t begin, size_t end, size_t worker)
         attend_tile(a, i / tiles, i % tiles * TILE, worker);
 }
 
-void tb_attention_run(const tb_attention *a)
+static void attend_all(const tb_attention *a)
 {
     size_t tiles = (a->rows + TILE - 1) / TILE;
-    if (a->weighing != TB_SOFTMAX || a->redistribution)
-        tb_weighed_run(a);
-    else if (a->rows < FEWEST_TILE || a->skip > 0)
-        attend_few_by_few(a);
+    if (a->rows < FEWEST_TILE)
+        attend_few(a, NULL);
     else
         tb_parallel(a->compute->threads, a->config->kv_heads * tiles, 1, attend_tiles, (void *)(uintptr_t)a);
+}
+
+// ---- rows that may skip keys ----
+
+static tb_attention rows_of(const tb_attention *a, size_t first, size_t most)
+{
+    tb_attention some = *a;
+    some.query += first * a->stride;
+    some.pinned_query = a->pinned_query ? a->pinned_query + first * a->stride : NULL;
+    some.out += first * a->stride;
+    some.positions += first;
+    some.rows = tb_min_size(a->rows - first, most);
+    return some;
+}
+
+// Takes keys [begin, end) into the softmax of a sweep of one query.
+static void sum_keys(softmax *sum, const tb_sweep *sweep, size_t begin, size_t end, float *scores)
+{
+    tb_run run = tb_seen_get_run(&sweep->seen, begin, end - begin);
+    tb_sweep_score(sweep, &run, scores, TB_SWEEP_KEYS);
+    add_scores(sum, &sweep->a->compute->kernels, scores, run.count);
+}
+
+// The keys that a row may skip; none where looking for them promises nothing. A page is skipped in all heads that share
+// it or in none, so that the first of them says; the first page and the newest keys, which have most of a row, stand
+// for all that is read.
+static tb_kv_range find_skippable(const tb_attention *a, size_t kv_head, size_t row, const scratch *s)
+{
+    tb_sweep sweep;
+    softmax read = {.top = -INFINITY};
+    tb_sweep_init(&sweep, a, kv_head, row, 1, TB_SWEEP_KERNELS, s->sweep);
+    tb_kv_range range = tb_skip_range(&sweep.seen);
+    if (range.begin == range.end)
+        return range;
+    sweep.group = 1;
+    sum_keys(&read, &sweep, 0, range.begin, s->scores);
+    sum_keys(&read, &sweep, sweep.seen.count - TB_KV_PAGE, sweep.seen.count, s->scores);
+    double sum = sum_read(a, sweep.first_head, read);
+    if (tb_skip_promises(&sweep, 0, range, sum, a->skip, s->skip))
+        return range;
+    a->kv->heads[kv_head].pages_met += (range.end - range.begin) / TB_KV_PAGE;
+    return (tb_kv_range){0, 0};
+}
+
+static void find_ranges(void *user, size_t begin, size_t end, size_t worker)
+{
+    const tb_attention *a = user;
+    scratch s = get_scratch(a, worker);
+    for (size_t kv_head = begin; kv_head < end; kv_head++)
+        for (size_t row = 0; row < a->rows; row++)
+            get_ranges(a)[row * a->config->kv_heads + kv_head] = find_skippable(a, kv_head, row, &s);
+}
+
+// Rows of which some skip keys go few by few: each skips what it would skip if it came alone.
+static void attend_skipping(const tb_attention *a)
+{
+    const size_t few = FEWEST_TILE - 1, heads = a->config->kv_heads;
+    const tb_kv_range *ranges = get_ranges(a);
+    for (size_t first = 0; first < a->rows; first += TILE) {
+        tb_attention tile = rows_of(a, first, TILE);
+        bool skips = false;
+        tb_parallel(a->compute->threads, heads, 1, find_ranges, &tile);
+        for (size_t i = 0; i < tile.rows * heads; i++)
+            skips = skips || ranges[i].begin < ranges[i].end;
+        for (size_t row = 0; row < tile.rows && skips; row += few) {
+            tb_attention some = rows_of(&tile, row, few);
+            attend_few(&some, ranges + row * heads);
+        }
+        if (!skips)
+            attend_all(&tile);
+    }
+}
+
+void tb_attention_run(const tb_attention *a)
+{
+    if (a->weighing != TB_SOFTMAX || a->redistribution)
+        tb_weighed_run(a);
+    else if (a->skip > 0)
+        attend_skipping(a);
+    else
+        attend_all(a);
 }

@@ -141,6 +141,7 @@ void tb_sweep_init(tb_sweep *s, const tb_attention *a, size_t kv_head, size_t fi
     s->way = way;
     s->kv_head = kv_head;
     s->group = a->config->heads / a->config->kv_heads;
+    s->first_head = kv_head * s->group;
     s->first_row = first_row;
     s->rows = rows;
     s->queries = scratch;

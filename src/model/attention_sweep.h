@@ -40,7 +40,7 @@ typedef enum tb_sweep_way { TB_SWEEP_KERNELS, TB_SWEEP_PRODUCTS } tb_sweep_way;
 typedef struct tb_sweep {
     const tb_attention *a;
     tb_sweep_way way;
-    size_t kv_head, group, first_row, rows;
+    size_t kv_head, first_head, group, first_row, rows;
     float *queries, *pinned; // [group·rows][padded head_size], scaled; for pinned segments
     float *convert;          // of a run's keys or values
     tb_seen seen;
@@ -58,7 +58,7 @@ static inline size_t tb_sweep_count(const tb_sweep *sweep)
 
 static inline size_t tb_sweep_head(const tb_sweep *sweep, size_t query)
 {
-    return sweep->kv_head * sweep->group + query / sweep->rows;
+    return sweep->first_head + query / sweep->rows;
 }
 
 static inline size_t tb_sweep_row(const tb_sweep *sweep, size_t query)
