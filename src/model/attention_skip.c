@@ -5,9 +5,9 @@
 // The newest keys, which are always read: as many as caches of few bits leave as they are.
 enum { NEWEST = 128 };
 
-// Of so many pages one is looked at first: where every tenth could be skipped, which is what looking at all costs, 32
-// pages out of 256 miss it in one of thirty times.
-enum { SAMPLED = 8 };
+// Before a search every eighth page is looked at, of many pages MOST_SAMPLES: each costs what memory takes to answer.
+// Where a sixth of all could be skipped, which is what a search costs, 16 of them miss it once in twenty times.
+enum { SAMPLED = 8, MOST_SAMPLES = 16 };
 
 tb_kv_range tb_skip_range(const tb_seen *seen)
 {
@@ -67,15 +67,21 @@ static threshold find_threshold(const tb_sweep *sweep, tb_kv_range range, double
     };
 }
 
-// bounds[i] of pages first … first + count − 1 and the query in `split`.
-static void score_pages(float *bounds, const tb_sweep *sweep, const float *split, size_t first, size_t count)
+static const void *bounds_of(const tb_sweep *sweep, size_t page)
+{
+    const tb_kv_segment *segment = &sweep->seen.segments[0];
+    size_t item = segment->type == TB_KV_CACHE_F16 ? sizeof(uint16_t) : sizeof(float);
+    return (const char *)segment->pages.bounds + page * 2 * sweep->a->config->head_size * item;
+}
+
+// The bound of a page for the query in `split`.
+static float score_page(const tb_sweep *sweep, const float *split, size_t page)
 {
     const tb_kernels *kernels = &sweep->a->compute->kernels;
-    const tb_kv_segment *segment = &sweep->seen.segments[0];
     const size_t n = 2 * sweep->a->config->head_size;
-    const size_t item = segment->type == TB_KV_CACHE_F16 ? sizeof(uint16_t) : sizeof(float);
-    tb_scores_fn *score = segment->type == TB_KV_CACHE_F16 ? kernels->scores_f16 : kernels->scores_f32;
-    score(bounds, count, split, tb_padded(n), 1, (const char *)segment->pages.bounds + first * n * item, count, n);
+    const void *bounds = bounds_of(sweep, page);
+    return sweep->seen.segments[0].type == TB_KV_CACHE_F16 ? kernels->dot_f32_f16(split, bounds, n)
+                                                           : kernels->dot_f32(split, bounds, n);
 }
 
 // By how much a page may weigh more than what may be skipped; not below what it is.
@@ -93,7 +99,9 @@ void tb_skip_weigh(float *excess, const tb_sweep *sweep, size_t query, tb_kv_ran
     const size_t n = sweep->a->config->head_size, first = begin / TB_KV_PAGE, pages = (end - begin) / TB_KV_PAGE;
     double norm = split(scratch, sweep->queries + query * tb_padded(n), n);
     threshold t = find_threshold(sweep, range, norm, sum, delta);
-    score_pages(excess, sweep, scratch, first, pages);
+    const tb_kernels *kernels = &sweep->a->compute->kernels;
+    tb_scores_fn *score = sweep->seen.segments[0].type == TB_KV_CACHE_F16 ? kernels->scores_f16 : kernels->scores_f32;
+    score(excess, pages, scratch, tb_padded(2 * n), 1, bounds_of(sweep, first), pages, 2 * n);
     for (size_t i = 0; i < pages; i++)
         excess[i] = find_excess(excess[i], sweep, &t, first + i);
 }
@@ -103,11 +111,9 @@ bool tb_skip_promises(const tb_sweep *sweep, size_t query, tb_kv_range range, do
     const size_t n = sweep->a->config->head_size;
     double norm = split(scratch, sweep->queries + query * tb_padded(n), n);
     threshold t = find_threshold(sweep, range, norm, sum, delta);
-    for (size_t page = range.begin / TB_KV_PAGE; page < range.end / TB_KV_PAGE; page += SAMPLED) {
-        float bound;
-        score_pages(&bound, sweep, scratch, page, 1);
-        if (find_excess(bound, sweep, &t, page) <= 0)
+    size_t first = range.begin / TB_KV_PAGE, end = range.end / TB_KV_PAGE;
+    for (size_t page = first; page < end; page += tb_max_size(SAMPLED, (end - first) / MOST_SAMPLES))
+        if (find_excess(score_page(sweep, scratch, page), sweep, &t, page) <= 0)
             return true;
-    }
     return false;
 }

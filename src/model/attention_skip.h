@@ -14,8 +14,8 @@
 // too few keys. Those in front and behind are always read.
 tb_kv_range tb_skip_range(const tb_seen *seen);
 
-// Whether to look for pages to skip at all: of every eighth page in `range`, one may be skipped by the query. `sum` as
-// below, of some of the keys that are always read.
+// Whether to look for pages to skip at all: of a few pages in `range`, one may be skipped by the query. `sum` as below,
+// of some of the keys that are always read.
 bool tb_skip_promises(const tb_sweep *sweep, size_t query, tb_kv_range range, double sum, double delta, float *scratch);
 
 // Floats of scratch for a sweep of one row.

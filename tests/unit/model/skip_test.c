@@ -12,7 +12,7 @@
 
 #include "model_files.h"
 
-enum { HEADS = 2, HEAD = 40, KEYS = HEAD * TB_KV_PAGE, CASES = 10000 };
+enum { HEADS = 2, HEAD = 40, KEYS = HEAD * TB_KV_PAGE, CASES = 10000, MOST_ROWS = 40 };
 
 typedef struct scene {
     tb_config config;
@@ -55,9 +55,12 @@ static void store(scene *s, size_t begin, size_t end)
     }
 }
 
-static void attend(scene *s, size_t count)
+// Rows of `query` at the last positions of `count`.
+static void attend_rows(scene *s, size_t count, const float *query, float *out, size_t rows)
 {
-    int32_t position = (int32_t)count - 1;
+    int32_t positions[MOST_ROWS];
+    for (size_t i = 0; i < rows; i++)
+        positions[i] = (int32_t)(count - rows + i);
     tb_attention_run(&(tb_attention){
         .compute = &s->compute,
         .config = &s->config,
@@ -66,14 +69,19 @@ static void attend(scene *s, size_t count)
         .cap = s->cap,
         .skip = s->skip,
         .sink_logits = s->sunk ? s->sinks : NULL,
-        .query = s->query,
-        .out = s->out,
+        .query = query,
+        .out = out,
         .stride = HEADS * HEAD,
-        .rows = 1,
-        .positions = &position,
+        .rows = rows,
+        .positions = positions,
         .scratch = s->scratch,
         .scratch_capacity = KEYS,
     });
+}
+
+static void attend(scene *s, size_t count)
+{
+    attend_rows(s, count, s->query, s->out, 1);
 }
 
 // The weight of pages of which nothing was read.
@@ -200,6 +208,39 @@ static void skip__is_the_same_after_going_back(void **state)
     tb_free(s);
 }
 
+// The pages of which nothing is read are the same whether a row comes alone or with others.
+static void skip__is_the_same_for_rows_that_come_together(void **state)
+{
+    (void)state;
+    static float queries[MOST_ROWS][HEADS * HEAD], out[MOST_ROWS][HEADS * HEAD];
+    tb_rng rng;
+    tb_rng_init(&rng, 16, 6);
+    scene *s = tb_new(scene);
+    size_t unread = 0;
+    scene_init(s, TB_KV_CACHE_F16);
+    for (int i = 0; i < 200; i++) {
+        size_t rows = 1 + tb_rng_below(&rng, MOST_ROWS), count = 200 + tb_rng_below(&rng, KEYS - 200 + 1);
+        s->skip = 0.05;
+        fill(s, &rng, count);
+        for (size_t r = 0; r < rows; r++)
+            for (size_t k = 0; k < HEADS * HEAD; k++) // of some rows nothing can be skipped
+                queries[r][k] = s->query[k] * (float)tb_rng_below(&rng, 3);
+        tb_memory_truncate(&s->memory, 0);
+        store(s, 0, count);
+        attend_rows(s, count, queries[0], out[0], rows);
+        for (size_t r = 0; r < rows; r++) {
+            attend_rows(s, count - rows + r + 1, queries[r], s->out, 1);
+            for (size_t k = 0; k < HEADS * (size_t)HEAD; k++) {
+                assert_int_equal(out[r][k] == 0, s->out[k] == 0);
+                unread += s->out[k] == 0;
+            }
+        }
+    }
+    assert_true(unread > 200);
+    scene_clear(s);
+    tb_free(s);
+}
+
 // ---- sequences ----
 
 static tb_seq *new_skipping(const tb_model *model, double skip, size_t batch)
@@ -261,6 +302,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(skip__never_leaves_out_more_than_it_may),
         cmocka_unit_test(skip__is_the_same_after_going_back),
+        cmocka_unit_test(skip__is_the_same_for_rows_that_come_together),
         cmocka_unit_test(skipping__nothing_is_a_plain_sequence_to_the_bit),
         cmocka_unit_test(skipping__changes_little_and_goes_with_nothing_else),
     };
