@@ -532,24 +532,37 @@ static void find_ranges(void *user, size_t begin, size_t end, size_t worker)
             get_ranges(a)[row * a->config->kv_heads + kv_head] = find_skippable(a, kv_head, row, &s);
 }
 
-// Rows of which some skip keys go few by few: each skips what it would skip if it came alone.
+// Rows [first, end) skip nothing.
+static void attend_plainly(const tb_attention *a, size_t first, size_t end)
+{
+    tb_attention some = rows_of(a, first, end - first);
+    if (first < end)
+        attend_all(&some);
+}
+
+// Rows of which some skip keys go few by few: each skips what it would skip if it came alone. Between them as many as
+// can go together.
 static void attend_skipping(const tb_attention *a)
 {
     const size_t few = FEWEST_TILE - 1, heads = a->config->kv_heads;
     const tb_kv_range *ranges = get_ranges(a);
+    size_t plain = 0; // rows from here on skip nothing
     for (size_t first = 0; first < a->rows; first += TILE) {
         tb_attention tile = rows_of(a, first, TILE);
         bool skips = false;
         tb_parallel(a->compute->threads, heads, 1, find_ranges, &tile);
         for (size_t i = 0; i < tile.rows * heads; i++)
             skips = skips || ranges[i].begin < ranges[i].end;
-        for (size_t row = 0; row < tile.rows && skips; row += few) {
+        if (!skips)
+            continue;
+        attend_plainly(a, plain, first);
+        plain = first + tile.rows;
+        for (size_t row = 0; row < tile.rows; row += few) {
             tb_attention some = rows_of(&tile, row, few);
             attend_few(&some, ranges + row * heads);
         }
-        if (!skips)
-            attend_all(&tile);
     }
+    attend_plainly(a, plain, a->rows);
 }
 
 void tb_attention_run(const tb_attention *a)
