@@ -10,12 +10,17 @@
 //   page_interactive.c  which of them one can do something with
 //   page_index.c        the numbers by which these are called
 //   page_text.c         the page as a text
+//   page_markdown.c     the page as Markdown
 //   page_observe.c      one observation: that text and what belongs to it
+//   element.c           a number's node, as long as it lives, and scripts on it
+//   action.c            the actions of an agent; action_*.c each a family of them
 //
-// SIGPIPE must be ignored, as the program does: a browser may die while something is written to it.
+// Two kinds of failure: a tb_code where the browser itself fails, and the error of an action's result, which is for
+// whoever acts. SIGPIPE must be ignored, as the program does: a browser may die while something is written to it.
 #ifndef TB_BROWSER_H
 #define TB_BROWSER_H
 
+#include "agent/browser/action.h"
 #include "agent/browser/devtools.h"
 #include "agent/browser/observation.h"
 #include "base/base.h"
@@ -29,12 +34,14 @@ typedef struct tb_browser_site {
 
 // All is borrowed while the browser is open.
 typedef struct tb_browser_options {
-    const char *program;   // NULL: what CHROME in the environment names, else the first of the usual ones in PATH
-    size_t width, height;  // of the viewport, in CSS pixels
-    bool headed;           // with a window
-    bool no_sandbox;       // always so for root, whom Chromium refuses otherwise
-    const char *time_zone; // NULL: ours
-    const char *downloads; // where downloaded files go, with its whole path; NULL: into the profile, and with it
+    const char *program;        // NULL: what CHROME in the environment names, else the first of the usual ones in PATH
+    size_t width, height;       // of the viewport, in CSS pixels
+    bool headed;                // with a window
+    bool no_sandbox;            // always so for root, whom Chromium refuses otherwise
+    const char *time_zone;      // NULL: ours
+    const char *downloads;      // where downloaded files go, with its whole path; NULL: into the profile, and with it
+    const char *const *uploads; // files that a page may be given, besides the downloaded ones
+    size_t upload_count;
     const tb_browser_site *sites; // what may be visited; NULL: anything
     size_t site_count;
     double time_scale; // multiplies every time limit; 0 means 1

@@ -95,22 +95,33 @@ static void tab_clear(tb_tab *tab)
     tb_str_clear(&tab->title);
 }
 
+static tb_code bring_to_front(tb_browser *browser, tb_browser_id target, tb_error *err)
+{
+    browser->focused = target;
+    return target.text[0] ? tb_devtools_post(browser->devtools, NULL, "Target.activateTarget",
+                                             json_pack("{s:s}", "targetId", target.text), err)
+                          : TB_OK;
+}
+
 // The front goes to the tab that opened the one in front, else to the newest.
-static void remove_tab(tb_browser *browser, const char *target)
+static tb_code remove_tab(tb_browser *browser, const char *target, tb_error *err)
 {
     tb_tab *tab = tb_browser_find_tab(browser, target);
     if (!tab)
-        return;
+        return TB_OK;
     bool in_front = tb_browser_id_is(&browser->focused, target);
     tb_browser_id opener = tab->opener;
     tab_clear(tab);
     list_remove(browser->tabs, &browser->tab_count, (size_t)(tab - browser->tabs), sizeof *tab);
     if (!in_front)
-        return;
+        return TB_OK;
     bool has_opener = tb_browser_find_tab(browser, opener.text) != NULL;
-    browser->focused = has_opener           ? opener
-                       : browser->tab_count ? browser->tabs[browser->tab_count - 1].target
-                                            : (tb_browser_id){{0}};
+    bool is_left = browser->tab_count > 0;
+    return bring_to_front(browser,
+                          has_opener ? opener
+                          : is_left  ? browser->tabs[browser->tab_count - 1].target
+                                     : (tb_browser_id){{0}},
+                          err);
 }
 
 static void remove_session(tb_browser *browser, const char *id)
@@ -137,9 +148,8 @@ static tb_code add_tab(tb_browser *browser, const char *session, const json_t *i
     tab->opener = tb_browser_id_of(info, "openerId");
     snprintf(tab->session.text, sizeof tab->session.text, "%s", session);
     bool ours = tb_browser_find_tab(browser, tab->opener.text) != NULL;
-    if (ours || browser->tab_count == 1)
-        browser->focused = tab->target;
-    return update_tab(tab, info, err);
+    tb_code rc = update_tab(tab, info, err);
+    return rc || !(ours || browser->tab_count == 1) ? rc : bring_to_front(browser, tab->target, err);
 }
 
 // What every session must be told, in this order. NULL stands for no parameters.
@@ -171,6 +181,18 @@ static tb_code enable(tb_browser *browser, const char *session, bool is_frame, t
                                  err);
 }
 
+// Tabs are attached to one by one: where the browser attaches to all by itself, a page that opens a window waits for
+// ever.
+static tb_code on_target(tb_browser *browser, const char *session, const json_t *params, tb_error *err)
+{
+    (void)session;
+    const json_t *info = json_object_get(params, "targetInfo");
+    if (!tb_text_is(tb_json_text_at(info, "type"), "page"))
+        return TB_OK;
+    return tb_devtools_post(browser->devtools, NULL, "Target.attachToTarget",
+                            json_pack("{s:O, s:b}", "targetId", json_object_get(info, "targetId"), "flatten", 1), err);
+}
+
 static tb_code on_attached(tb_browser *browser, const char *parent, const json_t *params, tb_error *err)
 {
     const json_t *info = json_object_get(params, "targetInfo");
@@ -191,13 +213,13 @@ static tb_code on_attached(tb_browser *browser, const char *parent, const json_t
 
 static tb_code on_detached(tb_browser *browser, const char *parent, const json_t *params, tb_error *err)
 {
-    (void)parent, (void)err;
+    (void)parent;
     tb_browser_id session = tb_browser_id_of(params, "sessionId");
     const tb_session *s = find_session(browser, session.text);
     tb_browser_id target = s && !s->is_frame ? s->target : (tb_browser_id){{0}};
     remove_session(browser, session.text);
-    remove_tab(browser, target.text);
-    return TB_OK;
+    tb_devtools_give_up(browser->devtools, session.text);
+    return remove_tab(browser, target.text, err);
 }
 
 static tb_code on_target_changed(tb_browser *browser, const char *session, const json_t *params, tb_error *err)
@@ -214,9 +236,10 @@ static tb_code on_target_crashed(tb_browser *browser, const char *session, const
     (void)session;
     tb_browser_id target = tb_browser_id_of(params, "targetId");
     tb_tab *tab = tb_browser_find_tab(browser, target.text);
-    if (!tab || tab->crashed)
+    if (!tab)
         return TB_OK;
     tab->crashed = true;
+    tb_devtools_give_up(browser->devtools, tab->session.text);
     return note(browser, "The page crashed: ", (tb_text){tb_str_get(&tab->url), tab->url.size}, "", err);
 }
 
@@ -442,13 +465,21 @@ static const struct {
     const char *method;
     tb_code (*handle)(tb_browser *browser, const char *session, const json_t *params, tb_error *err);
 } handlers[] = {
-    {"Target.attachedToTarget", on_attached},        {"Target.detachedFromTarget", on_detached},
-    {"Target.targetInfoChanged", on_target_changed}, {"Target.targetCrashed", on_target_crashed},
-    {"Network.requestWillBeSent", on_request},       {"Network.responseReceived", on_response},
-    {"Network.loadingFinished", on_request_end},     {"Network.loadingFailed", on_request_end},
-    {"Fetch.requestPaused", on_request_paused},      {"Fetch.authRequired", on_auth_required},
-    {"Page.javascriptDialogOpening", on_dialog},     {"Page.fileChooserOpened", on_file_chooser},
-    {"Browser.downloadWillBegin", on_download},      {"Browser.downloadProgress", on_download_progress},
+    {"Target.targetCreated", on_target},
+    {"Target.attachedToTarget", on_attached},
+    {"Target.detachedFromTarget", on_detached},
+    {"Target.targetInfoChanged", on_target_changed},
+    {"Target.targetCrashed", on_target_crashed},
+    {"Network.requestWillBeSent", on_request},
+    {"Network.responseReceived", on_response},
+    {"Network.loadingFinished", on_request_end},
+    {"Network.loadingFailed", on_request_end},
+    {"Fetch.requestPaused", on_request_paused},
+    {"Fetch.authRequired", on_auth_required},
+    {"Page.javascriptDialogOpening", on_dialog},
+    {"Page.fileChooserOpened", on_file_chooser},
+    {"Browser.downloadWillBegin", on_download},
+    {"Browser.downloadProgress", on_download_progress},
 };
 
 void tb_browser_on_event(void *user, const char *session, const char *method, const json_t *params)

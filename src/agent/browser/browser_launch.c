@@ -17,7 +17,8 @@ enum {
 };
 
 // BackForwardCache must be off: with it the geometry of a page that was left is still answered for, and a click would
-// hit whatever is there now. The three about backgrounds let a tab that is not in front answer at all.
+// hit whatever is there now. The three about backgrounds let a tab that is not in front answer at all. Smooth scrolling
+// would still go on when the page is looked at.
 static const char *const common_arguments[COMMON_ARGUMENTS + 1] = {
     "--disable-gpu",
     "--disable-dev-shm-usage",
@@ -36,6 +37,7 @@ static const char *const common_arguments[COMMON_ARGUMENTS + 1] = {
     "--disable-renderer-backgrounding",
     "--disable-background-timer-throttling",
     "--disable-breakpad",
+    "--disable-smooth-scrolling",
     "--lang=en-US",
     "--force-device-scale-factor=1",
     "--hide-crash-restore-bubble",
@@ -185,10 +187,6 @@ static tb_code watch(tb_browser *browser, tb_error *err)
                                   TB_DEVTOOLS_MS, err);
     if (!rc)
         rc = tb_devtools_call(NULL, d, NULL, "Target.setDiscoverTargets", json_pack("{s:b}", "discover", 1),
-                              TB_DEVTOOLS_MS, err);
-    if (!rc)
-        rc = tb_devtools_call(NULL, d, NULL, "Target.setAutoAttach",
-                              json_pack("{s:b, s:b, s:b}", "autoAttach", 1, "waitForDebuggerOnStart", 0, "flatten", 1),
                               TB_DEVTOOLS_MS, err);
     double begin = tb_clock_seconds();
     while (!rc && !tb_browser_front_tab(browser)) {

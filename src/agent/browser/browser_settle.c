@@ -57,8 +57,11 @@ static size_t count_open(const tb_browser *browser)
 // that is no failure.
 static tb_code draw(bool *read, tb_browser *browser, tb_error *err)
 {
-    static const char script[] =
-        "new Promise(done => requestAnimationFrame(() => done(document.readyState != 'loading')))";
+    // A tab that is behind another draws nothing: it is given as long as a few frames take.
+    static const char script[] = "new Promise(done => {"
+                                 "  const say = () => done(document.readyState != 'loading');"
+                                 "  requestAnimationFrame(say); setTimeout(say, 100);"
+                                 "})";
     const tb_tab *tab = tb_browser_front_tab(browser);
     *read = true;
     if (!tab || tab->crashed)

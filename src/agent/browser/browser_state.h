@@ -73,6 +73,7 @@ struct tb_browser {
     tb_index_entry *entries;
     size_t entry_count, entry_capacity;
     size_t observations;
+    size_t crashes;       // of pages
     tb_error event_error; // of handling an event; its code is TB_OK while there was none
 };
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,7 +23,8 @@ enum {
 // An answer that somebody waits for.
 typedef struct expected {
     uint64_t id;
-    json_t *answer; // NULL: has not come
+    char session[64]; // "" is the browser itself
+    json_t *answer;   // NULL: has not come
 } expected;
 
 struct tb_devtools {
@@ -156,9 +158,9 @@ static tb_code turn(bool *came, tb_devtools *devtools, int wait_ms, tb_error *er
     return rc ? rc : handle_all(devtools, err);
 }
 
-static int time_left(const tb_devtools *devtools, double begin, int timeout_ms)
+static int time_left(double begin, double timeout_ms)
 {
-    double left = timeout_ms * devtools->time_scale - (tb_clock_seconds() - begin) * 1e3;
+    double left = timeout_ms - (tb_clock_seconds() - begin) * 1e3;
     return left <= 0 ? 0 : left > 1e9 ? 1000000000 : (int)left + 1;
 }
 
@@ -169,13 +171,13 @@ tb_code tb_devtools_listen(tb_devtools *devtools, int timeout_ms, tb_error *err)
     int left;
     tb_code rc;
     do {
-        left = time_left(devtools, begin, timeout_ms);
+        left = time_left(begin, timeout_ms);
         rc = turn(&came, devtools, left, err);
     } while (!rc && !came && left > 0);
     return rc;
 }
 
-static tb_code expect(tb_devtools *devtools, uint64_t id, tb_error *err)
+static tb_code expect(tb_devtools *devtools, uint64_t id, const char *session, tb_error *err)
 {
     if (devtools->expected_count == devtools->expected_capacity) {
         size_t capacity = 2 * devtools->expected_capacity + 8;
@@ -186,8 +188,19 @@ static tb_code expect(tb_devtools *devtools, uint64_t id, tb_error *err)
         devtools->expected = grown;
         devtools->expected_capacity = capacity;
     }
-    devtools->expected[devtools->expected_count++] = (expected){.id = id};
+    expected *e = &devtools->expected[devtools->expected_count++];
+    *e = (expected){.id = id};
+    snprintf(e->session, sizeof e->session, "%s", session ? session : "");
     return TB_OK;
+}
+
+void tb_devtools_give_up(tb_devtools *devtools, const char *session)
+{
+    for (size_t i = 0; i < devtools->expected_count; i++) {
+        expected *e = &devtools->expected[i];
+        if (!e->answer && strcmp(e->session, session) == 0)
+            e->answer = json_pack("{s:{s:s}}", "error", "message", "the page is gone");
+    }
 }
 
 static void expect_no_more(tb_devtools *devtools, uint64_t id)
@@ -229,7 +242,7 @@ tb_code tb_devtools_send(uint64_t *id, tb_devtools *devtools, const char *sessio
 {
     *id = devtools->last_id + 1;
     tb_code rc = tb_devtools_post(devtools, session, method, params, err);
-    return rc ? rc : expect(devtools, *id, err);
+    return rc ? rc : expect(devtools, *id, session, err);
 }
 
 static tb_code take_result(json_t **result, const json_t *answer, tb_error *err)
@@ -253,7 +266,7 @@ tb_code tb_devtools_take(json_t **result, tb_devtools *devtools, uint64_t id, in
     const json_t *answer = find_expected(devtools, id)->answer;
     for (int left = 1; !rc && !answer && left > 0;) {
         bool came;
-        left = time_left(devtools, begin, timeout_ms);
+        left = time_left(begin, timeout_ms * devtools->time_scale);
         rc = turn(&came, devtools, left, err);
         answer = find_expected(devtools, id)->answer;
     }

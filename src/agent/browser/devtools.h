@@ -19,7 +19,7 @@ tb_code tb_devtools_open(tb_devtools **out, int to, int from, tb_devtools_on_eve
                          const tb_report *report, tb_error *err);
 void tb_devtools_close(tb_devtools *devtools);
 
-// Multiplies every time limit; 1 in the beginning.
+// Multiplies the time that answers have; 1 in the beginning.
 void tb_devtools_set_time_scale(tb_devtools *devtools, double scale);
 
 // Sends a command and waits for its answer. `session` NULL is the browser itself; `params` are taken, NULL stands for
@@ -36,6 +36,9 @@ tb_code tb_devtools_post(tb_devtools *devtools, const char *session, const char 
 tb_code tb_devtools_send(uint64_t *id, tb_devtools *devtools, const char *session, const char *method,
                          struct json_t *params, tb_error *err);
 tb_code tb_devtools_take(struct json_t **result, tb_devtools *devtools, uint64_t id, int timeout_ms, tb_error *err);
+
+// Whoever waits for an answer of a session gets a refusal: the page is gone, and will not give any.
+void tb_devtools_give_up(tb_devtools *devtools, const char *session);
 
 // Handles what comes within `timeout_ms`, at least until the first message.
 tb_code tb_devtools_listen(tb_devtools *devtools, int timeout_ms, tb_error *err);

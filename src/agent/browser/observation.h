@@ -34,6 +34,9 @@ tb_code tb_browser_observe(tb_observation *out, struct tb_browser *browser, cons
                            tb_error *err);
 void tb_observation_clear(tb_observation *observation);
 
+// Appends the page as Markdown, all its frames one behind the other: what the action `extract` reads.
+tb_code tb_browser_read_markdown(tb_str *out, struct tb_browser *browser, bool links, bool images, tb_error *err);
+
 typedef struct tb_shot_options {
     int jpeg_quality; // 1 … 100; 0: PNG
 } tb_shot_options;

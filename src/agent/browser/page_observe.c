@@ -136,6 +136,27 @@ static tb_code take_page(tb_page *page, tb_browser *browser, const tb_observe_op
     return rc ? rc : tb_page_number(page, browser, options->backend_ids, err);
 }
 
+// A page that crashed is opened once more. One that crashes again ends the browser.
+static tb_code revive(tb_browser *browser, tb_error *err)
+{
+    const tb_tab *tab = tb_browser_front_tab(browser);
+    if (!tab || !tab->crashed)
+        return TB_OK;
+    if (++browser->crashes > 1)
+        return tb_fail(err, TB_EIO, "the page crashed twice: %.300s", tb_str_get(&tab->url));
+    char *url = tb_dup_text(tb_str_get(&tab->url), tab->url.size);
+    tb_code rc = url ? tb_browser_visit(browser, url, err) : tb_fail(err, TB_ENOMEM, "no memory for an address");
+    tb_free(url);
+    return rc == TB_EINVAL ? TB_OK : rc; // it cannot be opened any more: the browser says so on its page
+}
+
+// Waits until the page has come to rest, and lives.
+static tb_code come_to_rest(size_t *open, tb_browser *browser, tb_error *err)
+{
+    tb_code rc = tb_browser_settle(open, browser, TB_SETTLE_MS, err);
+    return rc ? rc : revive(browser, err);
+}
+
 // A page that goes while it is looked at is looked at once more.
 static tb_code take_page_or_next(tb_page *page, tb_browser *browser, const tb_observe_options *options, tb_error *err)
 {
@@ -144,7 +165,7 @@ static tb_code take_page_or_next(tb_page *page, tb_browser *browser, const tb_ob
         return rc;
     size_t open;
     tb_page_clear(page);
-    rc = tb_browser_settle(&open, browser, TB_SETTLE_MS, err);
+    rc = come_to_rest(&open, browser, err);
     return rc ? rc : take_page(page, browser, options, err);
 }
 
@@ -160,7 +181,7 @@ tb_code tb_browser_observe(tb_observation *out, tb_browser *browser, const tb_ob
     *out = (tb_observation){0};
     tb_page page = {0};
     size_t open;
-    tb_code rc = tb_browser_settle(&open, browser, TB_SETTLE_MS, err);
+    tb_code rc = come_to_rest(&open, browser, err);
     double begin = tb_clock_seconds();
     if (!rc)
         rc = take_page_or_next(&page, browser, options, err);
