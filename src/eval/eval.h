@@ -159,8 +159,9 @@ typedef struct tb_bench_result {
 } tb_bench_result;
 
 // Pushes `prompt` random tokens at once, then `generate` one by one; `repeats` times after one
-// warm-up. All counts are at least 1; TB_ELIMIT when the model's context is shorter.
+// warm-up. All counts are at least 1; TB_ELIMIT when the model's context is shorter, unless `memory` (NULL: all is
+// kept) makes a stream of it.
 tb_code tb_measure_speed(tb_bench_result *result, const tb_model *model, size_t prompt, size_t generate, size_t repeats,
-                         const tb_report *report, tb_error *err);
+                         const tb_seq_options *memory, const tb_report *report, tb_error *err);
 
 #endif

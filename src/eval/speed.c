@@ -25,6 +25,7 @@ static tb_code tell_progress(const speed_run *run, size_t repeat, size_t tokens,
 static tb_code time_once(speed_run *run, size_t repeat, tb_error *err)
 {
     tb_seq_truncate(run->seq, 0);
+    tb_seq_set_prompt(run->seq, run->prompt);
     double start = tb_clock_seconds();
     tb_code rc = tb_seq_push(run->seq, run->tokens, run->prompt, err);
     double middle = tb_clock_seconds();
@@ -49,10 +50,14 @@ static double median(double *values, size_t n, double *spread)
     return middle;
 }
 
-static tb_code prepare(speed_run *run, tb_arena *arena, const tb_model *model, tb_error *err)
+static tb_code prepare(speed_run *run, tb_arena *arena, const tb_model *model, const tb_seq_options *memory,
+                       tb_error *err)
 {
     size_t n = run->prompt + run->generate;
-    if (n > tb_model_context_length(model))
+    tb_seq_options options = memory ? *memory : (tb_seq_options){0};
+    if (!options.window)
+        options.context = n;
+    if (!options.window && n > tb_model_context_length(model))
         return tb_fail(err, TB_ELIMIT, "%zu tokens do not fit into the model's context of %zu", n,
                        tb_model_context_length(model));
     run->tokens = tb_arena_array(arena, n, sizeof *run->tokens);
@@ -64,15 +69,15 @@ static tb_code prepare(speed_run *run, tb_arena *arena, const tb_model *model, t
     tb_rng_init(&rng, 0, 0);
     for (size_t i = 0; i < n; i++)
         run->tokens[i] = (int32_t)tb_rng_below(&rng, tb_model_vocab_size(model));
-    return tb_seq_new(&run->seq, model, &(tb_seq_options){.context = n}, err);
+    return tb_seq_new(&run->seq, model, &options, err);
 }
 
 tb_code tb_measure_speed(tb_bench_result *result, const tb_model *model, size_t prompt, size_t generate, size_t repeats,
-                         const tb_report *report, tb_error *err)
+                         const tb_seq_options *memory, const tb_report *report, tb_error *err)
 {
     speed_run run = {.prompt = prompt, .generate = generate, .repeats = repeats, .report = report};
     tb_arena arena = {0};
-    tb_code rc = prepare(&run, &arena, model, err);
+    tb_code rc = prepare(&run, &arena, model, memory, err);
     for (size_t r = 0; !rc && r <= repeats; r++)
         rc = time_once(&run, r, err);
     if (!rc) {

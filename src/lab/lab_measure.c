@@ -388,7 +388,7 @@ static tb_code clock_row(measuring *k, size_t index, tb_error *err)
     if (!rc && (count != 2 || c->options.fresh)) {
         tb_bench_result speed;
         rc = tb_measure_speed(&speed, model, tb_min_size(BENCH_PROMPT, context / 2),
-                              tb_min_size(BENCH_GENERATE, context / 4), BENCH_REPEATS, c->options.report, err);
+                              tb_min_size(BENCH_GENERATE, context / 4), BENCH_REPEATS, NULL, c->options.report, err);
         numbers[0] = rc ? 0 : speed.prefill_tps;
         numbers[1] = rc ? 0 : speed.decode_tps;
         if (!rc)

@@ -1,5 +1,5 @@
-// The squares of the stream's singular values are the eigenvalues of the products of its tokens with one another, of
-// which there are as many as tokens.
+// The squares of the stream's singular values are the eigenvalues of the products of its tokens with one another, or of
+// its channels with one another, whichever are fewer: the others have 0.
 #include "sink/shape.h"
 
 #include <math.h>
@@ -153,22 +153,23 @@ typedef struct spectrum {
 
 static spectrum spectrum_of(tb_sink_shapes *s, const double *x, size_t rows)
 {
-    size_t width = s->config->width;
+    size_t width = s->config->width, n = tb_min_size(rows, width);
     double entropy = 0;
     spectrum out = {0};
     tb_error err;
-    tb_gemm_f64(s->gram, rows, x, width, false, x, width, true, rows, rows, width, 1.0, 0.0);
-    tb_code rc = tb_symmetric_eigenvalues(s->spectrum, s->gram, rows, &err);
+    bool channels = width < rows; // XᵀX, else XXᵀ
+    tb_gemm_f64(s->gram, n, x, width, channels, x, width, !channels, n, n, channels ? rows : width, 1.0, 0.0);
+    tb_code rc = tb_symmetric_eigenvalues(s->spectrum, s->gram, n, &err);
     if (rc && !s->rc) {
         s->rc = rc;
         s->err = err;
     }
-    for (size_t i = 0; i < rows && !rc; i++) {
+    for (size_t i = 0; i < n && !rc; i++) {
         out.largest = fmax(s->spectrum[i], 0); // they ascend
         out.sum += out.largest;
         out.roots += sqrt(out.largest);
     }
-    for (size_t i = 0; i < rows && out.sum > 0; i++) {
+    for (size_t i = 0; i < n && out.sum > 0; i++) {
         double share = fmax(s->spectrum[i], 0) / out.sum;
         entropy -= share > 0 ? share * log(share) : 0;
     }

@@ -322,7 +322,7 @@ static void measurements__stop_when_asked(void **state)
         assert_int_equal(tb_measure_perplexity(&r, model_a, model_b, text, TEXT, &options, &err), TB_ECANCELLED);
         left = calls;
         tb_bench_result b;
-        assert_int_equal(tb_measure_speed(&b, model_a, 4, 4, 1, &report, &err), TB_ECANCELLED);
+        assert_int_equal(tb_measure_speed(&b, model_a, 4, 4, 1, NULL, &report, &err), TB_ECANCELLED);
     }
 }
 
@@ -353,13 +353,14 @@ static void speed__reports_medians_of_what_was_run(void **state)
 {
     (void)state;
     tb_bench_result r;
-    OK(tb_measure_speed(&r, model_a, 16, 8, 3, NULL, &err));
+    OK(tb_measure_speed(&r, model_a, 16, 8, 3, NULL, NULL, &err));
     assert_int_equal(r.prompt_tokens, 16);
     assert_int_equal(r.generated_tokens, 8);
     assert_true(r.prefill_tps > 0 && r.decode_tps > 0);
     assert_true(r.prefill_spread >= 0 && r.decode_spread >= 0);
     assert_true(r.peak_rss_bytes > 0);
-    assert_int_equal(tb_measure_speed(&r, model_a, 256, 1, 1, NULL, &err), TB_ELIMIT);
+    assert_int_equal(tb_measure_speed(&r, model_a, 256, 1, 1, NULL, NULL, &err), TB_ELIMIT);
+    OK(tb_measure_speed(&r, model_a, 256, 1, 1, &(tb_seq_options){.keep_sinks = 4, .window = 28}, NULL, &err));
 }
 
 static void measurements__report_failed_allocations(void **state)
@@ -379,7 +380,7 @@ static void measurements__report_failed_allocations(void **state)
     n = 0;
     for (tb_code rc = TB_ENOMEM; rc; n++) {
         tb_mem_fail_after(n);
-        rc = tb_measure_speed(&b, model_a, 4, 2, 1, NULL, &err);
+        rc = tb_measure_speed(&b, model_a, 4, 2, 1, NULL, NULL, &err);
         tb_mem_fail_after(-1);
         assert_true(rc == TB_OK || rc == TB_ENOMEM);
     }

@@ -10,10 +10,12 @@
 
 #include "sink/shape.h"
 
-enum { T = 16, WIDTH = 64, BLOCKS = 2, KV = 2, N = 16 };
+enum { T = 16, WIDTH = 64, NARROW = 8, BLOCKS = 2, KV = 2, N = 16 };
 
 static const tiny_model shape = {
     .blocks = BLOCKS, .width = WIDTH, .ffn_width = 32, .heads = 4, .kv_heads = KV, .context = 64};
+static const tiny_model narrow = {
+    .blocks = BLOCKS, .width = NARROW, .ffn_width = 32, .heads = 2, .kv_heads = KV, .context = 64};
 
 // Eigenvalues of a matrix of T rows are right to about T·2^-52 of the largest; their entropy is not much worse.
 #define EXACT 1e-10
@@ -26,13 +28,18 @@ typedef struct fixture {
     float x[T][WIDTH], keys[T][KV][N];
 } fixture;
 
-static fixture *begin(void)
+static fixture *begin_with(const tiny_model *of)
 {
     fixture *f = tb_new(fixture);
     tb_error err;
-    f->model = open_tiny(&shape, 1);
+    f->model = open_tiny(of, 1);
     assert_int_equal(tb_sink_shapes_init(&f->shapes, &f->arena, f->model, T, &err), TB_OK);
     return f;
+}
+
+static fixture *begin(void)
+{
+    return begin_with(&shape);
 }
 
 static void add_stream(fixture *f)
@@ -185,6 +192,19 @@ static void keys__that_point_away_are_looked_at(void **state)
     end(f);
 }
 
+static void updates__may_have_more_tokens_than_channels(void **state)
+{
+    (void)state;
+    fixture *f = begin_with(&narrow);
+    for (size_t t = 0; t < T; t++)
+        f->x[t][t % NARROW] = 3;
+    tb_sink_shapes_add_update(&f->shapes, 0, &(tb_edit_rows){.x = f->x[0], .stride = WIDTH, .rows = T, .cols = NARROW});
+    finish(f, 1);
+    const tb_sink_update_shape *u = f->geometry.updates;
+    assert_true(fabs(u[0].stable_rank - NARROW) < T * EXACT && fabs(u[0].top_share - 1.0 / NARROW) < EXACT);
+    end(f);
+}
+
 static void updates__of_one_direction_and_of_equal_ones(void **state)
 {
     (void)state;
@@ -216,6 +236,7 @@ int main(void)
         cmocka_unit_test(keys__of_the_first_token_point_elsewhere),
         cmocka_unit_test(keys__that_point_away_are_looked_at),
         cmocka_unit_test(updates__of_one_direction_and_of_equal_ones),
+        cmocka_unit_test(updates__may_have_more_tokens_than_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
