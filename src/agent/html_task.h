@@ -2,7 +2,6 @@
 #ifndef TB_AGENT_HTML_TASK_H
 #define TB_AGENT_HTML_TASK_H
 
-#include "agent/markup.h"
 #include "agent/saas_report.h"
 
 void tb_html_put_task(tb_markup *m, const tb_saas_report *report, const tb_tally *tally);

@@ -9,7 +9,6 @@
 
 #include "agent/html_task.h"
 #include "agent/intervals.h"
-#include "agent/markup.h"
 #include "agent/saas_report.h"
 #include "twobit/twobit.h"
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "agent/json_exact.h"
-#include "agent/markup.h"
 #include "agent/saas_report.h"
 
 // A row's task and run.

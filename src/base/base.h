@@ -13,6 +13,7 @@
 #include "base/json_read.h"
 #include "base/json_text.h"
 #include "base/lock.h"
+#include "base/markup.h"
 #include "base/mem.h"
 #include "base/option.h"
 #include "base/parallel.h"

@@ -1,11 +1,11 @@
-#include "agent/markup.h"
+#include "base/markup.h"
 
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/lines.h"
+#include "base/utf8.h"
 
 static void append(tb_markup *m, const char *text, size_t size)
 {
@@ -60,7 +60,8 @@ void tb_markup_text(tb_markup *m, tb_text text)
             append(m, other, strlen(other));
         else
             append(m, text.data, n);
-        text = tb_text_from(text, n ? n : 1);
+        n = n ? n : 1;
+        text = (tb_text){text.data + n, text.size - n};
     }
 }
 

@@ -1,8 +1,8 @@
-// Inside agent: texts from outside within HTML and XML.
-#ifndef TB_AGENT_MARKUP_H
-#define TB_AGENT_MARKUP_H
+// HTML and XML, and texts from outside within them.
+#ifndef TB_BASE_MARKUP_H
+#define TB_BASE_MARKUP_H
 
-#include "base/base.h"
+#include "base/str.h"
 
 // A document that is being written. It remembers the first error, so that writing reads like the document.
 typedef struct tb_markup {
