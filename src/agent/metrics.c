@@ -544,12 +544,12 @@ static int compare_ids(const void *a, const void *b)
 static tb_code sort_by_id(tb_metrics *m, tb_error *err)
 {
     size_t n = m->results->tasks->count;
-    m->by_id = tb_arena_array(&m->arena, n, sizeof *m->by_id);
+    m->by_id = tb_arena_array(&m->arena, n, sizeof(const tb_tally *));
     if (!m->by_id)
         return fail_memory(err);
     for (size_t i = 0; i < n; i++)
         m->by_id[i] = &m->tallies[i];
-    qsort(m->by_id, n, sizeof *m->by_id, compare_ids);
+    qsort(m->by_id, n, sizeof(const tb_tally *), compare_ids);
     return TB_OK;
 }
 

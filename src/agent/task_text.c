@@ -168,7 +168,7 @@ static size_t find_apps(const tb_app *found[TB_MOST_APPS], const tb_task *task, 
         if (app && !again)
             found[n++] = app;
     }
-    qsort(found, n, sizeof *found, by_key);
+    qsort(found, n, sizeof(const tb_app *), by_key);
     return n;
 }
 

@@ -389,7 +389,8 @@ static void spread(tb_page *page)
 
 static tb_code keep_snapshot(tb_page *page, json_t *snapshot, tb_error *err)
 {
-    json_t **grown = tb_realloc_array(page->snapshots, page->snapshot_count, page->snapshot_count + 1, sizeof *grown);
+    json_t **grown =
+        tb_realloc_array(page->snapshots, page->snapshot_count, page->snapshot_count + 1, sizeof(json_t *));
     if (!grown) {
         json_decref(snapshot);
         return tb_fail(err, TB_ENOMEM, "no memory for a page");
