@@ -15,11 +15,7 @@ typedef struct gamma_args {
 } gamma_args;
 
 static const gamma_args defaults = {
-    .sink = {.input = "natural",
-             .bos = "auto",
-             .ctx = TB_SINK_CTX,
-             .sequences = TB_SINK_SEQUENCES,
-             .epsilon = TB_SINK_EPSILON},
+    .sink = TB_SINK_ARGS_DEFAULTS,
     .gammas = "0,0.3,0.6,1,1.5,2,3",
 };
 

@@ -15,11 +15,7 @@ typedef struct prune_args {
 } prune_args;
 
 static const prune_args defaults = {
-    .sink = {.input = "natural",
-             .bos = "auto",
-             .ctx = TB_SINK_CTX,
-             .sequences = TB_SINK_SEQUENCES,
-             .epsilon = TB_SINK_EPSILON},
+    .sink = TB_SINK_ARGS_DEFAULTS,
     .shares = "0.02,0.05,0.1,0.2",
 };
 

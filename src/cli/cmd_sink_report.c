@@ -12,15 +12,7 @@ typedef struct report_args {
 
 enum { EXPERIMENT_SEQUENCES = 4 };
 
-static const report_args defaults = {.sink =
-                                         {
-                                             .input = "natural",
-                                             .bos = "auto",
-                                             .ctx = TB_SINK_CTX,
-                                             .sequences = TB_SINK_SEQUENCES,
-                                             .epsilon = TB_SINK_EPSILON,
-                                         },
-                                     .experiments = EXPERIMENT_SEQUENCES};
+static const report_args defaults = {.sink = TB_SINK_ARGS_DEFAULTS, .experiments = EXPERIMENT_SEQUENCES};
 
 static const tb_option options[] = {
     {"output", 'o', TB_OPTION_TEXT, offsetof(report_args, output), "FILE", 0, 0, "page to write: .html"},

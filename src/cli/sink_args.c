@@ -9,13 +9,7 @@
 #include "cli/number_text.h"
 #include "cli/plot.h"
 
-const tb_sink_args tb_sink_args_default = {
-    .input = "natural",
-    .bos = "auto",
-    .ctx = TB_SINK_CTX,
-    .sequences = TB_SINK_SEQUENCES,
-    .epsilon = TB_SINK_EPSILON,
-};
+const tb_sink_args tb_sink_args_default = TB_SINK_ARGS_DEFAULTS;
 
 const tb_option tb_sink_option_table[] = {
     {"reference", 0, TB_OPTION_TEXT, offsetof(tb_sink_args, reference), "MODEL0", 0, 0,

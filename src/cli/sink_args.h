@@ -15,6 +15,13 @@ typedef struct tb_sink_args {
     bool json;
 } tb_sink_args;
 
+// Of all commands that have these options.
+#define TB_SINK_ARGS_DEFAULTS                                                                                          \
+    {                                                                                                                  \
+        .input = "natural", .bos = "auto", .ctx = TB_SINK_CTX, .sequences = TB_SINK_SEQUENCES,                         \
+        .epsilon = TB_SINK_EPSILON                                                                                     \
+    }
+
 extern const tb_option tb_sink_option_table[];   // --reference and --plot, of commands that measure …
 extern const tb_option tb_sink_protocol_table[]; // … and what they are measured on: the shared table of all
 extern const tb_sink_args tb_sink_args_default;

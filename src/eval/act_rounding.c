@@ -24,7 +24,7 @@ tb_code tb_act_form_parse(tb_act_form *out, const char *text, tb_error *err)
 
 // ---- rounding ----
 
-static float largest_of(const float *x, size_t n)
+float tb_act_largest(const float *x, size_t n)
 {
     float largest = 0;
     for (size_t i = 0; i < n; i++)
@@ -55,7 +55,7 @@ static void round_input(void *user, const tb_probe_place *at, tb_linear_input in
         float *x = rows->x + t * rows->stride;
         if ((size_t)rows->positions[t] >= r->left_out)
             tb_act_round(x, rows->cols, r->form.bits,
-                         r->form.fixed ? *largest_at(r, at->block, input) : largest_of(x, rows->cols));
+                         r->form.fixed ? *largest_at(r, at->block, input) : tb_act_largest(x, rows->cols));
     }
 }
 
@@ -71,7 +71,7 @@ static void see_input(void *user, const tb_probe_place *at, tb_linear_input inpu
     tb_act_rounding *r = user;
     float *largest = largest_at(r, at->block, input);
     for (size_t t = 0; t < rows->rows; t++) {
-        float own = largest_of(rows->x + t * rows->stride, rows->cols);
+        float own = tb_act_largest(rows->x + t * rows->stride, rows->cols);
         if ((size_t)rows->positions[t] >= r->left_out && !(own <= *largest))
             *largest = own;
     }

@@ -54,6 +54,9 @@ void tb_act_rounding_clear(tb_act_rounding *rounding);
 // Rounds what passes of that model compute. Borrows `rounding`.
 tb_probe tb_act_rounding_probe(const tb_act_rounding *rounding);
 
+// The largest magnitude of x[n]; NaN where one is there.
+float tb_act_largest(const float *x, size_t n);
+
 // x[n] in place, by the scale of a largest magnitude; 0 leaves all as it is.
 void tb_act_round(float *x, size_t n, unsigned bits, float largest);
 

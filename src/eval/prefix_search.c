@@ -68,21 +68,12 @@ static tb_states window_of(const tb_states *states, size_t w)
 
 // ---- the largest of each token ----
 
-static float largest_of(const float *x, size_t n)
-{
-    float largest = 0;
-    for (size_t i = 0; i < n; i++)
-        if (!(fabsf(x[i]) <= largest)) // NaN is taken, and stays
-            largest = fabsf(x[i]);
-    return largest;
-}
-
 static void see_down(void *user, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows)
 {
     search *s = user;
     (void)at;
     for (size_t t = 0; input == TB_INPUT_DOWN && t < rows->rows; t++) {
-        float own = largest_of(rows->x + t * rows->stride, rows->cols), *most = &s->largest[rows->positions[t]];
+        float own = tb_act_largest(rows->x + t * rows->stride, rows->cols), *most = &s->largest[rows->positions[t]];
         if (!(own <= *most)) // in a mixture one of several experts
             *most = own;
     }
@@ -187,7 +178,7 @@ static void see_largest(void *user, const tb_probe_place *at, tb_linear_input in
     for (size_t t = 0; t < rows->rows; t++)
         if ((size_t)rows->positions[t] >= s->skip)
             s->input_largest[input] =
-                fmaxf(s->input_largest[input], largest_of(rows->x + t * rows->stride, rows->cols));
+                fmaxf(s->input_largest[input], tb_act_largest(rows->x + t * rows->stride, rows->cols));
 }
 
 static void see_error(void *user, const tb_probe_place *at, tb_linear_input input, const tb_probe_rows *rows)

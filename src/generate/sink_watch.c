@@ -18,11 +18,6 @@ struct tb_sink_watch {
     double largest;
 };
 
-static size_t position_at(const tb_attention_piece *piece, size_t i)
-{
-    return piece->positions ? (size_t)piece->positions[i] : piece->first + i;
-}
-
 static void see_row(void *user, const tb_probe_place *at, size_t head, size_t position,
                     const tb_attention_piece *pieces, size_t count)
 {
@@ -33,7 +28,7 @@ static void see_row(void *user, const tb_probe_place *at, size_t head, size_t po
     for (size_t p = 0; p < count; p++)
         for (size_t i = 0; i < pieces[p].count; i++) {
             double weight = (double)pieces[p].weights[i];
-            sight.mass += position_at(&pieces[p], i) < w->sinks ? weight : 0;
+            sight.mass += tb_attention_piece_position(&pieces[p], i) < w->sinks ? weight : 0;
             sight.entropy -= weight > 0 ? weight * log(weight) : 0;
         }
     w->sight[at->block * w->heads + head] = sight;

@@ -199,6 +199,11 @@ typedef struct tb_attention_piece {
     size_t first;
 } tb_attention_piece;
 
+static inline size_t tb_attention_piece_position(const tb_attention_piece *piece, size_t key)
+{
+    return piece->positions ? (size_t)piece->positions[key] : piece->first + key;
+}
+
 // What a block computes and an experiment may change before it is used.
 typedef enum tb_edit_stage {
     TB_EDIT_KEY,       // heads one behind the other, normed and turned, about to go into the sequence's memory

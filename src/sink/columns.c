@@ -28,9 +28,16 @@ static int64_t units_of(double x)
     return (int64_t)(x * UNITS);
 }
 
-static size_t position_at(const tb_attention_piece *piece, size_t i)
+void tb_sink_first_weights(float *out, size_t n, const tb_attention_piece *pieces, size_t count)
 {
-    return piece->positions ? (size_t)piece->positions[i] : piece->first + i;
+    memset(out, 0, n * sizeof *out);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < pieces[i].count; k++) {
+            size_t at = tb_attention_piece_position(&pieces[i], k);
+            if (at >= n)
+                break;
+            out[at] = pieces[i].weights[k];
+        }
 }
 
 // ---- a row ----
@@ -149,7 +156,7 @@ static void look_at(row *r, const tb_attention_piece *piece)
         r->total += l.total[j];
         r->largest = l.largest[j] > r->largest ? l.largest[j] : r->largest;
     }
-    if (piece->count && position_at(piece, 0) == 0) {
+    if (piece->count && tb_attention_piece_position(piece, 0) == 0) {
         r->first = within_range(piece->weights[0]);
         r->sees_first = true;
     }

@@ -36,6 +36,9 @@ tb_code tb_sink_columns_init(tb_sink_columns *columns, tb_arena *arena, size_t w
 void tb_sink_columns_add(tb_sink_columns *columns, size_t worker, size_t head, size_t position,
                          const tb_attention_piece *pieces, size_t count);
 
+// The weights out[n] that a row gives the keys at positions 0 … n − 1; 0 where it does not see one.
+void tb_sink_first_weights(float *out, size_t n, const tb_attention_piece *pieces, size_t count);
+
 // The block is done: adds what one sequence has to say of each head to heads[heads], the mean weight of each column
 // to alpha[heads][ctx], its sinks to marks[ctx] (may be NULL), and forgets it.
 void tb_sink_columns_take(tb_sink_head *heads, double *alpha, tb_sink_mark *marks, size_t band,

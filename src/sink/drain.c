@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sink/columns.h"
+
 enum { S = TB_SINK_BIAS_TOKENS };
 
 tb_code tb_sink_drain_init(tb_sink_drain *d, tb_arena *arena, const tb_model *model, size_t ctx, tb_error *err)
@@ -175,15 +177,7 @@ static void see_queries(tb_sink_drain *d, tb_sink_value *heads, size_t block, co
 
 void tb_sink_drain_row(tb_sink_drain *d, size_t head, size_t position, const tb_attention_piece *pieces, size_t count)
 {
-    float *weights = d->weights + (head * d->ctx + position) * S;
-    memset(weights, 0, S * sizeof *weights);
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < pieces[i].count; k++) {
-            size_t at = pieces[i].positions ? (size_t)pieces[i].positions[k] : pieces[i].first + k;
-            if (at >= S)
-                break;
-            weights[at] = pieces[i].weights[k];
-        }
+    tb_sink_first_weights(d->weights + (head * d->ctx + position) * S, S, pieces, count);
 }
 
 // What the first tokens give the output of a head for query t.

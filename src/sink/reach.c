@@ -30,7 +30,7 @@ static double sum_between(const tb_attention_piece *piece, size_t begin, size_t 
 {
     double sum = 0;
     for (size_t i = 0; i < piece->count; i++) {
-        size_t key = piece->positions ? (size_t)piece->positions[i] : piece->first + i;
+        size_t key = tb_attention_piece_position(piece, i);
         sum += key >= begin && key < end ? (double)piece->weights[i] : 0;
     }
     return sum;

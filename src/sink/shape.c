@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sink/columns.h"
+
 enum { LATE = 4 }; // one token in so many is a late one
 
 // A number and where it stands.
@@ -110,14 +112,7 @@ void tb_sink_shapes_add_row(tb_sink_shapes *s, size_t head, size_t position, con
     if (position < s->early)
         return;
     float *weights = s->weights + (head * (s->ctx - s->early) + position - s->early) * s->early;
-    memset(weights, 0, s->early * sizeof *weights);
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < pieces[i].count; k++) {
-            size_t at = pieces[i].positions ? (size_t)pieces[i].positions[k] : pieces[i].first + k;
-            if (at >= s->early)
-                break;
-            weights[at] = pieces[i].weights[k];
-        }
+    tb_sink_first_weights(weights, s->early, pieces, count);
 }
 
 static void receive(tb_sink_shapes *s, size_t head)
