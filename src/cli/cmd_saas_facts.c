@@ -10,22 +10,16 @@
 
 typedef struct facts_args {
     tb_saas_args saas;
-    const char *output, *python;
-    uint64_t slot, workers;
+    tb_saas_empty_slot_args empty_slot;
+    const char *output;
     bool json;
 } facts_args;
 
-enum { WORKERS = 4 };
-
-static const facts_args defaults = {.workers = WORKERS};
+static const facts_args defaults = {.empty_slot = {.workers = TB_SAAS_WORKERS}};
 
 static const tb_option options[] = {
     {"output", 'o', TB_OPTION_TEXT, offsetof(facts_args, output), "FILE", 0, 0,
      "also write the facts of each task: task-facts.json, which reports compare with"},
-    {"workers", 0, TB_OPTION_COUNT, offsetof(facts_args, workers), "N", 1, 256, "verifiers that run at a time"},
-    {"slot", 0, TB_OPTION_COUNT, offsetof(facts_args, slot), "N", 0, 888, "the slot whose ports must be free"},
-    {"python", 0, TB_OPTION_TEXT, offsetof(facts_args, python), "FILE", 0, 0,
-     "runs the verifiers (default: $PYTHON, or python3)"},
     {"json", 0, TB_OPTION_FLAG, offsetof(facts_args, json), NULL, 0, 0, "print an object: checks, points, mean_score"},
     {0},
 };
@@ -95,13 +89,9 @@ static tb_code print_json(const tb_facts *facts, tb_error *err)
 static tb_code measure(const tb_saas_job *job, tb_cli *cli, const facts_args *args, tb_error *err)
 {
     tb_facts facts = {0};
-    tb_verify_options verify = {.apps = &job->apps, .python = tb_saas_python(args->python), .report = &cli->report};
-    tb_code rc = tb_saas_slot_init(&verify.slot, (size_t)args->slot, "localhost", err);
-    if (!rc && args->output)
-        rc = tb_cli_check_output(args->output, err);
+    tb_code rc = args->output ? tb_cli_check_output(args->output, err) : TB_OK;
     if (!rc)
-        rc = tb_facts_measure(&facts, &job->tasks, &verify, (size_t)args->workers, err);
-    tb_progress_clear(&cli->progress);
+        rc = tb_saas_measure_facts(&facts, job, cli, &args->empty_slot, err);
     if (!rc && args->output)
         rc = tb_facts_write(&facts, args->output, err);
     if (!rc)
@@ -135,6 +125,7 @@ const tb_command tb_command_saas_facts = {
     .options = options,
     .defaults = &defaults,
     .args_size = sizeof defaults,
-    .shared = {{tb_saas_task_table, offsetof(facts_args, saas)}},
+    .shared = {{tb_saas_task_table, offsetof(facts_args, saas)},
+               {tb_saas_empty_slot_table, offsetof(facts_args, empty_slot)}},
     .run = run,
 };

@@ -9,22 +9,17 @@
 
 typedef struct lint_args {
     tb_saas_args saas;
-    const char *python;
-    uint64_t slot, workers;
+    tb_saas_empty_slot_args empty_slot;
     bool no_run, json;
 } lint_args;
 
-enum { WORKERS = 4, EXIT_FLAWS = 1 };
+enum { EXIT_FLAWS = 1 };
 
-static const lint_args defaults = {.workers = WORKERS};
+static const lint_args defaults = {.empty_slot = {.workers = TB_SAAS_WORKERS}};
 
 static const tb_option options[] = {
     {"no-run", 0, TB_OPTION_FLAG, offsetof(lint_args, no_run), NULL, 0, 0,
      "look at texts and files only, run no verifier"},
-    {"workers", 0, TB_OPTION_COUNT, offsetof(lint_args, workers), "N", 1, 256, "verifiers that run at a time"},
-    {"slot", 0, TB_OPTION_COUNT, offsetof(lint_args, slot), "N", 0, 888, "the slot whose ports must be free"},
-    {"python", 0, TB_OPTION_TEXT, offsetof(lint_args, python), "FILE", 0, 0,
-     "runs the verifiers (default: $PYTHON, or python3)"},
     {"json", 0, TB_OPTION_FLAG, offsetof(lint_args, json), NULL, 0, 0, "print an object: tasks, errors, warnings"},
     {0},
 };
@@ -101,21 +96,11 @@ static tb_code print_json(const tb_lint *lint, const tb_tasks *tasks, size_t err
                          err);
 }
 
-static tb_code measure(tb_facts *facts, const tb_saas_job *job, tb_cli *cli, const lint_args *args, tb_error *err)
-{
-    tb_verify_options verify = {.apps = &job->apps, .python = tb_saas_python(args->python), .report = &cli->report};
-    tb_code rc = tb_saas_slot_init(&verify.slot, (size_t)args->slot, "localhost", err);
-    if (!rc)
-        rc = tb_facts_measure(facts, &job->tasks, &verify, (size_t)args->workers, err);
-    tb_progress_clear(&cli->progress);
-    return rc;
-}
-
 static tb_code lint(const tb_saas_job *job, tb_cli *cli, const lint_args *args, size_t folders, tb_error *err)
 {
     tb_facts facts = {0};
     tb_lint found = {0};
-    tb_code rc = args->no_run ? TB_OK : measure(&facts, job, cli, args, err);
+    tb_code rc = args->no_run ? TB_OK : tb_saas_measure_facts(&facts, job, cli, &args->empty_slot, err);
     if (!rc)
         rc = tb_lint_tasks(&found, &job->tasks, &job->apps, args->no_run ? NULL : &facts, err);
     size_t errors = found.errors + folders;
@@ -156,6 +141,7 @@ const tb_command tb_command_saas_lint = {
     .options = options,
     .defaults = &defaults,
     .args_size = sizeof defaults,
-    .shared = {{tb_saas_task_table, offsetof(lint_args, saas)}},
+    .shared = {{tb_saas_task_table, offsetof(lint_args, saas)},
+               {tb_saas_empty_slot_table, offsetof(lint_args, empty_slot)}},
     .run = run,
 };

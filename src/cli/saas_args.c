@@ -16,6 +16,16 @@ const tb_option tb_saas_task_table[] = {
     {0},
 };
 
+const tb_option tb_saas_empty_slot_table[] = {
+    {"workers", 0, TB_OPTION_COUNT, offsetof(tb_saas_empty_slot_args, workers), "N", 1, 256,
+     "verifiers that run at a time"},
+    {"slot", 0, TB_OPTION_COUNT, offsetof(tb_saas_empty_slot_args, slot), "N", 0, 888,
+     "the slot whose ports must be free"},
+    {"python", 0, TB_OPTION_TEXT, offsetof(tb_saas_empty_slot_args, python), "FILE", 0, 0,
+     "runs the verifiers (default: $PYTHON, or python3)"},
+    {0},
+};
+
 // ---- ids ----
 
 typedef struct id_list {
@@ -152,4 +162,15 @@ const char *tb_saas_python(const char *option)
 {
     const char *python = getenv("PYTHON");
     return option ? option : python && python[0] ? python : NULL;
+}
+
+tb_code tb_saas_measure_facts(tb_facts *out, const tb_saas_job *job, tb_cli *cli, const tb_saas_empty_slot_args *args,
+                              tb_error *err)
+{
+    tb_verify_options verify = {.apps = &job->apps, .python = tb_saas_python(args->python), .report = &cli->report};
+    tb_code rc = tb_saas_slot_init(&verify.slot, (size_t)args->slot, "localhost", err);
+    if (!rc)
+        rc = tb_facts_measure(out, &job->tasks, &verify, (size_t)args->workers, err);
+    tb_progress_clear(&cli->progress);
+    return rc;
 }

@@ -14,6 +14,16 @@ typedef struct tb_saas_args {
 
 extern const tb_option tb_saas_task_table[];
 
+// How verifiers run where no application does.
+typedef struct tb_saas_empty_slot_args {
+    const char *python;
+    uint64_t slot, workers;
+} tb_saas_empty_slot_args;
+
+enum { TB_SAAS_WORKERS = 4 }; // the default
+
+extern const tb_option tb_saas_empty_slot_table[];
+
 typedef struct tb_saas_job {
     tb_arena arena;
     tb_tasks tasks;
@@ -35,5 +45,9 @@ const char *tb_saas_python(const char *option);
 
 // Slot `number` of this machine, as SAAS_BASE_PORT and SAAS_SLOT_PREFIX place it.
 tb_code tb_saas_slot_init(tb_slot *slot, size_t number, const char *hostname, tb_error *err);
+
+// What the tasks' verifiers say there. Clear `out` also after failure.
+tb_code tb_saas_measure_facts(tb_facts *out, const tb_saas_job *job, tb_cli *cli, const tb_saas_empty_slot_args *args,
+                              tb_error *err);
 
 #endif
