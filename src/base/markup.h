@@ -1,4 +1,4 @@
-// HTML and XML, and texts from outside within them.
+// Documents of markup that are written piece by piece, and texts from outside within HTML and XML.
 #ifndef TB_BASE_MARKUP_H
 #define TB_BASE_MARKUP_H
 
