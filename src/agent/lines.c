@@ -62,21 +62,6 @@ tb_text tb_without_mark(tb_text text)
     return tb_starts_with(text, "\xEF\xBB\xBF") ? tb_text_from(text, 3) : text;
 }
 
-tb_code tb_append_as_utf8(tb_str *out, tb_text text, tb_error *err)
-{
-    tb_code rc = TB_OK;
-    while (!rc && text.size > 0) {
-        size_t valid = tb_utf8_valid_prefix(text.data, text.size);
-        rc = tb_str_append(out, text.data, valid, err);
-        text = tb_text_from(text, valid);
-        if (!rc && text.size > 0) {
-            rc = tb_str_append_text(out, "\xEF\xBF\xBD", err);
-            text = tb_text_from(text, 1);
-        }
-    }
-    return rc;
-}
-
 bool tb_starts_with(tb_text text, const char *word)
 {
     size_t n = strlen(word);

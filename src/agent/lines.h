@@ -16,9 +16,6 @@ bool tb_next_line(tb_text *line, tb_text *rest);
 // What is left without a byte-order mark in front.
 tb_text tb_without_mark(tb_text text);
 
-// A copy in which every byte that is not part of UTF-8 is U+FFFD.
-tb_code tb_append_as_utf8(tb_str *out, tb_text text, tb_error *err);
-
 // What is left from byte `at` on.
 static inline tb_text tb_text_from(tb_text text, size_t at)
 {

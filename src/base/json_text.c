@@ -5,25 +5,11 @@
 #include "base/fail.h"
 #include "base/utf8.h"
 
-// Appends `text` with a replacement character for each byte that is not part of UTF-8.
-static tb_code append_as_utf8(tb_str *out, const char *text, size_t size)
-{
-    static const char replacement[] = "\xEF\xBF\xBD";
-    tb_code rc = TB_OK;
-    for (size_t i = 0; !rc && i < size;) {
-        uint32_t code_point;
-        size_t n = tb_utf8_decode(&code_point, text + i, size - i);
-        rc = n ? tb_str_append(out, text + i, n, NULL) : tb_str_append_text(out, replacement, NULL);
-        i += n ? n : 1;
-    }
-    return rc;
-}
-
 json_t *tb_json_text(const char *text, size_t size)
 {
     tb_str utf8 = {0};
     json_t *string = NULL;
-    if (!append_as_utf8(&utf8, text, size))
+    if (!tb_append_as_utf8(&utf8, (tb_text){text, size}, NULL))
         string = json_stringn(tb_str_get(&utf8), utf8.size);
     tb_str_clear(&utf8);
     return string;

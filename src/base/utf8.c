@@ -100,3 +100,18 @@ size_t tb_utf8_unfinished(const char *text, size_t size)
     }
     return 0;
 }
+
+tb_code tb_append_as_utf8(tb_str *out, tb_text text, tb_error *err)
+{
+    tb_code rc = TB_OK;
+    for (size_t at = 0; !rc && at < text.size;) {
+        size_t valid = tb_utf8_valid_prefix(text.data + at, text.size - at);
+        rc = tb_str_append(out, text.data + at, valid, err);
+        at += valid;
+        if (!rc && at < text.size) {
+            rc = tb_str_append_text(out, "\xEF\xBF\xBD", err);
+            at++;
+        }
+    }
+    return rc;
+}
