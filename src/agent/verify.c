@@ -114,31 +114,33 @@ static void add_all(environment *e, const tb_task *task, const tb_verify_options
 
 // ---- the stand-in ----
 
-// A folder that holds nothing but a `docker` which is this program. It is left to the process that runs with it.
-static tb_code make_stand_in(char out[PATH_MAX], tb_error *err)
+static const char *name_link(char out[PATH_MAX], const char *folder)
 {
-    const char *temporary = getenv("TMPDIR");
-    char program[PATH_MAX], link[PATH_MAX + 16];
+    snprintf(out, PATH_MAX, "%s/docker", folder);
+    return out;
+}
+
+// A folder that holds nothing but a `docker` which is this program. It is left to the process that runs with it.
+static tb_code make_stand_in(tb_str *out, tb_error *err)
+{
+    char program[PATH_MAX], link[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
     if (n < 0)
         return tb_fail(err, TB_EIO, "cannot find this program: %s", strerror(errno));
     program[n] = '\0';
-    snprintf(out, PATH_MAX, "%s/twobit-docker-XXXXXX", temporary && temporary[0] ? temporary : "/tmp");
-    if (!mkdtemp(out))
-        return tb_fail(err, TB_EIO, "cannot make the folder '%s': %s", out, strerror(errno));
-    snprintf(link, sizeof link, "%s/docker", out);
-    if (symlink(program, link) == 0)
-        return TB_OK;
-    tb_fail(err, TB_EIO, "cannot make the link '%s': %s", link, strerror(errno));
-    rmdir(out);
-    return TB_EIO;
+    tb_code rc = tb_make_temporary_folder(out, "twobit-docker", err);
+    if (rc || symlink(program, name_link(link, out->data)) == 0)
+        return rc;
+    rc = tb_fail(err, TB_EIO, "cannot make the link '%s': %s", link, strerror(errno));
+    rmdir(out->data);
+    tb_str_clear(out);
+    return rc;
 }
 
 static void remove_stand_in(const char *folder)
 {
-    char link[PATH_MAX + 16];
-    snprintf(link, sizeof link, "%s/docker", folder);
-    unlink(link);
+    char link[PATH_MAX];
+    unlink(name_link(link, folder));
     rmdir(folder);
 }
 
@@ -197,7 +199,7 @@ static tb_code judge(tb_verification *out, tb_process_result *result, tb_error *
 
 tb_code tb_task_verify(tb_verification *out, const tb_task *task, const tb_verify_options *options, tb_error *err)
 {
-    char stand_in[PATH_MAX];
+    tb_str stand_in = {0};
     environment e = {.err = err};
     tb_process_result result = {0};
     *out = (tb_verification){0};
@@ -205,15 +207,16 @@ tb_code tb_task_verify(tb_verification *out, const tb_task *task, const tb_verif
         tb_verdict_init(&out->verdict, TB_VERDICT_SKIP, "no verify.py");
         return TB_OK;
     }
-    tb_code rc = options->stand_in ? make_stand_in(stand_in, err) : TB_OK;
+    tb_code rc = options->stand_in ? make_stand_in(&stand_in, err) : TB_OK;
     if (rc)
         return rc;
-    add_all(&e, task, options, options->stand_in ? stand_in : NULL);
+    add_all(&e, task, options, stand_in.data);
     rc = e.rc;
     if (!rc)
-        rc = run(&result, task, options, &e, options->stand_in ? stand_in : NULL, err);
-    if (options->stand_in)
-        remove_stand_in(stand_in); // where the process did not come to do it
+        rc = run(&result, task, options, &e, stand_in.data, err);
+    if (stand_in.data)
+        remove_stand_in(stand_in.data); // where the process did not come to do it
+    tb_str_clear(&stand_in);
     tb_arena_clear(&e.arena);
     if (!rc)
         rc = judge(out, &result, err);

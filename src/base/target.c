@@ -172,17 +172,22 @@ bool tb_target_is(const tb_target *target, int fd)
            output.st_ino == other.st_ino;
 }
 
-static tb_code make_temporary(tb_target *target, tb_error *err)
+tb_code tb_make_temporary_folder(tb_str *out, const char *stem, tb_error *err)
 {
     const char *folder = getenv("TMPDIR");
-    tb_str name = {0};
-    tb_code rc = tb_str_printf(&name, err, "%s/twobit-XXXXXX", folder && *folder ? folder : "/tmp");
-    if (!rc && !mkdtemp(name.data))
-        rc = fail_create(name.data, err);
+    tb_code rc = tb_str_printf(out, err, "%s/%s-XXXXXX", folder && *folder ? folder : "/tmp", stem);
+    if (!rc && !mkdtemp(out->data))
+        rc = fail_create(out->data, err);
     if (rc)
-        tb_str_clear(&name);
-    else
-        target->temporary = name.data;
+        tb_str_clear(out);
+    return rc;
+}
+
+static tb_code make_temporary(tb_target *target, tb_error *err)
+{
+    tb_str name = {0};
+    tb_code rc = tb_make_temporary_folder(&name, "twobit", err);
+    target->temporary = name.data;
     return rc;
 }
 

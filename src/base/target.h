@@ -31,6 +31,10 @@ bool tb_target_is(const tb_target *target, int fd);
 // among the temporary files where the target streams, for the next process to find nothing there.
 tb_code tb_target_work_path(tb_str *out, tb_target *target, const char *suffix, tb_error *err);
 
+// Appends the path of a new folder among the temporary files, STEM-XXXXXX; empties *out where there is none. It is the
+// caller's to remove.
+tb_code tb_make_temporary_folder(tb_str *out, const char *stem, tb_error *err);
+
 // The finished file `from` becomes the output: takes its name, or is copied into what streams.
 tb_code tb_target_take(const tb_target *target, const char *from, tb_error *err);
 

@@ -62,17 +62,8 @@ static tb_code find_program(tb_str *out, const tb_browser_options *options, tb_e
 
 static tb_code make_profile(tb_browser *browser, tb_error *err)
 {
-    const char *temporary = getenv("TMPDIR");
-    tb_code rc =
-        tb_str_printf(&browser->profile, err, "%s/twobit-browser.XXXXXX", temporary && *temporary ? temporary : "/tmp");
-    if (rc)
-        return rc;
-    if (!mkdtemp(browser->profile.data)) {
-        rc = tb_fail(err, TB_EIO, "cannot make a folder for the browser in '%s': %s",
-                     temporary && *temporary ? temporary : "/tmp", strerror(errno));
-        tb_str_reset(&browser->profile); // is not to be removed
-    }
-    return rc;
+    tb_code rc = tb_make_temporary_folder(&browser->profile, "twobit-browser", err);
+    return rc ? tb_fail_context(err, rc, "a folder for the browser") : TB_OK;
 }
 
 // ---- starting ----
